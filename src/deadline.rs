@@ -1,0 +1,81 @@
+//! How long there is: every wait is bounded by it, and time is kept back to publish.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Kept back for rendering and publishing.
+pub const PUBLISHING: Duration = Duration::from_secs(15);
+
+/// Longest that a Lambda function may run.
+///
+/// Source: "Lambda quotas" in the AWS Lambda developer guide (15 minutes). A deadline further off,
+/// or long past, is no deadline: `cargo lambda watch` sends one in 1970.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Without a known deadline, as long as a person waits.
+const UNKNOWN: Duration = Duration::from_secs(5 * 60);
+
+/// An instant by which everything has to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// So long from now.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// The deadline of a Lambda invocation, in milliseconds of the Unix epoch, as seen at `now_ms`.
+    /// An implausible one means that it is not known, not that it has passed.
+    #[must_use]
+    pub fn of_invocation(deadline_ms: u64, now_ms: u64) -> Self {
+        let remaining = Duration::from_millis(deadline_ms.saturating_sub(now_ms));
+        if remaining.is_zero() || remaining > LONGEST + Duration::from_secs(60) {
+            Self::after(UNKNOWN)
+        } else {
+            Self::after(remaining)
+        }
+    }
+
+    /// The same, with time kept back for publishing: [`PUBLISHING`], or a third of what is left
+    /// where that is less.
+    #[must_use]
+    pub fn before_publishing(self) -> Self {
+        let kept = PUBLISHING.min(self.remaining() / 3);
+        Self(self.0 - kept)
+    }
+
+    /// How much is left; nothing once it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// When it is, for timeouts.
+    #[must_use]
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_795_000_000_000;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_in_1970_means_unknown_not_passed() {
+        assert_eq!(Deadline::of_invocation(600_000, NOW).remaining(), UNKNOWN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_is_kept_back_to_publish() {
+        let long = Deadline::of_invocation(NOW + 900_000, NOW);
+        assert_eq!(long.before_publishing().remaining(), Duration::from_secs(885));
+        let short = Deadline::of_invocation(NOW + 9_000, NOW);
+        assert_eq!(short.before_publishing().remaining(), Duration::from_secs(6));
+    }
+}

@@ -1,0 +1,143 @@
+//! Flow-log files, folders and standard input, read into records one by one.
+//!
+//! What a file holds is told from its content, never from its name: text with a header line, bare
+//! messages, messages behind a time stamp, or JSON as CloudWatch Logs writes it; plain, gzip or zstd.
+//! A line or a file that cannot be read is counted, named and passed over. Knows nothing of what the
+//! records are wanted for.
+
+mod base64;
+mod error;
+mod input;
+mod json;
+mod messages;
+mod reading;
+mod shape;
+mod stream;
+mod text;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read};
+
+pub use self::error::ReadError;
+pub use self::input::{Input, Inputs};
+pub use self::reading::{FailedFile, Reading, RejectReason, Rejected};
+
+use self::error::FileError;
+use self::input::Source;
+use self::messages::{Messages, Quota};
+use super::{FlowRecord, LogFormat};
+
+/// How to read what does not describe itself.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The format of messages without a header line. A header line wins over it; without either,
+    /// messages are taken for the default format, version 2.
+    pub format: Option<LogFormat>,
+}
+
+/// What records are handed to, one by one, in the order of the input.
+pub trait Sink {
+    /// Takes one record. It borrows from the line, which is gone afterwards.
+    fn record(&mut self, record: &FlowRecord<'_>);
+}
+
+/// In a sample of very many files, so many of them are looked into.
+const SAMPLED_FILES: usize = 1000;
+
+impl Inputs {
+    /// Reads everything, and tells `progress` how many of [`Inputs::total_bytes`] have been read.
+    ///
+    /// # Errors
+    /// When not one flow-log record was found in any of the files.
+    pub fn read(
+        &self,
+        options: &Options,
+        progress: &mut dyn FnMut(u64),
+        sink: &mut dyn Sink,
+    ) -> Result<Reading, ReadError> {
+        let mut reading = Reading { failed: self.failed.clone(), ..Reading::default() };
+        let mut before = 0;
+        for source in &self.sources {
+            let mut within = |bytes: u64| progress(before + bytes.min(source.bytes));
+            read_source(source, options, &mut within, Quota::ALL, &mut reading, sink);
+            before += source.bytes;
+            progress(before);
+        }
+        if reading.is_nothing() { Err(ReadError::of(&reading)) } else { Ok(reading) }
+    }
+
+    /// Reads the beginnings of the files, `most_records` records at most, spread over the files.
+    ///
+    /// The counts of what it returns are those of the sample. Of more than a thousand files, a
+    /// thousand are looked into first, and the others only where those held no record.
+    ///
+    /// # Errors
+    /// When not one flow-log record was found and no file was left before its end. Without records
+    /// in the sample and with files left early, the sample is empty, and only [`Inputs::read`] tells.
+    pub fn sample(
+        &self,
+        options: &Options,
+        most_records: usize,
+        sink: &mut dyn Sink,
+    ) -> Result<Reading, ReadError> {
+        let mut reading = Reading { failed: self.failed.clone(), ..Reading::default() };
+        let step = self.sources.len().div_ceil(SAMPLED_FILES).max(1);
+        let spread: Vec<&Source> = self.sources.iter().step_by(step).collect();
+        let others = self.sources.iter().enumerate().filter(|(index, _)| index % step != 0);
+        let others: Vec<&Source> = others.map(|(_, source)| source).collect();
+
+        let most = most_records as u64;
+        let mut left_early = false;
+        for round in [spread, others] {
+            for (index, source) in round.iter().enumerate() {
+                let files = (round.len() - index) as u64;
+                let share = (most - reading.records).div_ceil(files);
+                if share == 0 {
+                    return Ok(reading);
+                }
+                left_early |=
+                    read_source(source, options, &mut |_| {}, Quota::sample(share), &mut reading, sink);
+            }
+            if reading.records > 0 {
+                return Ok(reading);
+            }
+        }
+        if reading.is_nothing() && !left_early { Err(ReadError::of(&reading)) } else { Ok(reading) }
+    }
+}
+
+/// Reads one source into `reading` and `sink`; whether it was left before its end.
+fn read_source(
+    source: &Source,
+    options: &Options,
+    progress: &mut dyn FnMut(u64),
+    quota: Quota,
+    reading: &mut Reading,
+    sink: &mut dyn Sink,
+) -> bool {
+    let mut messages = Messages::new(&source.name, options.format.as_ref(), quota, reading, sink);
+    let outcome = match source.open() {
+        Ok(inner) => stream::read(Box::new(Counted { inner, read: 0, progress }), &mut messages, 0),
+        Err(source) => Err(FileError::Open { source }),
+    };
+    messages.finish(outcome)
+}
+
+/// Tells how many bytes have passed.
+struct Counted<'p> {
+    inner: Box<dyn Read + 'p>,
+    read: u64,
+    progress: &'p mut dyn FnMut(u64),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.read += length as u64;
+        (self.progress)(self.read);
+        Ok(length)
+    }
+}

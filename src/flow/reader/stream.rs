@@ -1,0 +1,46 @@
+//! One stream of bytes: unpacked, layer by layer, then read according to its shape.
+
+use std::io::{BufRead as _, Read};
+
+use super::error::FileError;
+use super::messages::{Messages, harmless};
+use super::shape::{self, Shape};
+use super::window::Window;
+use super::{json, text};
+
+/// Firehose can compress what CloudWatch Logs had compressed; nobody goes further than that.
+const MOST_LAYERS: u8 = 4;
+
+/// Reads a stream that lies within `layers` others. What was read before an error counts.
+pub(super) fn read(
+    raw: Box<dyn Read + '_>,
+    messages: &mut Messages<'_>,
+    layers: u8,
+) -> Result<(), FileError> {
+    if layers > MOST_LAYERS {
+        return Err(FileError::Layers(MOST_LAYERS));
+    }
+    let damaged = |source| FileError::DamagedHead { source };
+    let mut window = Window::new(raw);
+    let head = window.peek(shape::LOOK).map_err(damaged)?;
+    match shape::of(head) {
+        Shape::Empty => Err(FileError::Empty),
+        Shape::Gzip => read(Box::new(flate2::bufread::MultiGzDecoder::new(window)), messages, layers + 1),
+        Shape::Zstd => {
+            let decoder = zstd::Decoder::with_buffer(window).map_err(damaged)?;
+            read(Box::new(decoder), messages, layers + 1)
+        }
+        Shape::Parquet => Err(FileError::Parquet),
+        Shape::Utf16 => Err(FileError::Utf16),
+        Shape::Compressed(name) => Err(FileError::Compression(name)),
+        Shape::Binary => Err(FileError::Binary(harmless(&head[..head.len().min(16)]))),
+        Shape::Json(mark) => {
+            window.consume(mark);
+            json::read(&mut window, messages, layers)
+        }
+        Shape::Text(mark) => {
+            window.consume(mark);
+            text::read(&mut window, messages)
+        }
+    }
+}

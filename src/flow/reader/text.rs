@@ -1,0 +1,48 @@
+//! Text, line by line, straight from the window: nothing is allocated per line.
+
+use std::io::BufRead as _;
+
+use memchr::memchr_iter;
+
+use super::error::FileError;
+use super::messages::{MOST_LINE, Messages};
+use super::window::Window;
+
+/// Reads lines to the end, or until the messages have enough.
+pub(super) fn read(window: &mut Window<'_>, messages: &mut Messages<'_>) -> Result<(), FileError> {
+    let before = messages.seen();
+    let mut within_long_line = false;
+    loop {
+        let buffered = window.buffered();
+        let mut from = 0;
+        for to in memchr_iter(b'\n', buffered) {
+            let line = &buffered[from..to];
+            from = to + 1;
+            if std::mem::take(&mut within_long_line) {
+                continue;
+            }
+            messages.line(line);
+            if messages.enough() {
+                return Ok(());
+            }
+        }
+        let rest = buffered.len() - from;
+        if !within_long_line && rest > MOST_LINE {
+            messages.line(&buffered[from..]);
+            within_long_line = true;
+        }
+        window.consume(if within_long_line { from + rest } else { from });
+
+        match window.fill() {
+            Ok(true) => {}
+            Ok(false) => {
+                if !within_long_line {
+                    messages.line(window.buffered());
+                }
+                return messages.something_since(before);
+            }
+            // The line that breaks off is left out: half a number is a number too.
+            Err(source) => return Err(FileError::Damaged { lines: messages.number(), source }),
+        }
+    }
+}

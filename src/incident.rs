@@ -1,0 +1,320 @@
+//! What is looked into: which NAT gateway, which minutes. Knows nothing of how an alarm arrives.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why a value from outside was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidIncident {
+    /// Not `nat-` followed by 8 to 17 hexadecimal digits.
+    #[error("{0:?} is not a NAT gateway id: expected nat- and 8 to 17 hexadecimal digits")]
+    GatewayId(String),
+    /// Not `eni-` followed by 8 to 17 hexadecimal digits.
+    #[error("{0:?} is not a network interface id: expected eni- and 8 to 17 hexadecimal digits")]
+    InterfaceId(String),
+    /// The end is not after the start.
+    #[error("the window ends at {end}, which is not after its start {start}")]
+    EmptyWindow {
+        /// First instant of the refused window.
+        start: Timestamp,
+        /// Last instant of the refused window.
+        end: Timestamp,
+    },
+    /// Not two RFC 3339 instants with a slash between them.
+    #[error(
+        "{0:?} is not a window: expected START/END, each RFC 3339, such as 2026-11-18T02:00:00Z/2026-11-18T02:14:00Z"
+    )]
+    Window(String),
+}
+
+/// Longest piece of an unusable value that an error repeats.
+const QUOTED: usize = 80;
+
+fn shortened(text: &str) -> String {
+    text.chars().take(QUOTED).collect()
+}
+
+fn is_resource_id(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| {
+        (8..=17).contains(&digits.len()) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+macro_rules! resource_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $refused:ident) => {
+        $(#[$doc])*
+        ///
+        /// Holds only its prefix and hexadecimal digits, so that it is safe in a query, a shell
+        /// command and a URL.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(#[schemars(with = "String")] Box<str>);
+
+        impl $name {
+            /// The id as AWS writes it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidIncident;
+
+            fn from_str(text: &str) -> Result<Self, InvalidIncident> {
+                if is_resource_id(text, $prefix) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidIncident::$refused(shortened(text)))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidIncident;
+
+            fn try_from(text: String) -> Result<Self, InvalidIncident> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+resource_id!(
+    /// The id of a NAT gateway, such as `nat-0a1b2c3d4e5f60718`.
+    NatGatewayId, "nat-", GatewayId
+);
+resource_id!(
+    /// The id of a network interface, such as `eni-0f1e2d3c4b5a69788`.
+    InterfaceId, "eni-", InterfaceId
+);
+
+/// A stretch of time whose end is after its start, both to the second.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Bounds")]
+pub struct TimeWindow {
+    #[schemars(with = "String")]
+    start: Timestamp,
+    #[schemars(with = "String")]
+    end: Timestamp,
+}
+
+/// The two ends as they are written, before they are known to be in order.
+#[derive(Deserialize, JsonSchema)]
+struct Bounds {
+    #[schemars(with = "String")]
+    start: Timestamp,
+    #[schemars(with = "String")]
+    end: Timestamp,
+}
+
+impl TryFrom<Bounds> for TimeWindow {
+    type Error = InvalidIncident;
+
+    fn try_from(bounds: Bounds) -> Result<Self, InvalidIncident> {
+        Self::new(bounds.start, bounds.end)
+    }
+}
+
+impl TimeWindow {
+    /// The first second of 1970: the window of records that there are none of.
+    pub const EPOCH: Self = Self { start: Timestamp::UNIX_EPOCH, end: Timestamp::constant(1, 0) };
+
+    /// From `start` up to `end`; fractions of seconds are cut off, as flow logs have none.
+    ///
+    /// # Errors
+    /// When `end` is not at least one second after `start`.
+    pub fn new(start: Timestamp, end: Timestamp) -> Result<Self, InvalidIncident> {
+        let whole = |t: Timestamp| Timestamp::from_second(t.as_second()).unwrap_or(t);
+        let (start, end) = (whole(start), whole(end));
+        if start < end { Ok(Self { start, end }) } else { Err(InvalidIncident::EmptyWindow { start, end }) }
+    }
+
+    /// The first instant.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// The instant after the last.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.end
+    }
+
+    /// How long it is, in seconds; at least 1.
+    #[must_use]
+    pub fn seconds(&self) -> i64 {
+        self.end.as_second() - self.start.as_second()
+    }
+
+    /// The same window, begun earlier by `lead`.
+    #[must_use]
+    pub fn begun_earlier(&self, lead: SignedDuration) -> Self {
+        Self { start: self.start.checked_sub(lead).unwrap_or(self.start), end: self.end }
+    }
+}
+
+impl FromStr for TimeWindow {
+    type Err = InvalidIncident;
+
+    fn from_str(text: &str) -> Result<Self, InvalidIncident> {
+        let unusable = || InvalidIncident::Window(shortened(text));
+        let (start, end) = text.split_once('/').ok_or_else(unusable)?;
+        Self::new(start.parse().map_err(|_| unusable())?, end.parse().map_err(|_| unusable())?)
+    }
+}
+
+impl fmt::Display for TimeWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.start, self.end)
+    }
+}
+
+impl fmt::Debug for TimeWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What the alarm said of itself. Every text in it comes from outside: renderers treat it as data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Alarm {
+    /// The alarm's name as its owner wrote it.
+    pub name: String,
+    /// Its ARN, where the event carried one.
+    pub arn: Option<String>,
+    /// The account id, where the event carried one.
+    pub account: Option<String>,
+    /// The Region's code, such as `eu-west-1`.
+    pub region: Option<String>,
+    /// The state that it went into.
+    pub state: String,
+    /// When it went into that state.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+/// One thing to look into: a gateway (where known) and the minutes in question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    /// The alarm that reported it; `None` for a run by hand.
+    pub alarm: Option<Alarm>,
+    /// The gateway, where the alarm or the caller named one.
+    pub gateway: Option<NatGatewayId>,
+    /// The zone dimension of a regional gateway's alarm, as written there.
+    pub zone: Option<String>,
+    /// The minutes in question, where they are known before the records are read.
+    pub window: Option<TimeWindow>,
+    /// The `ErrorPortAllocation` sum that the alarm itself reported for its breaching datapoints.
+    pub errors_reported: Option<f64>,
+}
+
+impl Incident {
+    /// The same text for the same alarm transition, however often and in whichever shape it is
+    /// delivered; for a run by hand, the same for the same gateway and window.
+    ///
+    /// An FNV-1a hash over the alarm's name, account, Region and second of transition: stable
+    /// across versions, unlike the standard library's hasher. It is an identifier, not a secret.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let mut hash = Fnv::default();
+        match &self.alarm {
+            Some(alarm) => {
+                hash.part(alarm.account.as_deref().unwrap_or(""));
+                hash.part(alarm.region.as_deref().unwrap_or(""));
+                hash.part(&alarm.name);
+                hash.part(&alarm.at.as_second().to_string());
+            }
+            None => hash.part(&self.window.map_or(String::new(), |w| w.to_string())),
+        }
+        hash.part(self.gateway.as_ref().map_or("", NatGatewayId::as_str));
+        format!("nt-{:016x}", hash.0)
+    }
+}
+
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    /// Adds one part and a separator, so that ("ab", "c") and ("a", "bc") differ.
+    fn part(&mut self, text: &str) {
+        for byte in text.bytes().chain([0]) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_not_of_the_form_is_refused_and_quoted_short() {
+        let long = format!("nat-{}", "x".repeat(500));
+        let refused = long.parse::<NatGatewayId>().expect_err("refused");
+        assert!(refused.to_string().len() < 200, "{refused}");
+        for text in ["nat-0a1b2c3d'; rm -rf", "nat-", "nat-0A1B2C3D4E5F60718", "i-0a1b2c3d4e5f60718"] {
+            assert!(text.parse::<NatGatewayId>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "nat-0a1b2c3d4e5f60718".parse::<NatGatewayId>().expect("valid").as_str(),
+            "nat-0a1b2c3d4e5f60718"
+        );
+    }
+
+    #[test]
+    fn a_window_ends_after_it_starts() {
+        assert!("2026-11-18T02:00:00Z/2026-11-18T02:00:00Z".parse::<TimeWindow>().is_err());
+        assert!("2026-11-18T02:00:00Z".parse::<TimeWindow>().is_err());
+        let window: TimeWindow = "2026-11-18T02:00:00Z/2026-11-18T02:14:00.9Z".parse().expect("valid");
+        assert_eq!(window.seconds(), 14 * 60);
+    }
+
+    #[test]
+    fn the_id_is_the_same_for_the_same_transition_and_differs_for_another() {
+        let at = |second| Incident {
+            alarm: Some(Alarm {
+                name: "nat".into(),
+                arn: None,
+                account: Some("123456789012".into()),
+                region: Some("eu-west-1".into()),
+                state: "ALARM".into(),
+                at: Timestamp::from_second(second).expect("valid"),
+            }),
+            gateway: None,
+            zone: None,
+            window: None,
+            errors_reported: None,
+        };
+        assert_eq!(at(1).id(), at(1).id());
+        assert_ne!(at(1).id(), at(2).id());
+    }
+}

@@ -1,0 +1,35 @@
+//! Says which destination exhausted a NAT gateway's ports, who holds them, and what is safe to do.
+//!
+//! The modules, in the order data flows; each knows only those above it:
+//!
+//! - [`incident`]: which gateway, which minutes.
+//! - [`gap`]: what could not be seen, and what would show it.
+//! - [`deadline`]: how long there is.
+//! - [`alarm`]: every wire shape of a CloudWatch alarm in, an incident or a reason to ignore it out.
+//! - [`network`]: what stands around the gateway.
+//! - [`flow`]: fields, formats, records and files of VPC flow logs.
+//! - [`evidence`]: held ports over time, from files or from Logs Insights.
+//! - [`diagnosis`]: verdict, pattern, ranking and remedies. Pure.
+//! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
+//! - [`publish`]: where a report goes.
+//! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
+//! - `aws`: everything that touches an SDK, behind the feature `aws`.
+//! - `service`: one event in, one answer out, with the live edges; behind the same feature.
+//! - [`config`]: the environment's names and what they mean.
+
+pub mod alarm;
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod config;
+pub mod deadline;
+pub mod diagnosis;
+pub mod evidence;
+pub mod flow;
+pub mod gap;
+pub mod incident;
+pub mod network;
+pub mod publish;
+pub mod report;
+#[cfg(feature = "aws")]
+pub mod service;
+pub mod triage;

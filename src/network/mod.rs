@@ -1,0 +1,262 @@
+//! What stands around a gateway: its addresses, its flow logs, the prefix lists of its Region.
+//!
+//! Plain types, filled by AWS look-ups, by a saved context or by the command line. Every field that
+//! a look-up may fail to supply is optional: a missing fact is a gap in the report, not an error.
+
+mod addresses;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::gap::Gap;
+use crate::incident::{Incident, InterfaceId, NatGatewayId};
+
+pub use addresses::{is_private, nat64_destination};
+
+/// Simultaneous connections that one gateway address can hold towards one destination.
+///
+/// Source: "NAT gateway basics" in the Amazon VPC user guide.
+pub const PORTS_PER_ADDRESS: u32 = 55_000;
+
+/// Seconds without a packet after which a gateway lets go of a connection.
+///
+/// Source: "Troubleshoot NAT gateways" in the Amazon VPC user guide.
+pub const IDLE_TIMEOUT_SECONDS: i64 = 350;
+
+/// What sort of gateway it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayKind {
+    /// In one subnet, with a network interface and Elastic IP addresses.
+    #[default]
+    Zonal,
+    /// One gateway for the zones of a VPC: no subnet, no interface, limits per zone.
+    Regional,
+    /// In one subnet, without Elastic IP addresses.
+    Private,
+}
+
+/// One address that a gateway hands out ports on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NatAddress {
+    /// The private address, as flow logs of a zonal gateway's interface show it.
+    #[serde(default)]
+    pub private: Option<IpAddr>,
+    /// The public address, as servers see it.
+    #[serde(default)]
+    pub public: Option<IpAddr>,
+    /// The zone, for a regional gateway.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Whether new connections can get ports on it (`Status` is `succeeded`).
+    pub usable: bool,
+}
+
+/// How the gateway came to be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provenance {
+    /// Asked of AWS.
+    LookedUp,
+    /// Named by the caller.
+    Named,
+    /// Told by the records themselves.
+    Inferred,
+    /// Not known at all.
+    #[default]
+    Unknown,
+}
+
+/// A NAT gateway, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct NatGateway {
+    /// Its id.
+    pub id: Option<NatGatewayId>,
+    /// What sort it is.
+    pub kind: GatewayKind,
+    /// The addresses that it hands out ports on.
+    pub addresses: Vec<NatAddress>,
+    /// Its network interfaces; none for a regional gateway.
+    pub interface_ids: Vec<InterfaceId>,
+    /// The VPC it stands in.
+    pub vpc_id: Option<String>,
+    /// The subnet it stands in; none for a regional gateway.
+    pub subnet_id: Option<String>,
+    /// The address ranges of its VPC.
+    #[schemars(with = "Vec<String>")]
+    pub vpc_cidrs: Vec<IpNet>,
+    /// The zones it serves, for a regional gateway.
+    pub zones: Vec<String>,
+    /// Whether AWS adds addresses by itself, for a regional gateway.
+    pub scales_addresses: bool,
+    /// How these facts came to be known.
+    pub provenance: Provenance,
+}
+
+impl NatGateway {
+    /// Addresses that can take connections towards one destination: those of the fullest zone's
+    /// kind for a regional gateway (clients of a zone use its addresses alone), else all.
+    #[must_use]
+    pub fn usable_addresses(&self, zone: Option<&str>) -> usize {
+        self.addresses
+            .iter()
+            .filter(|a| a.usable && zone.is_none_or(|zone| a.zone.as_deref().is_none_or(|z| z == zone)))
+            .count()
+    }
+
+    /// Ports that can be held towards one destination at once; `None` while no address is known.
+    #[must_use]
+    pub fn capacity(&self, zone: Option<&str>, ports_per_address: u32) -> Option<u32> {
+        let addresses = u32::try_from(self.usable_addresses(zone)).ok()?;
+        (addresses > 0).then(|| addresses.saturating_mul(ports_per_address))
+    }
+
+    /// The addresses by which flow logs show this gateway, in order, each once.
+    #[must_use]
+    pub fn logged_addresses(&self) -> Vec<IpAddr> {
+        let mut addresses: Vec<IpAddr> = self
+            .addresses
+            .iter()
+            .filter_map(|a| if self.kind == GatewayKind::Regional { a.public } else { a.private })
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+}
+
+/// Where a flow log is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowLogDestination {
+    /// A CloudWatch Logs group.
+    CloudWatchLogs,
+    /// A bucket.
+    S3,
+    /// A delivery stream.
+    Firehose,
+}
+
+/// Which traffic a flow log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TrafficType {
+    /// Accepted and rejected.
+    All,
+    /// Accepted alone.
+    Accept,
+    /// Rejected alone, in which no held port shows.
+    Reject,
+}
+
+impl TrafficType {
+    /// What ends the name of a log stream: `eni-…-all`.
+    #[must_use]
+    pub fn stream_suffix(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// A flow log that covers the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowLog {
+    /// Its id, `fl-…`.
+    pub id: String,
+    /// The interface, subnet, VPC or gateway it was made for.
+    pub resource_id: String,
+    /// The log group, where it is delivered to CloudWatch Logs.
+    pub log_group: Option<String>,
+    /// Where it is delivered.
+    pub destination: FlowLogDestination,
+    /// Which traffic it holds.
+    pub traffic: TrafficType,
+    /// Its format string, as AWS gives it.
+    pub format: String,
+    /// Seconds that one record may span: 60 or 600.
+    pub aggregation_seconds: u32,
+    /// What AWS says is wrong with its delivery.
+    pub delivery_error: Option<String>,
+}
+
+/// One of the Region's managed prefix lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PrefixList {
+    /// Its id, `pl-…`.
+    pub id: String,
+    /// Its name, `com.amazonaws.<region>.s3`.
+    pub name: String,
+    /// Its ranges.
+    #[schemars(with = "Vec<String>")]
+    pub cidrs: Vec<IpNet>,
+}
+
+/// One metric of the gateway over the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Metric {
+    /// The CloudWatch name.
+    pub name: String,
+    /// The statistic, `Sum` or `Maximum`.
+    pub statistic: String,
+    /// Over the window: the sum of sums, or the greatest maximum.
+    pub value: f64,
+    /// The same over as long a time just before; `None` where there was no data.
+    pub baseline: Option<f64>,
+}
+
+impl Metric {
+    /// How many times the baseline it is; `None` without one, or with a baseline of 0.
+    #[must_use]
+    pub fn change(&self) -> Option<f64> {
+        self.baseline.filter(|b| *b > 0.0).map(|b| self.value / b)
+    }
+}
+
+/// Everything known around the incident's gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Network {
+    /// The gateway itself.
+    pub gateway: NatGateway,
+    /// The flow logs that cover it.
+    pub flow_logs: Vec<FlowLog>,
+    /// The Region's managed prefix lists, where they were asked for.
+    pub prefix_lists: Vec<PrefixList>,
+    /// The gateway's metrics, where they were asked for.
+    pub metrics: Vec<Metric>,
+}
+
+impl Network {
+    /// The value of a metric over the window.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        self.metrics.iter().find(|metric| metric.name == name)
+    }
+}
+
+/// Finds out what stands around an incident's gateway.
+#[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
+pub trait NetworkSource {
+    /// What could be found out; what could not is a gap, never a failure.
+    async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>);
+}
+
+/// A network that is known beforehand: from the command line, a saved context, or nothing at all.
+#[derive(Clone, Debug, Default)]
+pub struct Known(pub Network);
+
+impl NetworkSource for Known {
+    async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>) {
+        let mut network = self.0.clone();
+        let gateway = &mut network.gateway;
+        gateway.id = gateway.id.take().or_else(|| incident.gateway.clone());
+        (network, Vec::new())
+    }
+}
