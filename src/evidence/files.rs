@@ -1,0 +1,381 @@
+//! Evidence from flow-log files: the embedded source, with no account and no network.
+//!
+//! One pass over the records, after a look at a sample of them that tells the formats, the
+//! aggregation interval and, where nobody named it, the gateway. State grows with connections.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+use jiff::Timestamp;
+
+use super::infer::{Inference, Inferred};
+use super::lives::{Lives, Stretch};
+use super::{ClientUse, Destination, Evidence, EvidenceSource, Peak, Side, Source, Tally, Viewpoint};
+use crate::flow::reader::{Inputs, Options, ReadError, Reading, RejectReason, Sink};
+use crate::flow::record::{Action, FlowRecord, TcpFlags};
+use crate::flow::{Field, LineError, LogFormat};
+use crate::gap::Gap;
+use crate::incident::{Incident, TimeWindow};
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Network, Provenance};
+
+/// Records looked at before the pass itself.
+const SAMPLE: usize = 200_000;
+
+/// How far back of a window records bear on it: what was last used then may still be held, and a
+/// record's time is that of its first packet.
+#[must_use]
+pub fn lead_seconds(aggregation_seconds: u32) -> i64 {
+    IDLE_TIMEOUT_SECONDS + i64::from(aggregation_seconds)
+}
+
+/// Flow-log files as a source of evidence.
+pub struct FlowLogFiles<'run> {
+    inputs: Inputs,
+    options: Options,
+    progress: Box<dyn Fn(u64) + 'run>,
+}
+
+impl<'run> FlowLogFiles<'run> {
+    /// A source that reads `inputs`, and tells `progress` how many bytes of them it has read.
+    pub fn new(inputs: Inputs, options: Options, progress: impl Fn(u64) + 'run) -> Self {
+        Self { inputs, options, progress: Box::new(progress) }
+    }
+}
+
+impl EvidenceSource for FlowLogFiles<'_> {
+    type Error = ReadError;
+
+    async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, ReadError> {
+        let mut inference = Inference::default();
+        let sample = self.inputs.sample(&self.options, SAMPLE, &mut inference)?;
+        let mut gaps = Vec::new();
+        complete_gateway(&mut network.gateway, &inference, &mut gaps);
+        let viewpoint = Viewpoint::of(&network.gateway);
+        let aggregation = inference.aggregation_seconds();
+
+        let mut assumed = Assumed::of(&sample.formats);
+        loop {
+            let mut counter = Counter::new(&viewpoint, incident.window, aggregation, assumed);
+            let reading =
+                self.inputs.read(&self.options, &mut |bytes| (self.progress)(bytes), &mut counter)?;
+            let found = Assumed::of(&reading.formats);
+            if found == assumed {
+                gaps.extend(reading_gaps(&reading));
+                let mut evidence = counter.finish();
+                evidence.coverage.records_rejected = reading.lines_rejected();
+                evidence.coverage.files_failed = u64::try_from(reading.failed.len()).unwrap_or(u64::MAX);
+                evidence.coverage.skipdata = reading.skipdata;
+                evidence.coverage.formats = reading.formats.iter().map(ToString::to_string).collect();
+                evidence.gaps = gaps;
+                return Ok(evidence);
+            }
+            // A format further on lacks what the sample's formats had: count again without it.
+            assumed = found;
+        }
+    }
+}
+
+/// What all formats of the input have, on which the counting relies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Assumed {
+    ends_visible: bool,
+    packet_addresses: bool,
+}
+
+impl Assumed {
+    fn of(formats: &[LogFormat]) -> Self {
+        Self {
+            ends_visible: formats.iter().all(|f| f.has(Field::TcpFlags)),
+            packet_addresses: formats.iter().all(LogFormat::has_packet_addresses),
+        }
+    }
+}
+
+/// Fills in what nobody named: the gateway's addresses and interface.
+fn complete_gateway(gateway: &mut NatGateway, inference: &Inference, gaps: &mut Vec<Gap>) {
+    if !gateway.logged_addresses().is_empty() {
+        return;
+    }
+    match inference.finish(gateway) {
+        Some(Inferred { gateway: inferred, others }) => {
+            *gateway = inferred;
+            if !others.is_empty() {
+                gaps.push(Gap::new(
+                    "traffic of other NAT gateways",
+                    format!(
+                        "the records hold several gateways and none was named; also seen: {}",
+                        others.join(", ")
+                    ),
+                    "run again with --eni or --nat-ip naming the gateway in question",
+                ));
+            }
+        }
+        None => gateway.provenance = Provenance::Unknown,
+    }
+}
+
+fn reading_gaps(reading: &Reading) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = reading
+        .failed
+        .iter()
+        .map(|failed| {
+            Gap::new(
+                format!("the file {}", failed.name),
+                failed.error.clone(),
+                "mend or replace the file, then run again",
+            )
+        })
+        .collect();
+    gaps.extend(reading.rejected.iter().map(|rejected| {
+        Gap::new(
+            format!("{} lines of {}", rejected.count, rejected.file),
+            format!("{}; first at line {}: {}", rejected.reason, rejected.line, rejected.sample),
+            match rejected.reason {
+                RejectReason::NoFormat { .. }
+                | RejectReason::Header(_)
+                | RejectReason::Line(LineError::Length { .. }) => {
+                    "pass --log-format with the fields as in the flow log's own format string"
+                }
+                _ => "look at the line in the file; nothing else was lost",
+            },
+        )
+    }));
+    if reading.skipdata > 0 {
+        gaps.push(Gap::new(
+            "records that flow logs left out",
+            format!("{} SKIPDATA records; each may stand for many flows", reading.skipdata),
+            "nothing brings them back: take the counts as lower bounds",
+        ));
+    }
+    gaps
+}
+
+/// A small number for an address, so that keys are small.
+#[derive(Default)]
+struct Interner {
+    numbers: HashMap<IpAddr, u32>,
+    addresses: Vec<IpAddr>,
+}
+
+impl Interner {
+    fn number(&mut self, address: IpAddr) -> u32 {
+        *self.numbers.entry(address).or_insert_with(|| {
+            self.addresses.push(address);
+            u32::try_from(self.addresses.len() - 1).expect("fewer addresses than IPv4 has")
+        })
+    }
+}
+
+/// Volume, which needs no times.
+#[derive(Clone, Copy, Default)]
+struct Volume {
+    packets: u64,
+    bytes: u64,
+    records: u64,
+}
+
+impl Volume {
+    fn add(&mut self, record: &FlowRecord<'_>) {
+        self.packets += record.packets;
+        self.bytes += record.bytes;
+        self.records += 1;
+    }
+}
+
+/// One side of one destination: the lives of each port, and the volume of each holder.
+#[derive(Default)]
+struct Ports {
+    lives: HashMap<(u32, u16), Lives>,
+    volumes: HashMap<u32, Volume>,
+}
+
+/// Counts records as they come.
+struct Counter<'view> {
+    viewpoint: &'view Viewpoint,
+    window: Option<TimeWindow>,
+    aggregation: u32,
+    assumed: Assumed,
+    addresses: Interner,
+    sides: HashMap<(Side, Destination), Ports>,
+    services: BTreeMap<IpAddr, String>,
+    records: u64,
+    first: i64,
+    last: i64,
+    /// First and last second of all records, the gateway's or not.
+    span: (i64, i64),
+}
+
+impl<'view> Counter<'view> {
+    fn new(
+        viewpoint: &'view Viewpoint,
+        window: Option<TimeWindow>,
+        aggregation: u32,
+        assumed: Assumed,
+    ) -> Self {
+        Self {
+            viewpoint,
+            window,
+            aggregation,
+            assumed,
+            addresses: Interner::default(),
+            sides: HashMap::new(),
+            services: BTreeMap::new(),
+            records: 0,
+            first: i64::MAX,
+            last: i64::MIN,
+            span: (i64::MAX, i64::MIN),
+        }
+    }
+
+    fn bears_on_window(&self, record: &FlowRecord<'_>) -> bool {
+        self.window.is_none_or(|window| {
+            let from = window.start().as_second() - lead_seconds(self.aggregation);
+            (from..window.end().as_second()).contains(&record.start)
+        })
+    }
+
+    /// Whether the clients' own interfaces are needed to join clients with destinations.
+    fn needs_client_interfaces(&self) -> bool {
+        !self.assumed.packet_addresses && self.viewpoint.kind != GatewayKind::Regional
+    }
+
+    fn finish(self) -> Evidence {
+        let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
+        let seen = self.records > 0;
+        let (from, to) = if seen { (self.first, self.last) } else { self.span };
+        let whole = || TimeWindow::new(second(from), second(to.saturating_add(1)));
+        let window = self.window.map_or_else(whole, Ok).unwrap_or(TimeWindow::EPOCH);
+        let mut evidence = Evidence::none(window, Source::Files);
+        let steps = evidence.steps;
+        evidence.ends_visible = self.assumed.ends_visible;
+        evidence.packet_addresses = self.assumed.packet_addresses;
+        evidence.services = self.services;
+        evidence.coverage.logs_from = seen.then(|| second(self.first));
+        evidence.coverage.logs_until = seen.then(|| second(self.last));
+        evidence.coverage.records_read = self.records;
+        evidence.coverage.aggregation_seconds = self.aggregation;
+        for ((side, destination), ports) in self.sides {
+            let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
+            for (&(holder, _), lives) in &ports.lives {
+                let holder = self.addresses.addresses[holder as usize];
+                let tally = per_holder.entry(holder).or_insert_with(|| Tally::empty(steps));
+                tally.connections += 1;
+                tally.ended += u64::from(lives.ended());
+                tally.active_seconds += lives.active_seconds();
+                let unanswered = lives.unanswered();
+                if let Some((began, packets)) = unanswered {
+                    tally.unanswered += 1;
+                    if let Some(step) = steps.holding(began) {
+                        tally.unanswered_at[step] += packets;
+                    }
+                }
+                // A client's attempt without an answer may have got no port at all; the gateway's
+                // side shows whether it did.
+                if side == Side::Gateway || unanswered.is_none() {
+                    lives.count_into(steps, &mut tally.held);
+                }
+            }
+            for (holder, volume) in &ports.volumes {
+                let holder = self.addresses.addresses[*holder as usize];
+                let tally = per_holder.entry(holder).or_insert_with(|| Tally::empty(steps));
+                tally.packets = volume.packets;
+                tally.bytes = volume.bytes;
+                tally.records = volume.records;
+            }
+            if side == Side::Gateway {
+                evidence.peaks.insert(destination, peak(ports.lives.values(), window));
+                let total = evidence.destinations.entry(destination).or_insert_with(|| Tally::empty(steps));
+                per_holder.values().for_each(|tally| total.add(tally));
+            } else {
+                let clients =
+                    if side == Side::Client { &mut evidence.clients } else { &mut evidence.at_clients };
+                clients.extend(
+                    per_holder.into_iter().map(|(client, tally)| (ClientUse { client, destination }, tally)),
+                );
+            }
+        }
+        evidence
+    }
+}
+
+impl Sink for Counter<'_> {
+    fn record(&mut self, record: &FlowRecord<'_>) {
+        if !self.bears_on_window(record) {
+            return;
+        }
+        self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
+        let Some(seen) = self.viewpoint.classify(record) else { return };
+        if seen.side == Side::AtClient {
+            if !self.needs_client_interfaces() {
+                return;
+            }
+        } else {
+            self.records += 1;
+            self.first = self.first.min(record.start);
+            self.last = self.last.max(record.end);
+        }
+        // A packet that a rule turned away, or that came after the end, holds no port.
+        if record.action == Action::Reject {
+            return;
+        }
+        if let (Some(service), Some(server)) = (record.dst_service, seen.destination.address)
+            && seen.outward
+            && !self.services.contains_key(&server)
+        {
+            self.services.insert(server, String::from_utf8_lossy(service).into_owned());
+        }
+        let holder = self.addresses.number(seen.holder);
+        let ports = self.sides.entry((seen.side, seen.destination)).or_default();
+        ports.volumes.entry(holder).or_default().add(record);
+        let flags = record.tcp_flags.unwrap_or_default();
+        ports.lives.entry((holder, seen.port)).or_default().add(
+            stretch(record, flags),
+            seen.outward,
+            record.packets,
+            self.assumed.ends_visible,
+        );
+    }
+}
+
+fn stretch(record: &FlowRecord<'_>, flags: TcpFlags) -> Stretch {
+    let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
+    Stretch {
+        start: second(record.start),
+        last: second(record.end),
+        opened: flags.opens(),
+        closed: flags.closes(),
+    }
+}
+
+/// The fullest second within the window, by an exact sweep over every port's holdings.
+fn peak<'lives>(ports: impl Iterator<Item = &'lives Lives>, window: TimeWindow) -> Peak {
+    let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
+    let (mut least, mut hold) = (Vec::new(), Vec::new());
+    for lives in ports {
+        for (start, last, until) in lives.holdings() {
+            for (events, end) in [(&mut least, last), (&mut hold, until)] {
+                if start <= to && end >= from {
+                    events.push((start.max(from), 1));
+                    events.push((end + 1, -1));
+                }
+            }
+        }
+    }
+    let (least, _) = fullest(least);
+    let (hold, at) = fullest(hold);
+    Peak { least, hold, at: at.unwrap_or(from) }
+}
+
+/// The greatest running sum of changes, and when it was first reached.
+fn fullest(mut changes: Vec<(i64, i32)>) -> (u32, Option<i64>) {
+    changes.sort_unstable();
+    let (mut now, mut most, mut at) = (0_i32, 0_i32, None);
+    for (second, change) in changes {
+        now += change;
+        if now > most {
+            (most, at) = (now, Some(second));
+        }
+    }
+    (u32::try_from(most).unwrap_or(0), at)
+}

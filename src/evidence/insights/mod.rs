@@ -1,0 +1,350 @@
+//! Evidence from CloudWatch Logs Insights: which flow log to ask, what to ask it, and what its
+//! answers mean. Knows no SDK: [`LogsQueries`] is the role that runs a query.
+
+pub mod query;
+mod rows;
+
+use crate::flow::LogFormat;
+use crate::gap::Gap;
+use crate::incident::{Incident, InterfaceId, TimeWindow};
+use crate::network::{FlowLog, FlowLogDestination, GatewayKind, NatGateway, Network, TrafficType};
+
+use super::files::lead_seconds;
+use super::{Destination, Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step};
+
+pub use query::{MOST_ROWS, Query, Question, Scope, Unaskable};
+pub use rows::Row;
+
+/// What a query answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// The rows, as far as they came.
+    pub rows: Vec<Row>,
+    /// Uncompressed bytes scanned.
+    pub bytes_scanned: Option<u64>,
+    /// Log events scanned.
+    pub records_scanned: Option<u64>,
+    /// What that cost, in US dollars, at the list price.
+    pub cost_usd: Option<f64>,
+}
+
+/// Why a query brought no answer. The texts are for the person who reads the report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Unanswered {
+    /// What happened, with its cause.
+    pub why: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// Runs queries on log groups.
+#[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
+pub trait LogsQueries {
+    /// Runs one query to its end, within the time there is.
+    ///
+    /// # Errors
+    /// When it could not be started, did not complete, or its rows could not be had.
+    async fn run(&self, query: &Query) -> Result<Answer, Unanswered>;
+}
+
+/// Nothing can be asked at all: not the fault of any query. It is not thrown by this source, which
+/// reports every failure as a gap.
+#[derive(Debug, thiserror::Error)]
+pub enum Never {}
+
+/// Logs Insights as a source of evidence.
+pub struct LogsInsights<Queries> {
+    queries: Queries,
+}
+
+impl<Queries: LogsQueries> LogsInsights<Queries> {
+    /// A source that runs its queries with `queries`.
+    pub fn new(queries: Queries) -> Self {
+        Self { queries }
+    }
+}
+
+/// The flow log that is asked, with what is known of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Chosen {
+    log_groups: Vec<String>,
+    format: LogFormat,
+    traffic: TrafficType,
+    aggregation_seconds: u32,
+    /// Whether clients' interfaces are in it as well.
+    covers_clients: bool,
+}
+
+/// The queries that would be run for a gateway, its format and window, in the order they would be.
+///
+/// # Errors
+/// When the gateway is not known well enough to ask.
+pub fn planned(
+    gateway: &NatGateway,
+    log: &FlowLog,
+    format: &LogFormat,
+    window: TimeWindow,
+) -> Result<Vec<Query>, Unaskable> {
+    let chosen = Chosen {
+        log_groups: log.log_group.iter().cloned().collect(),
+        format: format.clone(),
+        traffic: log.traffic,
+        aggregation_seconds: log.aggregation_seconds,
+        covers_clients: false,
+    };
+    let viewpoint = Viewpoint::of(gateway);
+    let (scope, _) = scopes(&viewpoint, &chosen);
+    let steps = fitting(&chosen, &viewpoint, window, &scope);
+    Ok(vec![chosen.question(&viewpoint, window, steps).query(HELD_PORTS, &scope)?])
+}
+
+const HELD_PORTS: &str = "held ports per destination and client";
+const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces";
+
+impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
+    type Error = Never;
+
+    async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Never> {
+        let window = incident.window.unwrap_or(TimeWindow::EPOCH);
+        let mut evidence = Evidence::none(window, Source::LogsInsights);
+        let Some(chosen) = choose(network, &mut evidence.gaps) else { return Ok(evidence) };
+        evidence.coverage.aggregation_seconds = chosen.aggregation_seconds;
+        evidence.coverage.formats = vec![chosen.format.to_string()];
+        evidence.packet_addresses = chosen.format.has_packet_addresses();
+        evidence.ends_visible = chosen.format.has(crate::flow::Field::TcpFlags);
+        let viewpoint = Viewpoint::of(&network.gateway);
+        let (narrow, wide) = scopes(&viewpoint, &chosen);
+        evidence.steps = fitting(&chosen, &viewpoint, window, &narrow);
+        let question = chosen.question(&viewpoint, window, evidence.steps);
+
+        let rows = self.ask(&question, HELD_PORTS, &narrow, &mut evidence).await;
+        // The name of a log stream is an observation, not a promise of AWS: without any row, look in
+        // every stream before saying that there is nothing.
+        if rows == Some(0)
+            && let Some(wide) = wide
+        {
+            self.ask(&question, HELD_PORTS, &wide, &mut evidence).await;
+        }
+        if chosen.covers_clients
+            && !chosen.format.has_packet_addresses()
+            && network.gateway.kind != GatewayKind::Regional
+        {
+            let fullest = fullest(&evidence, 3);
+            if !fullest.is_empty() {
+                self.ask(&question, CLIENTS, &Scope::Clients(fullest), &mut evidence).await;
+            }
+        }
+        Ok(evidence)
+    }
+}
+
+impl<Queries: LogsQueries> LogsInsights<Queries> {
+    /// Runs one query and adds what it says; returns how many rows came, `None` where it failed.
+    async fn ask(
+        &self,
+        question: &Question<'_>,
+        purpose: &'static str,
+        scope: &Scope,
+        evidence: &mut Evidence,
+    ) -> Option<usize> {
+        let query = match question.query(purpose, scope) {
+            Ok(query) => query,
+            Err(unaskable) => {
+                evidence.gaps.push(Gap::new(purpose, unaskable.to_string(), fix(&unaskable)));
+                return None;
+            }
+        };
+        let answer = self.queries.run(&query).await;
+        let (bytes_scanned, records_scanned, cost_usd) = match &answer {
+            Ok(answer) => (answer.bytes_scanned, answer.records_scanned, answer.cost_usd),
+            Err(_) => (None, None, None),
+        };
+        evidence.queries.push(QueryRun {
+            purpose: purpose.to_owned(),
+            text: query.text.clone(),
+            bytes_scanned,
+            records_scanned,
+            cost_usd,
+            console_url: None,
+        });
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(Unanswered { why, fix }) => {
+                evidence.gaps.push(Gap::new(purpose, why, fix));
+                return None;
+            }
+        };
+        let mut unusable = None;
+        for row in &answer.rows {
+            if let Err(error) = rows::add(evidence, row) {
+                evidence.coverage.records_rejected += 1;
+                unusable.get_or_insert(error);
+            }
+        }
+        if let Some(error) = unusable {
+            evidence.gaps.push(Gap::new(
+                format!("rows of the answer about {purpose}"),
+                error.to_string(),
+                "run the query of this report in the console and compare",
+            ));
+        }
+        if answer.rows.len() >= MOST_ROWS {
+            evidence.gaps.push(Gap::new(
+                "clients and destinations with the fewest ports",
+                format!("the answer was cut at {MOST_ROWS} rows, those with the most ports first"),
+                "ask about fewer minutes with --window",
+            ));
+        }
+        Some(answer.rows.len())
+    }
+}
+
+fn fix(unaskable: &Unaskable) -> String {
+    match unaskable {
+        Unaskable::NoAddresses => {
+            "allow ec2:DescribeNatGateways, or name the addresses in NAT_TRIAGE_NAT_IPS"
+        }
+        Unaskable::NoResourceId => "create a second flow log for the gateway whose format has resource-id",
+        Unaskable::TooLong(_) => "ask about fewer minutes with --window",
+    }
+    .to_owned()
+}
+
+/// The destinations with the most ports held.
+fn fullest(evidence: &Evidence, most: usize) -> Vec<Destination> {
+    let mut ranked: Vec<_> = evidence
+        .destinations
+        .iter()
+        .filter(|(destination, _)| destination.address.is_some())
+        .filter_map(|(destination, tally)| {
+            fullest_step(&tally.held).map(|(_, held)| (held.hold, *destination))
+        })
+        .collect();
+    ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    ranked.into_iter().take(most).map(|(_, destination)| destination).collect()
+}
+
+/// Where to look first, and where to look when that holds nothing.
+fn scopes(viewpoint: &Viewpoint, chosen: &Chosen) -> (Scope, Option<Scope>) {
+    if viewpoint.kind == GatewayKind::Regional {
+        return (Scope::Gateway, None);
+    }
+    let interfaces: Vec<InterfaceId> = viewpoint.interfaces.clone();
+    if interfaces.is_empty() {
+        // Addresses alone were named: every record that shows one of them is the gateway's.
+        return (Scope::Interfaces(interfaces), None);
+    }
+    let wide =
+        chosen.format.has(crate::flow::Field::InterfaceId).then(|| Scope::Interfaces(interfaces.clone()));
+    (Scope::Streams(interfaces, chosen.traffic), wide)
+}
+
+impl Chosen {
+    fn question<'a>(&'a self, viewpoint: &'a Viewpoint, window: TimeWindow, steps: Steps) -> Question<'a> {
+        Question {
+            viewpoint,
+            format: &self.format,
+            log_groups: &self.log_groups,
+            window,
+            lead: lead_seconds(self.aggregation_seconds),
+            steps,
+        }
+    }
+}
+
+/// As many steps as the text of a query has room for: a gateway of many addresses and a long format
+/// leave less of it.
+fn fitting(chosen: &Chosen, viewpoint: &Viewpoint, window: TimeWindow, scope: &Scope) -> Steps {
+    let all = Steps::over(window);
+    [20, 12, 6, 3].into_iter().map(|most| Steps::at_most(most, window)).fold(all, |steps, fewer| match chosen
+        .question(viewpoint, window, steps)
+        .query(HELD_PORTS, scope)
+    {
+        Err(Unaskable::TooLong(_)) => fewer,
+        _ => steps,
+    })
+}
+
+/// The flow log that shows the most; the ones that can't be used leave a gap.
+fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
+    let mut usable: Vec<(u32, &FlowLog, LogFormat)> = Vec::new();
+    let mut unusable: Vec<Gap> = Vec::new();
+    for log in &network.flow_logs {
+        match readable(log) {
+            Ok(format) => usable.push((worth(log, &format), log, format)),
+            Err(gap) => unusable.push(gap),
+        }
+    }
+    // Logs that can't be used matter only where no other can.
+    let Some((_, log, format)) = usable.iter().max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.id.cmp(&a.1.id)))
+    else {
+        if network.flow_logs.is_empty() {
+            gaps.push(Gap::new(
+                "any traffic of the gateway",
+                "no flow log covers its interface, subnet or VPC",
+                "create one: see the remedy enable-flow-logs",
+            ));
+        }
+        gaps.extend(unusable);
+        return None;
+    };
+    let same = |other: &&(u32, &FlowLog, LogFormat)| {
+        other.2 == *format && other.1.traffic == log.traffic && other.1.resource_id == log.resource_id
+    };
+    let mut log_groups: Vec<String> =
+        usable.iter().filter(same).filter_map(|(_, log, _)| log.log_group.clone()).collect();
+    log_groups.sort_unstable();
+    log_groups.dedup();
+    if let Some(error) = &log.delivery_error {
+        gaps.push(Gap::new(
+            format!("records that flow log {} failed to deliver", log.id),
+            error.clone(),
+            "check the flow log's role and its log group's policy",
+        ));
+    }
+    Some(Chosen {
+        log_groups,
+        format: format.clone(),
+        traffic: log.traffic,
+        aggregation_seconds: log.aggregation_seconds,
+        covers_clients: !log.resource_id.starts_with("eni-"),
+    })
+}
+
+/// The format of a flow log that Logs Insights can be asked about, or why it can't be.
+fn readable(log: &FlowLog) -> Result<LogFormat, Gap> {
+    let what = format!("flow log {}", log.id);
+    if log.destination != FlowLogDestination::CloudWatchLogs || log.log_group.is_none() {
+        return Err(Gap::new(
+            what,
+            "it is not delivered to CloudWatch Logs, which is where we can ask",
+            "copy its files and run nat-triage analyze --flow-logs FILES, or create a second flow log to a log group",
+        ));
+    }
+    if log.traffic == TrafficType::Reject {
+        return Err(Gap::new(
+            what,
+            "it holds rejected traffic alone, in which no held port shows",
+            "create a second flow log with traffic type ALL",
+        ));
+    }
+    log.format.parse().map_err(|error: crate::flow::FormatError| {
+        Gap::new(what, error.to_string(), "create a second flow log with the fields that are missing")
+    })
+}
+
+/// How much a flow log shows: joined clients first, then ends of connections, then short records,
+/// then all traffic, then the gateway's own interface, whose group is small.
+fn worth(log: &FlowLog, format: &LogFormat) -> u32 {
+    [
+        log.delivery_error.is_none(),
+        format.has_packet_addresses(),
+        format.has(crate::flow::Field::TcpFlags),
+        log.aggregation_seconds <= 60,
+        log.traffic == TrafficType::All,
+        log.resource_id.starts_with("eni-") || log.resource_id.starts_with("nat-"),
+    ]
+    .iter()
+    .fold(0, |sum, &has| sum * 2 + u32::from(has))
+}

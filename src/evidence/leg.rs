@@ -1,0 +1,353 @@
+//! Which leg of a translated connection a record shows.
+//!
+//! One connection through a gateway appears up to four times on the gateway's own interface: client
+//! to gateway (A), gateway to server (B), server to gateway (C), gateway to client (D). Legs A and D
+//! are one side, keyed by the client's port; B and C the other, keyed by the port that the gateway
+//! handed out. Source: "Traffic through a NAT gateway" among the flow-log record examples in the
+//! Amazon VPC user guide.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Destination;
+use crate::flow::record::{Direction, FlowRecord};
+use crate::incident::{InterfaceId, NatGatewayId};
+use crate::network::{GatewayKind, NatGateway, is_private, nat64_destination};
+
+/// Which side of the gateway a record was seen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Between gateway and server: legs B and C, whose near port is one that the gateway handed out.
+    Gateway,
+    /// Between client and gateway: legs A and D.
+    Client,
+    /// At the client's own interface, where the gateway does not show.
+    AtClient,
+}
+
+/// A record in the terms in which ports are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRecord {
+    /// Where it was seen.
+    pub side: Side,
+    /// Whether the packets went towards the destination.
+    pub outward: bool,
+    /// Whose port it is: the gateway's address, or the client's.
+    pub holder: IpAddr,
+    /// The port on that address.
+    pub port: u16,
+    /// The other party.
+    pub destination: Destination,
+}
+
+/// How records show one gateway: the same rules for files and for Logs Insights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewpoint {
+    /// What sort of gateway it is.
+    pub kind: GatewayKind,
+    /// The addresses by which records show it.
+    pub addresses: Vec<IpAddr>,
+    /// Its interfaces, where they are known; records of others are then not its own.
+    pub interfaces: Vec<InterfaceId>,
+    /// Its id, by which a regional gateway's records are found.
+    pub gateway: Option<NatGatewayId>,
+    /// Ranges in which clients live beside the private ones; for a private gateway, the only ones.
+    pub client_ranges: Vec<IpNet>,
+}
+
+impl Viewpoint {
+    /// The viewpoint of a gateway as it is known.
+    #[must_use]
+    pub fn of(gateway: &NatGateway) -> Self {
+        Self {
+            kind: gateway.kind,
+            addresses: gateway.logged_addresses(),
+            interfaces: gateway.interface_ids.clone(),
+            gateway: gateway.id.clone(),
+            client_ranges: gateway.vpc_cidrs.clone(),
+        }
+    }
+
+    /// Whether an address can only be a client's. A public gateway's servers are outside, so every
+    /// private address is a client's (the VPC's, or one that comes in over a transit gateway). A
+    /// private gateway's servers are private too: there, only the VPC's own ranges tell.
+    #[must_use]
+    pub fn is_client(&self, address: IpAddr) -> bool {
+        let in_range = self.client_ranges.iter().any(|range| range.contains(&address));
+        match self.kind {
+            GatewayKind::Private if !self.client_ranges.is_empty() => in_range,
+            _ => in_range || is_private(address),
+        }
+    }
+
+    fn is_gateway(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
+    /// The record in terms of ports; `None` where it has nothing to do with this gateway.
+    #[must_use]
+    pub fn classify(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        if self.kind == GatewayKind::Regional {
+            return self.regional(record);
+        }
+        let known = !self.interfaces.is_empty() && record.interface.is_some();
+        let own = known.then(|| {
+            self.interfaces.iter().any(|id| record.interface.is_some_and(|i| i == id.as_str().as_bytes()))
+        });
+        let shows_gateway = self.is_gateway(record.src) || self.is_gateway(record.dst);
+        match own {
+            Some(true) => self.on_interface(record),
+            // The gateway shows at another interface only where something inside the VPC talks to
+            // it, which is no translated traffic.
+            Some(false) => (!shows_gateway).then(|| self.at_client(record)).flatten(),
+            None if shows_gateway => self.on_interface(record),
+            None => self.at_client(record),
+        }
+    }
+
+    /// On the gateway's own interface.
+    fn on_interface(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        let (Some(pkt_src), Some(pkt_dst)) = (record.pkt_src, record.pkt_dst) else {
+            return self.without_packet_addresses(record);
+        };
+        if self.is_gateway(pkt_src) {
+            return Some(outward(Side::Gateway, record, pkt_src, Some(pkt_dst)));
+        }
+        if self.is_gateway(pkt_dst) {
+            return Some(inward(Side::Gateway, record, pkt_dst, Some(pkt_src)));
+        }
+        // The packet is between client and server, and one end of the record is the gateway.
+        if self.is_gateway(record.dst) {
+            return Some(outward(Side::Client, record, pkt_src, Some(pkt_dst)));
+        }
+        self.is_gateway(record.src).then(|| inward(Side::Client, record, pkt_dst, Some(pkt_src)))
+    }
+
+    /// On the gateway's own interface, in a format that hides the server behind the gateway's
+    /// address on legs A and D: the other party tells which leg it is.
+    fn without_packet_addresses(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        match (self.is_gateway(record.src), self.is_gateway(record.dst)) {
+            (false, true) if self.is_client(record.src) => {
+                Some(outward(Side::Client, record, record.src, None))
+            }
+            (false, true) => Some(inward(Side::Gateway, record, record.dst, Some(record.src))),
+            (true, false) if self.is_client(record.dst) => {
+                Some(inward(Side::Client, record, record.dst, None))
+            }
+            (true, false) => Some(outward(Side::Gateway, record, record.src, Some(record.dst))),
+            _ => None,
+        }
+    }
+
+    /// At an interface that is not the gateway's: a client's record of traffic that leaves the VPC,
+    /// unless it says that it went another way.
+    fn at_client(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        if let Some(next_hop) = record.next_hop_interface
+            && !self.interfaces.is_empty()
+            && !self.interfaces.iter().any(|id| id.as_str().as_bytes() == next_hop)
+        {
+            return None;
+        }
+        match (self.is_client(record.src), self.is_client(record.dst)) {
+            (true, false) => Some(outward(Side::AtClient, record, record.src, Some(record.dst))),
+            (false, true) => Some(inward(Side::AtClient, record, record.dst, Some(record.src))),
+            _ => None,
+        }
+    }
+
+    /// In a regional gateway's records: no interface, public addresses on legs B and C, and on legs
+    /// A and D client and server as at the client's interface.
+    fn regional(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        if let (Some(id), resource) = (&self.gateway, record.resource)
+            && resource.is_none_or(|resource| resource != id.as_str().as_bytes())
+        {
+            return if resource.is_none() { self.at_client(record) } else { None };
+        }
+        if self.is_gateway(record.src) {
+            return Some(outward(Side::Gateway, record, record.src, Some(record.dst)));
+        }
+        if self.is_gateway(record.dst) {
+            return Some(inward(Side::Gateway, record, record.dst, Some(record.src)));
+        }
+        let outwards = match record.direction {
+            Some(Direction::Ingress) => true,
+            Some(Direction::Egress) => false,
+            None => self.is_client(record.src),
+        };
+        Some(if outwards {
+            outward(Side::Client, record, record.src, Some(record.dst))
+        } else {
+            inward(Side::Client, record, record.dst, Some(record.src))
+        })
+    }
+}
+
+fn outward(side: Side, record: &FlowRecord<'_>, holder: IpAddr, server: Option<IpAddr>) -> PortRecord {
+    let destination =
+        Destination { address: server.map(unmapped), port: record.dst_port, protocol: record.protocol };
+    PortRecord { side, outward: true, holder, port: record.src_port, destination }
+}
+
+fn inward(side: Side, record: &FlowRecord<'_>, holder: IpAddr, server: Option<IpAddr>) -> PortRecord {
+    let destination =
+        Destination { address: server.map(unmapped), port: record.src_port, protocol: record.protocol };
+    PortRecord { side, outward: false, holder, port: record.dst_port, destination }
+}
+
+/// The server's own address: of a NAT64 address, the IPv4 one inside, by which the gateway counts.
+pub(super) fn unmapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => nat64_destination(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Line, LineParser, LogFormat};
+    use crate::network::NatAddress;
+
+    /// The zonal gateway of AWS's own example.
+    fn zonal() -> Viewpoint {
+        Viewpoint::of(&NatGateway {
+            addresses: vec![NatAddress {
+                private: "10.0.0.220".parse().ok(),
+                public: None,
+                zone: None,
+                usable: true,
+            }],
+            interface_ids: vec!["eni-0123456789abcdef0".parse().expect("valid")],
+            ..NatGateway::default()
+        })
+    }
+
+    fn classify(viewpoint: &Viewpoint, format: &str, line: &str) -> Option<String> {
+        let format: LogFormat = format.parse().expect("valid");
+        let parser = LineParser::new(&format);
+        let Ok(Line::Record(record)) = parser.parse(line.as_bytes()) else { panic!("{line}") };
+        viewpoint.classify(&record).map(|p| {
+            let towards = if p.outward { "to" } else { "from" };
+            let server = p.destination.address.map_or("?".into(), |a| a.to_string());
+            format!("{:?} {}:{} {towards} {server}:{}", p.side, p.holder, p.port, p.destination.port)
+        })
+    }
+
+    const PKT: &str =
+        "interface-id srcaddr dstaddr srcport dstport protocol start end pkt-srcaddr pkt-dstaddr";
+
+    #[test]
+    fn the_four_legs_of_the_documented_example_are_told_apart_by_packet_addresses() {
+        let eni = "eni-0123456789abcdef0";
+        let legs = [
+            (
+                "10.0.1.5 10.0.0.220 40000 443 6 1 2 10.0.1.5 203.0.113.5",
+                "Client 10.0.1.5:40000 to 203.0.113.5:443",
+            ),
+            (
+                "10.0.0.220 203.0.113.5 1024 443 6 1 2 10.0.0.220 203.0.113.5",
+                "Gateway 10.0.0.220:1024 to 203.0.113.5:443",
+            ),
+            (
+                "203.0.113.5 10.0.0.220 443 1024 6 1 2 203.0.113.5 10.0.0.220",
+                "Gateway 10.0.0.220:1024 from 203.0.113.5:443",
+            ),
+            (
+                "10.0.0.220 10.0.1.5 443 40000 6 1 2 203.0.113.5 10.0.1.5",
+                "Client 10.0.1.5:40000 from 203.0.113.5:443",
+            ),
+        ];
+        for (line, expected) in legs {
+            assert_eq!(
+                classify(&zonal(), PKT, &format!("{eni} {line}")).as_deref(),
+                Some(expected),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_packet_addresses_the_client_side_does_not_name_the_server() {
+        let plain = "interface-id srcaddr dstaddr srcport dstport protocol start end";
+        let eni = "eni-0123456789abcdef0";
+        let legs = [
+            ("10.0.1.5 10.0.0.220 40000 443 6 1 2", "Client 10.0.1.5:40000 to ?:443"),
+            ("10.0.0.220 203.0.113.5 1024 443 6 1 2", "Gateway 10.0.0.220:1024 to 203.0.113.5:443"),
+            ("203.0.113.5 10.0.0.220 443 1024 6 1 2", "Gateway 10.0.0.220:1024 from 203.0.113.5:443"),
+            ("10.0.0.220 10.0.1.5 443 40000 6 1 2", "Client 10.0.1.5:40000 from ?:443"),
+        ];
+        for (line, expected) in legs {
+            assert_eq!(
+                classify(&zonal(), plain, &format!("{eni} {line}")).as_deref(),
+                Some(expected),
+                "{line}"
+            );
+        }
+        assert_eq!(
+            classify(&zonal(), plain, "eni-0aaaaaaaaaaaaaaaa 10.0.1.5 203.0.113.5 40000 443 6 1 2")
+                .as_deref(),
+            Some("AtClient 10.0.1.5:40000 to 203.0.113.5:443")
+        );
+        assert_eq!(
+            classify(&zonal(), plain, "eni-0aaaaaaaaaaaaaaaa 10.0.1.5 10.0.2.5 40000 443 6 1 2"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_secondary_address_folded_to_the_primary_is_counted_by_the_packet_address() {
+        let mut viewpoint = zonal();
+        viewpoint.addresses.push("10.0.0.221".parse().expect("valid"));
+        let line = "eni-0123456789abcdef0 203.0.113.5 10.0.0.220 443 1024 6 1 2 203.0.113.5 10.0.0.221";
+        assert_eq!(
+            classify(&viewpoint, PKT, line).as_deref(),
+            Some("Gateway 10.0.0.221:1024 from 203.0.113.5:443")
+        );
+    }
+
+    #[test]
+    fn a_regional_gateway_shows_by_its_resource_id_and_public_address() {
+        let viewpoint = Viewpoint::of(&NatGateway {
+            id: "nat-0123456789abcdef0".parse().ok(),
+            kind: GatewayKind::Regional,
+            addresses: vec![NatAddress {
+                private: None,
+                public: "198.51.100.7".parse().ok(),
+                zone: None,
+                usable: true,
+            }],
+            ..NatGateway::default()
+        });
+        let format = "resource-id srcaddr dstaddr srcport dstport protocol start end flow-direction";
+        let own = "nat-0123456789abcdef0";
+        let legs = [
+            (
+                format!("{own} 10.0.1.5 203.0.113.5 40000 443 6 1 2 ingress"),
+                Some("Client 10.0.1.5:40000 to 203.0.113.5:443"),
+            ),
+            (
+                format!("{own} 198.51.100.7 203.0.113.5 1024 443 6 1 2 egress"),
+                Some("Gateway 198.51.100.7:1024 to 203.0.113.5:443"),
+            ),
+            (
+                format!("{own} 203.0.113.5 10.0.1.5 443 40000 6 1 2 egress"),
+                Some("Client 10.0.1.5:40000 from 203.0.113.5:443"),
+            ),
+            ("nat-0aaaaaaaaaaaaaaaa 10.0.1.5 203.0.113.5 40000 443 6 1 2 ingress".into(), None),
+            (
+                "- 10.0.1.5 203.0.113.5 40000 443 6 1 2 egress".into(),
+                Some("AtClient 10.0.1.5:40000 to 203.0.113.5:443"),
+            ),
+        ];
+        for (line, expected) in legs {
+            assert_eq!(classify(&viewpoint, format, &line).as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn nat64_traffic_counts_towards_the_ipv4_server() {
+        let line = "eni-0123456789abcdef0 fd00::5 10.0.0.220 40000 443 6 1 2 fd00::5 64:ff9b::203.0.113.5";
+        assert_eq!(classify(&zonal(), PKT, line).as_deref(), Some("Client fd00::5:40000 to 203.0.113.5:443"));
+    }
+}

@@ -1,0 +1,288 @@
+//! What the flow logs show: how many ports each destination held, when, and who held them.
+//!
+//! [`EvidenceSource`] is the role; [`files`] reads flow-log files, and the live path asks Logs
+//! Insights with the queries of [`insights`]. Both fill the same [`Evidence`], sampled at the same
+//! instants, so that one diagnosis follows from either.
+
+pub mod files;
+mod infer;
+pub mod insights;
+mod leg;
+mod lives;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::gap::Gap;
+use crate::incident::{Incident, TimeWindow};
+use crate::network::Network;
+
+pub use leg::{PortRecord, Side, Viewpoint};
+pub use steps::Steps;
+
+/// A party on the far side of the gateway: the limit is per destination, never per address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Destination {
+    /// `None` where the records show the port but not the address (leg A in a format without
+    /// `pkt-dstaddr`).
+    pub address: Option<IpAddr>,
+    /// 0 for protocols without ports.
+    pub port: u16,
+    /// IANA protocol number.
+    pub protocol: u8,
+}
+
+/// Ports held at one step, as a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// At the step's instant, counting only the time between first and last packet.
+    pub least: u32,
+    /// At the step's instant, with the idle timeout added wherever no end was seen.
+    pub hold: u32,
+    /// At any time within the step, with the idle timeout added wherever no end was seen: nothing
+    /// in the step can have been above it.
+    pub most: u32,
+}
+
+impl Held {
+    /// The range where each port counted may stand for up to `times` ports.
+    #[must_use]
+    pub fn standing_for(self, times: u32) -> Self {
+        Self {
+            least: self.least,
+            hold: self.hold.saturating_mul(times),
+            most: self.most.saturating_mul(times),
+        }
+    }
+
+    /// The sum of two ranges.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            least: self.least.saturating_add(other.least),
+            hold: self.hold.saturating_add(other.hold),
+            most: self.most.saturating_add(other.most),
+        }
+    }
+}
+
+/// What was counted for one destination, or for one client towards one destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// One range per step; as long as [`Steps::count`].
+    pub held: Vec<Held>,
+    /// Packets sent by connections that began within the step and never got an answer; as long as
+    /// [`Steps::count`].
+    pub unanswered_at: Vec<u64>,
+    /// Distinct (address, port) seen.
+    pub connections: u64,
+    /// Of these, how many were seen to end with a FIN or RST.
+    pub ended: u64,
+    /// Of these, how many never got an answer.
+    pub unanswered: u64,
+    /// Seconds between first and last packet, summed over connections.
+    pub active_seconds: u64,
+    /// Packets, both ways.
+    pub packets: u64,
+    /// Bytes, both ways.
+    pub bytes: u64,
+    /// Flow-log records.
+    pub records: u64,
+}
+
+impl Tally {
+    /// Nothing counted, over `steps`.
+    #[must_use]
+    pub fn empty(steps: Steps) -> Self {
+        Self {
+            held: vec![Held::default(); steps.count()],
+            unanswered_at: vec![0; steps.count()],
+            ..Self::default()
+        }
+    }
+
+    /// Adds what was counted of another part.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.held.iter_mut().zip(&other.held) {
+            *mine = mine.plus(*theirs);
+        }
+        for (mine, theirs) in self.unanswered_at.iter_mut().zip(&other.unanswered_at) {
+            *mine += theirs;
+        }
+        self.connections += other.connections;
+        self.ended += other.ended;
+        self.unanswered += other.unanswered;
+        self.active_seconds += other.active_seconds;
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.records += other.records;
+    }
+}
+
+/// A client's part in one destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientUse {
+    /// The private address that opened the connections.
+    pub client: IpAddr,
+    /// Towards which destination; without an address where the records do not join the two.
+    pub destination: Destination,
+}
+
+/// Where the evidence came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Flow-log files.
+    #[default]
+    Files,
+    /// CloudWatch Logs Insights.
+    LogsInsights,
+}
+
+/// How much of the window the flow logs held.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Coverage {
+    /// The first packet of the earliest record of the gateway.
+    pub logs_from: Option<Timestamp>,
+    /// The last packet of the latest record of the gateway.
+    pub logs_until: Option<Timestamp>,
+    /// Records of the gateway that were used.
+    pub records_read: u64,
+    /// Lines that could not be used, whatever the reason.
+    pub records_rejected: u64,
+    /// Files that could not be read, or not to their end.
+    pub files_failed: u64,
+    /// SKIPDATA records: each may stand for many that were left out.
+    pub skipdata: u64,
+    /// Seconds that one record may span.
+    pub aggregation_seconds: u32,
+    /// Where the records came from.
+    pub source: Source,
+    /// The formats met, as format strings.
+    pub formats: Vec<String>,
+}
+
+/// One query that was run, or would be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct QueryRun {
+    /// What it answers.
+    pub purpose: String,
+    /// Its text, which can be pasted into the console.
+    pub text: String,
+    /// Uncompressed bytes that Logs Insights scanned.
+    pub bytes_scanned: Option<u64>,
+    /// Log events that it scanned.
+    pub records_scanned: Option<u64>,
+    /// What that cost, in US dollars, at the list price.
+    pub cost_usd: Option<f64>,
+    /// Where to open it in the console.
+    pub console_url: Option<String>,
+}
+
+/// How clients were joined to destinations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attribution {
+    /// By records that show client and destination of one connection through this gateway.
+    Connection,
+    /// By the clients' own interfaces, for clients that were seen to use this gateway on that port.
+    ClientInterface,
+    /// By the destination port alone: other destinations on the same port are counted in.
+    DestinationPort,
+    /// Not at all.
+    #[default]
+    None,
+}
+
+/// What the flow logs show of one gateway over one window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// The window that was asked about; for files without one, all that they hold.
+    pub window: TimeWindow,
+    /// The instants at which held ports were counted.
+    pub steps: Steps,
+    /// Per destination, counted by the gateway's own ports.
+    pub destinations: BTreeMap<Destination, Tally>,
+    /// The greatest number held at any second, where the source can tell it exactly.
+    pub peaks: BTreeMap<Destination, Peak>,
+    /// Per client and destination, as the gateway saw them come in.
+    pub clients: BTreeMap<ClientUse, Tally>,
+    /// Per client and destination, as the clients' own interfaces saw them go out.
+    pub at_clients: BTreeMap<ClientUse, Tally>,
+    /// Whether the format shows FIN and RST, so that ends of connections were seen.
+    pub ends_visible: bool,
+    /// Whether the format shows the packets' own addresses. Without them, what a gateway sends from
+    /// its secondary addresses may show as sent from the primary.
+    pub packet_addresses: bool,
+    /// Destinations whose addresses a flow-log field names as an AWS service.
+    pub services: BTreeMap<IpAddr, String>,
+    /// How much of the window the records covered.
+    pub coverage: Coverage,
+    /// The queries that were run.
+    pub queries: Vec<QueryRun>,
+    /// What could not be seen.
+    pub gaps: Vec<Gap>,
+}
+
+impl Evidence {
+    /// No evidence at all about `window`: what a diagnosis starts from when every source failed.
+    #[must_use]
+    pub fn none(window: TimeWindow, source: Source) -> Self {
+        Self {
+            window,
+            steps: Steps::over(window),
+            destinations: BTreeMap::new(),
+            peaks: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            at_clients: BTreeMap::new(),
+            ends_visible: false,
+            packet_addresses: true,
+            services: BTreeMap::new(),
+            coverage: Coverage { source, ..Coverage::default() },
+            queries: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+}
+
+/// The fullest second of a destination, each end of the range at its own fullest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Greatest count between first and last packets.
+    pub least: u32,
+    /// Greatest count with the idle timeout added wherever no end was seen.
+    pub hold: u32,
+    /// When `hold` was first reached, in seconds of the Unix epoch.
+    pub at: i64,
+}
+
+/// Gathers evidence about an incident.
+#[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
+pub trait EvidenceSource {
+    /// Why nothing at all could be gathered.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Evidence for `incident`; what could not be seen is a gap within it. `network` is completed
+    /// with what the records tell (a gateway's addresses, where nobody named them).
+    ///
+    /// # Errors
+    /// When there is nothing to diagnose: no source could be read.
+    async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Self::Error>;
+}
+
+/// The greatest range of any step, by its held ports.
+pub(crate) fn fullest_step(held: &[Held]) -> Option<(usize, Held)> {
+    let key = |held: &Held| (held.hold, held.least, held.most);
+    let mut fullest: Option<(usize, Held)> = None;
+    for (index, step) in held.iter().enumerate() {
+        if fullest.is_none_or(|(_, best)| key(step) > key(&best)) {
+            fullest = Some((index, *step));
+        }
+    }
+    fullest
+}
