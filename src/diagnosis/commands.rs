@@ -1,0 +1,72 @@
+//! Commands that a person can paste: every value that goes into one is quoted or typed.
+
+use std::net::IpAddr;
+
+use crate::incident::NatGatewayId;
+
+/// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
+/// characters, which no id or name of AWS has, are dropped: a terminal would act on them.
+pub(super) fn quoted(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@,=".contains(c);
+    if !plain.is_empty() && plain.chars().all(safe) && !plain.starts_with('-') {
+        plain
+    } else {
+        format!("'{}'", plain.replace('\'', r"'\''"))
+    }
+}
+
+/// Characters that change the order in which text is shown.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// ` --region eu-west-1`, where the Region is known.
+pub(super) fn region_option(region: Option<&str>) -> String {
+    region.map_or_else(String::new, |region| format!(" --region {}", quoted(region)))
+}
+
+/// Shows who owns a private address.
+pub(super) fn describe_owner(address: IpAddr, region: Option<&str>) -> String {
+    let filter =
+        if address.is_ipv6() { "ipv6-addresses.ipv6-address" } else { "addresses.private-ip-address" };
+    format!(
+        "aws ec2 describe-network-interfaces --filters Name={filter},Values={address} --query 'NetworkInterfaces[].[NetworkInterfaceId,InterfaceType,Description,Attachment.InstanceId]' --output text{}",
+        region_option(region)
+    )
+}
+
+/// Shows the errors of the last fifteen minutes, minute by minute.
+pub(super) fn errors_metric(
+    gateway: Option<&NatGatewayId>,
+    zone: Option<&str>,
+    region: Option<&str>,
+) -> String {
+    let id = gateway.map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
+    let zone = zone.map_or_else(String::new, |zone| {
+        format!(" {}", quoted(&format!("Name=AvailabilityZone,Value={zone}")))
+    });
+    format!(
+        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name ErrorPortAllocation --dimensions Name=NatGatewayId,Value={id}{zone} --statistics Sum --period 60 --start-time \"$(date -u -d '-15 min' +%FT%TZ)\" --end-time \"$(date -u +%FT%TZ)\"{}",
+        region_option(region)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_quoted_word_reaches_the_shell() {
+        assert_eq!(quoted("/vpc/flow-logs"), "/vpc/flow-logs");
+        for hostile in ["a b", "$(reboot)", "`reboot`", "x;y", "a'b", "-rf", "", "a\nb", "\u{202e}x"] {
+            let word = quoted(hostile);
+            let shell = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {word}")])
+                .output()
+                .expect("sh runs");
+            let kept: String = hostile.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
+            assert_eq!(String::from_utf8_lossy(&shell.stdout), kept, "{hostile:?}");
+        }
+    }
+}

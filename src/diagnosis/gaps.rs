@@ -1,0 +1,190 @@
+//! What could not be seen, and the one step that would show it.
+
+use super::Verdict;
+use super::commands::{errors_metric, quoted, region_option};
+use super::findings::{Errors, Findings};
+use crate::evidence::{Attribution, Source};
+use crate::gap::Gap;
+use crate::network::{GatewayKind, Provenance};
+
+/// All gaps, those of the source first, then those that this diagnosis ran into.
+pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
+    let mut gaps = findings.evidence.gaps.clone();
+    gaps.extend(no_records(findings).or_else(|| late_records(findings)));
+    gaps.extend(capacity(findings));
+    gaps.extend(addresses(findings));
+    gaps.extend(clients(findings));
+    gaps.extend(ends(findings));
+    gaps.extend(errors(findings, verdict));
+    gaps
+}
+
+fn region<'a>(findings: &'a Findings<'_>) -> Option<&'a str> {
+    findings.incident.alarm.as_ref()?.region.as_deref()
+}
+
+fn no_records(findings: &Findings<'_>) -> Option<Gap> {
+    (findings.evidence.coverage.records_read == 0).then(|| match findings.evidence.coverage.source {
+        Source::Files => Gap::new(
+            "any traffic of the gateway",
+            "no record in these files shows it within the window",
+            "name the gateway with --nat-ip or --eni, or the minutes with --window, or give files of the gateway's own interface",
+        ),
+        Source::LogsInsights => Gap::new(
+            "any traffic of the gateway",
+            "the flow logs held no record of it when they were asked; they arrive 6 to 15 minutes late",
+            format!("run again in 15 minutes: nat-triage triage --event EVENT.json{}", region_option(region(findings))),
+        ),
+    })
+}
+
+fn late_records(findings: &Findings<'_>) -> Option<Gap> {
+    let coverage = &findings.evidence.coverage;
+    if findings.complete || coverage.skipdata > 0 {
+        return None;
+    }
+    let (from, until) = (coverage.logs_from?, coverage.logs_until?);
+    let again = match coverage.source {
+        Source::Files => "run again with the files of the missing minutes",
+        Source::LogsInsights => "run again once they have arrived: nat-triage triage --event EVENT.json",
+    };
+    let window = findings.evidence.window;
+    let what = if until < window.end() && from <= window.start() {
+        "the last minutes of the window"
+    } else {
+        "part of the window"
+    };
+    Some(Gap::new(
+        what,
+        format!(
+            "the records reach from {from} to {until}, the window from {} to {}",
+            window.start(),
+            window.end()
+        ),
+        again,
+    ))
+}
+
+fn capacity(findings: &Findings<'_>) -> Option<Gap> {
+    let gateway = &findings.network.gateway;
+    if findings.capacity.is_none() {
+        return Some(Gap::new(
+            "how many ports the gateway has",
+            "none of its addresses is known",
+            match findings.gateway_id() {
+                Some(id) => format!(
+                    "aws ec2 describe-nat-gateways --nat-gateway-ids {id}{}",
+                    region_option(region(findings))
+                ),
+                None => "name its addresses with --nat-ip".into(),
+            },
+        ));
+    }
+    (gateway.provenance == Provenance::Inferred).then(|| {
+        let addresses = gateway.logged_addresses();
+        let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        Gap::new(
+            "the gateway's addresses other than in these records",
+            format!("nobody named the gateway: {} was told from the records themselves", list.join(", ")),
+            "name all of its addresses with --nat-ip; each adds to its capacity",
+        )
+    })
+}
+
+fn addresses(findings: &Findings<'_>) -> Option<Gap> {
+    let folded = findings.folded_addresses();
+    (folded > 1 && findings.evidence.coverage.records_read > 0).then(|| {
+        Gap::new(
+            "which of the gateway's addresses each port belongs to",
+            format!("the format lacks pkt-srcaddr, without which its {folded} addresses may show as one: each port seen may stand for up to {folded}"),
+            better_format(findings),
+        )
+    })
+}
+
+fn clients(findings: &Findings<'_>) -> Option<Gap> {
+    let top = findings.top()?;
+    match top.clients.first().map_or(Attribution::None, |client| client.attribution) {
+        Attribution::Connection => None,
+        Attribution::ClientInterface => Some(Gap::new(
+            "which gateway each client's connections took",
+            "the format lacks pkt-srcaddr and pkt-dstaddr, so clients were joined by their own interfaces",
+            better_format(findings),
+        )),
+        Attribution::DestinationPort => Some(Gap::new(
+            format!("which clients used {} itself", top.label()),
+            format!(
+                "the format lacks pkt-dstaddr, so clients are counted for every destination on port {}",
+                top.destination.port
+            ),
+            better_format(findings),
+        )),
+        Attribution::None => Some(Gap::new(
+            "the clients",
+            "no record shows the traffic between clients and gateway",
+            better_format(findings),
+        )),
+    }
+}
+
+fn ends(findings: &Findings<'_>) -> Option<Gap> {
+    (!findings.evidence.ends_visible && findings.evidence.coverage.records_read > 0).then(|| {
+        Gap::new(
+            "when connections ended",
+            "the format lacks tcp-flags, so a port may have been held up to 350 s after its last packet: the ranges are wide",
+            better_format(findings),
+        )
+    })
+}
+
+fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
+    let missing = matches!(findings.errors, Errors::Unknown)
+        || (verdict == Verdict::CannotTell && findings.errors == Errors::Alarmed);
+    missing.then(|| {
+        Gap::new(
+            "how many connections the gateway refused",
+            "neither an alarm nor the ErrorPortAllocation metric told",
+            errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), region(findings)),
+        )
+    })
+}
+
+/// Creates a second flow log on the gateway alone, with every field that a diagnosis uses. Formats
+/// can't be edited.
+pub(super) fn better_format(findings: &Findings<'_>) -> String {
+    let gateway = &findings.network.gateway;
+    let (resource, id) = if gateway.kind == GatewayKind::Regional {
+        ("RegionalNatGateway", findings.gateway_id().map_or("NAT_GATEWAY_ID", |id| id.as_str()))
+    } else {
+        (
+            "NetworkInterface",
+            gateway.interface_ids.first().map_or("NAT_GATEWAY_INTERFACE_ID", |id| id.as_str()),
+        )
+    };
+    let group = findings
+        .network
+        .flow_logs
+        .iter()
+        .find_map(|log| log.log_group.as_deref())
+        .map_or_else(|| "LOG_GROUP".into(), quoted);
+    format!(
+        "aws ec2 create-flow-logs --resource-type {resource} --resource-ids {id} --traffic-type ALL --max-aggregation-interval 60 --log-destination-type cloud-watch-logs --log-group-name {group} --deliver-logs-permission-arn ROLE_ARN --log-format '{BETTER_FORMAT}'{}",
+        region_option(region(findings))
+    )
+}
+
+/// The fourteen fields of version 2 in their order, so that what reads the default format still
+/// does, then what a diagnosis uses.
+const BETTER_FORMAT: &str = "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status} ${vpc-id} ${subnet-id} ${instance-id} ${tcp-flags} ${type} ${pkt-srcaddr} ${pkt-dstaddr} ${region} ${az-id} ${flow-direction} ${traffic-path} ${pkt-dst-aws-service} ${resource-id} ${next-hop-interface-id}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_that_we_advise_is_one_that_we_read_and_that_has_what_we_miss() {
+        let format: crate::flow::LogFormat = BETTER_FORMAT.parse().expect("valid");
+        assert!(format.has_packet_addresses() && format.has(crate::flow::Field::TcpFlags));
+        assert_eq!(&format.columns()[..14], crate::flow::LogFormat::version_2().columns());
+    }
+}

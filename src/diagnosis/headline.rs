@@ -1,0 +1,64 @@
+//! The answer in one sentence.
+
+use super::Verdict;
+use super::findings::{Errors, Findings};
+use crate::report::words;
+
+/// Says which destination, how full, who holds it and how sure, or why that cannot be said.
+pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
+    let gateway =
+        findings.gateway_id().map_or_else(|| "The NAT gateway".to_owned(), |id| format!("NAT gateway {id}"));
+    let Some(top) = findings.top() else {
+        return format!(
+            "{gateway}: the flow logs hold no traffic of it for these minutes, so we cannot tell."
+        );
+    };
+    let label = top.label();
+    let holder = top.clients.first().map_or(String::new(), |client| {
+        format!(", {} of them held by {}", words::percent(client.share), client.address)
+    });
+    let Some(capacity) = findings.capacity else {
+        return format!(
+            "{gateway}: its addresses are not known, so capacity is not either; the most ports, about {}, were held to {label}{holder}.",
+            words::count(u64::from(top.held.estimate))
+        );
+    };
+    let of_capacity = |held: u32| {
+        format!(
+            "{} of {} ports ({})",
+            words::count(u64::from(held)),
+            words::count(u64::from(capacity)),
+            words::percent(f64::from(held) / f64::from(capacity))
+        )
+    };
+    match verdict {
+        Verdict::Confirmed => {
+            format!("{gateway} ran out of ports to {label}: {} held{holder}.", of_capacity(top.held.estimate))
+        }
+        Verdict::Likely => {
+            format!(
+                "{gateway} probably ran out of ports to {label}: about {} held{holder}.",
+                of_capacity(top.held.estimate)
+            )
+        }
+        Verdict::NotSupported if findings.errors == Errors::Counted(0.0) => {
+            format!(
+                "{gateway} refused nothing in these minutes: no port allocation error was counted; the fullest destination, {label}, held {} at the most.",
+                of_capacity(top.held.at_most)
+            )
+        }
+        Verdict::NotSupported => {
+            format!(
+                "{gateway} had ports left to every destination: the fullest, {label}, held {} at the most.",
+                of_capacity(top.held.at_most)
+            )
+        }
+        Verdict::CannotTell => {
+            format!(
+                "{gateway}: we cannot tell whether it ran out of ports; the fullest destination seen, {label}, held between {} and {}{holder}.",
+                words::count(u64::from(top.held.at_least)),
+                of_capacity(top.held.at_most)
+            )
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! From evidence to an answer: which destination is full, who holds it, how sure we are, and which
+//! fixes the evidence supports. Pure: no clock, no network, no environment.
+//!
+//! The types here are the contract: serialised, they are the diagnosis in JSON.
+
+mod commands;
+mod findings;
+mod gaps;
+mod headline;
+mod pattern;
+mod rank;
+mod remedies;
+mod verdict;
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::{Attribution, Evidence, QueryRun, Source};
+use crate::gap::Gap;
+use crate::incident::{Alarm, Incident, TimeWindow};
+use crate::network::{GatewayKind, Network, PORTS_PER_ADDRESS, Provenance};
+
+use findings::Findings;
+
+/// The version of the JSON: fields are added within it, never renamed.
+pub const SCHEMA: &str = "nat-triage.diagnosis.v1";
+
+/// How sure we are that a destination ran out of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The range reaches capacity while errors were counted, and something beside it agrees.
+    Confirmed,
+    /// The range reaches capacity, and nothing beside it tells.
+    Likely,
+    /// Full coverage, and nothing near capacity.
+    NotSupported,
+    /// The evidence leaves it open; the gaps say what is missing.
+    CannotTell,
+}
+
+/// What sort of use filled the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pattern {
+    /// Many connections kept in use.
+    LongLived,
+    /// Opened, then idle, not closed.
+    Leak,
+    /// Short connections at a high rate.
+    Churn,
+    /// Attempts without answers.
+    RetryStorm,
+    /// Very many clients, none remarkable.
+    FanIn,
+    /// One client, very many destinations.
+    Scan,
+}
+
+/// How far a statement can be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// One of several readings of the evidence.
+    Low,
+    /// The best reading of the evidence.
+    Medium,
+    /// Counted directly.
+    High,
+}
+
+/// Ports held, as a range with a best estimate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldPorts {
+    /// Certainly held: the time between first and last packets alone.
+    pub at_least: u32,
+    /// The best estimate.
+    pub estimate: u32,
+    /// Held at the very most: the idle timeout added wherever no end was seen.
+    pub at_most: u32,
+    /// The instant that the figures are about.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+/// One step of a destination's timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimelineStep {
+    /// The step's first instant.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// Certainly held at that instant.
+    pub held_at_least: u32,
+    /// The best estimate for that instant.
+    pub held_estimate: u32,
+    /// Held at the very most at any time within the step.
+    pub held_at_most: u32,
+    /// Attempts that began within the step, reached the gateway and never left it. An inference.
+    pub refused: u64,
+}
+
+/// A client's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientReport {
+    /// The private address that opened the connections.
+    #[schemars(with = "String")]
+    pub address: IpAddr,
+    /// Its part of the held ports, as a fraction of 1.
+    pub share: f64,
+    /// Ports it held when the destination was fullest.
+    pub held: HeldPorts,
+    /// Distinct connections it opened.
+    pub connections: u64,
+    /// Attempts of its that reached the gateway and never left it. An inference.
+    pub refused: u64,
+    /// Bytes, both ways.
+    pub bytes: u64,
+    /// Who owns the address, where that is known.
+    pub name: Option<String>,
+    /// What sort of thing owns it, where that is known.
+    pub kind: Option<String>,
+    /// Its zone, where that is known.
+    pub zone: Option<String>,
+    /// How it was joined to the destination.
+    pub attribution: Attribution,
+}
+
+/// A destination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DestinationReport {
+    /// Its address.
+    #[schemars(with = "String")]
+    pub address: IpAddr,
+    /// Its port; 0 for protocols without ports.
+    pub port: u16,
+    /// The protocol's name, or its number where it has none here.
+    pub protocol: String,
+    /// Ports held towards it when it was fullest.
+    pub held: HeldPorts,
+    /// The estimate as a fraction of capacity; `null` where capacity is not known.
+    pub utilization: Option<f64>,
+    /// Attempts that reached the gateway and never left it. An inference.
+    pub refused: u64,
+    /// Distinct gateway ports used towards it.
+    pub connections: u64,
+    /// Bytes, both ways.
+    pub bytes: u64,
+    /// Its name, where that is known.
+    pub name: Option<String>,
+    /// The AWS service that its address belongs to, where a flow-log field or prefix list says so.
+    pub service: Option<String>,
+    /// Held ports over the window.
+    pub timeline: Vec<TimelineStep>,
+    /// Who holds it, most first.
+    pub clients: Vec<ClientReport>,
+}
+
+/// The gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GatewayReport {
+    /// Its id, where it is known.
+    pub id: Option<String>,
+    /// What sort it is.
+    pub kind: GatewayKind,
+    /// The addresses by which flow logs show it.
+    #[schemars(with = "Vec<String>")]
+    pub addresses: Vec<IpAddr>,
+    /// Its interfaces.
+    pub interface_ids: Vec<String>,
+    /// Its VPC.
+    pub vpc_id: Option<String>,
+    /// Its zones, for a regional gateway.
+    pub zones: Vec<String>,
+    /// Ports that can be held towards one destination at once; `null` where its addresses are not
+    /// known.
+    pub capacity_per_destination: Option<u32>,
+    /// How these facts came to be known.
+    pub provenance: Provenance,
+}
+
+/// A metric of the gateway over the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricReport {
+    /// The CloudWatch name.
+    pub name: String,
+    /// `Sum` or `Maximum`.
+    pub statistic: String,
+    /// Over the window.
+    pub value: f64,
+    /// Over as long a time just before.
+    pub baseline: Option<f64>,
+    /// How many times the baseline.
+    pub change: Option<f64>,
+}
+
+/// A step a person can take: what to run, how to see that it worked, how to take it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Command {
+    /// What to run.
+    pub run: String,
+    /// What shows that it worked.
+    pub verify: String,
+    /// What takes it back.
+    pub undo: String,
+}
+
+/// A fix that the evidence supports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Remedy {
+    /// Its id, stable across versions.
+    pub id: String,
+    /// What to do, in a few words.
+    pub title: String,
+    /// Why, in numbers.
+    pub why: String,
+    /// What it would change.
+    pub effect: String,
+    /// The steps, with the incident's real ids.
+    pub commands: Vec<Command>,
+    /// What it may break.
+    pub hazards: Vec<String>,
+    /// What it costs a month, in US dollars, where that is known.
+    pub monthly_cost_usd: Option<f64>,
+    /// How sure we are that it helps.
+    pub confidence: Confidence,
+}
+
+/// How much of the window the flow logs held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CoverageReport {
+    /// Whether the records reach through the window, with none known to be left out.
+    pub complete: bool,
+    /// The last packet of the latest record.
+    #[schemars(with = "Option<String>")]
+    pub logs_until: Option<Timestamp>,
+    /// Records of the gateway that were used.
+    pub records_read: u64,
+    /// Lines that could not be used.
+    pub records_rejected: u64,
+    /// Files that could not be read, or not to their end.
+    pub files_failed: u64,
+    /// SKIPDATA records.
+    pub skipdata: u64,
+    /// Seconds that one record may span.
+    pub aggregation_seconds: u32,
+    /// Where the records came from.
+    pub source: Source,
+    /// The formats met.
+    pub formats: Vec<String>,
+}
+
+/// The diagnosis, as the contract has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Diagnosis {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The same for the same alarm transition, however often it is delivered.
+    pub id: String,
+    /// The alarm; `null` without an event.
+    pub alarm: Option<Alarm>,
+    /// The minutes that the diagnosis is about.
+    pub window: TimeWindow,
+    /// The gateway, or gateways.
+    pub nat_gateways: Vec<GatewayReport>,
+    /// How sure we are.
+    pub verdict: Verdict,
+    /// What sort of use it was, where the evidence tells.
+    pub pattern: Option<Pattern>,
+    /// What decided the pattern, each with its figure.
+    pub pattern_evidence: Vec<String>,
+    /// The answer in one sentence.
+    pub headline: String,
+    /// Destinations, fullest first.
+    pub destinations: Vec<DestinationReport>,
+    /// Clients over all reported destinations, greatest holder first.
+    pub clients: Vec<ClientReport>,
+    /// The gateway's metrics, where they were asked for.
+    pub metrics: Vec<MetricReport>,
+    /// Fixes, most helpful first.
+    pub remedies: Vec<Remedy>,
+    /// How much of the window the flow logs held.
+    pub coverage: CoverageReport,
+    /// What could not be seen.
+    pub gaps: Vec<Gap>,
+    /// The queries that were run.
+    pub queries: Vec<QueryRun>,
+}
+
+impl Diagnosis {
+    /// Whether something of the input was lost (a file, a line, part of the window), or the verdict
+    /// leaves the question open.
+    #[must_use]
+    pub fn from_partial_input(&self) -> bool {
+        let CoverageReport { complete, files_failed, records_rejected, .. } = self.coverage;
+        !complete || files_failed > 0 || records_rejected > 0 || self.verdict == Verdict::CannotTell
+    }
+
+    /// The diagnosis as a JSON value.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a diagnosis holds nothing that JSON cannot")
+    }
+}
+
+/// What a diagnosis takes for granted; the default is what AWS documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Simultaneous connections per address and destination.
+    pub ports_per_address: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { ports_per_address: PORTS_PER_ADDRESS }
+    }
+}
+
+/// Most destinations, and most clients of each, that a diagnosis lists.
+const LISTED: usize = 10;
+
+/// The diagnosis that follows from the evidence.
+#[must_use]
+pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, limits: Limits) -> Diagnosis {
+    let findings = Findings::of(incident, network, evidence, limits);
+    let verdict = verdict::verdict(&findings);
+    let pattern = pattern::pattern(&findings, verdict);
+    let gaps = gaps::gaps(&findings, verdict);
+    let gateway = &network.gateway;
+    Diagnosis {
+        schema: SCHEMA.into(),
+        id: incident.id(),
+        alarm: incident.alarm.clone(),
+        window: evidence.window,
+        nat_gateways: vec![GatewayReport {
+            id: findings.gateway_id().map(ToString::to_string),
+            kind: gateway.kind,
+            addresses: gateway.logged_addresses(),
+            interface_ids: gateway.interface_ids.iter().map(ToString::to_string).collect(),
+            vpc_id: gateway.vpc_id.clone(),
+            zones: gateway.zones.clone(),
+            capacity_per_destination: findings.capacity,
+            provenance: gateway.provenance,
+        }],
+        verdict,
+        pattern: pattern.as_ref().map(|(pattern, _)| *pattern),
+        pattern_evidence: pattern.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
+        headline: headline::headline(&findings, verdict),
+        destinations: findings.destinations.iter().take(LISTED).map(|d| d.report(LISTED)).collect(),
+        clients: findings.clients_overall(LISTED),
+        metrics: network
+            .metrics
+            .iter()
+            .map(|metric| MetricReport {
+                name: metric.name.clone(),
+                statistic: metric.statistic.clone(),
+                value: metric.value,
+                baseline: metric.baseline,
+                change: metric.change(),
+            })
+            .collect(),
+        remedies: remedies::remedies(&findings, verdict, pattern.as_ref().map(|(pattern, _)| *pattern)),
+        coverage: CoverageReport {
+            complete: findings.complete,
+            logs_until: evidence.coverage.logs_until,
+            records_read: evidence.coverage.records_read,
+            records_rejected: evidence.coverage.records_rejected,
+            files_failed: evidence.coverage.files_failed,
+            skipdata: evidence.coverage.skipdata,
+            aggregation_seconds: evidence.coverage.aggregation_seconds,
+            source: evidence.coverage.source,
+            formats: evidence.coverage.formats.clone(),
+        },
+        gaps,
+        queries: evidence.queries.clone(),
+    }
+}

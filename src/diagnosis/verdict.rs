@@ -1,0 +1,42 @@
+//! How sure we are that a destination ran out of ports.
+
+use super::Verdict;
+use super::findings::{Errors, Findings, Ranked};
+
+/// A count this near to capacity is at capacity: records' times are whole seconds, and the last
+/// ports are let go and taken again within one.
+const FULL: f64 = 0.95;
+
+/// Below this part of capacity at the very most, a destination was not full.
+const NOT_NEAR: f64 = 0.9;
+
+/// The verdict on the fullest destination, and so on all.
+pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
+    let (Some(top), Some(capacity)) = (findings.top(), findings.capacity) else {
+        return Verdict::CannotTell;
+    };
+    if findings.errors == Errors::Counted(0.0) && findings.complete {
+        return Verdict::NotSupported;
+    }
+    if reaches(top, capacity) {
+        return match (findings.errors.happened(), agreed(top, capacity)) {
+            (true, true) => Verdict::Confirmed,
+            (true, false) | (false, true) => Verdict::Likely,
+            (false, false) => Verdict::CannotTell,
+        };
+    }
+    let nothing_near =
+        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < f64::from(capacity) * NOT_NEAR);
+    if findings.complete && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
+}
+
+/// Whether the range reaches capacity.
+fn reaches(top: &Ranked, capacity: u32) -> bool {
+    f64::from(top.held.at_most) >= f64::from(capacity) * FULL
+}
+
+/// Whether something beside the upper end of the range says that it was full: the estimate, or
+/// attempts towards it that never left the gateway.
+fn agreed(top: &Ranked, capacity: u32) -> bool {
+    f64::from(top.held.estimate) >= f64::from(capacity) * FULL || top.turned_away
+}

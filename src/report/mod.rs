@@ -1,0 +1,21 @@
+//! The diagnosis as people and machines read it. Pure: a diagnosis in, text out.
+
+pub mod message;
+pub mod plain;
+pub mod schema;
+pub mod sms;
+pub mod text;
+pub mod words;
+
+pub use message::Message;
+
+use crate::diagnosis::Diagnosis;
+
+/// The diagnosis in JSON, for people to read through: indented, with a line end.
+#[must_use]
+pub fn json(diagnosis: &Diagnosis) -> String {
+    let mut text =
+        serde_json::to_string_pretty(diagnosis).expect("a diagnosis holds nothing that JSON cannot");
+    text.push('\n');
+    text
+}

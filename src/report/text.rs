@@ -1,0 +1,334 @@
+//! The diagnosis as plain text: the answer first, then what to do, then what it rests on.
+//!
+//! Nothing depends on columns lining up, as mail is shown in proportional type on phones.
+
+use std::fmt::{self, Write as _};
+
+use super::plain::one_line;
+use super::words;
+use crate::diagnosis::{
+    ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Pattern, Remedy, Verdict,
+};
+use crate::evidence::{Attribution, Source};
+
+/// Widest line of prose; commands are never broken.
+const WIDTH: usize = 72;
+
+/// Longest name from outside that is shown.
+const NAME: usize = 120;
+
+/// Characters of the longest bar.
+const BAR: usize = 20;
+
+/// The whole report.
+#[must_use]
+pub fn text(diagnosis: &Diagnosis) -> String {
+    let mut text = String::new();
+    render(&mut text, diagnosis).expect("writing to a string does not fail");
+    text
+}
+
+fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    wrap(out, "", &diagnosis.headline)?;
+    wrap(out, "", &sure(diagnosis))?;
+    first_step(out, diagnosis)?;
+    timeline(out, diagnosis)?;
+    destinations(out, diagnosis)?;
+    clients(out, diagnosis)?;
+    remedies(out, diagnosis)?;
+    gaps(out, diagnosis)?;
+    basis(out, diagnosis)
+}
+
+/// How sure, and why, in a sentence.
+fn sure(diagnosis: &Diagnosis) -> String {
+    let verdict = match diagnosis.verdict {
+        Verdict::Confirmed => "Confirmed: flow logs and refused connections agree.",
+        Verdict::Likely => "Likely: the flow logs reach the limit, and nothing beside them proves it.",
+        Verdict::NotSupported => "Not supported: with these minutes covered, nothing was near the limit.",
+        Verdict::CannotTell => "Cannot tell: see below for what is missing and how to get it.",
+    };
+    match diagnosis.pattern {
+        Some(pattern) => format!("{verdict} Pattern: {}.", pattern_in_words(pattern)),
+        None => verdict.to_owned(),
+    }
+}
+
+fn pattern_in_words(pattern: Pattern) -> &'static str {
+    match pattern {
+        Pattern::LongLived => "long-lived (many connections kept in use)",
+        Pattern::Leak => "leak (connections opened, then idle, not closed)",
+        Pattern::Churn => "churn (short connections at a high rate)",
+        Pattern::RetryStorm => "retry storm (attempts without answers)",
+        Pattern::FanIn => "fan-in (very many clients, none remarkable)",
+        Pattern::Scan => "scan (one client, very many destinations)",
+    }
+}
+
+fn first_step(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let Some(first) = diagnosis.remedies.first() else { return Ok(()) };
+    writeln!(out)?;
+    wrap(out, "", &format!("Do first: {}.", first.title))?;
+    if let Some(command) = first.commands.first() {
+        writeln!(out, "{}", command.run)?;
+    }
+    Ok(())
+}
+
+fn heading(out: &mut String, title: &str) -> fmt::Result {
+    writeln!(out, "\n{title}")
+}
+
+fn label(destination: &DestinationReport) -> String {
+    let DestinationReport { address, port, protocol, .. } = destination;
+    if protocol.starts_with("icmp") {
+        format!("{address} {protocol}")
+    } else if address.is_ipv6() {
+        format!("[{address}]:{port}/{protocol}")
+    } else {
+        format!("{address}:{port}/{protocol}")
+    }
+}
+
+fn range(held: &HeldPorts) -> String {
+    if held.at_least == held.at_most {
+        words::count(u64::from(held.at_least))
+    } else {
+        format!(
+            "{} (between {} and {})",
+            words::count(u64::from(held.estimate)),
+            words::count(u64::from(held.at_least)),
+            words::count(u64::from(held.at_most))
+        )
+    }
+}
+
+fn timeline(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let Some(top) = diagnosis.destinations.first() else { return Ok(()) };
+    let capacity = diagnosis.nat_gateways.first().and_then(|g| g.capacity_per_destination);
+    heading(out, &format!("PORTS HELD TO {}", label(top)))?;
+    if let Some(capacity) = capacity {
+        writeln!(
+            out,
+            "Capacity {}; a full bar is capacity. Times are UTC.",
+            words::count(u64::from(capacity))
+        )?;
+    } else {
+        writeln!(out, "Capacity unknown; a full bar is the fullest step. Times are UTC.")?;
+    }
+    let most = top.timeline.iter().map(|step| step.held_estimate).max().unwrap_or(0);
+    let full = capacity.unwrap_or(most).max(1);
+    for step in &top.timeline {
+        let filled = (f64::from(step.held_estimate) / f64::from(full) * BAR as f64).round() as usize;
+        let refused = if step.refused > 0 {
+            format!(", {} refused", words::count(step.refused))
+        } else {
+            String::new()
+        };
+        writeln!(
+            out,
+            "{} {} {}{refused}",
+            step.at.strftime("%H:%M"),
+            "#".repeat(filled.min(BAR)),
+            words::count(u64::from(step.held_estimate)),
+        )?;
+    }
+    Ok(())
+}
+
+fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    if diagnosis.destinations.is_empty() {
+        return Ok(());
+    }
+    heading(out, "DESTINATIONS, FULLEST FIRST")?;
+    for (index, destination) in diagnosis.destinations.iter().enumerate() {
+        let full = destination
+            .utilization
+            .map_or(String::new(), |part| format!(", {} of capacity", words::percent(part)));
+        let service = destination
+            .service
+            .as_deref()
+            .map_or(String::new(), |service| format!(" ({})", one_line(service, NAME)));
+        writeln!(out, "{}. {}{service}", index + 1, label(destination))?;
+        wrap(out, "   ", &format!("Ports held: {}{full}", range(&destination.held)))?;
+        let refused = if destination.refused > 0 {
+            format!("; {} attempts refused (inferred)", words::count(destination.refused))
+        } else {
+            String::new()
+        };
+        wrap(
+            out,
+            "   ",
+            &format!(
+                "Gateway ports used: {}; {}{refused}",
+                words::count(destination.connections),
+                words::bytes(destination.bytes)
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let Some(top) = diagnosis.destinations.first().filter(|top| !top.clients.is_empty()) else {
+        return Ok(());
+    };
+    heading(out, &format!("CLIENTS OF {}, GREATEST HOLDER FIRST", label(top)))?;
+    if let Some(note) = attribution_note(top.clients[0].attribution) {
+        wrap(out, "", note)?;
+    }
+    for (index, client) in top.clients.iter().enumerate() {
+        client_block(out, index + 1, client)?;
+    }
+    Ok(())
+}
+
+fn attribution_note(attribution: Attribution) -> Option<&'static str> {
+    match attribution {
+        Attribution::Connection => None,
+        Attribution::ClientInterface => {
+            Some("Joined by the clients' own interfaces, as the format does not join them.")
+        }
+        Attribution::DestinationPort => {
+            Some("Joined by destination port alone: other destinations on that port are counted in.")
+        }
+        Attribution::None => Some("Not joined to the destination."),
+    }
+}
+
+fn client_block(out: &mut String, number: usize, client: &ClientReport) -> fmt::Result {
+    let name = client.name.as_deref().map_or(String::new(), |name| format!(" {}", one_line(name, NAME)));
+    writeln!(out, "{number}. {}{name}: {}", client.address, words::percent(client.share))?;
+    wrap(out, "   ", &format!("Ports held: {}", range(&client.held)))?;
+    let refused = if client.refused > 0 {
+        format!("; {} attempts refused (inferred)", words::count(client.refused))
+    } else {
+        String::new()
+    };
+    wrap(
+        out,
+        "   ",
+        &format!(
+            "Connections: {}; {}{refused}",
+            words::count(client.connections),
+            words::bytes(client.bytes)
+        ),
+    )
+}
+
+fn remedies(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    if diagnosis.remedies.is_empty() {
+        return Ok(());
+    }
+    heading(out, "WHAT TO DO")?;
+    for (index, remedy) in diagnosis.remedies.iter().enumerate() {
+        remedy_block(out, index + 1, remedy)?;
+    }
+    Ok(())
+}
+
+fn remedy_block(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result {
+    let confidence = match remedy.confidence {
+        Confidence::High => "high",
+        Confidence::Medium => "medium",
+        Confidence::Low => "low",
+    };
+    wrap(out, "", &format!("{number}. {} (confidence: {confidence})", remedy.title))?;
+    wrap(out, "   ", &format!("Why: {}", remedy.why))?;
+    wrap(out, "   ", &format!("Effect: {}", remedy.effect))?;
+    if let Some(cost) = remedy.monthly_cost_usd.filter(|cost| *cost > 0.0) {
+        wrap(out, "   ", &format!("Cost: {} a month at us-east-1 list price", words::dollars(cost)))?;
+    }
+    for hazard in &remedy.hazards {
+        wrap(out, "   ", &format!("Mind: {hazard}"))?;
+    }
+    for command in &remedy.commands {
+        writeln!(out, "   Run: {}", command.run)?;
+        writeln!(out, "   Verify: {}", command.verify)?;
+        writeln!(out, "   Undo: {}", command.undo)?;
+    }
+    Ok(())
+}
+
+fn gaps(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    if diagnosis.gaps.is_empty() {
+        return Ok(());
+    }
+    heading(out, "WHAT WE COULD NOT SEE")?;
+    for gap in &diagnosis.gaps {
+        wrap(
+            out,
+            "- ",
+            &format!("{}: {}.", one_line(&gap.what, 400), one_line(gap.why.trim_end_matches('.'), 400)),
+        )?;
+        writeln!(out, "  To see it: {}", one_line(&gap.fix, 2_000))?;
+    }
+    Ok(())
+}
+
+fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    heading(out, "WHAT THIS RESTS ON")?;
+    if let Some(alarm) = &diagnosis.alarm {
+        writeln!(out, "Alarm: {} at {}", one_line(&alarm.name, NAME), alarm.at.strftime("%F %T UTC"))?;
+    }
+    let window = diagnosis.window;
+    writeln!(out, "Window: {} to {}", window.start(), window.end())?;
+    for line in &diagnosis.pattern_evidence {
+        wrap(out, "", &format!("Pattern: {line}"))?;
+    }
+    for metric in &diagnosis.metrics {
+        let before =
+            metric.baseline.map_or(String::new(), |baseline| format!(", {baseline:.0} the time before"));
+        writeln!(out, "{} {}: {:.0}{before}", metric.name, metric.statistic.to_lowercase(), metric.value)?;
+    }
+    let coverage = &diagnosis.coverage;
+    let source = match coverage.source {
+        Source::Files => "flow-log files",
+        Source::LogsInsights => "CloudWatch Logs Insights",
+    };
+    let until = coverage.logs_until.map_or_else(|| "none".to_owned(), |until| until.to_string());
+    wrap(
+        out,
+        "",
+        &format!(
+            "Records: {} from {source}, up to {until}; {}",
+            words::count(coverage.records_read),
+            if coverage.complete {
+                "the whole window is covered"
+            } else {
+                "the window is not wholly covered"
+            }
+        ),
+    )?;
+    if coverage.records_rejected > 0 {
+        writeln!(out, "Lines passed over: {}", words::count(coverage.records_rejected))?;
+    }
+    for query in &diagnosis.queries {
+        let scanned =
+            query.bytes_scanned.map_or(String::new(), |bytes| format!(", {} scanned", words::bytes(bytes)));
+        let cost = query.cost_usd.map_or(String::new(), |cost| format!(", {}", words::dollars(cost)));
+        writeln!(out, "Query: {}{scanned}{cost}", query.purpose)?;
+    }
+    writeln!(out, "Report id: {}", diagnosis.id)
+}
+
+/// Writes prose broken at spaces into lines of at most [`WIDTH`], the later ones indented as far as
+/// the text of the first.
+fn wrap(out: &mut String, indent: &str, prose: &str) -> fmt::Result {
+    let hanging = " ".repeat(indent.chars().count());
+    let mut line = indent.to_owned();
+    let mut empty = true;
+    for word in prose.split_whitespace() {
+        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(out, "{line}")?;
+            line.clone_from(&hanging);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    writeln!(out, "{line}")
+}

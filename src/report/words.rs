@@ -1,0 +1,65 @@
+//! Numbers as people read them, the same in every report.
+
+/// With a comma between thousands: `55,000`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A fraction of 1 as whole percents. What is not quite all never reads as 100%, and what is not
+/// quite nothing never as 0%.
+#[must_use]
+pub fn percent(fraction: f64) -> String {
+    let percents = fraction * 100.0;
+    if fraction < 1.0 && percents >= 99.5 {
+        ">99%".into()
+    } else if fraction > 0.0 && percents < 0.5 {
+        "<1%".into()
+    } else {
+        format!("{percents:.0}%")
+    }
+}
+
+/// Bytes with a unit of powers of 1024: `1.4 GiB`.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = number as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{number} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// US dollars, to the cent, and never a charge as nothing.
+#[must_use]
+pub fn dollars(amount: f64) -> String {
+    if amount > 0.0 && amount < 0.01 { "less than $0.01".into() } else { format!("${amount:.2}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_the_same_everywhere() {
+        assert_eq!(
+            [count(0), count(999), count(55_000), count(1_234_567)],
+            ["0", "999", "55,000", "1,234,567"]
+        );
+        assert_eq!([percent(0.0), percent(0.001), percent(0.814)], ["0%", "<1%", "81%"]);
+        assert_eq!([percent(0.998), percent(1.0)], [">99%", "100%"]);
+        assert_eq!([bytes(512), bytes(1_503_238_554)], ["512 B", "1.4 GiB"]);
+        assert_eq!([dollars(0.0), dollars(0.001), dollars(1.5)], ["$0.00", "less than $0.01", "$1.50"]);
+    }
+}
