@@ -1,0 +1,75 @@
+//! Everything that touches an AWS SDK: the look-ups, the queries and the topic behind the roles that
+//! the rest of the crate names. No SDK type leaves this module but in [`Clients`].
+
+mod discovery;
+mod errors;
+mod flow_logs;
+mod insights;
+mod metrics;
+mod topic;
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+pub use discovery::{Discovery, Overrides};
+pub use insights::{InsightsQueries, LIST_PRICE_USD_PER_GB};
+pub use topic::SnsTopic;
+
+/// Longest that one attempt at a call may take. The slowest of them answers within a second or two
+/// when all is well; a lost packet must not cost the time that is kept back to publish.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Longest that a call may take with its retries. Callers bound it by the deadline as well.
+const CALL: Duration = Duration::from_secs(20);
+
+/// The SDK's settings: Region, credentials and endpoints from where every AWS tool takes them
+/// (environment, profile, the function's role), our timeouts, and the SDK's standard retries.
+///
+/// The behaviour version is pinned, so that an update of the SDK changes no default by itself:
+/// this one retries three times in all and gives up a connection after 3.1 s. Retries are not set
+/// here, so that `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE` keep their meaning.
+///
+/// Without `AWS_REGION` or a profile the SDK asks the instance metadata service, which takes
+/// seconds where there is none. Lambda always sets it.
+pub async fn sdk_config() -> SdkConfig {
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+}
+
+/// A client per service, built once, outside the handler: they share connections and credentials
+/// from one invocation to the next.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// CloudWatch Logs, for Logs Insights.
+    pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// EC2, for gateways, VPCs and flow logs.
+    pub ec2: aws_sdk_ec2::Client,
+    /// CloudWatch, for metrics.
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// SNS, for the report.
+    pub sns: aws_sdk_sns::Client,
+    region: Option<String>,
+}
+
+impl Clients {
+    /// The clients for these settings.
+    #[must_use]
+    pub fn new(config: &SdkConfig) -> Self {
+        Self {
+            logs: aws_sdk_cloudwatchlogs::Client::new(config),
+            ec2: aws_sdk_ec2::Client::new(config),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            sns: aws_sdk_sns::Client::new(config),
+            region: config.region().map(ToString::to_string),
+        }
+    }
+
+    /// The Region that is asked, where one is set.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+}

@@ -1,0 +1,97 @@
+//! `nat-triage analyze`: the embedded source.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use nat_triage::alarm::{Outcome as Alarmed, outcomes_from_event};
+use nat_triage::diagnosis::Limits;
+use nat_triage::evidence::files::FlowLogFiles;
+use nat_triage::flow::reader::{Inputs, Options};
+use nat_triage::incident::Incident;
+use nat_triage::network::{GatewayKind, Known, NatAddress, NatGateway, Network, Provenance, is_private};
+use nat_triage::triage::triage;
+
+use crate::args::{Analyze, Gateway};
+use crate::output::{self, Outcome};
+
+pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
+    let mut incident = match args.event.as_deref().map(incident).transpose()? {
+        Some(Alarmed::Incident(incident)) => incident,
+        Some(Alarmed::Ignored(ignored)) => return output::ignored(&ignored.reason, &args.writing),
+        None => Incident { alarm: None, gateway: None, zone: None, window: None, errors_reported: None },
+    };
+    incident.window = args.window.or(incident.window);
+    incident.gateway = args.gateway.nat_id.clone().or(incident.gateway);
+
+    let mut network: Network = args.context.as_deref().map(read_json).transpose()?.unwrap_or_default();
+    network.gateway = named_gateway(network.gateway, &args.gateway);
+
+    let inputs = Inputs::open(&args.flow_logs)?;
+    let bar = progress(inputs.total_bytes());
+    let options = Options { format: args.log_format.clone() };
+    let source = FlowLogFiles::new(inputs, options, |bytes| bar.set_position(bytes));
+    let triaged = triage(incident, &Known(network), &source, Limits::default()).await;
+    bar.finish_and_clear();
+    let triaged = triaged?;
+    for gap in &triaged.diagnosis.gaps {
+        tracing::debug!(what = gap.what, why = gap.why, "gap");
+    }
+    output::diagnosis(&triaged.diagnosis, &args.writing)
+}
+
+/// A bar on a terminal; silence in a pipe.
+fn progress(bytes: Option<u64>) -> ProgressBar {
+    let Some(bytes) = bytes else { return ProgressBar::hidden() };
+    let style = ProgressStyle::with_template("reading {bytes}/{total_bytes} {wide_bar} {eta}")
+        .expect("the template holds known keys alone");
+    ProgressBar::new(bytes).with_style(style)
+}
+
+/// The incident, or the reason to ignore it, that the first record of an event tells of.
+pub(crate) fn incident(path: &Path) -> anyhow::Result<Alarmed> {
+    let event = read_json(path)?;
+    let outcomes = outcomes_from_event(&event)
+        .with_context(|| format!("failed to understand the event in {}", path.display()))?;
+    outcomes.into_iter().next().with_context(|| format!("the event in {} holds no record", path.display()))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} does not hold the JSON that is expected", path.display()))
+}
+
+/// The gateway of a context, with what the command line names of it.
+pub(crate) fn named_gateway(mut gateway: NatGateway, named: &Gateway) -> NatGateway {
+    if !named.nat_ip.is_empty() {
+        // Public addresses show in the flow logs of regional gateways alone.
+        if named.nat_ip.iter().all(|ip| !is_private(*ip)) {
+            gateway.kind = GatewayKind::Regional;
+        }
+        let regional = gateway.kind == GatewayKind::Regional;
+        gateway.addresses = named
+            .nat_ip
+            .iter()
+            .map(|&ip| NatAddress {
+                private: (!regional).then_some(ip),
+                public: regional.then_some(ip),
+                zone: None,
+                usable: true,
+            })
+            .collect();
+        gateway.provenance = Provenance::Named;
+    }
+    if let Some(eni) = &named.eni {
+        gateway.interface_ids = vec![eni.clone()];
+    }
+    if let Some(id) = &named.nat_id {
+        gateway.id = Some(id.clone());
+    }
+    if !named.vpc_cidr.is_empty() {
+        gateway.vpc_cidrs = named.vpc_cidr.clone();
+    }
+    gateway
+}

@@ -1,0 +1,135 @@
+//! What can be asked on the command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use nat_triage::flow::LogFormat;
+use nat_triage::flow::reader::Input;
+use nat_triage::incident::{InterfaceId, NatGatewayId, TimeWindow};
+
+/// Says which destination exhausted a NAT gateway's ports, who holds them, and what is safe to do.
+#[derive(Debug, Parser)]
+#[command(name = "nat-triage", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Diagnose from flow-log files, with no account and no network.
+    Analyze(Analyze),
+    /// Diagnose live, with your AWS credentials; prints, and publishes only with --publish.
+    #[cfg(feature = "aws")]
+    Triage(Triage),
+    /// Print the Logs Insights queries that would be run.
+    Queries(Queries),
+}
+
+/// Which gateway, as far as the caller knows it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Gateway {
+    /// The gateway's addresses as flow logs show them: private ones, or for a regional gateway the public ones.
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub(crate) nat_ip: Vec<IpAddr>,
+    /// The gateway's network interface.
+    #[arg(long, value_name = "ID")]
+    pub(crate) eni: Option<InterfaceId>,
+    /// The gateway's id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) nat_id: Option<NatGatewayId>,
+    /// The address ranges of the gateway's VPC.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) vpc_cidr: Vec<IpNet>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: the diagnosis as the JSON Schema describes it.
+    Json,
+    /// One text message.
+    Sms,
+}
+
+/// How and where the result is written.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Writing {
+    /// How to write the diagnosis.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Write to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Analyze {
+    /// Flow-log files or folders; - is standard input.
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true, value_parser = input)]
+    pub(crate) flow_logs: Vec<Input>,
+    /// The alarm's event, in any shape that CloudWatch delivers it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gateway: Gateway,
+    /// The minutes in question, RFC 3339 [default: the event's, else all of the input].
+    #[arg(long, value_name = "START/END")]
+    pub(crate) window: Option<TimeWindow>,
+    /// The fields of messages without a header line, as in the flow log's own format string.
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// What AWS look-ups would have said, as a live run saves it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) context: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct Triage {
+    /// The alarm's event, in any shape that CloudWatch delivers it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: PathBuf,
+    /// Publish to the topic that NAT_TRIAGE_TOPIC_ARN names.
+    #[arg(long)]
+    pub(crate) publish: bool,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Queries {
+    #[command(flatten)]
+    pub(crate) gateway: Gateway,
+    /// The minutes in question, RFC 3339.
+    #[arg(long, value_name = "START/END")]
+    pub(crate) window: TimeWindow,
+    /// The flow log's format string [default: the fourteen fields of version 2].
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// Seconds that one record may span.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(60..=600))]
+    pub(crate) aggregation: u32,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form that clap takes")]
+fn input(text: &str) -> Result<Input, std::convert::Infallible> {
+    Ok(if text == "-" { Input::Stdin } else { Input::Path(PathBuf::from(text)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,51 @@
+//! The command line: arguments in, exit status out. Decisions are made in the library.
+
+// The futures of five SDK clients within one another go deeper than the compiler looks by itself.
+#![recursion_limit = "256"]
+
+mod analyze;
+mod args;
+#[cfg(feature = "aws")]
+mod live;
+mod output;
+mod queries;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Task};
+
+/// A diagnosis was made, but from partial input, or it leaves the question open.
+const PARTIAL: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = !error.use_stderr();
+            // Nothing is left to report to where the message itself can't be written.
+            let _ = error.print();
+            return if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            match cli.task {
+                Task::Analyze(args) => analyze::run(&args).await,
+                Task::Queries(args) => queries::run(&args),
+                #[cfg(feature = "aws")]
+                Task::Triage(args) => live::run(&args).await,
+            }
+        })
+    });
+    match done {
+        Ok(output::Outcome::Whole) => ExitCode::SUCCESS,
+        Ok(output::Outcome::Partial) => ExitCode::from(PARTIAL),
+        Err(error) => {
+            output::problem(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

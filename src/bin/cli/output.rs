@@ -1,0 +1,59 @@
+//! What is written where: the result alone to standard output, everything else to standard error.
+
+use std::fs;
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+
+use nat_triage::diagnosis::Diagnosis;
+use nat_triage::report;
+
+use crate::args::{Format, Writing};
+
+/// How a run ended, where it did not fail.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A diagnosis, from all that was given.
+    Whole,
+    /// A diagnosis from partial input, or one that leaves the question open.
+    Partial,
+}
+
+/// Tells of a problem.
+#[expect(clippy::print_stderr, reason = "the one place where problems are told")]
+pub(crate) fn problem(text: &str) {
+    eprintln!("nat-triage: {text}");
+}
+
+/// Writes the diagnosis, and says how the run ended.
+pub(crate) fn diagnosis(diagnosis: &Diagnosis, writing: &Writing) -> anyhow::Result<Outcome> {
+    let text = match writing.format {
+        Format::Text => report::text::text(diagnosis),
+        Format::Json => report::json(diagnosis),
+        Format::Sms => report::sms::sms(diagnosis) + "\n",
+    };
+    write(&text, writing)?;
+    Ok(if diagnosis.from_partial_input() { Outcome::Partial } else { Outcome::Whole })
+}
+
+/// Says that an event asks for nothing, which is a normal result.
+pub(crate) fn ignored(reason: &str, writing: &Writing) -> anyhow::Result<Outcome> {
+    let text = match writing.format {
+        Format::Json => serde_json::json!({ "ignored": true, "reason": reason }).to_string(),
+        Format::Text | Format::Sms => format!("Ignored: {}", report::plain::one_line(reason, 400)),
+    };
+    write(&(text + "\n"), writing)?;
+    Ok(Outcome::Whole)
+}
+
+/// Writes a result.
+pub(crate) fn write(text: &str, writing: &Writing) -> anyhow::Result<()> {
+    match &writing.output {
+        Some(path) => fs::write(path, text).with_context(|| format!("failed to write {}", path.display())),
+        None => match io::stdout().lock().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            done => done.context("failed to write to standard output"),
+        },
+    }
+}

@@ -1,0 +1,37 @@
+//! `nat-triage queries`: what would be asked, to read or to paste into the console.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+
+use nat_triage::evidence::insights::planned;
+use nat_triage::flow::LogFormat;
+use nat_triage::network::{FlowLog, FlowLogDestination, TrafficType};
+
+use crate::analyze::named_gateway;
+use crate::args::{Queries, Writing};
+use crate::output::{self, Outcome};
+
+pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
+    let gateway = named_gateway(Default::default(), &args.gateway);
+    let format = args.log_format.clone().unwrap_or_else(LogFormat::version_2);
+    let log = FlowLog {
+        id: String::new(),
+        resource_id: String::new(),
+        log_group: None,
+        destination: FlowLogDestination::CloudWatchLogs,
+        traffic: TrafficType::All,
+        format: format.to_string(),
+        aggregation_seconds: args.aggregation,
+        delivery_error: None,
+    };
+    let queries = planned(&gateway, &log, &format, args.window)
+        .context("cannot ask Logs Insights; name the gateway with --nat-ip, and --eni or --nat-id")?;
+    let mut text = String::new();
+    for query in queries {
+        writeln!(text, "# {}, records that began from {} to {}", query.purpose, query.from, query.to)?;
+        writeln!(text, "{}", query.text)?;
+    }
+    output::write(&text, &Writing::default())?;
+    Ok(Outcome::Whole)
+}

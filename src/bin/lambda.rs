@@ -1,0 +1,42 @@
+//! The Lambda function: logs, configuration and clients once, then one story per event.
+
+// The futures of five SDK clients within one another go deeper than the compiler looks by itself.
+#![recursion_limit = "256"]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+use nat_triage::aws::{self, Clients};
+use nat_triage::config::Config;
+use nat_triage::deadline::Deadline;
+use nat_triage::service::{Failure, on_event};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let filter = EnvFilter::try_from_env("AWS_LAMBDA_LOG_LEVEL")
+        .or_else(|_| EnvFilter::try_from_default_env())
+        .unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(false).init();
+    let config = Config::from_env()?;
+    let clients = Clients::new(&aws::sdk_config().await);
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handle(&config, &clients, event))).await
+}
+
+async fn handle(config: &Config, clients: &Clients, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let deadline = Deadline::of_invocation(event.context.deadline, now_ms);
+    on_event(config, clients, deadline, &event.payload).await.map_err(|failure| {
+        tracing::error!(error = failure.chain(), "no report went out");
+        diagnostic(&failure)
+    })
+}
+
+/// What Lambda, and so the dead-letter queue, is told: the whole chain, which the stock conversion
+/// cuts to its outermost text.
+fn diagnostic(failure: &Failure) -> Diagnostic {
+    Diagnostic { error_type: failure.kind().to_owned(), error_message: failure.chain() }
+}

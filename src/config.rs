@@ -1,0 +1,169 @@
+//! The environment's names and what they mean. The only place, beside the binaries, that reads it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::flow::LogFormat;
+
+/// Where to publish; without it the result is only returned and logged.
+pub const TOPIC_ARN: &str = "NAT_TRIAGE_TOPIC_ARN";
+/// Log groups to ask, separated by commas, instead of those that the account's flow logs name.
+pub const LOG_GROUPS: &str = "NAT_TRIAGE_LOG_GROUPS";
+/// The flow log's format string, where [`LOG_GROUPS`] is given.
+pub const LOG_FORMAT: &str = "NAT_TRIAGE_LOG_FORMAT";
+/// The gateway's addresses, separated by commas, when EC2 may not be asked.
+pub const NAT_IPS: &str = "NAT_TRIAGE_NAT_IPS";
+/// Flow-log files or folders, separated by commas: the embedded source instead of Logs Insights.
+pub const FLOW_LOGS: &str = "NAT_TRIAGE_FLOW_LOGS";
+
+/// Every name that this program reads.
+pub const NAMES: [&str; 5] = [TOPIC_ARN, LOG_GROUPS, LOG_FORMAT, NAT_IPS, FLOW_LOGS];
+
+/// What the function was told by its environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// [`TOPIC_ARN`].
+    pub topic_arn: Option<String>,
+    /// [`LOG_GROUPS`].
+    pub log_groups: Vec<String>,
+    /// [`LOG_FORMAT`].
+    pub log_format: Option<LogFormat>,
+    /// [`NAT_IPS`].
+    pub nat_ips: Vec<IpAddr>,
+    /// [`FLOW_LOGS`].
+    pub flow_logs: Vec<PathBuf>,
+}
+
+/// A variable whose value can't be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the environment variable {name} is unusable: {why}")]
+pub struct ConfigError {
+    /// Which variable.
+    pub name: &'static str,
+    /// What is wrong with it, and what was expected.
+    pub why: String,
+}
+
+impl Config {
+    /// What the process's environment says.
+    ///
+    /// # Errors
+    /// When a variable of ours holds a value that can't be understood.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut values = BTreeMap::new();
+        for name in NAMES {
+            match std::env::var(name) {
+                Ok(value) => {
+                    values.insert(name, value);
+                }
+                Err(std::env::VarError::NotPresent) => {}
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    return Err(ConfigError { name, why: "it is not UTF-8".into() });
+                }
+            }
+        }
+        Self::from_values(|name| values.get(name).map(String::as_str))
+    }
+
+    /// What variables say that are looked up with `value`; an empty one counts as not set.
+    ///
+    /// # Errors
+    /// When one holds a value that can't be understood.
+    pub fn from_values<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, ConfigError> {
+        let set = |name: &'static str| value(name).map(str::trim).filter(|text| !text.is_empty());
+        let list = |name| -> Vec<&str> {
+            set(name)
+                .map(|text| text.split(',').map(str::trim).filter(|t| !t.is_empty()).collect())
+                .unwrap_or_default()
+        };
+        let topic_arn = set(TOPIC_ARN).map(topic_arn).transpose()?;
+        let log_groups: Vec<String> =
+            list(LOG_GROUPS).into_iter().map(log_group).collect::<Result<_, _>>()?;
+        let log_format = set(LOG_FORMAT)
+            .map(|text| text.parse().map_err(|e| ConfigError { name: LOG_FORMAT, why: format!("{e}") }))
+            .transpose()?;
+        let nat_ips = list(NAT_IPS)
+            .into_iter()
+            .map(|text| {
+                text.parse().map_err(|_| ConfigError {
+                    name: NAT_IPS,
+                    why: format!(
+                        "{:?} is not an IP address; give addresses separated by commas",
+                        short(text)
+                    ),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let flow_logs = list(FLOW_LOGS).into_iter().map(PathBuf::from).collect();
+        Ok(Self { topic_arn, log_groups, log_format, nat_ips, flow_logs })
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn topic_arn(text: &str) -> Result<String, ConfigError> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let is_topic = matches!(parts[..], ["arn", partition, "sns", region, account, name]
+        if partition.starts_with("aws") && !region.is_empty() && !account.is_empty() && !name.is_empty());
+    if is_topic && text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError {
+            name: TOPIC_ARN,
+            why: format!(
+                "{:?} is not a topic's ARN, such as arn:aws:sns:eu-west-1:123456789012:nat-triage",
+                short(text)
+            ),
+        })
+    }
+}
+
+/// A log group's name, as the CloudWatch Logs API allows it.
+fn log_group(text: &str) -> Result<String, ConfigError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-/.#".contains(&b);
+    if text.len() <= 512 && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError {
+            name: LOG_GROUPS,
+            why: format!("{:?} is not the name of a log group", short(text)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(name: &str, text: &str) -> Result<Config, ConfigError> {
+        Config::from_values(|asked| (asked == name).then_some(text))
+    }
+
+    #[test]
+    fn an_unusable_value_names_its_variable() {
+        for (name, text) in [
+            (TOPIC_ARN, "my-topic"),
+            (LOG_GROUPS, "a b"),
+            (LOG_FORMAT, "srcaddr only"),
+            (NAT_IPS, "10.0.0.220;10.0.0.221"),
+        ] {
+            let error = config(name, text).expect_err(name);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_set_is_a_valid_configuration() {
+        assert_eq!(Config::from_values(|_| None), Ok(Config::default()));
+        assert_eq!(config(TOPIC_ARN, " "), Ok(Config::default()));
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        let ips = config(NAT_IPS, "10.0.0.220, 10.0.0.221").expect("valid").nat_ips;
+        assert_eq!(ips.len(), 2);
+    }
+}
