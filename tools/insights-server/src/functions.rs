@@ -182,7 +182,6 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
     const SPAN: Span = Span { start: 0, end: 0 };

@@ -200,7 +200,6 @@ impl Lexer<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
     fn kinds(text: &str) -> Vec<Token> {

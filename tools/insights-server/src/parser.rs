@@ -443,7 +443,6 @@ fn joined(mut terms: Vec<Expression>, kind: impl FnOnce(Vec<Expression>) -> Kind
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
     fn condition(text: &str) -> Kind {
