@@ -53,10 +53,11 @@ impl<'a> Discovery<'a> {
 
 impl NetworkSource for Discovery<'_> {
     async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>) {
-        let ((gateway, flow_logs, mut gaps), (metrics, unmeasured)) =
+        let ((mut network, mut gaps), (metrics, unmeasured)) =
             tokio::join!(self.gateway_and_flow_logs(incident), self.metrics(incident));
         gaps.extend(unmeasured);
-        (Network { gateway, flow_logs, prefix_lists: Vec::new(), metrics }, gaps)
+        network.metrics = metrics;
+        (network, gaps)
     }
 }
 
@@ -69,14 +70,17 @@ impl Discovery<'_> {
             .await
     }
 
-    async fn gateway_and_flow_logs(&self, incident: &Incident) -> (NatGateway, Vec<FlowLog>, Vec<Gap>) {
+    async fn gateway_and_flow_logs(&self, incident: &Incident) -> (Network, Vec<Gap>) {
         let (mut gateway, mut gaps) = self.gateway(incident).await;
         let ((flow_logs, uncovered), (ranges, unranged)) =
             tokio::join!(self.flow_logs(&gateway), self.vpc_ranges(gateway.vpc_id.as_deref()));
         gateway.vpc_cidrs = ranges;
+        // Of a gateway that was not found there is nothing to ask for.
+        let flow_logs_unknown =
+            flow_logs.is_empty() && (!uncovered.is_empty() || gateway.provenance == Provenance::Unknown);
         gaps.extend(uncovered);
         gaps.extend(unranged);
-        (gateway, flow_logs, gaps)
+        (Network { gateway, flow_logs, flow_logs_unknown, ..Network::default() }, gaps)
     }
 
     /// The gateway as EC2 knows it, as the operator names it, or by its id alone.

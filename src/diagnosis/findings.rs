@@ -241,7 +241,7 @@ impl<'a> Findings<'a> {
     /// been let go at its last packet; the ends of the range are then often a hundredfold apart, and
     /// the geometric mean errs by the same factor either way.
     fn range(&self, held: Held, at: Timestamp) -> HeldPorts {
-        let bound = self.bound(held.most);
+        let bound = self.bound(held.hold);
         let estimate =
             if self.evidence.ends_visible { held.hold } else { geometric_mean(held.least, held.hold) };
         let at_most = held.most.min(bound).max(held.least);

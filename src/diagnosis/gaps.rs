@@ -24,7 +24,8 @@ fn region<'a>(findings: &'a Findings<'_>) -> Option<&'a str> {
 }
 
 fn no_records(findings: &Findings<'_>) -> Option<Gap> {
-    (findings.evidence.coverage.records_read == 0).then(|| match findings.evidence.coverage.source {
+    let none = findings.evidence.coverage.records_read == 0 && !findings.evidence.unanswered;
+    none.then(|| match findings.evidence.coverage.source {
         Source::Files => Gap::new(
             "any traffic of the gateway",
             "no record in these files shows it within the window",

@@ -9,9 +9,12 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
     let gateway =
         findings.gateway_id().map_or_else(|| "The NAT gateway".to_owned(), |id| format!("NAT gateway {id}"));
     let Some(top) = findings.top() else {
-        return format!(
-            "{gateway}: the flow logs hold no traffic of it for these minutes, so we cannot tell."
-        );
+        let why = if findings.evidence.unanswered {
+            "its flow logs gave no answer"
+        } else {
+            "the flow logs hold no traffic of it for these minutes"
+        };
+        return format!("{gateway}: {why}, so we cannot tell.");
     };
     let label = top.label();
     let holder = top.clients.first().map_or(String::new(), |client| {

@@ -322,6 +322,12 @@ fn refused_connections(findings: &Findings<'_>, top: &Ranked) -> u64 {
 fn flow_logs(findings: &Findings<'_>) -> Option<Remedy> {
     let coverage = &findings.evidence.coverage;
     let none = coverage.records_read == 0 && coverage.formats.is_empty();
+    // Of a gateway that was not found, or whose flow logs could not be asked for, nothing is known
+    // to be missing.
+    let known = matches!(findings.network.gateway.provenance, Provenance::LookedUp | Provenance::Named);
+    if none && (!known || findings.network.flow_logs_unknown) {
+        return None;
+    }
     let mut lacks = Vec::new();
     if !none {
         let lack = |field: &str| coverage.formats.iter().any(|format| !format.contains(field));

@@ -214,6 +214,9 @@ pub struct Evidence {
     pub clients: BTreeMap<ClientUse, Tally>,
     /// Per client and destination, as the clients' own interfaces saw them go out.
     pub at_clients: BTreeMap<ClientUse, Tally>,
+    /// Whether the source could not be asked, or gave no answer: there being no record then says
+    /// nothing. The gaps say why.
+    pub unanswered: bool,
     /// Whether the format shows FIN and RST, so that ends of connections were seen.
     pub ends_visible: bool,
     /// Whether the format shows the packets' own addresses. Without them, what a gateway sends from
@@ -240,6 +243,7 @@ impl Evidence {
             peaks: BTreeMap::new(),
             clients: BTreeMap::new(),
             at_clients: BTreeMap::new(),
+            unanswered: false,
             ends_visible: false,
             packet_addresses: true,
             services: BTreeMap::new(),

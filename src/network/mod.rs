@@ -227,6 +227,8 @@ pub struct Network {
     pub gateway: NatGateway,
     /// The flow logs that cover it.
     pub flow_logs: Vec<FlowLog>,
+    /// Whether the flow logs could not be asked for: there being none then says nothing.
+    pub flow_logs_unknown: bool,
     /// The Region's managed prefix lists, where they were asked for.
     pub prefix_lists: Vec<PrefixList>,
     /// The gateway's metrics, where they were asked for.

@@ -25,7 +25,7 @@ fn answer(diagnosis: &Diagnosis) -> String {
     // The first digits of an id are enough to recognise it by.
     let id = id.get(..12).unwrap_or(id);
     let Some(top) = diagnosis.destinations.first() else {
-        return format!("NAT {id}: cannot tell, no flow-log records of it in these minutes");
+        return format!("NAT {id}: cannot tell, nothing of it in the flow logs; see the report");
     };
     let place = if top.address.is_ipv6() {
         format!("[{}]:{}", top.address, top.port)

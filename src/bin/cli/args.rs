@@ -97,7 +97,10 @@ pub(crate) struct Triage {
     /// The alarm's event, in any shape that CloudWatch delivers it.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: PathBuf,
-    /// Publish to the topic that NAT_TRIAGE_TOPIC_ARN names.
+    /// The minutes in question, RFC 3339 [default: the event's].
+    #[arg(long, value_name = "START/END")]
+    pub(crate) window: Option<TimeWindow>,
+    /// Publish as well, to the topic that the environment names.
     #[arg(long)]
     pub(crate) publish: bool,
     #[command(flatten)]

@@ -23,10 +23,11 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         !args.publish || config.topic_arn.is_some(),
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
-    let incident = match incident(&args.event)? {
+    let mut incident = match incident(&args.event)? {
         Alarmed::Incident(incident) => incident,
         Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
     };
+    incident.window = args.window.or(incident.window);
     let clients = Clients::new(&aws::sdk_config().await);
     let deadline = Deadline::after(PATIENCE);
     let triaged = service::diagnose(&config, &clients, deadline, incident)

@@ -108,7 +108,10 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Never> {
         let window = incident.window.unwrap_or(TimeWindow::EPOCH);
         let mut evidence = Evidence::none(window, Source::LogsInsights);
-        let Some(chosen) = choose(network, &mut evidence.gaps) else { return Ok(evidence) };
+        let Some(chosen) = choose(network, &mut evidence.gaps) else {
+            evidence.unanswered = true;
+            return Ok(evidence);
+        };
         evidence.coverage.aggregation_seconds = chosen.aggregation_seconds;
         evidence.coverage.formats = vec![chosen.format.to_string()];
         evidence.packet_addresses = chosen.format.has_packet_addresses();
@@ -119,6 +122,7 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         let question = chosen.question(&viewpoint, window, evidence.steps);
 
         let rows = self.ask(&question, HELD_PORTS, &narrow, &mut evidence).await;
+        evidence.unanswered = rows.is_none();
         // The name of a log stream is an observation, not a promise of AWS: without any row, look in
         // every stream before saying that there is nothing.
         if rows == Some(0)
@@ -279,7 +283,7 @@ fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
     // Logs that can't be used matter only where no other can.
     let Some((_, log, format)) = usable.iter().max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.id.cmp(&a.1.id)))
     else {
-        if network.flow_logs.is_empty() {
+        if network.flow_logs.is_empty() && !network.flow_logs_unknown {
             gaps.push(Gap::new(
                 "any traffic of the gateway",
                 "no flow log covers its interface, subnet or VPC",
