@@ -1,0 +1,114 @@
+//! On the same records, Logs Insights and files lead to the same diagnosis.
+
+use nat_simulator::{Incident, LogFormat, Pattern, Scale, View};
+use nat_triage::diagnosis::{Diagnosis, Limits};
+use nat_triage::evidence::files::FlowLogFiles;
+use nat_triage::evidence::insights::LogsInsights;
+use nat_triage::flow::reader::{Input, Inputs, Options};
+use nat_triage::network::Known;
+use nat_triage::triage::triage;
+
+use crate::support::evaluator::Evaluator;
+use crate::support::incidents::{file, incident, network, store};
+
+/// Ports per address in these incidents: enough for every pattern, few enough to be quick.
+const CAPACITY: u32 = 400;
+
+/// What has to be the same.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    verdict: String,
+    pattern: Option<String>,
+    destination: Option<String>,
+    clients: Vec<String>,
+}
+
+impl Answer {
+    fn of(diagnosis: &Diagnosis) -> Self {
+        let top = diagnosis.destinations.first();
+        Self {
+            verdict: format!("{:?}", diagnosis.verdict),
+            pattern: diagnosis.pattern.map(|pattern| format!("{pattern:?}")),
+            destination: top.map(|d| format!("{}:{}/{}", d.address, d.port, d.protocol)),
+            clients: top
+                .map(|d| d.clients.iter().map(|c| c.address.to_string()).collect())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+async fn both(simulated: &Incident, format: LogFormat, whole_vpc: bool) -> (Diagnosis, Diagnosis) {
+    let simulation = simulated.simulate();
+    let facts = simulation.facts();
+    let view =
+        if whole_vpc { View::of_vpc(format.clone()) } else { View::of_gateway(simulated, format.clone()) };
+    let records = simulation.records(&view);
+    let limits = Limits { ports_per_address: facts.ports_per_address };
+    let covers =
+        if whole_vpc { facts.vpc_id.as_str() } else { facts.interface_id.as_deref().unwrap_or("nat-") };
+    let known = Known(network(&facts, &format.header(), covers, 60));
+
+    let insights = LogsInsights::new(Evaluator { store: store(&records) });
+    let asked = triage(incident(&facts), &known, &insights, limits).await.expect("never fails").diagnosis;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("flow.log");
+    std::fs::write(&path, file(&records, &format.header())).expect("written");
+    let inputs = Inputs::open(&[Input::Path(path)]).expect("readable");
+    let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
+    let read = triage(incident(&facts), &known, &files, limits).await.expect("readable").diagnosis;
+    (asked, read)
+}
+
+/// Compares the answers on one incident of a pattern, in formats that join clients with destinations
+/// and in one that does not, on the gateway's own flow log and on the VPC's.
+async fn both_agree_on(pattern: Pattern) {
+    let simulated = Incident::random_of(0, Scale::Reduced { capacity: CAPACITY }, pattern, true);
+    for (format, whole_vpc) in [
+        (LogFormat::v2_default(), false),
+        (LogFormat::v2_default(), true),
+        (LogFormat::v3_pkt(), false),
+        (LogFormat::v11(), true),
+    ] {
+        let (asked, read) = both(&simulated, format.clone(), whole_vpc).await;
+        assert_eq!(
+            Answer::of(&asked),
+            Answer::of(&read),
+            "{} whole VPC: {whole_vpc}\n{}\n{}",
+            format.header(),
+            nat_triage::report::text::text(&asked),
+            nat_triage::report::text::text(&read),
+        );
+        assert_ne!(asked.destinations, [], "nothing was compared");
+    }
+}
+
+#[tokio::test]
+async fn both_sources_agree_on_long_lived_connections() {
+    both_agree_on(Pattern::LongLived).await;
+}
+
+#[tokio::test]
+async fn both_sources_agree_on_a_leak() {
+    both_agree_on(Pattern::Leak).await;
+}
+
+#[tokio::test]
+async fn both_sources_agree_on_churn() {
+    both_agree_on(Pattern::Churn).await;
+}
+
+#[tokio::test]
+async fn both_sources_agree_on_a_retry_storm() {
+    both_agree_on(Pattern::RetryStorm).await;
+}
+
+#[tokio::test]
+async fn both_sources_agree_on_fan_in() {
+    both_agree_on(Pattern::FanIn).await;
+}
+
+#[tokio::test]
+async fn both_sources_agree_on_a_scan() {
+    both_agree_on(Pattern::Scan).await;
+}

@@ -1,0 +1,227 @@
+//! The command line's manners: the result alone on standard output, an exit status that tells, and
+//! bad input that is named and never fatal while something is left.
+
+use serde_json::Value;
+
+use crate::support::cli::{Cli, Ran, sample};
+
+/// Two connections through a gateway, all four legs, in the default format.
+const LINES: &str = "\
+2 123456789012 eni-0123456789abcdef0 10.0.1.17 10.0.0.220 40001 443 6 10 1000 1795000000 1795000030 ACCEPT OK
+2 123456789012 eni-0123456789abcdef0 10.0.0.220 203.0.113.10 1024 443 6 10 1000 1795000000 1795000030 ACCEPT OK
+2 123456789012 eni-0123456789abcdef0 203.0.113.10 10.0.0.220 443 1024 6 10 1000 1795000000 1795000030 ACCEPT OK
+2 123456789012 eni-0123456789abcdef0 10.0.0.220 10.0.1.17 443 40001 6 10 1000 1795000000 1795000030 ACCEPT OK
+2 123456789012 eni-0123456789abcdef0 10.0.1.18 10.0.0.220 40002 443 6 10 1000 1795000010 1795000050 ACCEPT OK
+2 123456789012 eni-0123456789abcdef0 10.0.0.220 203.0.113.10 1025 443 6 10 1000 1795000010 1795000050 ACCEPT OK
+2 123456789012 eni-0123456789abcdef0 203.0.113.10 10.0.0.220 443 1025 6 10 1000 1795000010 1795000050 ACCEPT OK
+2 123456789012 eni-0123456789abcdef0 10.0.0.220 10.0.1.18 443 40002 6 10 1000 1795000010 1795000050 ACCEPT OK
+";
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", ran.stdout, ran.stderr))
+}
+
+fn gaps(diagnosis: &Value) -> String {
+    diagnosis["gaps"].to_string()
+}
+
+#[test]
+fn the_gateway_is_told_from_the_records_where_nobody_names_it() {
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", LINES).run();
+    let diagnosis = json(&ran);
+    assert_eq!(diagnosis["nat_gateways"][0]["addresses"][0], "10.0.0.220");
+    assert_eq!(diagnosis["nat_gateways"][0]["provenance"], "inferred");
+    assert_eq!(diagnosis["destinations"][0]["address"], "203.0.113.10");
+    assert_eq!(diagnosis["destinations"][0]["held"]["at_least"], 2);
+    assert_eq!(diagnosis["verdict"], "not-supported");
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn standard_output_carries_the_result_alone_and_a_pipe_sees_no_progress() {
+    let ran = Cli::new(["analyze", "--flow-logs", "-", "--format", "sms"]).input(LINES).run();
+    assert_eq!(ran.stderr, "");
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+    assert!(ran.stdout.len() <= 141, "{}", ran.stdout);
+}
+
+#[test]
+fn the_result_goes_to_a_file_when_asked() {
+    let cli = Cli::new(["analyze", "--flow-logs", "a.log", "--output", "report.txt"]).file("a.log", LINES);
+    let ran = cli.run();
+    assert_eq!(ran.stdout, "");
+    let report = std::fs::read_to_string(cli.folder().join("report.txt")).expect("written");
+    assert!(report.contains("203.0.113.10:443/tcp"), "{report}");
+}
+
+#[test]
+fn an_empty_file_a_missing_one_and_a_foreign_one_are_failures_that_say_what_to_do() {
+    let empty = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", "").run();
+    let missing = Cli::new(["analyze", "--flow-logs", "nowhere.log"]).run();
+    let foreign =
+        Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", "GET / HTTP/1.1\n".repeat(50)).run();
+    for (ran, word) in [(&empty, "empty"), (&missing, "nowhere.log"), (&foreign, "--log-format")] {
+        assert_eq!(ran.status, 1, "{}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+        assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn lines_of_the_wrong_length_are_counted_named_and_passed_over() {
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"])
+        .file("a.log", format!("{LINES}2 123456789012 eni-0123456789abcdef0 10.0.1.18\n"))
+        .run();
+    let diagnosis = json(&ran);
+    assert_eq!(ran.status, 2);
+    assert_eq!(diagnosis["coverage"]["records_rejected"], 1);
+    assert!(gaps(&diagnosis).contains("a.log"), "{}", gaps(&diagnosis));
+    assert_eq!(diagnosis["destinations"][0]["held"]["at_least"], 2);
+}
+
+#[test]
+fn a_lost_file_among_good_ones_is_a_gap() {
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "b.log", "--format", "json"])
+        .file("a.log", LINES)
+        .file("b.log", "")
+        .run();
+    let diagnosis = json(&ran);
+    assert_eq!(ran.status, 2, "{}", ran.stderr);
+    assert!(gaps(&diagnosis).contains("b.log"), "{}", gaps(&diagnosis));
+}
+
+#[test]
+fn records_without_traffic_do_not_disturb_and_skipped_ones_are_told() {
+    let nothing = "2 123456789012 eni-0123456789abcdef0 - - - - - - - 1795000000 1795000050 - NODATA\n";
+    let skipped = nothing.replace("NODATA", "SKIPDATA");
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"])
+        .file("a.log", format!("{LINES}{nothing}{skipped}"))
+        .run();
+    let diagnosis = json(&ran);
+    assert_eq!(diagnosis["coverage"]["skipdata"], 1);
+    assert_eq!(diagnosis["verdict"], "cannot-tell");
+    assert!(gaps(&diagnosis).contains("SKIPDATA"), "{}", gaps(&diagnosis));
+}
+
+#[test]
+fn a_gateway_that_the_records_do_not_show_leaves_the_question_open() {
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--nat-ip", "10.9.9.9", "--format", "json"])
+        .file("a.log", LINES)
+        .run();
+    let diagnosis = json(&ran);
+    assert_eq!((ran.status, &diagnosis["verdict"]), (2, &Value::from("cannot-tell")));
+    assert!(gaps(&diagnosis).contains("--nat-ip"), "{}", gaps(&diagnosis));
+}
+
+#[test]
+fn a_custom_format_without_a_header_needs_its_fields_named() {
+    let line = "10.0.1.17 10.0.0.220 40001 443 6 1795000000 1795000030\n".repeat(3);
+    let lost = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", &line).run();
+    assert_eq!(lost.status, 1);
+    assert!(lost.stderr.contains("--log-format"), "{}", lost.stderr);
+    let named = Cli::new([
+        "analyze",
+        "--flow-logs",
+        "a.log",
+        "--log-format",
+        "${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${start} ${end}",
+        "--nat-ip",
+        "10.0.0.220",
+        "--format",
+        "json",
+    ])
+    .file("a.log", &line)
+    .run();
+    assert_eq!(json(&named)["coverage"]["records_read"], 3, "{}", named.stderr);
+}
+
+#[test]
+fn an_alarm_that_ended_is_ignored_with_a_reason_as_a_normal_result() {
+    let event =
+        std::fs::read(crate::support::processes::checkout().join("events/alarm-ok.json")).expect("there");
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "ok.json"])
+        .file("a.log", LINES)
+        .file("ok.json", event)
+        .run();
+    assert_eq!(ran.status, 0);
+    assert!(ran.stdout.starts_with("Ignored: "), "{}", ran.stdout);
+}
+
+#[test]
+fn an_event_that_is_no_alarm_is_an_error_that_says_what_was_expected() {
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "e.json"])
+        .file("a.log", LINES)
+        .file("e.json", "{}")
+        .run();
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("expected"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_misspelt_option_fails_and_help_does_not() {
+    assert_eq!(Cli::new(["analyze", "--flowlogs", "x"]).run().status, 1);
+    assert_eq!(Cli::new(["analyze", "--nat-id", "nat-x; reboot", "--flow-logs", "x"]).run().status, 1);
+    assert_eq!(Cli::new(["--help"]).run().status, 0);
+}
+
+#[test]
+fn the_queries_that_would_be_run_can_be_read_and_run() {
+    let ran = Cli::new([
+        "queries",
+        "--nat-ip",
+        "10.0.0.220",
+        "--eni",
+        "eni-0123456789abcdef0",
+        "--window",
+        "2026-11-18T02:00:00Z/2026-11-18T02:14:00Z",
+    ])
+    .run();
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    insights_server::Query::parse(&ran.stdout).expect("a query of the language, with a comment above it");
+}
+
+#[test]
+fn the_sample_is_diagnosed_though_another_destination_is_busier_and_another_client_heavier() {
+    let (flow_logs, event) = sample();
+    let ran = Cli::new([
+        "analyze",
+        "--event",
+        event.to_str().expect("UTF-8"),
+        "--flow-logs",
+        flow_logs.to_str().expect("UTF-8"),
+        "--format",
+        "json",
+    ])
+    .run();
+    let diagnosis = json(&ran);
+    let destinations = diagnosis["destinations"].as_array().expect("a list");
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(diagnosis["verdict"], "confirmed");
+    assert_eq!(diagnosis["pattern"], "leak");
+    assert_eq!(destinations[0]["address"], "203.0.113.10");
+    let busier = destinations[1..].iter().any(|d| d["bytes"].as_u64() > destinations[0]["bytes"].as_u64());
+    assert!(busier, "no innocent destination is heavier");
+    let remedies: Vec<&str> =
+        diagnosis["remedies"].as_array().expect("a list").iter().filter_map(|r| r["id"].as_str()).collect();
+    assert_eq!(remedies, ["limit-connections-per-client", "close-idle-connections"]);
+}
+
+#[test]
+fn the_json_is_what_its_schema_says() {
+    let path = crate::support::processes::checkout().join("docs/diagnosis.v1.schema.json");
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let schema = nat_triage::report::schema::schema();
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &schema).expect("written");
+    } else {
+        assert_eq!(
+            written, schema,
+            "docs/diagnosis.v1.schema.json is old: run UPDATE_SCHEMA=1 cargo test schema"
+        );
+    }
+    let validator =
+        jsonschema::validator_for(&serde_json::from_str(&schema).expect("JSON")).expect("a schema");
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", LINES).run();
+    let errors: Vec<String> = validator.iter_errors(&json(&ran)).map(|e| e.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+}

@@ -1,0 +1,10 @@
+//! What the program promises, checked on the whole library and on the real binaries.
+
+mod agreement;
+mod alarm_events;
+mod cli;
+mod insights_queries;
+mod readme;
+mod support;
+#[cfg(feature = "aws")]
+mod wire;

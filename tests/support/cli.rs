@@ -1,0 +1,72 @@
+//! Runs the real command line.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::processes::checkout;
+
+/// One run of `nat-triage` in a folder of its own.
+pub(crate) struct Cli {
+    folder: TempDir,
+    args: Vec<String>,
+    input: Vec<u8>,
+}
+
+/// What a run came to.
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Cli {
+    pub(crate) fn new<const N: usize>(args: [&str; N]) -> Self {
+        let args = args.into_iter().map(str::to_owned).collect();
+        Self { folder: tempfile::tempdir().expect("a folder"), args, input: Vec::new() }
+    }
+
+    /// Puts a file into the run's folder.
+    pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.folder.path().join(name), content).expect("written");
+        self
+    }
+
+    /// Gives it something on standard input.
+    pub(crate) fn input(mut self, content: impl AsRef<[u8]>) -> Self {
+        self.input = content.as_ref().to_vec();
+        self
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn run(&self) -> Ran {
+        use std::io::Write as _;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nat-triage"))
+            .args(&self.args)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("nat-triage starts");
+        // A run that does not read its input may be gone before it is written.
+        let _ = child.stdin.take().expect("piped").write_all(&self.input);
+        let output = child.wait_with_output().expect("nat-triage ends");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Ran {
+            status: output.status.code().expect("not ended by a signal"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+/// The sample incident of the README, and its alarm.
+pub(crate) fn sample() -> (PathBuf, PathBuf) {
+    (checkout().join("samples/leak.log.zst"), checkout().join("events/alarm.json"))
+}

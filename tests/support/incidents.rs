@@ -1,0 +1,94 @@
+//! Simulated incidents, turned into what the program reads: lines, log groups, what AWS would say of
+//! the gateway, the alarm.
+
+use insights_server::Store;
+use jiff::Timestamp;
+use nat_simulator::{Facts, GatewayKind as Kind, Record};
+use nat_triage::incident::{Alarm, Incident, TimeWindow};
+use nat_triage::network::{
+    FlowLog, FlowLogDestination, GatewayKind, NatAddress, NatGateway, Network, Provenance, TrafficType,
+};
+
+pub(crate) const LOG_GROUP: &str = "/vpc/flow-logs";
+
+/// What AWS look-ups would say: the gateway, and one flow log of this format.
+pub(crate) fn network(facts: &Facts, format: &str, covers: &str, aggregation_seconds: u32) -> Network {
+    let gateway = NatGateway {
+        id: facts.gateway_id.parse().ok(),
+        kind: match facts.kind {
+            Kind::Zonal => GatewayKind::Zonal,
+            Kind::Private => GatewayKind::Private,
+            Kind::Regional => GatewayKind::Regional,
+        },
+        addresses: facts
+            .addresses
+            .iter()
+            .map(|address| NatAddress {
+                private: address.private.as_deref().and_then(|a| a.parse().ok()),
+                public: address.public.as_deref().and_then(|a| a.parse().ok()),
+                zone: (facts.kind == Kind::Regional).then(|| address.zone.clone()),
+                usable: true,
+            })
+            .collect(),
+        interface_ids: facts.interface_id.iter().filter_map(|id| id.parse().ok()).collect(),
+        vpc_id: Some(facts.vpc_id.clone()),
+        subnet_id: facts.subnet_id.clone(),
+        vpc_cidrs: facts.vpc_cidrs.iter().filter_map(|range| range.parse().ok()).collect(),
+        provenance: Provenance::LookedUp,
+        ..NatGateway::default()
+    };
+    let flow_log = FlowLog {
+        id: "fl-0123456789abcdef0".into(),
+        resource_id: covers.into(),
+        log_group: Some(LOG_GROUP.into()),
+        destination: FlowLogDestination::CloudWatchLogs,
+        traffic: TrafficType::All,
+        format: format.into(),
+        aggregation_seconds,
+        delivery_error: None,
+    };
+    Network { gateway, flow_logs: vec![flow_log], ..Network::default() }
+}
+
+/// The incident that an alarm on these errors would tell of.
+pub(crate) fn incident(facts: &Facts) -> Incident {
+    let second = |s| Timestamp::from_second(s).expect("a time of this century");
+    let first = facts.errors.first().map_or(facts.end - 180, |(minute, _)| *minute);
+    Incident {
+        alarm: Some(Alarm {
+            name: "nat-ports".into(),
+            arn: None,
+            account: Some(facts.account_id.clone()),
+            region: Some(facts.region.clone()),
+            state: "ALARM".into(),
+            at: second(facts.alarm_at),
+        }),
+        gateway: facts.gateway_id.parse().ok(),
+        zone: (facts.kind == Kind::Regional).then(|| facts.addresses[0].zone.clone()),
+        window: TimeWindow::new(second(first), second(facts.end)).ok(),
+        errors_reported: Some(facts.errors.iter().map(|(_, sum)| *sum as f64).sum()),
+    }
+}
+
+/// The records in the log streams that CloudWatch Logs would keep them in.
+pub(crate) fn store(records: &[Record]) -> Store {
+    let store = Store::new();
+    store.add_group(insights_server::LogGroup::new(LOG_GROUP));
+    let mut records: Vec<&Record> = records.iter().collect();
+    records.sort_by(|a, b| a.stream.cmp(&b.stream));
+    for stream in records.chunk_by(|a, b| a.stream == b.stream) {
+        let lines = stream.iter().map(|record| (record.timestamp, record.line.as_str()));
+        store.add_flow_log_lines(LOG_GROUP, &stream[0].stream, lines);
+    }
+    store
+}
+
+/// The records as a file holds them, under their header line.
+pub(crate) fn file(records: &[Record], header: &str) -> String {
+    let mut text = format!("{header}\n");
+    for record in records {
+        text.push_str(&record.line);
+        text.push('\n');
+    }
+    text
+}

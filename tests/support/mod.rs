@@ -1,0 +1,8 @@
+//! What several of the tests lean on.
+
+pub(crate) mod cli;
+pub(crate) mod evaluator;
+pub(crate) mod incidents;
+pub(crate) mod processes;
+#[cfg(feature = "aws")]
+pub(crate) mod runtime_api;

@@ -1,0 +1,296 @@
+//! The whole path on the wire: the real function, invoked through a runtime API, asks emulators of
+//! AWS on loopback, and its diagnosis is read from a queue that is subscribed to the topic.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use insights_server::{Fault, InsightsServer, Operation, QueryEnd, Times};
+use nat_simulator::{Incident, LogFormat, Simulation, View};
+use serde_json::{Value, json};
+
+use crate::support::incidents::{LOG_GROUP, store};
+use crate::support::processes::{Emulator, Running, checkout, environment};
+use crate::support::runtime_api::{Answered, RuntimeApi};
+
+const REGION: &str = "eu-west-1";
+
+/// The emulators, with a gateway, its flow log, its errors, a topic and a queue in them.
+struct Scene {
+    ec2: Emulator,
+    rest: Emulator,
+    ids: Value,
+}
+
+impl Scene {
+    fn set(format: &LogFormat, errors_from: i64, errors: &[u64]) -> Self {
+        let (ec2, rest) = (Emulator::start("moto"), Emulator::start("ministack"));
+        let fields: Vec<String> = format.header().split(' ').map(|field| format!("${{{field}}}")).collect();
+        let mut args = vec![
+            "create".to_owned(),
+            ec2.url().to_owned(),
+            rest.url().to_owned(),
+            fields.join(" "),
+            "60".to_owned(),
+            errors_from.to_string(),
+        ];
+        args.extend(errors.iter().map(ToString::to_string));
+        let ids = scene(&args);
+        Self { ec2, rest, ids }
+    }
+
+    fn id(&self, name: &str) -> &str {
+        self.ids[name].as_str().unwrap_or_else(|| panic!("the scene has no {name}: {}", self.ids))
+    }
+
+    /// The next message of the queue: SNS's envelope.
+    fn received(&self) -> Value {
+        scene(&["receive".to_owned(), self.rest.url().to_owned(), self.id("queue").to_owned()])
+    }
+}
+
+fn scene(args: &[String]) -> Value {
+    let output = Command::new(environment().join("bin/python3"))
+        .arg(checkout().join("tools/emulators/scene"))
+        .args(args)
+        .output()
+        .expect("Python runs");
+    assert!(output.status.success(), "scene {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// The function as Lambda would start it, with every endpoint on loopback.
+fn function(api: &RuntimeApi, scene: &Scene, insights: &str, topic: &str) -> Running {
+    let endpoints = [
+        ("AWS_ENDPOINT_URL", scene.rest.url()),
+        ("AWS_ENDPOINT_URL_EC2", scene.ec2.url()),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH", scene.rest.url()),
+        ("AWS_ENDPOINT_URL_SNS", scene.rest.url()),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", insights),
+    ];
+    for (name, url) in endpoints {
+        assert!(url.starts_with("http://127.0.0.1:"), "{name} is {url}, which is not on loopback");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage-lambda"));
+    command
+        .env_clear()
+        .envs(endpoints)
+        .envs([
+            ("AWS_LAMBDA_RUNTIME_API", api.address().as_str()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "nat-triage"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+            ("NAT_TRIAGE_TOPIC_ARN", topic),
+        ])
+        .stdout(Stdio::null());
+    Running::start(&mut command)
+}
+
+/// A full-size leak that ended two hours ago: the emulator drops metrics older than two weeks.
+fn leak() -> Incident {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let mut incident = nat_simulator::sample::incident();
+    let start = i64::try_from(now).expect("this century") - 3 * 3600;
+    incident.start = start - start % 60;
+    incident
+}
+
+/// The sample event, about another gateway and other minutes.
+fn event(simulation: &Simulation, gateway: &str) -> Value {
+    let facts = simulation.facts();
+    let text = std::fs::read_to_string(checkout().join("events/alarm.json")).expect("there");
+    let mut event: Value = serde_json::from_str(&text).expect("JSON");
+    let time = |second: i64| {
+        let time = jiff::Timestamp::from_second(second).expect("this century");
+        time.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string()
+    };
+    let breaching: Vec<Value> = facts
+        .errors
+        .iter()
+        .rev()
+        .map(|(minute, sum)| json!({ "timestamp": time(*minute), "sampleCount": 1.0, "value": *sum as f64 }))
+        .collect();
+    let reason = json!({
+        "version": "1.0",
+        "queryDate": time(facts.end),
+        "startDate": time(facts.errors[0].0),
+        "statistic": "Sum",
+        "period": 60,
+        "recentDatapoints": facts.errors.iter().map(|(_, sum)| *sum as f64).collect::<Vec<_>>(),
+        "threshold": 0.0,
+        "evaluatedDatapoints": breaching,
+    });
+    let alarm = &mut event["alarmData"];
+    alarm["state"]["reasonData"] = Value::String(reason.to_string());
+    alarm["state"]["timestamp"] = Value::String(time(facts.end + 5));
+    alarm["configuration"]["metrics"][0]["metricStat"]["metric"]["dimensions"] =
+        json!({ "NatGatewayId": gateway });
+    event
+}
+
+#[test]
+fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
+    let format = LogFormat::v3_pkt();
+    let mut incident = leak();
+    let errors = incident.simulate().facts().errors;
+    let sums: Vec<u64> = errors.iter().map(|(_, sum)| *sum).collect();
+    let scene = Scene::set(&format, errors[0].0, &sums);
+
+    // The emulator chooses the gateway's ids; the traffic is that of the gateway it made.
+    let gateway = &mut incident.gateways[0];
+    gateway.id = scene.id("gateway").to_owned();
+    gateway.interface_id = Some(scene.id("interface").to_owned());
+    gateway.addresses[0].private = scene.id("address").parse().ok();
+    let simulation = incident.simulate();
+    let store = store(&simulation.records(&View::of_vpc(format)));
+    store.set_location(REGION, "123456789012");
+    let insights = InsightsServer::start(store);
+
+    let api = RuntimeApi::start();
+    let _function = function(&api, &scene, &insights.endpoint(), scene.id("topic"));
+    let event = event(&simulation, scene.id("gateway"));
+    let (answered, envelope, published) = answered_and_published(&api, &scene, &event, 120);
+    assert_eq!(published, answered, "what is published is what is returned");
+    assert_eq!(schema_errors(&published), Vec::<String>::new());
+    assert_eq!(published["verdict"], "confirmed", "{published:#}");
+    let truth = simulation.truth();
+    let exhausted = truth.exhausted.expect("the leak exhausts its destination");
+    assert_eq!(published["destinations"][0]["address"], exhausted.address.to_string());
+    assert_eq!(published["nat_gateways"][0]["id"], scene.id("gateway"));
+    assert_eq!(published["nat_gateways"][0]["capacity_per_destination"], 55_000);
+    assert_eq!(published["destinations"][0]["held"]["estimate"], 55_000);
+    assert_eq!(published["metrics"][0]["name"], "ErrorPortAllocation");
+    assert_eq!(published["metrics"][0]["value"], sums.iter().sum::<u64>() as f64);
+    let subject = envelope["Subject"].as_str().expect("text");
+    assert!(subject.len() < 100 && subject.contains(&exhausted.address.to_string()), "{subject}");
+
+    // One scan, and of the gateway's own stream alone.
+    let requests = insights.requests();
+    let queries: Vec<String> = requests
+        .iter()
+        .filter(|request| request.target.ends_with("StartQuery"))
+        .map(|request| request.body.to_string())
+        .collect();
+    assert_eq!(queries.len(), 1, "{queries:?}");
+    assert!(queries[0].contains(&format!("{}-all", scene.id("interface"))), "{queries:?}");
+    assert!(queries[0].contains(LOG_GROUP), "{queries:?}");
+    assert!(insights.stopped_queries().is_empty());
+}
+
+/// Invokes the function, which has so many seconds, and reads what it published.
+fn answered_and_published(
+    api: &RuntimeApi,
+    scene: &Scene,
+    event: &Value,
+    seconds: u64,
+) -> (Value, Value, Value) {
+    let answered = match api.invoke(event, Duration::from_secs(seconds)) {
+        Answered::Response(diagnosis) => diagnosis,
+        Answered::Error(error) => panic!("{error}"),
+    };
+    let envelope = scene.received();
+    let published = serde_json::from_str(envelope["Message"].as_str().expect("text")).expect("JSON");
+    (answered, envelope, published)
+}
+
+fn schema_errors(diagnosis: &Value) -> Vec<String> {
+    let schema = serde_json::from_str(&nat_triage::report::schema::schema()).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    validator.iter_errors(diagnosis).map(|error| error.to_string()).collect()
+}
+
+/// One thing that goes wrong, and what the person then reads among the gaps.
+struct Trouble {
+    name: &'static str,
+    operation: Operation,
+    fault: Fault,
+    seconds: u64,
+    told: &'static [&'static str],
+}
+
+#[test]
+fn whatever_goes_wrong_a_person_gets_one_message_that_says_what_and_how_to_mend_it() {
+    let format = LogFormat::v3_pkt();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let minute = i64::try_from(now).expect("this century") / 60 * 60 - 3600;
+    let scene = Scene::set(&format, minute, &[120, 240]);
+    let simulation = leak().simulate();
+    let store = store(&[]);
+    store.set_location(REGION, "123456789012");
+    let insights = InsightsServer::start(store.clone());
+    let api = RuntimeApi::start();
+    let function = function(&api, &scene, &insights.endpoint(), scene.id("topic"));
+    let known = event(&simulation, scene.id("gateway"));
+
+    let troubles = [
+        Trouble {
+            name: "a forbidden query",
+            operation: Operation::StartQuery,
+            fault: Fault::AccessDenied,
+            seconds: 30,
+            told: &["logs:StartQuery", LOG_GROUP],
+        },
+        Trouble {
+            name: "a query that fails",
+            operation: Operation::StartQuery,
+            fault: Fault::EndAs(QueryEnd::Failed),
+            seconds: 30,
+            told: &["failed to run it"],
+        },
+        Trouble {
+            name: "a query that times out",
+            operation: Operation::StartQuery,
+            fault: Fault::EndAs(QueryEnd::Timeout),
+            seconds: 30,
+            told: &["60 minutes"],
+        },
+        Trouble {
+            name: "a query that never starts",
+            operation: Operation::StartQuery,
+            fault: Fault::NeverStarts,
+            seconds: 15,
+            told: &["given up"],
+        },
+    ];
+    for Trouble { name, operation, fault, seconds, told } in troubles {
+        store.faults().clear();
+        store.faults().inject(operation, fault, Times::Always);
+        let (_, envelope, published) = answered_and_published(&api, &scene, &known, seconds);
+        let gaps = published["gaps"].to_string();
+        for word in told {
+            assert!(gaps.contains(word), "{name}: {word}: {gaps}");
+        }
+        assert_eq!(published["verdict"], "cannot-tell", "{name}");
+        assert_eq!(schema_errors(&published), Vec::<String>::new(), "{name}");
+        assert!(
+            envelope["Subject"].as_str().is_some_and(|s| s.contains("cannot tell")),
+            "{name}: {envelope}"
+        );
+    }
+    assert_eq!(insights.stopped_queries().len(), 1, "the query that never started was stopped");
+    store.faults().clear();
+
+    let unknown = event(&simulation, "nat-0123456789abcdef0");
+    let (_, _, published) = answered_and_published(&api, &scene, &unknown, 30);
+    let gaps = published["gaps"].to_string();
+    assert!(gaps.contains("nat-0123456789abcdef0"), "an unknown gateway: {gaps}");
+    assert!(gaps.contains("describe-nat-gateways"), "an unknown gateway: {gaps}");
+    drop(function);
+
+    // Another server, that has no log group at all.
+    let gone = InsightsServer::start(insights_server::Store::new());
+    let topic = format!("{}-that-is-gone", scene.id("topic"));
+    let api = RuntimeApi::start();
+    let _function = self::function(&api, &scene, &gone.endpoint(), &topic);
+    let Answered::Error(error) = api.invoke(&known, Duration::from_secs(30)) else {
+        panic!("a report that did not go out was taken for one that did")
+    };
+    assert_eq!(error["errorType"], "NotPublished", "{error}");
+    let message = error["errorMessage"].as_str().expect("text");
+    assert!(message.contains(&topic) && message.contains("NotFound"), "{message}");
+}
