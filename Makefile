@@ -1,0 +1,46 @@
+# The words of everyday work; what is longer than a line is in tools/.
+# `make` alone says what there is. All of it runs without an AWS account.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo local test check lint template-check clean
+
+# --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
+# the AWS SDK is not looked through a second time.
+DOCUMENTED := --workspace --no-deps --lib --bin nat-triage-lambda --examples
+DEMO := --profile demo --no-default-features --bin nat-triage
+# Python environments, each made once from tools/python/requirements-NAME.txt.
+environment = .venv/$(1)/.requirements
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: ## diagnose a sample incident: no account, no network
+	cargo build $(DEMO)
+	@cargo run --quiet $(DEMO) -- analyze --event events/alarm.json --flow-logs samples/leak.log.zst || test $$? -eq 2
+
+local: $(call environment,lambda) ## run the function here and invoke it with events/*.json
+	tools/local
+
+test: $(call environment,emulators) template-check ## every test, against emulators on loopback too
+	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo test --workspace
+
+check: test lint ## all that has to pass before a change is done
+
+lint: ## formatting, clippy, documentation, dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --no-default-features --lib --bin nat-triage -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc $(DOCUMENTED)
+	tools/checks/dependencies
+	tools/checks/no-aws
+	tools/checks/history
+
+template-check: $(call environment,templates) $(call environment,sam) ## template.yaml, linted and expanded
+	tools/checks/template
+
+clean: ## remove what was built and installed here
+	rm -rf target .venv .cache
+
+.venv/%/.requirements: tools/python/requirements-%.txt
+	tools/python/venv $*
