@@ -228,6 +228,8 @@ pub struct Incident {
     pub zone: Option<String>,
     /// The minutes in question, where they are known before the records are read.
     pub window: Option<TimeWindow>,
+    /// Whether the window was given as it is to be, and not told by an alarm's datapoints.
+    pub exact_window: bool,
     /// The `ErrorPortAllocation` sum that the alarm itself reported for its breaching datapoints.
     pub errors_reported: Option<f64>,
 }
@@ -312,6 +314,7 @@ mod tests {
             gateway: None,
             zone: None,
             window: None,
+            exact_window: false,
             errors_reported: None,
         };
         assert_eq!(at(1).id(), at(1).id());

@@ -10,6 +10,7 @@
 //! - [`flow`]: fields, formats, records and files of VPC flow logs.
 //! - [`evidence`]: held ports over time, from files or from Logs Insights.
 //! - [`diagnosis`]: verdict, pattern, ranking and remedies. Pure.
+//! - [`words`]: numbers as people read them.
 //! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
 //! - [`publish`]: where a report goes.
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
@@ -33,3 +34,4 @@ pub mod report;
 #[cfg(feature = "aws")]
 pub mod service;
 pub mod triage;
+pub mod words;

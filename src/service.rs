@@ -12,7 +12,7 @@ use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::LogsInsights;
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::Incident;
-use crate::network::{Known, NatAddress, NatGateway, Network, Provenance};
+use crate::network::{Known, NatGateway, Network};
 use crate::publish::{Nowhere, PublishError, Publisher as _};
 use crate::report::Message;
 use crate::triage::{NoEvidence, Triaged, triage};
@@ -126,15 +126,7 @@ pub async fn diagnose(
 
 /// The network that the configuration names, for the embedded source.
 fn named(config: &Config) -> Network {
-    let addresses = config.nat_ips.iter().map(|&ip| NatAddress {
-        private: Some(ip),
-        public: None,
-        zone: None,
-        usable: true,
-    });
-    let addresses: Vec<NatAddress> = addresses.collect();
-    let provenance = if addresses.is_empty() { Provenance::Unknown } else { Provenance::Named };
-    Network { gateway: NatGateway { addresses, provenance, ..NatGateway::default() }, ..Network::default() }
+    Network { gateway: NatGateway::default().with_addresses(&config.nat_ips), ..Network::default() }
 }
 
 /// Publishes to the configured topic; without one the answer is only returned.

@@ -46,7 +46,7 @@ pub async fn triage<N: NetworkSource, E: EvidenceSource>(
 /// An alarm's window begins where its datapoints do, but a record's time is that of its first
 /// packet: one aggregation interval earlier for traffic that the first datapoint saw.
 fn widened(window: TimeWindow, network: &Network, incident: &Incident) -> TimeWindow {
-    if incident.alarm.is_none() {
+    if incident.alarm.is_none() || incident.exact_window {
         return window;
     }
     let seconds =

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::support::cli::{Cli, Ran, sample};
+use crate::support::cli::{Cli, Ran};
 
 /// Two connections through a gateway, all four legs, in the default format.
 const LINES: &str = "\
@@ -182,17 +182,7 @@ fn the_queries_that_would_be_run_can_be_read_and_run() {
 
 #[test]
 fn the_sample_is_diagnosed_though_another_destination_is_busier_and_another_client_heavier() {
-    let (flow_logs, event) = sample();
-    let ran = Cli::new([
-        "analyze",
-        "--event",
-        event.to_str().expect("UTF-8"),
-        "--flow-logs",
-        flow_logs.to_str().expect("UTF-8"),
-        "--format",
-        "json",
-    ])
-    .run();
+    let ran = Cli::on_sample(["--format", "json"]).run();
     let diagnosis = json(&ran);
     let destinations = diagnosis["destinations"].as_array().expect("a list");
     assert_eq!(ran.status, 0, "{}", ran.stderr);

@@ -1,19 +1,11 @@
 //! What the README shows is what the program prints.
 
-use crate::support::cli::{Cli, sample};
+use crate::support::cli::Cli;
 use crate::support::processes::checkout;
 
 #[test]
 fn the_report_in_the_readme_is_the_one_that_the_sample_prints() {
-    let (flow_logs, event) = sample();
-    let ran = Cli::new([
-        "analyze",
-        "--event",
-        event.to_str().expect("UTF-8"),
-        "--flow-logs",
-        flow_logs.to_str().expect("UTF-8"),
-    ])
-    .run();
+    let ran = Cli::on_sample([]).run();
     insta::assert_snapshot!("sample_report", ran.stdout);
     let readme = std::fs::read_to_string(checkout().join("README.md")).expect("there");
     // The README shows the beginning: what a phone shows, and what to do.

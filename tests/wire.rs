@@ -284,6 +284,13 @@ fn whatever_goes_wrong_a_person_gets_one_message_that_says_what_and_how_to_mend_
 
     // Another server, that has no log group at all.
     let gone = InsightsServer::start(insights_server::Store::new());
+    let api = RuntimeApi::start();
+    let function = self::function(&api, &scene, &gone.endpoint(), scene.id("topic"));
+    let (_, _, published) = answered_and_published(&api, &scene, &known, 30);
+    let gaps = published["gaps"].to_string();
+    assert!(gaps.contains(LOG_GROUP) && gaps.contains("does not exist"), "a log group that is gone: {gaps}");
+    drop(function);
+
     let topic = format!("{}-that-is-gone", scene.id("topic"));
     let api = RuntimeApi::start();
     let _function = self::function(&api, &scene, &gone.endpoint(), &topic);

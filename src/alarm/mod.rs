@@ -112,6 +112,7 @@ fn outcome(fired: Fired) -> Result<Outcome, AlarmError> {
         gateway: Some(gateway),
         zone: dimension("AvailabilityZone").map(str::to_owned),
         window: Some(window),
+        exact_window: false,
         errors_reported,
         alarm: Some(Alarm {
             name: fired.name,

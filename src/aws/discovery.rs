@@ -443,6 +443,7 @@ mod tests {
             gateway: Some(id()),
             zone: None,
             window: "2026-11-18T02:00:00Z/2026-11-18T02:05:00Z".parse().ok(),
+            exact_window: false,
             errors_reported: None,
         };
         let (network, gaps) = Discovery::new(&clients, overrides, deadline).network(&incident).await;

@@ -1,15 +1,15 @@
 //! The figures that the rest of the diagnosis argues from: per destination the range of held ports,
 //! what was refused, and each client's part.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
 use super::rank;
+use super::refusals::Refusals;
 use super::{ClientReport, DestinationReport, HeldPorts, Limits, TimelineStep};
-use crate::evidence::{Attribution, Destination, Evidence, Held, Tally, fullest_step};
+use crate::evidence::{Attribution, ClientUse, Destination, Evidence, Held, Tally, fullest_step};
 use crate::incident::{Incident, NatGatewayId};
 use crate::network::{GatewayKind, Network, Provenance};
 
@@ -25,6 +25,14 @@ pub(super) enum Errors {
 }
 
 impl Errors {
+    /// How many were counted, where that is known and not nothing.
+    fn counted(self) -> Option<f64> {
+        match self {
+            Self::Counted(n) if n > 0.0 => Some(n),
+            Self::Counted(_) | Self::Alarmed | Self::Unknown => None,
+        }
+    }
+
     pub(super) fn happened(self) -> bool {
         match self {
             Self::Unknown => false,
@@ -42,6 +50,8 @@ pub(super) struct Findings<'a> {
     pub(super) limits: Limits,
     /// Ports that can be held towards one destination at once.
     pub(super) capacity: Option<u32>,
+    /// The same for certain, whichever zone the clients are in.
+    pub(super) least_capacity: Option<u32>,
     pub(super) errors: Errors,
     /// Whether the records reach through the window, with none known to be left out.
     pub(super) complete: bool,
@@ -59,8 +69,13 @@ pub(super) struct Ranked {
     pub(super) refused: u64,
     /// Whether so many were refused that it must have been full.
     pub(super) turned_away: bool,
+    /// Whether it is known, and not guessed from the port alone, that they were towards it.
+    pub(super) located: bool,
     pub(super) timeline: Vec<TimelineStep>,
+    /// Its clients; looked up for the destinations that are listed alone.
     pub(super) clients: Vec<ClientReport>,
+    /// The step at which it was fullest.
+    pub(super) step: usize,
     pub(super) service: Option<String>,
 }
 
@@ -124,6 +139,10 @@ impl<'a> Findings<'a> {
             evidence,
             limits,
             capacity,
+            least_capacity: match &incident.zone {
+                Some(_) if zones_known(network) => capacity,
+                _ => network.gateway.least_capacity(limits.ports_per_address),
+            },
             errors: errors(incident, network),
             complete: complete(evidence),
             destinations: Vec::new(),
@@ -159,8 +178,18 @@ impl<'a> Findings<'a> {
         u32::try_from(self.network.gateway.usable_addresses(None)).unwrap_or(1).max(1)
     }
 
+    /// Distinct ports that a full destination shows on the gateway's side. Where addresses show as
+    /// one, ports that are taken on several of them show once: of 64,512 port numbers, each taken on
+    /// each of n addresses with the same chance, so many are taken on at least one.
+    fn shown_when_full(&self) -> Option<f64> {
+        let capacity = f64::from(self.capacity?);
+        let folded = f64::from(self.folded_addresses());
+        let each = capacity / folded;
+        Some(PORT_NUMBERS * (1.0 - (1.0 - each / PORT_NUMBERS).powf(folded)))
+    }
+
     fn ranked(&self) -> Vec<Ranked> {
-        let refused = Refusals::of(self.evidence, self.capacity);
+        let refused = Refusals::of(self.evidence, self.shown_when_full());
         let gateway_side = self.gateway_side();
         let mut ranked: Vec<Ranked> = gateway_side
             .iter()
@@ -168,7 +197,7 @@ impl<'a> Findings<'a> {
                 let address = destination.address?;
                 let refused_by_client = refused.of_destination(*destination);
                 let refused_total = refused_by_client.values().map(|(packets, _)| packets).sum();
-                let turned_away = refused.speak_for(refused_total);
+                let turned_away = refused.speak_for(refused_total, self.errors.counted());
                 let (held, step) = self.held(*destination, tally, turned_away);
                 Some(Ranked {
                     destination: *destination,
@@ -177,14 +206,22 @@ impl<'a> Findings<'a> {
                     utilization: self.capacity.map(|capacity| f64::from(held.estimate) / f64::from(capacity)),
                     refused: refused_total,
                     turned_away,
+                    located: refused.located(),
                     timeline: self.timeline(tally, &refused, *destination),
-                    clients: self.clients(*destination, step, held, &refused_by_client),
+                    clients: Vec::new(),
+                    step,
                     service: self.evidence.services.get(&address).cloned(),
                     tally: tally.clone(),
                 })
             })
             .collect();
         ranked.sort_by(rank::fullest_first);
+        let uses = Uses::of(self.evidence);
+        for of_report in ranked.iter_mut().take(super::LISTED) {
+            let Ranked { destination, held, step, tally, .. } = of_report;
+            let by_client = refused.of_destination(*destination);
+            of_report.clients = self.clients(&uses, *destination, tally.unanswered, *step, *held, &by_client);
+        }
         ranked
     }
 
@@ -206,7 +243,7 @@ impl<'a> Findings<'a> {
         let (step, at_step) = fullest_step(&tally.held).unwrap_or_default();
         let over_steps = |of: fn(&Held) -> u32| tally.held.iter().map(of).max().unwrap_or(0);
         let (least, hold, most, at) = match self.evidence.peaks.get(&destination) {
-            Some(peak) => (peak.least, peak.hold, peak.hold, Timestamp::from_second(peak.at).ok()),
+            Some(peak) => (peak.least, peak.hold, peak.most, Timestamp::from_second(peak.at).ok()),
             None => (over_steps(|h| h.least), at_step.hold, over_steps(|h| h.most), None),
         };
         let at = at.unwrap_or_else(|| steps.instant(step));
@@ -271,19 +308,28 @@ impl<'a> Findings<'a> {
     /// Each client's part at the destination's fullest step.
     fn clients(
         &self,
+        uses: &Uses<'_>,
         destination: Destination,
+        silent: u64,
         step: usize,
         whole: HeldPorts,
         refused: &BTreeMap<IpAddr, (u64, u64)>,
     ) -> Vec<ClientReport> {
-        let (attribution, tallies) = self.client_tallies(destination);
+        let (attribution, tallies) = client_tallies(uses, destination);
         let at = self.evidence.steps.instant(step);
+        // Of the attempts without an answer, those that left the gateway held a port all the same.
+        let attempted: u64 = tallies.values().map(|tally| tally.unanswered).sum();
+        let left = if attempted == 0 { 0.0 } else { (silent as f64 / attempted as f64).min(1.0) };
+        let held_at = |tally: &Tally| {
+            let answered = tally.held.get(step).copied().unwrap_or_default();
+            answered.plus(tally.silent.get(step).copied().unwrap_or_default().part(left))
+        };
         let mut clients: Vec<ClientReport> = tallies
             .into_iter()
             .map(|(address, tally)| ClientReport {
                 address,
                 share: 0.0,
-                held: self.range(tally.held.get(step).copied().unwrap_or_default(), at),
+                held: self.range(held_at(&tally), at),
                 connections: tally.connections,
                 refused: refused.get(&address).map_or(0, |(packets, _)| *packets),
                 bytes: tally.bytes,
@@ -305,28 +351,6 @@ impl<'a> Findings<'a> {
         }
         clients.sort_by(rank::greatest_holder_first);
         clients
-    }
-
-    /// Who used a destination, joined in the best way that the records allow.
-    fn client_tallies(&self, destination: Destination) -> (Attribution, BTreeMap<IpAddr, Tally>) {
-        let joined = parts(&self.evidence.clients, |d| d == destination);
-        if !joined.is_empty() {
-            return (Attribution::Connection, joined);
-        }
-        // In a format without packet addresses the gateway shows who used the port, but not towards
-        // which server.
-        let by_port = parts(&self.evidence.clients, |d| {
-            d.address.is_none() && (d.port, d.protocol) == (destination.port, destination.protocol)
-        });
-        let mut own = parts(&self.evidence.at_clients, |d| d == destination);
-        if !by_port.is_empty() {
-            own.retain(|client, _| by_port.contains_key(client));
-        }
-        if !own.is_empty() {
-            return (Attribution::ClientInterface, own);
-        }
-        let attribution = if by_port.is_empty() { Attribution::None } else { Attribution::DestinationPort };
-        (attribution, by_port)
     }
 
     /// Clients over all destinations, by what they held at each one's fullest.
@@ -377,20 +401,55 @@ fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }
 
-fn parts(
-    uses: &BTreeMap<crate::evidence::ClientUse, Tally>,
-    of: impl Fn(Destination) -> bool,
-) -> BTreeMap<IpAddr, Tally> {
-    let mut parts: BTreeMap<IpAddr, Tally> = BTreeMap::new();
-    for (using, tally) in uses.iter().filter(|(using, _)| of(using.destination)) {
-        match parts.get_mut(&using.client) {
-            Some(sum) => sum.add(tally),
-            None => {
-                parts.insert(using.client, tally.clone());
-            }
+/// Who used which destination: looked up once for each, however many there are.
+struct Uses<'a> {
+    at_gateway: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
+    at_clients: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
+}
+
+impl<'a> Uses<'a> {
+    fn of(evidence: &'a Evidence) -> Self {
+        Self {
+            at_gateway: by_destination(&evidence.clients),
+            at_clients: by_destination(&evidence.at_clients),
         }
     }
-    parts
+}
+
+fn by_destination(uses: &BTreeMap<ClientUse, Tally>) -> BTreeMap<Destination, Vec<(IpAddr, &Tally)>> {
+    let mut by_destination: BTreeMap<Destination, Vec<(IpAddr, &Tally)>> = BTreeMap::new();
+    for (using, tally) in uses {
+        by_destination.entry(using.destination).or_default().push((using.client, tally));
+    }
+    by_destination
+}
+
+/// Who used a destination, joined in the best way that the records allow.
+fn client_tallies(uses: &Uses<'_>, destination: Destination) -> (Attribution, BTreeMap<IpAddr, Tally>) {
+    let of = |uses: &BTreeMap<Destination, Vec<(IpAddr, &Tally)>>, destination| -> BTreeMap<IpAddr, Tally> {
+        let found = uses.get(&destination).into_iter().flatten();
+        found.map(|(client, tally)| (*client, (*tally).clone())).collect()
+    };
+    let joined = of(&uses.at_gateway, destination);
+    if !joined.is_empty() {
+        return (Attribution::Connection, joined);
+    }
+    // In a format without packet addresses the gateway shows who used the port, but not towards which
+    // server.
+    let by_port = of(&uses.at_gateway, Destination { address: None, ..destination });
+    let mut own = of(&uses.at_clients, destination);
+    if !by_port.is_empty() {
+        own.retain(|client, _| by_port.contains_key(client));
+    }
+    if !own.is_empty() {
+        return (Attribution::ClientInterface, own);
+    }
+    let attribution = if by_port.is_empty() { Attribution::None } else { Attribution::DestinationPort };
+    (attribution, by_port)
+}
+
+fn zones_known(network: &Network) -> bool {
+    network.gateway.addresses.iter().all(|address| address.zone.is_some())
 }
 
 fn errors(incident: &Incident, network: &Network) -> Errors {
@@ -404,104 +463,30 @@ fn errors(incident: &Incident, network: &Network) -> Errors {
     }
 }
 
-/// Whether the records reach from one end of the window to the other, give or take one record, and
-/// none is known to have been left out.
+/// For so long a gateway that carries traffic is not silent.
+const HOLE: i64 = 300;
+
+/// How far records may stay away from either end of the window, in seconds: the times of records may
+/// be off by as much, whatever the aggregation interval.
+///
+/// Source: "Flow log records" in the Amazon VPC user guide, fields `start` and `end`.
+const OFF_BY: i64 = 60;
+
+/// Whether the records reach from one end of the window to the other without a hole, and none is
+/// known to have been left out.
 fn complete(evidence: &Evidence) -> bool {
-    let slack = i64::from(evidence.coverage.aggregation_seconds.max(60));
     let (start, end) = (evidence.window.start().as_second(), evidence.window.end().as_second());
     let reaches = |at: Option<Timestamp>, by: &dyn Fn(i64) -> bool| at.is_some_and(|at| by(at.as_second()));
     evidence.coverage.skipdata == 0
-        && reaches(evidence.coverage.logs_from, &|from| from <= start + slack)
-        && reaches(evidence.coverage.logs_until, &|until| until >= end - slack)
+        && evidence.coverage.longest_hole <= HOLE
+        && reaches(evidence.coverage.logs_from, &|from| from <= start + OFF_BY)
+        && reaches(evidence.coverage.logs_until, &|until| until >= end - OFF_BY)
 }
+
+/// Source ports 1024 to 65535.
+///
+/// Source: "NAT gateway basics" in the Amazon VPC user guide.
+const PORT_NUMBERS: f64 = 64_512.0;
 
 /// How far above capacity a count can come by the rounding of times alone.
 const WHOLE_SECONDS: f64 = 1.05;
-
-/// The part of all refused attempts from which one destination's are taken for more than chance.
-const SPEAKING: f64 = 0.2;
-
-/// Attempts that reached the gateway and never left it: what its clients' side shows without an
-/// answer, less what its own side shows without an answer (servers that stayed silent).
-struct Refusals {
-    /// Per destination and client: packets, and connections; and packets per step.
-    clients: BTreeMap<Destination, BTreeMap<IpAddr, (u64, u64)>>,
-    steps: BTreeMap<Destination, Vec<u64>>,
-}
-
-impl Refusals {
-    fn of(evidence: &Evidence, capacity: Option<u32>) -> Self {
-        let mut refusals = Self { clients: BTreeMap::new(), steps: BTreeMap::new() };
-        if evidence.destinations.is_empty() {
-            // The gateway's own side is not in the records: silence proves nothing.
-            return refusals;
-        }
-        let mut attempts: BTreeMap<Destination, BTreeMap<IpAddr, &Tally>> = BTreeMap::new();
-        for (using, tally) in &evidence.clients {
-            if tally.unanswered > 0
-                && let Some(destination) = located(evidence, using.destination, capacity)
-            {
-                attempts.entry(destination).or_default().insert(using.client, tally);
-            }
-        }
-        for (destination, tallies) in attempts {
-            let silent = evidence.destinations.get(&destination);
-            let silent_connections = silent.map_or(0, |tally| tally.unanswered);
-            let attempted: u64 = tallies.values().map(|tally| tally.unanswered).sum();
-            // The part of the unanswered attempts that never left the gateway.
-            let refused = attempted.saturating_sub(silent_connections) as f64 / attempted as f64;
-            if refused <= 0.0 {
-                continue;
-            }
-            let part = |count: u64| (count as f64 * refused).round() as u64;
-            let clients = tallies
-                .iter()
-                .map(|(client, tally)| {
-                    let packets = part(tally.unanswered_at.iter().sum());
-                    (*client, (packets, part(tally.unanswered)))
-                })
-                .collect();
-            let mut steps = vec![0; evidence.steps.count()];
-            for tally in tallies.values() {
-                for (sum, packets) in steps.iter_mut().zip(&tally.unanswered_at) {
-                    *sum += part(*packets);
-                }
-            }
-            refusals.clients.insert(destination, clients);
-            refusals.steps.insert(destination, steps);
-        }
-        refusals
-    }
-
-    /// Whether so many refused attempts towards one destination tell that it was full. A few may
-    /// have another cause: a lost reply, a record that has not arrived.
-    fn speak_for(&self, refused: u64) -> bool {
-        let all: u64 = self.clients.values().flat_map(BTreeMap::values).map(|(packets, _)| packets).sum();
-        refused > 0 && refused as f64 >= all as f64 * SPEAKING
-    }
-
-    fn of_destination(&self, destination: Destination) -> BTreeMap<IpAddr, (u64, u64)> {
-        self.clients.get(&destination).cloned().unwrap_or_default()
-    }
-
-    fn timeline(&self, destination: Destination) -> Vec<u64> {
-        self.steps.get(&destination).cloned().unwrap_or_default()
-    }
-}
-
-/// The destination that an attempt was towards. Where the records show the port alone, a gateway can
-/// only have refused towards a destination that was full: the fullest on that port, if it was near.
-fn located(evidence: &Evidence, towards: Destination, capacity: Option<u32>) -> Option<Destination> {
-    if towards.address.is_some() {
-        return Some(towards);
-    }
-    let near = capacity? / 10 * 9;
-    evidence
-        .destinations
-        .iter()
-        .filter(|(d, _)| (d.port, d.protocol) == (towards.port, towards.protocol))
-        .filter_map(|(d, tally)| fullest_step(&tally.held).map(|(_, held)| (held, *d)))
-        .filter(|(held, _)| held.most >= near)
-        .max_by_key(|(held, d)| (held.hold, held.least, Reverse(*d)))
-        .map(|(_, d)| d)
-}

@@ -2,7 +2,7 @@
 
 use super::Verdict;
 use super::findings::{Errors, Findings};
-use crate::report::words;
+use crate::words;
 
 /// Says which destination, how full, who holds it and how sure, or why that cannot be said.
 pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {

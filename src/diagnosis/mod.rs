@@ -9,6 +9,7 @@ mod gaps;
 mod headline;
 mod pattern;
 mod rank;
+mod refusals;
 mod remedies;
 mod verdict;
 

@@ -5,18 +5,18 @@ use std::net::IpAddr;
 
 use super::findings::{Findings, Ranked};
 use super::{Pattern, Verdict};
-use crate::report::words;
+use crate::words;
 
-/// A client that tries this many destinations is scanning.
-const SCANNED_DESTINATIONS: usize = 1_000;
+/// A client that tries this many destinations, half of them without an answer, is scanning.
+const SCANNED_DESTINATIONS: usize = 200;
 
 /// With this many clients, of whom none holds more than [`REMARKABLE`], nobody stands out.
-const MANY_CLIENTS: usize = 100;
-const REMARKABLE: f64 = 0.05;
+const MANY_CLIENTS: usize = 30;
+const REMARKABLE: f64 = 0.1;
 
 /// The pattern, and what it rests on; `None` where the evidence does not tell.
 pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<(Pattern, Vec<String>)> {
-    if let Some(scan) = scan(findings, verdict) {
+    if let Some(scan) = scan(findings) {
         return Some(scan);
     }
     if matches!(verdict, Verdict::NotSupported | Verdict::CannotTell) {
@@ -26,18 +26,21 @@ pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<(Patt
     retry_storm(top).or_else(|| fan_in(top)).or_else(|| by_life(findings, top))
 }
 
-/// One client towards very many destinations, none of which is near capacity.
-fn scan(findings: &Findings<'_>, verdict: Verdict) -> Option<(Pattern, Vec<String>)> {
-    if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
-        return None;
+/// One client towards very many destinations, most of which do not answer.
+fn scan(findings: &Findings<'_>) -> Option<(Pattern, Vec<String>)> {
+    let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
+    for (using, tally) in &findings.evidence.clients {
+        let (all, silent) = tried.entry(using.client).or_default();
+        *all += 1;
+        *silent += usize::from(tally.unanswered > 0);
     }
-    let mut tried: BTreeMap<IpAddr, usize> = BTreeMap::new();
-    for using in findings.evidence.clients.keys() {
-        *tried.entry(using.client).or_default() += 1;
-    }
-    let (client, destinations) = tried.into_iter().max_by_key(|(_, n)| *n)?;
-    (destinations >= SCANNED_DESTINATIONS).then(|| {
-        (Pattern::Scan, vec![format!("{client} tried {} destinations", words::count(destinations as u64))])
+    let (client, (all, silent)) = tried.into_iter().max_by_key(|(_, (all, _))| *all)?;
+    (all >= SCANNED_DESTINATIONS && silent * 2 >= all).then(|| {
+        let (all, silent) = (words::count(all as u64), words::count(silent as u64));
+        (
+            Pattern::Scan,
+            vec![format!("{client} tried {all} destinations, {silent} of them without an answer")],
+        )
     })
 }
 
@@ -75,7 +78,8 @@ fn fan_in(top: &Ranked) -> Option<(Pattern, Vec<String>)> {
 /// How connections live: whether they end, and how much of the time that they hold a port they use
 /// it. Only a format with tcp-flags tells.
 fn by_life(findings: &Findings<'_>, top: &Ranked) -> Option<(Pattern, Vec<String>)> {
-    if !findings.evidence.ends_visible {
+    const TCP: u8 = 6;
+    if !findings.evidence.ends_visible || top.destination.protocol != TCP {
         return None;
     }
     let ended = part(top.tally.ended, top.tally.connections)?;

@@ -7,7 +7,7 @@ use super::findings::{Findings, Ranked};
 use super::{Command, Confidence, Pattern, Remedy, Verdict};
 use crate::evidence::Attribution;
 use crate::network::{GatewayKind, Provenance, is_private};
-use crate::report::words;
+use crate::words;
 
 /// Most addresses that a zonal gateway can have, and how many its default quota allows.
 ///
@@ -216,8 +216,9 @@ fn add_nat_addresses(
     pattern: Option<Pattern>,
 ) -> Option<Remedy> {
     let gateway = &findings.network.gateway;
-    // For a leak more ports are more to leak; a retry storm or a scan is not demand.
-    let real_demand = !matches!(pattern, Some(Pattern::Leak | Pattern::RetryStorm | Pattern::Scan));
+    // For a leak more ports are more to leak; a retry storm or a scan is not demand. Where the
+    // pattern is not known, neither is whether the demand is real.
+    let real_demand = matches!(pattern, Some(Pattern::LongLived | Pattern::Churn | Pattern::FanIn));
     let known = matches!(gateway.provenance, Provenance::LookedUp | Provenance::Named);
     if !real_demand || !known || (gateway.kind == GatewayKind::Regional && gateway.scales_addresses) {
         return None;

@@ -19,14 +19,16 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
         return Verdict::NotSupported;
     }
     if reaches(top, capacity) {
-        return match (findings.errors.happened(), agreed(top, capacity)) {
+        return match (findings.errors.happened(), agreed(findings, top, capacity)) {
             (true, true) => Verdict::Confirmed,
-            (true, false) | (false, true) => Verdict::Likely,
-            (false, false) => Verdict::CannotTell,
+            (false, true) => Verdict::Likely,
+            (true, false) if plausible(top, capacity) => Verdict::Likely,
+            (_, false) => Verdict::CannotTell,
         };
     }
+    let certain = f64::from(findings.least_capacity.unwrap_or(capacity)) * NOT_NEAR;
     let nothing_near =
-        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < f64::from(capacity) * NOT_NEAR);
+        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < certain && !d.turned_away);
     if findings.complete && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
 }
 
@@ -35,8 +37,15 @@ fn reaches(top: &Ranked, capacity: u32) -> bool {
     f64::from(top.held.at_most) >= f64::from(capacity) * FULL
 }
 
-/// Whether something beside the upper end of the range says that it was full: the estimate, or
-/// attempts towards it that never left the gateway.
-fn agreed(top: &Ranked, capacity: u32) -> bool {
-    f64::from(top.held.estimate) >= f64::from(capacity) * FULL || top.turned_away
+/// Whether something beside the upper end of the range says that it was full: an estimate from ends
+/// of connections that were seen, or attempts that are known to have been towards it and never left
+/// the gateway.
+fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
+    let full = |held: u32| f64::from(held) >= f64::from(capacity) * FULL;
+    (findings.evidence.ends_visible && full(top.held.estimate)) || (top.turned_away && top.located)
+}
+
+/// Whether more speaks for its having been full than the mere upper end of a wide range.
+fn plausible(top: &Ranked, capacity: u32) -> bool {
+    f64::from(top.held.estimate) >= f64::from(capacity) / 2.0 || top.turned_away
 }

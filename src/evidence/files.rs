@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::infer::{Inference, Inferred};
@@ -48,7 +48,13 @@ impl EvidenceSource for FlowLogFiles<'_> {
 
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, ReadError> {
         let mut inference = Inference::default();
-        let sample = self.inputs.sample(&self.options, SAMPLE, &mut inference)?;
+        // A named interface may show late in the files.
+        let gateway = &network.gateway;
+        let sample = if gateway.logged_addresses().is_empty() && !gateway.interface_ids.is_empty() {
+            self.inputs.read(&self.options, &mut |_| {}, &mut inference)?
+        } else {
+            self.inputs.sample(&self.options, SAMPLE, &mut inference)?
+        };
         let mut gaps = Vec::new();
         complete_gateway(&mut network.gateway, &inference, &mut gaps);
         let viewpoint = Viewpoint::of(&network.gateway);
@@ -94,6 +100,17 @@ impl Assumed {
 
 /// Fills in what nobody named: the gateway's addresses and interface.
 fn complete_gateway(gateway: &mut NatGateway, inference: &Inference, gaps: &mut Vec<Gap>) {
+    if gateway.provenance == Provenance::Named
+        && gateway.kind == GatewayKind::Regional
+        && !inference.saw_regional()
+    {
+        gaps.push(Gap::new(
+            "the public addresses that were named",
+            "flow logs show public addresses of regional gateways alone, and no record is of one; the private ones were told from the records",
+            "name the gateway's private addresses with --nat-ip",
+        ));
+        *gateway = NatGateway { kind: GatewayKind::Zonal, addresses: Vec::new(), ..gateway.clone() };
+    }
     if !gateway.logged_addresses().is_empty() {
         return;
     }
@@ -204,6 +221,8 @@ struct Counter<'view> {
     last: i64,
     /// First and last second of all records, the gateway's or not.
     span: (i64, i64),
+    /// Minutes for which a record of the gateway tells something.
+    minutes: HashSet<i64>,
 }
 
 impl<'view> Counter<'view> {
@@ -225,6 +244,7 @@ impl<'view> Counter<'view> {
             first: i64::MAX,
             last: i64::MIN,
             span: (i64::MAX, i64::MIN),
+            minutes: HashSet::new(),
         }
     }
 
@@ -254,6 +274,7 @@ impl<'view> Counter<'view> {
         evidence.coverage.logs_from = seen.then(|| second(self.first));
         evidence.coverage.logs_until = seen.then(|| second(self.last));
         evidence.coverage.records_read = self.records;
+        evidence.coverage.longest_hole = longest_hole(self.minutes);
         evidence.coverage.aggregation_seconds = self.aggregation;
         for ((side, destination), ports) in self.sides {
             let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
@@ -272,9 +293,12 @@ impl<'view> Counter<'view> {
                 }
                 // A client's attempt without an answer may have got no port at all; the gateway's
                 // side shows whether it did.
-                if side == Side::Gateway || unanswered.is_none() {
-                    lives.count_into(steps, &mut tally.held);
-                }
+                let held = if side == Side::Gateway || unanswered.is_none() {
+                    &mut tally.held
+                } else {
+                    &mut tally.silent
+                };
+                lives.count_into(steps, held);
             }
             for (holder, volume) in &ports.volumes {
                 let holder = self.addresses.addresses[*holder as usize];
@@ -314,6 +338,9 @@ impl Sink for Counter<'_> {
             self.records += 1;
             self.first = self.first.min(record.start);
             self.last = self.last.max(record.end);
+            // No record spans more than one interval; a damaged one may claim to.
+            let end = record.end.min(record.start + 2 * i64::from(self.aggregation));
+            self.minutes.extend(record.start / 60..=end / 60);
         }
         // A packet that a rule turned away, or that came after the end, holds no port.
         if record.action == Action::Reject {
@@ -338,6 +365,13 @@ impl Sink for Counter<'_> {
     }
 }
 
+/// The longest run of minutes without any record, in seconds.
+fn longest_hole(minutes: HashSet<i64>) -> i64 {
+    let mut minutes: Vec<i64> = minutes.into_iter().collect();
+    minutes.sort_unstable();
+    minutes.windows(2).map(|pair| (pair[1] - pair[0] - 1) * 60).max().unwrap_or(0)
+}
+
 fn stretch(record: &FlowRecord<'_>, flags: TcpFlags) -> Stretch {
     let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
     Stretch {
@@ -351,11 +385,14 @@ fn stretch(record: &FlowRecord<'_>, flags: TcpFlags) -> Stretch {
 /// The fullest second within the window, by an exact sweep over every port's holdings.
 fn peak<'lives>(ports: impl Iterator<Item = &'lives Lives>, window: TimeWindow) -> Peak {
     let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
-    let (mut least, mut hold) = (Vec::new(), Vec::new());
+    let (mut least, mut hold, mut most) = (Vec::new(), Vec::new(), Vec::new());
     for lives in ports {
         for (start, last, until) in lives.holdings() {
-            for (events, end) in [(&mut least, last), (&mut hold, until)] {
-                if start <= to && end >= from {
+            // At the beginning of its first second it was not held yet; within that second it was.
+            let spans =
+                [(&mut least, start + 1, last), (&mut hold, start + 1, until), (&mut most, start, until)];
+            for (events, start, end) in spans {
+                if start <= to && end >= from && start <= end {
                     events.push((start.max(from), 1));
                     events.push((end + 1, -1));
                 }
@@ -364,7 +401,8 @@ fn peak<'lives>(ports: impl Iterator<Item = &'lives Lives>, window: TimeWindow) 
     }
     let (least, _) = fullest(least);
     let (hold, at) = fullest(hold);
-    Peak { least, hold, at: at.unwrap_or(from) }
+    let (most, _) = fullest(most);
+    Peak { least, hold, most, at: at.unwrap_or(from) }
 }
 
 /// The greatest running sum of changes, and when it was first reached.

@@ -115,9 +115,15 @@ impl Inference {
         }
     }
 
-    /// Seconds that one record may span: flow logs know 60 and 600.
+    /// Seconds that one record may span: flow logs know 60 and 600, and their times may be a minute
+    /// off.
     pub(super) fn aggregation_seconds(&self) -> u32 {
-        if self.longest > 60 { 600 } else { 60 }
+        if self.longest > 2 * 60 { 600 } else { 60 }
+    }
+
+    /// Whether any record is of a regional gateway.
+    pub(super) fn saw_regional(&self) -> bool {
+        !self.regional.is_empty()
     }
 
     /// The gateway that the records tell of, completed by what was named; `None` where none shows.

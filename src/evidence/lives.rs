@@ -9,6 +9,9 @@ use crate::network::IDLE_TIMEOUT_SECONDS;
 /// they are taken for part of the connection that ended, not for a new one.
 const TRAILING_SECONDS: i64 = 60;
 
+/// Longest that such a trail is, in seconds.
+const TRAIL: u32 = 2;
+
 /// A stretch within which the port was in use: from one packet to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
@@ -39,8 +42,12 @@ impl Stretch {
     /// with tcp-flags can tell.
     fn continues_in(self, next: Self, ends_visible: bool) -> bool {
         let gap = next.start() - self.last();
-        let within = if self.closed { TRAILING_SECONDS } else { IDLE_TIMEOUT_SECONDS };
-        ends_visible && !next.opened && gap < within
+        if self.closed {
+            // What goes on for longer is a new connection, whose beginning fell into the same record
+            // as the end of the old one.
+            return ends_visible && !next.opened && gap < TRAILING_SECONDS && next.last - next.start <= TRAIL;
+        }
+        ends_visible && !next.opened && gap < IDLE_TIMEOUT_SECONDS
     }
 
     fn joined(self, next: Self) -> Self {
@@ -116,25 +123,28 @@ impl Lives {
     }
 
     /// For each stretch: its first second, its last packet, and the last second at which the port
-    /// may still have been held. No two overlap.
+    /// may still have been held. The last of one is the first of the next at the latest.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (i64, i64, i64)> {
         let nexts = self.later.iter().map(|next| Some(next.start())).chain([None]);
         self.stretches().zip(nexts).map(|(stretch, next)| {
             let held_until =
                 if stretch.closed { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
-            let until = next.map_or(held_until, |next| held_until.min(next - 1));
+            let until = next.map_or(held_until, |next| held_until.min(next));
             (stretch.start(), stretch.last(), until)
         })
     }
 
     /// Adds this port to the count of every step at which it was held.
+    ///
+    /// Records have whole seconds, and a step's instant is the beginning of one: what began within
+    /// that second was not held yet, what ended within it still was.
     pub(super) fn count_into(&self, steps: Steps, held: &mut [Held]) {
         let mut unmarked = 0;
         for (start, last, until) in self.holdings() {
-            for step in steps.instants_within(start, last) {
+            for step in steps.instants_within(start + 1, last) {
                 held[step].least += 1;
             }
-            for step in steps.instants_within(start, until) {
+            for step in steps.instants_within(start + 1, until) {
                 held[step].hold += 1;
             }
             let Range { start: from, end } = steps.overlapping(start, until);
@@ -213,7 +223,7 @@ mod tests {
     #[test]
     fn without_flags_a_silence_may_be_a_gap_between_two_connections() {
         let silent = lives(&[stretch(0, 5, ""), stretch(100, 105, "")], false);
-        assert_eq!(silent.holdings().collect::<Vec<_>>(), [(0, 5, 99), (100, 105, 455)]);
+        assert_eq!(silent.holdings().collect::<Vec<_>>(), [(0, 5, 100), (100, 105, 455)]);
     }
 
     proptest! {

@@ -60,6 +60,13 @@ impl Held {
         }
     }
 
+    /// A part of the range, as a fraction of 1.
+    #[must_use]
+    pub fn part(self, fraction: f64) -> Self {
+        let of = |count: u32| (f64::from(count) * fraction).round() as u32;
+        Self { least: of(self.least), hold: of(self.hold), most: of(self.most) }
+    }
+
     /// The sum of two ranges.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -76,6 +83,9 @@ impl Held {
 pub struct Tally {
     /// One range per step; as long as [`Steps::count`].
     pub held: Vec<Held>,
+    /// The same of connections that never got an answer, on the clients' side: only where they left
+    /// the gateway did they hold a port. As long as [`Steps::count`].
+    pub silent: Vec<Held>,
     /// Packets sent by connections that began within the step and never got an answer; as long as
     /// [`Steps::count`].
     pub unanswered_at: Vec<u64>,
@@ -101,6 +111,7 @@ impl Tally {
     pub fn empty(steps: Steps) -> Self {
         Self {
             held: vec![Held::default(); steps.count()],
+            silent: vec![Held::default(); steps.count()],
             unanswered_at: vec![0; steps.count()],
             ..Self::default()
         }
@@ -109,6 +120,9 @@ impl Tally {
     /// Adds what was counted of another part.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.held.iter_mut().zip(&other.held) {
+            *mine = mine.plus(*theirs);
+        }
+        for (mine, theirs) in self.silent.iter_mut().zip(&other.silent) {
             *mine = mine.plus(*theirs);
         }
         for (mine, theirs) in self.unanswered_at.iter_mut().zip(&other.unanswered_at) {
@@ -151,6 +165,9 @@ pub struct Coverage {
     pub logs_from: Option<Timestamp>,
     /// The last packet of the latest record of the gateway.
     pub logs_until: Option<Timestamp>,
+    /// The longest time, in seconds, for which no record of the gateway tells anything between the
+    /// first and the last; 0 where the source can't tell.
+    pub longest_hole: i64,
     /// Records of the gateway that were used.
     pub records_read: u64,
     /// Lines that could not be used, whatever the reason.
@@ -259,8 +276,11 @@ impl Evidence {
 pub struct Peak {
     /// Greatest count between first and last packets.
     pub least: u32,
-    /// Greatest count with the idle timeout added wherever no end was seen.
+    /// Greatest count at the beginning of a second, with the idle timeout added wherever no end was
+    /// seen.
     pub hold: u32,
+    /// Greatest count at any time within a second, with the same added.
+    pub most: u32,
     /// When `hold` was first reached, in seconds of the Unix epoch.
     pub at: i64,
 }

@@ -98,6 +98,47 @@ pub struct NatGateway {
 }
 
 impl NatGateway {
+    /// The same gateway with addresses that somebody named. Public ones show in the flow logs of
+    /// regional gateways alone; beside private ones they are the Elastic IPs of the same addresses.
+    #[must_use]
+    pub fn with_addresses(mut self, named: &[IpAddr]) -> Self {
+        if named.is_empty() {
+            return self;
+        }
+        let private: Vec<IpAddr> = named.iter().copied().filter(|ip| is_private(*ip)).collect();
+        let regional = private.is_empty();
+        if regional {
+            self.kind = GatewayKind::Regional;
+        }
+        let shown = if regional { named } else { &private };
+        self.addresses = shown
+            .iter()
+            .map(|&ip| NatAddress {
+                private: (!regional).then_some(ip),
+                public: regional.then_some(ip),
+                zone: None,
+                usable: true,
+            })
+            .collect();
+        self.provenance = Provenance::Named;
+        self
+    }
+
+    /// Ports that can be held towards one destination for certain, whichever zone its clients are in:
+    /// for a regional gateway, those of the zone with the fewest addresses, or of one address where
+    /// zones are not known. `None` while no address is known.
+    #[must_use]
+    pub fn least_capacity(&self, ports_per_address: u32) -> Option<u32> {
+        if self.kind != GatewayKind::Regional {
+            return self.capacity(None, ports_per_address);
+        }
+        let zones: std::collections::BTreeSet<_> = self.addresses.iter().map(|a| a.zone.as_deref()).collect();
+        if zones.contains(&None) {
+            return self.capacity(None, ports_per_address).map(|all| all.min(ports_per_address));
+        }
+        zones.into_iter().filter_map(|zone| self.capacity(zone, ports_per_address)).min()
+    }
+
     /// Addresses that can take connections towards one destination: those of the fullest zone's
     /// kind for a regional gateway (clients of a zone use its addresses alone), else all.
     #[must_use]

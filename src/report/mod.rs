@@ -5,7 +5,6 @@ pub mod plain;
 pub mod schema;
 pub mod sms;
 pub mod text;
-pub mod words;
 
 pub use message::Message;
 

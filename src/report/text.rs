@@ -5,11 +5,11 @@
 use std::fmt::{self, Write as _};
 
 use super::plain::one_line;
-use super::words;
 use crate::diagnosis::{
     ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Pattern, Remedy, Verdict,
 };
 use crate::evidence::{Attribution, Source};
+use crate::words;
 
 /// Widest line of prose; commands are never broken.
 const WIDTH: usize = 72;
@@ -43,7 +43,10 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
 /// How sure, and why, in a sentence.
 fn sure(diagnosis: &Diagnosis) -> String {
     let verdict = match diagnosis.verdict {
-        Verdict::Confirmed => "Confirmed: flow logs and refused connections agree.",
+        Verdict::Confirmed if diagnosis.destinations.first().is_some_and(|top| top.refused > 0) => {
+            "Confirmed: flow logs and refused connections agree."
+        }
+        Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.",
         Verdict::Likely => "Likely: the flow logs reach the limit, and nothing beside them proves it.",
         Verdict::NotSupported => "Not supported: with these minutes covered, nothing was near the limit.",
         Verdict::CannotTell => "Cannot tell: see below for what is missing and how to get it.",
@@ -151,11 +154,7 @@ fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             .map_or(String::new(), |service| format!(" ({})", one_line(service, NAME)));
         writeln!(out, "{}. {}{service}", index + 1, label(destination))?;
         wrap(out, "   ", &format!("Ports held: {}{full}", range(&destination.held)))?;
-        let refused = if destination.refused > 0 {
-            format!("; {} attempts refused (inferred)", words::count(destination.refused))
-        } else {
-            String::new()
-        };
+        let refused = refused(destination.refused);
         wrap(
             out,
             "   ",
@@ -167,6 +166,15 @@ fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// Refused attempts, always said to be an inference; nothing where there are none.
+fn refused(attempts: u64) -> String {
+    if attempts > 0 {
+        format!("; {} attempts refused (inferred)", words::count(attempts))
+    } else {
+        String::new()
+    }
 }
 
 fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
@@ -200,11 +208,7 @@ fn client_block(out: &mut String, number: usize, client: &ClientReport) -> fmt::
     let name = client.name.as_deref().map_or(String::new(), |name| format!(" {}", one_line(name, NAME)));
     writeln!(out, "{number}. {}{name}: {}", client.address, words::percent(client.share))?;
     wrap(out, "   ", &format!("Ports held: {}", range(&client.held)))?;
-    let refused = if client.refused > 0 {
-        format!("; {} attempts refused (inferred)", words::count(client.refused))
-    } else {
-        String::new()
-    };
+    let refused = refused(client.refused);
     wrap(
         out,
         "   ",

@@ -1,6 +1,6 @@
 //! Runs the real command line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -25,6 +25,16 @@ impl Cli {
     pub(crate) fn new<const N: usize>(args: [&str; N]) -> Self {
         let args = args.into_iter().map(str::to_owned).collect();
         Self { folder: tempfile::tempdir().expect("a folder"), args, input: Vec::new() }
+    }
+
+    /// Diagnoses the sample of the README, with these arguments besides.
+    pub(crate) fn on_sample<const N: usize>(more: [&str; N]) -> Self {
+        let of_checkout = |path: &str| checkout().join(path).to_str().expect("UTF-8").to_owned();
+        let mut cli = Self::new(["analyze", "--event", "", "--flow-logs", ""]);
+        cli.args[2] = of_checkout("events/alarm.json");
+        cli.args[4] = of_checkout("samples/leak.log.zst");
+        cli.args.extend(more.into_iter().map(str::to_owned));
+        cli
     }
 
     /// Puts a file into the run's folder.
@@ -64,9 +74,4 @@ impl Cli {
             stderr: text(output.stderr),
         }
     }
-}
-
-/// The sample incident of the README, and its alarm.
-pub(crate) fn sample() -> (PathBuf, PathBuf) {
-    (checkout().join("samples/leak.log.zst"), checkout().join("events/alarm.json"))
 }

@@ -66,6 +66,7 @@ pub(crate) fn incident(facts: &Facts) -> Incident {
         gateway: facts.gateway_id.parse().ok(),
         zone: (facts.kind == Kind::Regional).then(|| facts.addresses[0].zone.clone()),
         window: TimeWindow::new(second(first), second(facts.end)).ok(),
+        exact_window: false,
         errors_reported: Some(facts.errors.iter().map(|(_, sum)| *sum as f64).sum()),
     }
 }

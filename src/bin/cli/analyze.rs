@@ -11,7 +11,7 @@ use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::Incident;
-use nat_triage::network::{GatewayKind, Known, NatAddress, NatGateway, Network, Provenance, is_private};
+use nat_triage::network::{Known, NatGateway, Network};
 use nat_triage::triage::triage;
 
 use crate::args::{Analyze, Gateway};
@@ -21,9 +21,17 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     let mut incident = match args.event.as_deref().map(incident).transpose()? {
         Some(Alarmed::Incident(incident)) => incident,
         Some(Alarmed::Ignored(ignored)) => return output::ignored(&ignored.reason, &args.writing),
-        None => Incident { alarm: None, gateway: None, zone: None, window: None, errors_reported: None },
+        None => Incident {
+            alarm: None,
+            gateway: None,
+            zone: None,
+            window: None,
+            exact_window: false,
+            errors_reported: None,
+        },
     };
     incident.window = args.window.or(incident.window);
+    incident.exact_window = args.window.is_some();
     incident.gateway = args.gateway.nat_id.clone().or(incident.gateway);
 
     let mut network: Network = args.context.as_deref().map(read_json).transpose()?.unwrap_or_default();
@@ -66,24 +74,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 
 /// The gateway of a context, with what the command line names of it.
 pub(crate) fn named_gateway(mut gateway: NatGateway, named: &Gateway) -> NatGateway {
-    if !named.nat_ip.is_empty() {
-        // Public addresses show in the flow logs of regional gateways alone.
-        if named.nat_ip.iter().all(|ip| !is_private(*ip)) {
-            gateway.kind = GatewayKind::Regional;
-        }
-        let regional = gateway.kind == GatewayKind::Regional;
-        gateway.addresses = named
-            .nat_ip
-            .iter()
-            .map(|&ip| NatAddress {
-                private: (!regional).then_some(ip),
-                public: regional.then_some(ip),
-                zone: None,
-                usable: true,
-            })
-            .collect();
-        gateway.provenance = Provenance::Named;
-    }
+    gateway = gateway.with_addresses(&named.nat_ip);
     if let Some(eni) = &named.eni {
         gateway.interface_ids = vec![eni.clone()];
     }

@@ -28,6 +28,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
     };
     incident.window = args.window.or(incident.window);
+    incident.exact_window = args.window.is_some();
     let clients = Clients::new(&aws::sdk_config().await);
     let deadline = Deadline::after(PATIENCE);
     let triaged = service::diagnose(&config, &clients, deadline, incident)

@@ -100,6 +100,10 @@ pub fn planned(
 }
 
 const HELD_PORTS: &str = "held ports per destination and client";
+/// Destinations whose clients are asked for: without ends of connections the fullest-looking ones
+/// are often not the full one.
+const ASKED_ABOUT: usize = 10;
+
 const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces";
 
 impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
@@ -128,13 +132,13 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         if rows == Some(0)
             && let Some(wide) = wide
         {
-            self.ask(&question, HELD_PORTS, &wide, &mut evidence).await;
+            evidence.unanswered = self.ask(&question, HELD_PORTS, &wide, &mut evidence).await.is_none();
         }
         if chosen.covers_clients
             && !chosen.format.has_packet_addresses()
             && network.gateway.kind != GatewayKind::Regional
         {
-            let fullest = fullest(&evidence, 3);
+            let fullest = fullest(&evidence, ASKED_ABOUT);
             if !fullest.is_empty() {
                 self.ask(&question, CLIENTS, &Scope::Clients(fullest), &mut evidence).await;
             }

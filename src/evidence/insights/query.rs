@@ -145,18 +145,13 @@ impl Question<'_> {
                 line(text, &format!("filter ntResourceId = \"{id}\""));
             }
             Scope::Clients(destinations) => {
-                let (src, dst) = (self.source(), self.target());
-                let mut either: Vec<String> = Vec::new();
-                for Destination { address, port, protocol } in destinations {
-                    let Some(address) = address else { continue };
-                    either.push(format!(
-                        "({dst} = \"{address}\" and ntDstport = {port} and ntProtocol = {protocol})"
-                    ));
-                    either.push(format!(
-                        "({src} = \"{address}\" and ntSrcport = {port} and ntProtocol = {protocol})"
-                    ));
-                }
-                line(text, &format!("filter {}", either.join(" or ")));
+                // Other ports of the same addresses come along, and are told apart in the rows.
+                let servers: Vec<IpAddr> = destinations.iter().filter_map(|d| d.address).collect();
+                let servers = list(&servers);
+                line(
+                    text,
+                    &format!("filter {} in {servers} or {} in {servers}", self.source(), self.target()),
+                );
                 if self.format.has(Field::InterfaceId) && !self.viewpoint.interfaces.is_empty() {
                     line(text, &format!("filter not (ntInterfaceId in {})", ids(&self.viewpoint.interfaces)));
                 }
@@ -352,13 +347,13 @@ impl Question<'_> {
             let next = at + self.steps.seconds();
             let _ = write!(
                 ports,
-                "min(if(e1 >= {at}, s1, {FAR})) as n{step}, max(if(s1 <= {at} and {until} >= {at}, 1, 0)) as h{step}, max(if(s1 < {next} and {until} >= {at}, 1, 0)) as m{step}, "
+                "min(if(e1 >= {at}, s1, {FAR})) as n{step}, max(if(s1 < {at} and {until} >= {at}, 1, 0)) as h{step}, max(if(s1 < {next} and {until} >= {at}, 1, 0)) as m{step}, "
             );
             let held = if ends {
-                let _ = write!(ports, "max(if(s1 <= {at}, e1, -{FAR})) as p{step}, ");
-                format!("n{step} <= {at} or (c2 = 0 and n{step} - p{step} < {IDLE_TIMEOUT_SECONDS})")
+                let _ = write!(ports, "max(if(s1 < {at}, e1, -{FAR})) as p{step}, ");
+                format!("n{step} < {at} or (c2 = 0 and n{step} - p{step} < {IDLE_TIMEOUT_SECONDS})")
             } else {
-                format!("n{step} <= {at}")
+                format!("n{step} < {at}")
             };
             let _ = write!(
                 sums,

@@ -72,13 +72,12 @@ fn tally(evidence: &Evidence, row: &Row, side: Side, answered: bool) -> Result<T
     for step in 0..evidence.steps.count() {
         // A client's attempt without an answer may have got no port at all; the gateway's side
         // shows whether it did.
-        if side == Side::Gateway || answered {
-            tally.held[step] = Held {
-                least: number(row, &format!("least{step}"))?,
-                hold: number(row, &format!("hold{step}"))?,
-                most: number(row, &format!("most{step}"))?,
-            };
-        }
+        let held = if side == Side::Gateway || answered { &mut tally.held } else { &mut tally.silent };
+        held[step] = Held {
+            least: number(row, &format!("least{step}"))?,
+            hold: number(row, &format!("hold{step}"))?,
+            most: number(row, &format!("most{step}"))?,
+        };
         if !answered {
             tally.unanswered_at[step] = number(row, &format!("lost{step}"))?;
         }
