@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint template-check clean
+.PHONY: help demo local test check lint template-check accuracy clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -38,6 +38,9 @@ lint: ## formatting, clippy, documentation, dependencies
 
 template-check: $(call environment,templates) $(call environment,sam) ## template.yaml, linted and expanded
 	tools/checks/template
+
+accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article
+	cargo run --quiet --release -p accuracy
 
 clean: ## remove what was built and installed here
 	rm -rf target .venv .cache
