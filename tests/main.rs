@@ -4,6 +4,7 @@ mod agreement;
 mod alarm_events;
 mod cli;
 mod insights_queries;
+mod misleading;
 mod readme;
 mod support;
 #[cfg(feature = "aws")]

@@ -1,0 +1,178 @@
+//! Logs that once led to a false answer stated with confidence, each by the mistake it showed.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use nat_triage::diagnosis::{Diagnosis, Limits, Pattern, Verdict};
+use nat_triage::evidence::files::FlowLogFiles;
+use nat_triage::flow::reader::{Inputs, Options};
+use nat_triage::incident::{Incident, TimeWindow};
+use nat_triage::network::{GatewayKind, Known, NatGateway, Network};
+use nat_triage::triage::triage;
+
+/// Ports per address in these logs.
+const CAPACITY: u32 = 200;
+const START: i64 = 1_795_000_020;
+const FULL_FORMAT: &str = "srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags";
+
+/// Flow-log text of a gateway at 10.0.0.220, in a format that shows everything.
+struct Log {
+    text: String,
+    ports: u16,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self { text: format!("{FULL_FORMAT}\n"), ports: 1024 }
+    }
+
+    fn leg(&mut self, from: (&str, u16), to: (&str, u16), pkt: (&str, &str), times: (i64, i64), flags: u8) {
+        let ((src, sport), (dst, dport), (pkt_src, pkt_dst), (start, end)) = (from, to, pkt, times);
+        let (start, end) = (START + start, START + end);
+        writeln!(
+            self.text,
+            "{src} {dst} {sport} {dport} 6 3 300 {start} {end} ACCEPT OK {pkt_src} {pkt_dst} {flags}"
+        )
+        .expect("written");
+    }
+
+    /// Outward legs alone: an attempt that the gateway refused, or that left it.
+    fn attempt(&mut self, client: (&str, u16), server: (&str, u16), times: (i64, i64), left: bool) {
+        self.leg(client, ("10.0.0.220", server.1), (client.0, server.0), times, 2);
+        if left {
+            self.ports += 1;
+            self.leg(("10.0.0.220", self.ports), server, ("10.0.0.220", server.0), times, 2);
+        }
+    }
+
+    /// All four legs.
+    fn connection(&mut self, client: (&str, u16), server: (&str, u16), times: (i64, i64), flags: u8) {
+        self.attempt(client, server, times, true);
+        let port = self.ports;
+        self.leg(server, ("10.0.0.220", port), (server.0, "10.0.0.220"), times, flags | 2);
+        self.leg(("10.0.0.220", server.1), client, (server.0, client.0), times, flags | 2);
+    }
+
+    async fn diagnosed(&self, seconds: (i64, i64), errors: Option<f64>) -> Diagnosis {
+        let gateway = NatGateway::default().with_addresses(&["10.0.0.220".parse().expect("valid")]);
+        diagnosed(&self.text, gateway, seconds, errors).await
+    }
+}
+
+async fn diagnosed(text: &str, gateway: NatGateway, seconds: (i64, i64), errors: Option<f64>) -> Diagnosis {
+    let at = |second| Timestamp::from_second(START + second).expect("this century");
+    let incident = Incident {
+        alarm: None,
+        gateway: None,
+        zone: None,
+        window: TimeWindow::new(at(seconds.0), at(seconds.1)).ok(),
+        exact_window: true,
+        errors_reported: errors,
+    };
+    let inputs = Inputs::from_memory([("a.log".to_owned(), text.as_bytes().to_vec())]);
+    let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
+    let known = Known(Network { gateway, ..Network::default() });
+    let limits = Limits { ports_per_address: CAPACITY };
+    triage(incident, &known, &files, limits).await.expect("readable").diagnosis
+}
+
+const SERVER: (&str, u16) = ("203.0.113.10", 443);
+
+#[tokio::test]
+async fn logs_that_end_before_the_window_does_are_no_all_clear() {
+    let mut log = Log::new();
+    for n in 0..20 {
+        log.connection(("10.0.1.9", 40_000 + n), SERVER, (0, 300), 0);
+    }
+    let early = log.diagnosed((0, 480), Some(1_000.0)).await;
+    assert_eq!(early.verdict, Verdict::CannotTell);
+    assert!(!early.coverage.complete && !early.gaps.is_empty());
+    assert_eq!(log.diagnosed((0, 301), None).await.verdict, Verdict::NotSupported);
+}
+
+#[tokio::test]
+async fn logs_with_a_hole_are_no_all_clear() {
+    let mut log = Log::new();
+    log.connection(("10.0.1.9", 40_000), SERVER, (0, 50), 1);
+    log.connection(("10.0.1.9", 40_001), SERVER, (1_700, 1_790), 1);
+    assert_eq!(log.diagnosed((0, 1_800), None).await.verdict, Verdict::CannotTell);
+}
+
+#[tokio::test]
+async fn one_lost_packet_does_not_confirm_a_healthy_destination() {
+    let mut log = Log::new();
+    for n in 0..50 {
+        log.connection(("10.0.1.9", 40_000 + n), SERVER, (0, 300), 0);
+    }
+    log.attempt(("10.0.1.9", 50_000), SERVER, (100, 100), false);
+    let diagnosis = log.diagnosed((0, 301), Some(10_000.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::NotSupported, "{}", diagnosis.headline);
+}
+
+#[tokio::test]
+async fn in_a_retry_storm_the_silent_client_is_named_and_not_the_one_that_was_answered() {
+    let mut log = Log::new();
+    log.connection(("10.0.2.2", 40_000), SERVER, (0, 300), 0);
+    for n in 0..199 {
+        log.attempt(("10.0.1.9", 40_000 + n), SERVER, (i64::from(n), i64::from(n) + 1), true);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(500.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::Confirmed, "{}", diagnosis.headline);
+    assert_eq!(diagnosis.pattern, Some(Pattern::RetryStorm));
+    assert_eq!(diagnosis.destinations[0].clients[0].address.to_string(), "10.0.1.9");
+}
+
+#[tokio::test]
+async fn a_port_taken_again_within_the_record_that_closed_it_is_held() {
+    let mut log = Log::new();
+    for n in 0..100 {
+        let client = ("10.0.1.9", 40_000 + n);
+        log.connection(client, SERVER, (0, 50), 3);
+        let port = log.ports;
+        log.leg(("10.0.0.220", port), SERVER, ("10.0.0.220", SERVER.0), (60, 110), 0);
+        log.leg(client, ("10.0.0.220", SERVER.1), (client.0, SERVER.0), (60, 110), 0);
+    }
+    let diagnosis = log.diagnosed((0, 301), None).await;
+    assert_eq!(diagnosis.destinations[0].timeline[4].held_at_most, 100);
+}
+
+#[tokio::test]
+async fn an_elastic_ip_named_beside_the_private_address_adds_no_capacity() {
+    let named = ["10.0.0.220", "198.51.100.7"].map(|ip| ip.parse().expect("valid"));
+    let gateway = NatGateway::default().with_addresses(&named);
+    assert_eq!((gateway.kind, gateway.capacity(None, CAPACITY)), (GatewayKind::Zonal, Some(CAPACITY)));
+}
+
+#[tokio::test]
+async fn a_full_zone_of_a_regional_gateway_is_not_hidden_behind_the_others() {
+    let mut text =
+        "resource-id srcaddr dstaddr srcport dstport protocol start end flow-direction tcp-flags\n"
+            .to_owned();
+    for n in 0..200 {
+        for (src, sport) in [("10.0.1.9", 40_000 + n), ("198.51.100.1", 1_024 + n)] {
+            let way = if src.starts_with("10.") { "ingress" } else { "egress" };
+            writeln!(
+                text,
+                "nat-0123456789abcdef0 {src} 203.0.113.10 {sport} 443 6 {START} {} {way} 2",
+                START + 300
+            )
+            .expect("written");
+        }
+    }
+    let named = ["198.51.100.1", "198.51.100.2", "198.51.100.3"].map(|ip| ip.parse().expect("valid"));
+    let gateway = NatGateway { id: "nat-0123456789abcdef0".parse().ok(), ..NatGateway::default() };
+    let diagnosis = diagnosed(&text, gateway.with_addresses(&named), (0, 301), None).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+}
+
+#[tokio::test]
+async fn a_scan_of_very_many_destinations_is_called_one() {
+    let mut log = Log::new();
+    for n in 0..20_000_u16 {
+        let server = format!("203.0.{}.{}", n / 250, n % 250);
+        log.attempt(("10.0.1.9", 1_024 + n), (&server, 443), (i64::from(n % 300), i64::from(n % 300)), false);
+    }
+    log.connection(("10.0.1.8", 40_000), SERVER, (0, 300), 0);
+    let diagnosis = log.diagnosed((0, 301), None).await;
+    assert_eq!(diagnosis.pattern, Some(Pattern::Scan));
+}
