@@ -1,4 +1,6 @@
-//! Numbers as people read them, the same in every report.
+//! Numbers and endpoints as people read them, the same in every report.
+
+use std::net::IpAddr;
 
 /// With a comma between thousands: `55,000`.
 #[must_use]
@@ -39,6 +41,16 @@ pub fn bytes(number: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{number} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// An address with its port and protocol, IPv6 in brackets, ICMP without a port.
+#[must_use]
+pub fn endpoint(address: IpAddr, port: u16, protocol: &str) -> String {
+    match address {
+        _ if protocol.starts_with("icmp") => format!("{address} {protocol}"),
+        IpAddr::V4(v4) => format!("{v4}:{port}/{protocol}"),
+        IpAddr::V6(v6) => format!("[{v6}]:{port}/{protocol}"),
+    }
 }
 
 /// US dollars, to the cent, and never a charge as nothing.

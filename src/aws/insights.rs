@@ -253,13 +253,18 @@ fn check(query: &Query) -> Result<(), Unanswered> {
     Ok(())
 }
 
-/// Starts a query, once there is room for it.
-async fn start(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<String, Failure> {
+/// Makes a call until it succeeds: again and again while there is no room for it, a few times where
+/// what went wrong may pass, and never past the deadline.
+async fn insistently<T, Attempt: Future<Output = Result<T, Failure>>>(
+    deadline: Deadline,
+    action: &'static str,
+    call: impl Fn() -> Attempt,
+) -> Result<T, Failure> {
     let mut pause = FIRST_BACK_OFF;
     let mut tries = 0;
     loop {
-        let failure = match within(deadline, START, calls.start(query)).await {
-            Ok(id) => return Ok(id),
+        let failure = match within(deadline, action, call()).await {
+            Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
         tries += 1;
@@ -270,6 +275,11 @@ async fn start(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_BACK_OFF);
     }
+}
+
+/// Starts a query, once there is room for it.
+async fn start(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<String, Failure> {
+    insistently(deadline, START, || calls.start(query)).await
 }
 
 /// Waits for a started query and reads its rows.
@@ -327,21 +337,7 @@ async fn results(
     token: Option<&str>,
     deadline: Deadline,
 ) -> Result<Page, Failure> {
-    let mut pause = FIRST_BACK_OFF;
-    let mut tries = 0;
-    loop {
-        let failure = match within(deadline, RESULTS, calls.results(id, token)).await {
-            Ok(page) => return Ok(page),
-            Err(failure) => failure,
-        };
-        tries += 1;
-        let again = failure.kind == Kind::Throttled || (failure.kind.is_transient() && tries < TRIES);
-        if !again || deadline.remaining() <= pause {
-            return Err(failure);
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_BACK_OFF);
-    }
+    insistently(deadline, RESULTS, || calls.results(id, token)).await
 }
 
 /// Stops a query, as far as that can be done in a moment. One that ended by itself meanwhile is

@@ -12,6 +12,7 @@ use super::{ClientReport, DestinationReport, HeldPorts, Limits, TimelineStep};
 use crate::evidence::{Attribution, ClientUse, Destination, Evidence, Held, Tally, fullest_step};
 use crate::incident::{Incident, NatGatewayId};
 use crate::network::{GatewayKind, Network, Provenance};
+use crate::words;
 
 /// What is known of port allocation errors within the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,17 +101,7 @@ impl Ranked {
 
     /// How the destination is written: `203.0.113.10:443/tcp`.
     pub(super) fn label(&self) -> String {
-        endpoint(self.address, self.destination.port, self.destination.protocol)
-    }
-}
-
-/// An address with its port and protocol, IPv6 in brackets, ICMP without a port.
-fn endpoint(address: IpAddr, port: u16, protocol: u8) -> String {
-    let name = protocol_name(protocol);
-    match (address, protocol) {
-        (_, 1 | 58) => format!("{address} {name}"),
-        (IpAddr::V4(v4), _) => format!("{v4}:{port}/{name}"),
-        (IpAddr::V6(v6), _) => format!("[{v6}]:{port}/{name}"),
+        words::endpoint(self.address, self.destination.port, &protocol_name(self.destination.protocol))
     }
 }
 

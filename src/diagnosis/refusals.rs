@@ -24,6 +24,8 @@ pub(super) struct Refusals {
     /// Per destination and client: packets, and connections; and packets per step.
     clients: BTreeMap<Destination, BTreeMap<IpAddr, (u64, u64)>>,
     steps: BTreeMap<Destination, Vec<u64>>,
+    /// Packets towards all destinations.
+    all: u64,
     /// Whether the destinations are guessed from the port alone.
     guessed: bool,
 }
@@ -32,7 +34,7 @@ impl Refusals {
     /// The refusals that the evidence tells of. `full` is what a full destination would show: its
     /// distinct ports on the gateway's side.
     pub(super) fn of(evidence: &Evidence, full: Option<f64>) -> Self {
-        let mut refusals = Self { clients: BTreeMap::new(), steps: BTreeMap::new(), guessed: false };
+        let mut refusals = Self { clients: BTreeMap::new(), steps: BTreeMap::new(), all: 0, guessed: false };
         if evidence.destinations.is_empty() {
             // The gateway's own side is not in the records: silence proves nothing.
             return refusals;
@@ -87,15 +89,16 @@ impl Refusals {
             refusals.clients.insert(destination, clients);
             refusals.steps.insert(destination, steps);
         }
+        let by_client = refusals.clients.values().flat_map(BTreeMap::values);
+        refusals.all = by_client.map(|(packets, _)| packets).sum();
         refusals
     }
 
     /// Whether so many refused attempts towards one destination tell that it was full. A few may
     /// have another cause: a lost reply, a record that has not arrived.
     pub(super) fn speak_for(&self, refused: u64, counted: Option<f64>) -> bool {
-        let all: u64 = self.clients.values().flat_map(BTreeMap::values).map(|(packets, _)| packets).sum();
         let explains = counted.is_none_or(|errors| refused as f64 >= errors * EXPLAINING);
-        refused >= FEWEST && refused as f64 >= all as f64 * SPEAKING && explains
+        refused >= FEWEST && refused as f64 >= self.all as f64 * SPEAKING && explains
     }
 
     /// Whether their destinations are known, and not guessed from the port alone.

@@ -227,18 +227,6 @@ pub struct FlowLog {
     pub delivery_error: Option<String>,
 }
 
-/// One of the Region's managed prefix lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PrefixList {
-    /// Its id, `pl-…`.
-    pub id: String,
-    /// Its name, `com.amazonaws.<region>.s3`.
-    pub name: String,
-    /// Its ranges.
-    #[schemars(with = "Vec<String>")]
-    pub cidrs: Vec<IpNet>,
-}
-
 /// One metric of the gateway over the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
@@ -270,8 +258,6 @@ pub struct Network {
     pub flow_logs: Vec<FlowLog>,
     /// Whether the flow logs could not be asked for: there being none then says nothing.
     pub flow_logs_unknown: bool,
-    /// The Region's managed prefix lists, where they were asked for.
-    pub prefix_lists: Vec<PrefixList>,
     /// The gateway's metrics, where they were asked for.
     pub metrics: Vec<Metric>,
 }

@@ -83,14 +83,7 @@ fn heading(out: &mut String, title: &str) -> fmt::Result {
 }
 
 fn label(destination: &DestinationReport) -> String {
-    let DestinationReport { address, port, protocol, .. } = destination;
-    if protocol.starts_with("icmp") {
-        format!("{address} {protocol}")
-    } else if address.is_ipv6() {
-        format!("[{address}]:{port}/{protocol}")
-    } else {
-        format!("{address}:{port}/{protocol}")
-    }
+    words::endpoint(destination.address, destination.port, &destination.protocol)
 }
 
 fn range(held: &HeldPorts) -> String {

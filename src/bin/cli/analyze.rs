@@ -44,9 +44,6 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     let triaged = triage(incident, &Known(network), &source, Limits::default()).await;
     bar.finish_and_clear();
     let triaged = triaged?;
-    for gap in &triaged.diagnosis.gaps {
-        tracing::debug!(what = gap.what, why = gap.why, "gap");
-    }
     output::diagnosis(&triaged.diagnosis, &args.writing)
 }
 
