@@ -6,10 +6,11 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
+use super::held::{Counted, Scale};
 use super::rank;
-use super::refusals::Refusals;
-use super::{ClientReport, DestinationReport, HeldPorts, Limits, TimelineStep};
-use crate::evidence::{Attribution, ClientUse, Destination, Evidence, Held, Tally, fullest_step};
+use super::refusals::{Refusals, Refused};
+use super::{ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
+use crate::evidence::{Attribution, ClientUse, Destination, Evidence, Held, Tally};
 use crate::incident::{Incident, NatGatewayId};
 use crate::network::{GatewayKind, Network, Provenance};
 use crate::words;
@@ -27,7 +28,7 @@ pub(super) enum Errors {
 
 impl Errors {
     /// How many were counted, where that is known and not nothing.
-    fn counted(self) -> Option<f64> {
+    pub(super) fn counted(self) -> Option<f64> {
         match self {
             Self::Counted(n) if n > 0.0 => Some(n),
             Self::Counted(_) | Self::Alarmed | Self::Unknown => None,
@@ -56,6 +57,8 @@ pub(super) struct Findings<'a> {
     pub(super) errors: Errors,
     /// Whether the records reach through the window, with none known to be left out.
     pub(super) complete: bool,
+    /// Attempts that were refused, towards any destination.
+    pub(super) refused: u64,
     /// Fullest first; every one has an address.
     pub(super) destinations: Vec<Ranked>,
 }
@@ -68,6 +71,8 @@ pub(super) struct Ranked {
     pub(super) held: HeldPorts,
     pub(super) utilization: Option<f64>,
     pub(super) refused: u64,
+    /// Connections that never came about.
+    pub(super) refused_connections: u64,
     /// Whether so many were refused that it must have been full.
     pub(super) turned_away: bool,
     /// Whether it is known, and not guessed from the port alone, that they were towards it.
@@ -136,10 +141,24 @@ impl<'a> Findings<'a> {
             },
             errors: errors(incident, network),
             complete: complete(evidence),
+            refused: 0,
             destinations: Vec::new(),
         };
-        findings.destinations = findings.ranked();
+        let refused = Refusals::of(evidence, findings.shown_when_full());
+        findings.refused = refused.all();
+        findings.destinations = findings.ranked(&refused);
         findings
+    }
+
+    /// What was refused, beside what was counted.
+    pub(super) fn refused_attempts(&self) -> RefusedAttempts {
+        let counted = match self.errors {
+            Errors::Counted(errors) => Some(errors),
+            Errors::Alarmed | Errors::Unknown => None,
+        };
+        let accounted =
+            counted.filter(|errors| *errors > 0.0).map(|errors| rounded(self.refused as f64 / errors));
+        RefusedAttempts { found: self.refused, counted, accounted }
     }
 
     /// The gateway's id, from the alarm or from the look-ups.
@@ -152,9 +171,13 @@ impl<'a> Findings<'a> {
         self.destinations.first()
     }
 
-    /// Whether the gateway's addresses are known for certain, so that capacity bounds what it held.
-    fn capacity_is_certain(&self) -> bool {
-        matches!(self.network.gateway.provenance, Provenance::LookedUp | Provenance::Named)
+    /// What counts are held against.
+    fn scale(&self) -> Scale {
+        Scale {
+            capacity: self.capacity,
+            certain: matches!(self.network.gateway.provenance, Provenance::LookedUp | Provenance::Named),
+            ends_visible: self.evidence.ends_visible,
+        }
     }
 
     /// How many addresses' ports may show as one address's: flow logs of a zonal gateway show its
@@ -179,35 +202,37 @@ impl<'a> Findings<'a> {
         Some(PORT_NUMBERS * (1.0 - (1.0 - each / PORT_NUMBERS).powf(folded)))
     }
 
-    fn ranked(&self) -> Vec<Ranked> {
-        let refused = Refusals::of(self.evidence, self.shown_when_full());
+    fn ranked(&self, refused: &Refusals) -> Vec<Ranked> {
         let gateway_side = self.gateway_side();
+        let uses = Uses::of(self.evidence, self.counts_by_client());
         let mut ranked: Vec<Ranked> = gateway_side
             .iter()
             .filter_map(|(destination, tally)| {
                 let address = destination.address?;
                 let refused_by_client = refused.of_destination(*destination);
-                let refused_total = refused_by_client.values().map(|(packets, _)| packets).sum();
+                let refused_total = refused_by_client.values().map(|refused| refused.attempts).sum();
+                let refused_connections = refused_by_client.values().map(|refused| refused.connections).sum();
                 let turned_away = refused.speak_for(refused_total, self.errors.counted());
-                let (held, step) = self.held(*destination, tally, turned_away);
+                let counted = Counted::of(self.evidence, &uses, *destination, tally);
+                let held = self.held(&counted, turned_away);
                 Some(Ranked {
                     destination: *destination,
                     address,
                     held,
                     utilization: self.capacity.map(|capacity| f64::from(held.estimate) / f64::from(capacity)),
                     refused: refused_total,
+                    refused_connections,
                     turned_away,
                     located: refused.located(),
-                    timeline: self.timeline(tally, &refused, *destination),
+                    timeline: self.timeline(&counted, refused, *destination),
                     clients: Vec::new(),
-                    step,
+                    step: counted.step,
                     service: self.evidence.services.get(&address).cloned(),
                     tally: tally.clone(),
                 })
             })
             .collect();
         ranked.sort_by(rank::fullest_first);
-        let uses = Uses::of(self.evidence);
         for of_report in ranked.iter_mut().take(super::LISTED) {
             let Ranked { destination, held, step, tally, .. } = of_report;
             let by_client = refused.of_destination(*destination);
@@ -228,72 +253,60 @@ impl<'a> Findings<'a> {
         summed
     }
 
-    /// The range at the fullest, and the step it falls in.
-    fn held(&self, destination: Destination, tally: &Tally, refused: bool) -> (HeldPorts, usize) {
-        let steps = self.evidence.steps;
-        let (step, at_step) = fullest_step(&tally.held).unwrap_or_default();
-        let over_steps = |of: fn(&Held) -> u32| tally.held.iter().map(of).max().unwrap_or(0);
-        let (least, hold, most, at) = match self.evidence.peaks.get(&destination) {
-            Some(peak) => (peak.least, peak.hold, peak.most, Timestamp::from_second(peak.at).ok()),
-            None => (over_steps(|h| h.least), at_step.hold, over_steps(|h| h.most), None),
-        };
-        let at = at.unwrap_or_else(|| steps.instant(step));
-        let mut held = self.range(Held { least, hold, most }.standing_for(self.folded_addresses()), at);
+    /// Whether ports can be counted at the clients' side as well: not where clients of several zones,
+    /// each with a capacity of its own, show alike.
+    fn counts_by_client(&self) -> bool {
+        let gateway = &self.network.gateway;
+        let in_zone = gateway.usable_addresses(self.incident.zone.as_deref());
+        !self.evidence.destinations.is_empty()
+            && (gateway.kind != GatewayKind::Regional || in_zone == gateway.usable_addresses(None))
+    }
+
+    /// The range at the fullest.
+    fn held(&self, counted: &Counted, refused: bool) -> HeldPorts {
+        let peak = counted.peak.standing_for(self.folded_addresses());
+        let scale = self.scale();
+        let seen = scale.range(peak, counted.at);
+        let mut held = if self.complete { seen } else { scale.open_range(peak, counted.at) };
         // While errors were counted, a destination whose attempts were turned away was full: its
         // range then holds capacity, and capacity is what it held.
         if let Some(capacity) = self.capacity
             && self.errors.happened()
             && refused
             && held.at_least <= capacity
-            && held.at_most >= capacity
+            && f64::from(seen.at_most) >= f64::from(capacity) * if self.complete { 1.0 } else { HALF }
         {
             held.estimate = capacity;
         }
-        (held, step)
+        held
     }
 
-    /// What a count cannot be above: capacity. Where the gateway's addresses are only inferred, a
-    /// count far above it says that there are more of them; one just above it does not, as records
-    /// have times in whole seconds and a port can be let go and taken again within one.
-    fn bound(&self, counted: u32) -> u32 {
-        let within = |capacity: &u32| {
-            self.capacity_is_certain() || f64::from(counted) <= f64::from(*capacity) * WHOLE_SECONDS
-        };
-        self.capacity.filter(within).unwrap_or(u32::MAX)
-    }
-
-    /// A range with its best estimate.
-    ///
-    /// Where the format shows ends of connections, a port without one was held until its idle
-    /// timeout, so the upper count is the estimate. Where it does not, any of the ports may have
-    /// been let go at its last packet; the ends of the range are then often a hundredfold apart, and
-    /// the geometric mean errs by the same factor either way.
-    fn range(&self, held: Held, at: Timestamp) -> HeldPorts {
-        let bound = self.bound(held.hold);
-        let estimate =
-            if self.evidence.ends_visible { held.hold } else { geometric_mean(held.least, held.hold) };
-        let at_most = held.most.min(bound).max(held.least);
-        HeldPorts { at_least: held.least, estimate: estimate.min(at_most), at_most, at }
-    }
-
-    fn timeline(&self, tally: &Tally, refused: &Refusals, destination: Destination) -> Vec<TimelineStep> {
+    fn timeline(&self, counted: &Counted, refused: &Refusals, destination: Destination) -> Vec<TimelineStep> {
         let refused = refused.timeline(destination);
         let folded = self.folded_addresses();
-        tally
-            .held
-            .iter()
-            .enumerate()
-            .map(|(index, held)| {
-                let range = self.range(held.standing_for(folded), self.evidence.steps.instant(index));
-                TimelineStep {
-                    at: range.at,
-                    held_at_least: range.at_least,
-                    held_estimate: range.estimate,
-                    held_at_most: range.at_most,
-                    refused: refused.get(index).copied().unwrap_or(0),
-                }
-            })
-            .collect()
+        let scale = self.scale();
+        let range = |(index, held): (usize, &Held)| {
+            let (at, held) = (self.evidence.steps.instant(index), held.standing_for(folded));
+            let range = if self.covered(at) { scale.range(held, at) } else { scale.open_range(held, at) };
+            TimelineStep {
+                at,
+                held_at_least: range.at_least,
+                held_estimate: range.estimate,
+                held_at_most: range.at_most,
+                refused: refused.get(index).copied().unwrap_or(0),
+            }
+        };
+        counted.steps.iter().enumerate().map(range).collect()
+    }
+
+    /// Whether the records hold all of the step that begins then.
+    fn covered(&self, at: Timestamp) -> bool {
+        let coverage = &self.evidence.coverage;
+        let begins = at.as_second();
+        let ends = begins + self.evidence.steps.seconds();
+        coverage.skipdata == 0
+            && coverage.logs_from.is_some_and(|from| from.as_second() <= begins + OFF_BY)
+            && coverage.logs_until.is_some_and(|until| until.as_second() >= ends - OFF_BY)
     }
 
     /// Each client's part at the destination's fullest step.
@@ -304,13 +317,14 @@ impl<'a> Findings<'a> {
         silent: u64,
         step: usize,
         whole: HeldPorts,
-        refused: &BTreeMap<IpAddr, (u64, u64)>,
+        refused: &BTreeMap<IpAddr, Refused>,
     ) -> Vec<ClientReport> {
         let (attribution, tallies) = client_tallies(uses, destination);
         let at = self.evidence.steps.instant(step);
         // Of the attempts without an answer, those that left the gateway held a port all the same.
         let attempted: u64 = tallies.values().map(|tally| tally.unanswered).sum();
         let left = if attempted == 0 { 0.0 } else { (silent as f64 / attempted as f64).min(1.0) };
+        let scale = self.scale();
         let held_at = |tally: &Tally| {
             let answered = tally.held.get(step).copied().unwrap_or_default();
             answered.plus(tally.silent.get(step).copied().unwrap_or_default().part(left))
@@ -320,9 +334,9 @@ impl<'a> Findings<'a> {
             .map(|(address, tally)| ClientReport {
                 address,
                 share: 0.0,
-                held: self.range(held_at(&tally), at),
+                held: scale.range(held_at(&tally), at),
                 connections: tally.connections,
-                refused: refused.get(&address).map_or(0, |(packets, _)| *packets),
+                refused: refused.get(&address).map_or(0, |refused| refused.attempts),
                 bytes: tally.bytes,
                 name: None,
                 kind: None,
@@ -382,28 +396,37 @@ impl<'a> Findings<'a> {
     }
 }
 
-fn geometric_mean(least: u32, most: u32) -> u32 {
-    let mean = (f64::from(least) * f64::from(most)).sqrt().round() as u32;
-    mean.clamp(least, most.max(least))
-}
-
 /// Shares to four places: no count here is good for more, and shorter numbers read better.
 fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }
 
+type Users<'a> = [(IpAddr, &'a Tally)];
+
 /// Who used which destination: looked up once for each, however many there are.
-struct Uses<'a> {
+pub(super) struct Uses<'a> {
     at_gateway: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
     at_clients: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
+    counted: bool,
 }
 
 impl<'a> Uses<'a> {
-    fn of(evidence: &'a Evidence) -> Self {
+    fn of(evidence: &'a Evidence, counted: bool) -> Self {
         Self {
             at_gateway: by_destination(&evidence.clients),
             at_clients: by_destination(&evidence.at_clients),
+            counted,
         }
+    }
+
+    /// Who used a destination through this gateway, where that shows and can be counted.
+    pub(super) fn joined(&self, destination: Destination) -> Option<&Users<'a>> {
+        self.at_gateway.get(&destination).filter(|_| self.counted).map(Vec::as_slice)
+    }
+
+    /// Who used a destination, through whichever gateway.
+    pub(super) fn elsewhere(&self, destination: Destination) -> Option<&Users<'a>> {
+        self.at_clients.get(&destination).filter(|_| self.counted).map(Vec::as_slice)
     }
 }
 
@@ -474,10 +497,10 @@ fn complete(evidence: &Evidence) -> bool {
         && reaches(evidence.coverage.logs_until, &|until| until >= end - OFF_BY)
 }
 
+/// Where records are missing, a destination of which this part of the ports shows may have been full.
+const HALF: f64 = 0.5;
+
 /// Source ports 1024 to 65535.
 ///
 /// Source: "NAT gateway basics" in the Amazon VPC user guide.
 const PORT_NUMBERS: f64 = 64_512.0;
-
-/// How far above capacity a count can come by the rounding of times alone.
-const WHOLE_SECONDS: f64 = 1.05;

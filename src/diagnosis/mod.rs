@@ -7,6 +7,7 @@ mod commands;
 mod findings;
 mod gaps;
 mod headline;
+mod held;
 mod pattern;
 mod rank;
 mod refusals;
@@ -182,6 +183,18 @@ pub struct GatewayReport {
     pub provenance: Provenance,
 }
 
+/// Attempts that were refused, beside the errors that CloudWatch counted. No flow-log record says
+/// that an attempt was refused: those found are the ones that reached the gateway and never left it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedAttempts {
+    /// Found in the flow logs, towards all destinations. An inference.
+    pub found: u64,
+    /// The sum of `ErrorPortAllocation`; `null` where it is not known.
+    pub counted: Option<f64>,
+    /// What was found as a fraction of what was counted.
+    pub accounted: Option<f64>,
+}
+
 /// A metric of the gateway over the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricReport {
@@ -278,6 +291,8 @@ pub struct Diagnosis {
     pub destinations: Vec<DestinationReport>,
     /// Clients over all reported destinations, greatest holder first.
     pub clients: Vec<ClientReport>,
+    /// Refused attempts, reconciled with the errors that were counted.
+    pub refused_attempts: RefusedAttempts,
     /// The gateway's metrics, where they were asked for.
     pub metrics: Vec<MetricReport>,
     /// Fixes, most helpful first.
@@ -351,6 +366,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         headline: headline::headline(&findings, verdict),
         destinations: findings.destinations.iter().take(LISTED).map(|d| d.report(LISTED)).collect(),
         clients: findings.clients_overall(LISTED),
+        refused_attempts: findings.refused_attempts(),
         metrics: network
             .metrics
             .iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::evidence::{ClientUse, Destination, Evidence, Tally, fullest_step};
+use crate::evidence::{ClientUse, Destination, Evidence, Held, Tally, fullest_step};
 
 /// The part of all refused attempts from which one destination's are taken for more than chance.
 const SPEAKING: f64 = 0.2;
@@ -15,16 +15,29 @@ const EXPLAINING: f64 = 0.05;
 /// Fewer refused attempts than this say nothing.
 const FEWEST: u64 = 5;
 
+/// A destination that shows less than this part of a full one's ports was not full.
+const NEAR_FULL: f64 = 0.5;
+
 /// How far the ports shown may be from those of a full destination, as a logarithm: a fifth.
 const NEARLY_FULL: f64 = 0.2;
 
+/// Refused attempts of one client, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// First packets and their repetitions: what `ErrorPortAllocation` counts.
+    pub(super) attempts: u64,
+    /// Connections that never came about.
+    pub(super) connections: u64,
+}
+
 /// Attempts that reached the gateway and never left it: what its clients' side shows without an
-/// answer, less what its own side shows without an answer (servers that stayed silent).
+/// answer, or with one only after repetitions, less the same of its own side (servers that stayed
+/// silent or were slow).
 pub(super) struct Refusals {
-    /// Per destination and client: packets, and connections; and packets per step.
-    clients: BTreeMap<Destination, BTreeMap<IpAddr, (u64, u64)>>,
+    clients: BTreeMap<Destination, BTreeMap<IpAddr, Refused>>,
+    /// Attempts per step.
     steps: BTreeMap<Destination, Vec<u64>>,
-    /// Packets towards all destinations.
+    /// Attempts towards all destinations.
     all: u64,
     /// Whether the destinations are guessed from the port alone.
     guessed: bool,
@@ -39,59 +52,85 @@ impl Refusals {
             // The gateway's own side is not in the records: silence proves nothing.
             return refusals;
         }
-        let mut attempts: BTreeMap<Destination, BTreeMap<IpAddr, &Tally>> = BTreeMap::new();
         let hidden = evidence.clients.keys().any(|using| using.destination.address.is_none());
-        if hidden && !evidence.at_clients.is_empty() {
-            // The gateway shows who tried which port, the clients' own interfaces towards whom.
-            for (using, tally) in evidence.at_clients.iter().filter(|(_, tally)| tally.unanswered > 0) {
-                let destination = Destination { address: None, ..using.destination };
-                if evidence.clients.contains_key(&ClientUse { destination, ..*using }) {
-                    attempts.entry(using.destination).or_default().insert(using.client, tally);
+        if !hidden {
+            for (destination, tallies) in by_destination(evidence.clients.iter()) {
+                if !near_full(evidence, destination, full) {
+                    continue;
                 }
+                let lost = lost(evidence, &tallies, |other| other == destination);
+                let left = evidence.destinations.get(&destination).cloned().unwrap_or_default();
+                refusals.add(evidence, destination, &tallies, &left, lost);
+            }
+        } else if evidence.at_clients.is_empty() {
+            refusals.guessed = true;
+            for (port, tallies) in by_destination(evidence.clients.iter()) {
+                let Some(destination) = full.and_then(|full| likeliest(evidence, port, full)) else {
+                    continue;
+                };
+                let lost = lost(evidence, &tallies, |other| same_port(other, port));
+                let left = on_port(evidence, port);
+                refusals.add(evidence, destination, &tallies, &left, lost);
             }
         } else {
-            for (using, tally) in evidence.clients.iter().filter(|(_, tally)| tally.unanswered > 0) {
-                let towards = using.destination;
-                let located = if towards.address.is_some() {
-                    Some(towards)
-                } else {
-                    refusals.guessed = true;
-                    full.and_then(|full| likeliest(evidence, towards, full))
-                };
-                if let Some(destination) = located {
-                    attempts.entry(destination).or_default().insert(using.client, tally);
+            // The gateway shows who tried which port, the clients' own interfaces towards whom.
+            let through = evidence.at_clients.iter().filter(|(using, _)| {
+                let destination = Destination { address: None, ..using.destination };
+                evidence.clients.contains_key(&ClientUse { destination, ..**using })
+            });
+            let at_gateway = by_destination(evidence.clients.iter());
+            for (destination, tallies) in by_destination(through) {
+                if !near_full(evidence, destination, full) {
+                    continue;
                 }
+                let port = Destination { address: None, ..destination };
+                let at_port = at_gateway.get(&port).cloned().unwrap_or_default();
+                let lost = lost(evidence, &at_port, |other| same_port(other, port));
+                let left = evidence.destinations.get(&destination).cloned().unwrap_or_default();
+                refusals.add(evidence, destination, &tallies, &left, lost);
             }
-        }
-        for (destination, tallies) in attempts {
-            let silent = evidence.destinations.get(&destination);
-            let silent_connections = silent.map_or(0, |tally| tally.unanswered);
-            let attempted: u64 = tallies.values().map(|tally| tally.unanswered).sum();
-            // The part of the unanswered attempts that never left the gateway.
-            let refused = attempted.saturating_sub(silent_connections) as f64 / attempted as f64;
-            if refused <= 0.0 {
-                continue;
-            }
-            let part = |count: u64| (count as f64 * refused).round() as u64;
-            let clients = tallies
-                .iter()
-                .map(|(client, tally)| {
-                    let packets = part(tally.unanswered_at.iter().sum());
-                    (*client, (packets, part(tally.unanswered)))
-                })
-                .collect();
-            let mut steps = vec![0; evidence.steps.count()];
-            for tally in tallies.values() {
-                for (sum, packets) in steps.iter_mut().zip(&tally.unanswered_at) {
-                    *sum += part(*packets);
-                }
-            }
-            refusals.clients.insert(destination, clients);
-            refusals.steps.insert(destination, steps);
         }
         let by_client = refusals.clients.values().flat_map(BTreeMap::values);
-        refusals.all = by_client.map(|(packets, _)| packets).sum();
+        refusals.all = by_client.map(|refused| refused.attempts).sum();
         refusals
+    }
+
+    /// Adds one destination: what its clients attempted, what `left` the gateway, and how many
+    /// packets were lost between the two.
+    fn add(
+        &mut self,
+        evidence: &Evidence,
+        destination: Destination,
+        tallies: &BTreeMap<IpAddr, &Tally>,
+        left: &Tally,
+        lost: Option<u64>,
+    ) {
+        let tried: u64 = tallies.values().map(|tally| tally.lost()).sum();
+        let refused = tried.saturating_sub(left.lost());
+        let attempts = lost.map_or(refused, |lost| refused.min(lost));
+        if attempts == 0 {
+            return;
+        }
+        // No record says of a single attempt whether it left: what was refused is spread over all
+        // that might have been.
+        let spread = |count: u64| scaled(count, attempts, tried);
+        let never: u64 = tallies.values().map(|tally| tally.unanswered).sum();
+        let connections = never.saturating_sub(left.unanswered);
+        let clients = tallies
+            .iter()
+            .map(|(client, tally)| {
+                let connections = scaled(tally.unanswered, connections, never);
+                (*client, Refused { attempts: spread(tally.lost()), connections })
+            })
+            .collect();
+        let mut steps = vec![0; evidence.steps.count()];
+        for tally in tallies.values() {
+            for (sum, lost) in steps.iter_mut().zip(&tally.lost_at) {
+                *sum += lost;
+            }
+        }
+        self.clients.insert(destination, clients);
+        self.steps.insert(destination, steps.into_iter().map(spread).collect());
     }
 
     /// Whether so many refused attempts towards one destination tell that it was full. A few may
@@ -106,7 +145,12 @@ impl Refusals {
         !self.guessed
     }
 
-    pub(super) fn of_destination(&self, destination: Destination) -> BTreeMap<IpAddr, (u64, u64)> {
+    /// Attempts towards all destinations.
+    pub(super) fn all(&self) -> u64 {
+        self.all
+    }
+
+    pub(super) fn of_destination(&self, destination: Destination) -> BTreeMap<IpAddr, Refused> {
         self.clients.get(&destination).cloned().unwrap_or_default()
     }
 
@@ -115,20 +159,76 @@ impl Refusals {
     }
 }
 
+fn by_destination<'a>(
+    uses: impl Iterator<Item = (&'a ClientUse, &'a Tally)>,
+) -> BTreeMap<Destination, BTreeMap<IpAddr, &'a Tally>> {
+    let mut by_destination: BTreeMap<Destination, BTreeMap<IpAddr, &Tally>> = BTreeMap::new();
+    for (using, tally) in uses {
+        by_destination.entry(using.destination).or_default().insert(using.client, tally);
+    }
+    by_destination
+}
+
+/// Whether a destination shows enough ports for the gateway to have refused anything towards it. Some
+/// may not show: records can be missing.
+fn near_full(evidence: &Evidence, destination: Destination, full: Option<f64>) -> bool {
+    full.is_none_or(|full| f64::from(shown(evidence, destination).most) >= full * NEAR_FULL)
+}
+
+/// What the gateway's side of a destination shows at its fullest.
+fn shown(evidence: &Evidence, destination: Destination) -> Held {
+    let swept = evidence.peaks.get(&destination);
+    let swept = swept.map(|peak| Held { least: peak.least, hold: peak.hold, most: peak.most });
+    let at_steps = || {
+        let steps = evidence.destinations.get(&destination).map(Tally::all_held);
+        steps.and_then(fullest_step).map_or(Held::default(), |(_, held)| held)
+    };
+    swept.unwrap_or_else(at_steps)
+}
+
+/// Packets that went in towards the destinations that are `counted` and never came out; `None` where
+/// records are known to be missing, so that the difference says nothing.
+fn lost(
+    evidence: &Evidence,
+    tallies: &BTreeMap<IpAddr, &Tally>,
+    counted: impl Fn(Destination) -> bool,
+) -> Option<u64> {
+    if evidence.coverage.skipdata > 0 {
+        return None;
+    }
+    let went_in: u64 = tallies.values().map(|tally| tally.sent).sum();
+    let came_out: u64 = evidence.destinations.iter().filter(|(d, _)| counted(**d)).map(|(_, t)| t.sent).sum();
+    Some(went_in.saturating_sub(came_out))
+}
+
+fn same_port(a: Destination, b: Destination) -> bool {
+    (a.port, a.protocol) == (b.port, b.protocol)
+}
+
+/// What left the gateway for a port, whatever the address.
+fn on_port(evidence: &Evidence, port: Destination) -> Tally {
+    let mut left = Tally::empty(evidence.steps);
+    for (_, tally) in evidence.destinations.iter().filter(|(d, _)| same_port(**d, port)) {
+        left.add(tally);
+    }
+    left
+}
+
+/// `count` × `part` / `whole`, rounded.
+fn scaled(count: u64, part: u64, whole: u64) -> u64 {
+    if whole == 0 { 0 } else { (count as f64 * part as f64 / whole as f64).round() as u64 }
+}
+
 /// The destination of attempts of which only the port is known. A gateway refuses towards a full
 /// destination alone, and a full one shows as many distinct ports as there are: one that shows more
 /// has let ports go and taken them again.
 fn likeliest(evidence: &Evidence, towards: Destination, full: f64) -> Option<Destination> {
-    let off = |destination: &Destination, tally: &Tally| {
-        let at_steps = fullest_step(&tally.held).map_or(0, |(_, held)| held.hold);
-        let shown = evidence.peaks.get(destination).map_or(at_steps, |peak| peak.hold);
-        (f64::from(shown.max(1)) / full).ln().abs()
-    };
+    let off = |destination| (f64::from(shown(evidence, destination).hold.max(1)) / full).ln().abs();
     evidence
         .destinations
-        .iter()
-        .filter(|(d, _)| (d.port, d.protocol) == (towards.port, towards.protocol))
-        .map(|(d, tally)| (off(d, tally), *d))
+        .keys()
+        .filter(|d| same_port(**d, towards))
+        .map(|d| (off(*d), *d))
         .filter(|(off, _)| *off <= NEARLY_FULL)
         .min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)))
         .map(|(_, d)| d)

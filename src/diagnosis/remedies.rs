@@ -223,7 +223,7 @@ fn add_nat_addresses(
     if !real_demand || !known || (gateway.kind == GatewayKind::Regional && gateway.scales_addresses) {
         return None;
     }
-    let refused = refused_connections(findings, top);
+    let refused = top.refused_connections;
     let demand = u64::from(top.held.estimate) + refused;
     let have = u32::try_from(gateway.usable_addresses(findings.incident.zone.as_deref())).ok()?;
     let needed =
@@ -302,21 +302,6 @@ fn add_nat_addresses(
             Confidence::Medium
         },
     })
-}
-
-/// Connections that were refused towards a destination, at the client's side.
-fn refused_connections(findings: &Findings<'_>, top: &Ranked) -> u64 {
-    if top.refused == 0 {
-        return 0;
-    }
-    findings
-        .evidence
-        .clients
-        .iter()
-        .filter(|(using, _)| using.destination == top.destination)
-        .map(|(_, tally)| tally.unanswered)
-        .sum::<u64>()
-        .saturating_sub(top.tally.unanswered)
 }
 
 /// A flow log that shows more, where the one at hand shows too little.

@@ -22,7 +22,7 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
         return match (findings.errors.happened(), agreed(findings, top, capacity)) {
             (true, true) => Verdict::Confirmed,
             (false, true) => Verdict::Likely,
-            (true, false) if plausible(top, capacity) => Verdict::Likely,
+            (true, false) if plausible(findings, top, capacity) => Verdict::Likely,
             (_, false) => Verdict::CannotTell,
         };
     }
@@ -37,15 +37,20 @@ fn reaches(top: &Ranked, capacity: u32) -> bool {
     f64::from(top.held.at_most) >= f64::from(capacity) * FULL
 }
 
-/// Whether something beside the upper end of the range says that it was full: an estimate from ends
-/// of connections that were seen, or attempts that are known to have been towards it and never left
-/// the gateway.
+/// Whether something beside the upper end of the range says that it was full: attempts that are known
+/// to have been towards it and never left the gateway, or an estimate from ends of connections that
+/// were seen. Where most of them ended, ports may have been taken again within one record, so that
+/// the estimate alone proves nothing.
 fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
     let full = |held: u32| f64::from(held) >= f64::from(capacity) * FULL;
-    (findings.evidence.ends_visible && full(top.held.estimate)) || (top.turned_away && top.located)
+    let left_open = top.tally.ended * 2 < top.tally.connections;
+    let counted = full(top.held.at_least) || (full(top.held.estimate) && left_open);
+    (findings.evidence.ends_visible && counted) || (top.turned_away && top.located)
 }
 
-/// Whether more speaks for its having been full than the mere upper end of a wide range.
-fn plausible(top: &Ranked, capacity: u32) -> bool {
-    f64::from(top.held.estimate) >= f64::from(capacity) / 2.0 || top.turned_away
+/// Whether more speaks for its having been full than the mere upper end of a range, which is wide
+/// where ends of connections or records are missing.
+fn plausible(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
+    let near = f64::from(top.held.estimate) >= f64::from(capacity) / 2.0;
+    top.turned_away || (near && findings.complete)
 }

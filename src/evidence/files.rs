@@ -10,10 +10,12 @@ use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::infer::{Inference, Inferred};
-use super::lives::{Lives, Stretch};
-use super::{ClientUse, Destination, Evidence, EvidenceSource, Peak, Side, Source, Tally, Viewpoint};
+use super::lives::{Holding, Lives, Stretch};
+use super::{
+    ClientUse, Destination, Evidence, EvidenceSource, Peak, Side, Source, Steps, TCP, Tally, Viewpoint,
+};
 use crate::flow::reader::{Inputs, Options, ReadError, Reading, RejectReason, Sink};
-use crate::flow::record::{Action, FlowRecord, TcpFlags};
+use crate::flow::record::{Action, FlowRecord};
 use crate::flow::{Field, LineError, LogFormat};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
@@ -187,13 +189,15 @@ impl Interner {
 /// Volume, which needs no times.
 #[derive(Clone, Copy, Default)]
 struct Volume {
+    sent: u64,
     packets: u64,
     bytes: u64,
     records: u64,
 }
 
 impl Volume {
-    fn add(&mut self, record: &FlowRecord<'_>) {
+    fn add(&mut self, record: &FlowRecord<'_>, outward: bool) {
+        self.sent += if outward { record.packets } else { 0 };
         self.packets += record.packets;
         self.bytes += record.bytes;
         self.records += 1;
@@ -276,39 +280,33 @@ impl<'view> Counter<'view> {
         evidence.coverage.records_read = self.records;
         evidence.coverage.longest_hole = longest_hole(self.minutes);
         evidence.coverage.aggregation_seconds = self.aggregation;
+        for ((side, destination), clients) in &self.sides {
+            let Some(gateway) = self.sides.get(&(Side::Gateway, *destination)) else { continue };
+            if *side == Side::Client {
+                let by_client = holdings(clients, true).chain(holdings(gateway, false));
+                evidence.peaks_by_client.insert(*destination, peak(by_client, window));
+            }
+        }
         for ((side, destination), ports) in self.sides {
             let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
+            // Only a beginning that was seen tells that a wait was for an answer.
+            let repeats_visible = self.assumed.ends_visible && destination.protocol == TCP;
             for (&(holder, _), lives) in &ports.lives {
                 let holder = self.addresses.addresses[holder as usize];
                 let tally = per_holder.entry(holder).or_insert_with(|| Tally::empty(steps));
-                tally.connections += 1;
-                tally.ended += u64::from(lives.ended());
-                tally.active_seconds += lives.active_seconds();
-                let unanswered = lives.unanswered();
-                if let Some((began, packets)) = unanswered {
-                    tally.unanswered += 1;
-                    if let Some(step) = steps.holding(began) {
-                        tally.unanswered_at[step] += packets;
-                    }
-                }
-                // A client's attempt without an answer may have got no port at all; the gateway's
-                // side shows whether it did.
-                let held = if side == Side::Gateway || unanswered.is_none() {
-                    &mut tally.held
-                } else {
-                    &mut tally.silent
-                };
-                lives.count_into(steps, held);
+                count(lives, repeats_visible, steps, tally);
             }
             for (holder, volume) in &ports.volumes {
                 let holder = self.addresses.addresses[*holder as usize];
                 let tally = per_holder.entry(holder).or_insert_with(|| Tally::empty(steps));
+                tally.sent = volume.sent;
                 tally.packets = volume.packets;
                 tally.bytes = volume.bytes;
                 tally.records = volume.records;
             }
             if side == Side::Gateway {
-                evidence.peaks.insert(destination, peak(ports.lives.values(), window));
+                let all = ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held);
+                evidence.peaks.insert(destination, peak(all, window));
                 let total = evidence.destinations.entry(destination).or_insert_with(|| Tally::empty(steps));
                 per_holder.values().for_each(|tally| total.add(tally));
             } else {
@@ -354,14 +352,12 @@ impl Sink for Counter<'_> {
         }
         let holder = self.addresses.number(seen.holder);
         let ports = self.sides.entry((seen.side, seen.destination)).or_default();
-        ports.volumes.entry(holder).or_default().add(record);
+        ports.volumes.entry(holder).or_default().add(record, seen.outward);
         let flags = record.tcp_flags.unwrap_or_default();
-        ports.lives.entry((holder, seen.port)).or_default().add(
-            stretch(record, flags),
-            seen.outward,
-            record.packets,
-            self.assumed.ends_visible,
-        );
+        let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
+        let stretch =
+            Stretch::new(second(record.start), second(record.end), seen.outward, record.packets, flags);
+        ports.lives.entry((holder, seen.port)).or_default().add(stretch, self.assumed.ends_visible);
     }
 }
 
@@ -372,30 +368,45 @@ fn longest_hole(minutes: HashSet<i64>) -> i64 {
     minutes.windows(2).map(|pair| (pair[1] - pair[0] - 1) * 60).max().unwrap_or(0)
 }
 
-fn stretch(record: &FlowRecord<'_>, flags: TcpFlags) -> Stretch {
-    let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
-    Stretch {
-        start: second(record.start),
-        last: second(record.end),
-        opened: flags.opens(),
-        closed: flags.closes(),
+/// Adds one port to the tally of its holder.
+fn count(lives: &Lives, repeats_visible: bool, steps: Steps, tally: &mut Tally) {
+    tally.connections += 1;
+    let (mut ended, mut answered) = (false, false);
+    for stretch in lives.stretches() {
+        ended |= stretch.ended();
+        answered |= stretch.unanswered().is_none();
+        tally.active_seconds += stretch.active_seconds();
+        let repeats = if repeats_visible { stretch.repeats() } else { 0 };
+        if let Some(step) = steps.holding(i64::from(stretch.start)) {
+            tally.lost_at[step] += stretch.unanswered().unwrap_or(repeats);
+        }
     }
+    tally.ended += u64::from(ended);
+    tally.unanswered += u64::from(!answered);
+    lives.count_into(steps, &mut tally.held, |stretch| stretch.unanswered().is_none());
+    lives.count_into(steps, &mut tally.silent, |stretch| stretch.unanswered().is_some());
+}
+
+/// The holdings of ports, of answered connections alone or of the others alone.
+fn holdings(ports: &Ports, answered: bool) -> impl Iterator<Item = Holding> {
+    let lives = ports.lives.values().flat_map(Lives::holdings);
+    lives.filter(move |(stretch, _)| stretch.unanswered().is_none() == answered).map(|(_, held)| held)
 }
 
 /// The fullest second within the window, by an exact sweep over every port's holdings.
-fn peak<'lives>(ports: impl Iterator<Item = &'lives Lives>, window: TimeWindow) -> Peak {
+fn peak(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Peak {
     let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
     let (mut least, mut hold, mut most) = (Vec::new(), Vec::new(), Vec::new());
-    for lives in ports {
-        for (start, last, until) in lives.holdings() {
-            // At the beginning of its first second it was not held yet; within that second it was.
-            let spans =
-                [(&mut least, start + 1, last), (&mut hold, start + 1, until), (&mut most, start, until)];
-            for (events, start, end) in spans {
-                if start <= to && end >= from && start <= end {
-                    events.push((start.max(from), 1));
-                    events.push((end + 1, -1));
-                }
+    for Holding { start, sure, until } in holdings {
+        // At the beginning of its first second it was not held yet; within that second it was.
+        let sure = sure.map(|(first, last)| (first + 1, last));
+        let spans =
+            [(&mut least, sure), (&mut hold, Some((start + 1, until))), (&mut most, Some((start, until)))];
+        for (events, span) in spans {
+            let Some((start, end)) = span else { continue };
+            if start <= to && end >= from && start <= end {
+                events.push((start.max(from), 1));
+                events.push((end + 1, -1));
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Held, Steps};
+use crate::flow::record::TcpFlags;
 use crate::network::IDLE_TIMEOUT_SECONDS;
 
 /// Packets that trail behind a FIN or RST (a last ACK, say) can fall into the next record. That late
@@ -12,6 +13,9 @@ const TRAILING_SECONDS: i64 = 60;
 /// Longest that such a trail is, in seconds.
 const TRAIL: u32 = 2;
 
+/// An answer comes within seconds; later than this, what comes back belongs to something else.
+const ANSWER_SECONDS: i64 = 60;
+
 /// A stretch within which the port was in use: from one packet to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
@@ -19,13 +23,38 @@ pub(super) struct Stretch {
     pub(super) start: u32,
     /// Last packet.
     pub(super) last: u32,
+    /// First packet towards the destination.
+    first_out: Option<u32>,
+    /// First packet back.
+    first_in: Option<u32>,
+    /// From the first to the last packet that certainly belong to one connection.
+    sure: Option<(u32, u32)>,
+    /// Packets towards the destination.
+    sent: u32,
     /// Whether a connection was seen to begin in it.
-    pub(super) opened: bool,
+    opened: bool,
     /// Whether a connection was seen to end in it.
-    pub(super) closed: bool,
+    closed: bool,
 }
 
 impl Stretch {
+    /// What one record shows.
+    ///
+    /// A record with a beginning and an end may be of two connections, one after the other, on the
+    /// same port, with any silence in between.
+    pub(super) fn new(start: u32, last: u32, outward: bool, packets: u64, flags: TcpFlags) -> Self {
+        Self {
+            start,
+            last,
+            sure: (!(flags.opens() && flags.closes())).then_some((start, last)),
+            first_out: outward.then_some(start),
+            first_in: (!outward).then_some(start),
+            sent: if outward { u32::try_from(packets).unwrap_or(u32::MAX) } else { 0 },
+            opened: flags.opens(),
+            closed: flags.closes(),
+        }
+    }
+
     fn start(self) -> i64 {
         i64::from(self.start)
     }
@@ -38,8 +67,7 @@ impl Stretch {
         self.start <= other.last && other.start <= self.last
     }
 
-    /// Whether `next`, which begins after this ends, is certainly the same connection; only formats
-    /// with tcp-flags can tell.
+    /// Whether `next`, which begins after this ends, is certainly the same connection.
     fn continues_in(self, next: Self, ends_visible: bool) -> bool {
         let gap = next.start() - self.last();
         if self.closed {
@@ -47,21 +75,82 @@ impl Stretch {
             // as the end of the old one.
             return ends_visible && !next.opened && gap < TRAILING_SECONDS && next.last - next.start <= TRAIL;
         }
-        ends_visible && !next.opened && gap < IDLE_TIMEOUT_SECONDS
+        let answers = self.first_in.is_none() && next.first_out.is_none() && gap < ANSWER_SECONDS;
+        // Beyond the answer, only formats with tcp-flags can tell.
+        answers || (ends_visible && !next.opened && gap < IDLE_TIMEOUT_SECONDS)
+    }
+
+    /// Whether both show the same packets, as records of two flow logs do: one flow log's records of
+    /// one port share a second at the most.
+    fn repeats_records_of(self, other: Self) -> bool {
+        let shared = i64::from(self.last.min(other.last)) - i64::from(self.start.max(other.start));
+        shared > 0 || (self.start, self.last) == (other.start, other.last)
     }
 
     fn joined(self, next: Self) -> Self {
+        let earlier = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
+        let sent = if self.repeats_records_of(next) {
+            self.sent.max(next.sent)
+        } else {
+            self.sent.saturating_add(next.sent)
+        };
+        let sure = match (self.sure, next.sure) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
         Self {
+            sure,
             start: self.start.min(next.start),
             last: self.last.max(next.last),
+            first_out: earlier(self.first_out, next.first_out),
+            first_in: earlier(self.first_in, next.first_in),
+            sent,
             opened: self.opened || next.opened,
             closed: self.closed || next.closed,
         }
     }
+
+    /// Whether an end was seen.
+    pub(super) fn ended(self) -> bool {
+        self.closed
+    }
+
+    /// Where nothing came back: the packets that were sent.
+    pub(super) fn unanswered(self) -> Option<u64> {
+        (self.first_in.is_none() && self.sent > 0).then_some(u64::from(self.sent))
+    }
+
+    /// How many first packets went without an answer before one came, told by how long that took:
+    /// a TCP client repeats its SYN after 1, 3, 7 … seconds (RFC 6298, 2.1 and 5.5). The times of
+    /// records are whole seconds, so that an answer just after the turn of one reads as one repeat:
+    /// an upper bound.
+    pub(super) fn repeats(self) -> u64 {
+        match (self.first_out, self.first_in) {
+            (Some(out), Some(back)) if back > out => u64::from((back - out + 1).ilog2()),
+            _ => 0,
+        }
+    }
+
+    /// Seconds from the first packet to the last.
+    pub(super) fn active_seconds(self) -> u64 {
+        u64::from(self.last - self.start)
+    }
+}
+
+/// When a port was held, by one stretch of its use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holding {
+    /// The first packet.
+    pub(super) start: i64,
+    /// From the first to the last packet that certainly belong to one connection.
+    pub(super) sure: Option<(i64, i64)>,
+    /// The last second at which the port may still have been held; the first of the next stretch at
+    /// the latest.
+    pub(super) until: i64,
 }
 
 /// All that is known of one port towards one destination (or of one client's port): stretches of
-/// use, in order and apart, and whether anything came back.
+/// use, in order and apart.
 ///
 /// A connection in use through many records is one stretch, so that memory grows with connections,
 /// not with records.
@@ -69,19 +158,11 @@ impl Stretch {
 pub(super) struct Lives {
     first: Option<Stretch>,
     later: Vec<Stretch>,
-    /// Packets towards the destination.
-    sent: u32,
-    answered: bool,
 }
 
 impl Lives {
-    /// Adds what one record showed: its stretch, its direction and its packets.
-    pub(super) fn add(&mut self, stretch: Stretch, outward: bool, packets: u64, ends_visible: bool) {
-        if outward {
-            self.sent = self.sent.saturating_add(u32::try_from(packets).unwrap_or(u32::MAX));
-        } else {
-            self.answered = true;
-        }
+    /// Adds what one record showed.
+    pub(super) fn add(&mut self, stretch: Stretch, ends_visible: bool) {
         let mut stretch = stretch;
         let Some(first) = self.first else {
             self.first = Some(stretch);
@@ -122,27 +203,29 @@ impl Lives {
         self.first.into_iter().chain(self.later.iter().copied())
     }
 
-    /// For each stretch: its first second, its last packet, and the last second at which the port
-    /// may still have been held. The last of one is the first of the next at the latest.
-    pub(super) fn holdings(&self) -> impl Iterator<Item = (i64, i64, i64)> {
+    /// Each stretch with the time for which it held the port.
+    pub(super) fn holdings(&self) -> impl Iterator<Item = (Stretch, Holding)> {
         let nexts = self.later.iter().map(|next| Some(next.start())).chain([None]);
         self.stretches().zip(nexts).map(|(stretch, next)| {
             let held_until =
                 if stretch.closed { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
             let until = next.map_or(held_until, |next| held_until.min(next));
-            (stretch.start(), stretch.last(), until)
+            let sure = stretch.sure.map(|(first, last)| (i64::from(first), i64::from(last)));
+            (stretch, Holding { start: stretch.start(), sure, until })
         })
     }
 
-    /// Adds this port to the count of every step at which it was held.
+    /// Adds this port to the count of every step at which a stretch that is `counted` held it.
     ///
     /// Records have whole seconds, and a step's instant is the beginning of one: what began within
     /// that second was not held yet, what ended within it still was.
-    pub(super) fn count_into(&self, steps: Steps, held: &mut [Held]) {
+    pub(super) fn count_into(&self, steps: Steps, held: &mut [Held], counted: impl Fn(Stretch) -> bool) {
         let mut unmarked = 0;
-        for (start, last, until) in self.holdings() {
-            for step in steps.instants_within(start + 1, last) {
-                held[step].least += 1;
+        for (_, Holding { start, sure, until }) in self.holdings().filter(|(stretch, _)| counted(*stretch)) {
+            if let Some((first, last)) = sure {
+                for step in steps.instants_within(first + 1, last) {
+                    held[step].least += 1;
+                }
             }
             for step in steps.instants_within(start + 1, until) {
                 held[step].hold += 1;
@@ -153,22 +236,6 @@ impl Lives {
             }
             unmarked = unmarked.max(end);
         }
-    }
-
-    /// Seconds between first and last packets, over all stretches.
-    pub(super) fn active_seconds(&self) -> u64 {
-        self.stretches().map(|stretch| u64::from(stretch.last - stretch.start)).sum()
-    }
-
-    /// Whether an end was seen.
-    pub(super) fn ended(&self) -> bool {
-        self.stretches().any(|stretch| stretch.closed)
-    }
-
-    /// Where nothing ever came back: when the attempt began, and the packets that were sent.
-    pub(super) fn unanswered(&self) -> Option<(i64, u64)> {
-        let first = self.first.filter(|_| !self.answered && self.sent > 0)?;
-        Some((first.start(), u64::from(self.sent)))
     }
 }
 
@@ -184,14 +251,21 @@ mod tests {
 
     use super::*;
 
+    /// Of packets towards the destination, or back where `flags` has a `<`.
     fn stretch(start: u32, last: u32, flags: &str) -> Stretch {
-        Stretch { start, last, opened: flags.contains('S'), closed: flags.contains('F') }
+        let mut stretch = Stretch::new(start, last, !flags.contains('<'), 1, TcpFlags::default());
+        (stretch.opened, stretch.closed) = (flags.contains('S'), flags.contains('F'));
+        stretch
+    }
+
+    fn spans(lives: &Lives) -> Vec<(i64, i64, i64)> {
+        lives.holdings().map(|(stretch, held)| (held.start, stretch.last(), held.until)).collect()
     }
 
     fn lives(stretches: &[Stretch], ends_visible: bool) -> Lives {
         let mut lives = Lives::default();
         for &stretch in stretches {
-            lives.add(stretch, true, 1, ends_visible);
+            lives.add(stretch, ends_visible);
         }
         lives
     }
@@ -200,30 +274,75 @@ mod tests {
     fn a_connection_in_use_through_many_records_is_one_stretch() {
         let records = [stretch(0, 55, "S"), stretch(60, 118, ""), stretch(121, 150, "F")];
         let connection = lives(&records, true);
-        assert_eq!(connection.holdings().collect::<Vec<_>>(), [(0, 150, 150)]);
+        assert_eq!(spans(&connection), [(0, 150, 150)]);
     }
 
     #[test]
     fn without_an_end_the_port_stays_held_for_the_idle_timeout() {
-        assert_eq!(lives(&[stretch(0, 5, "S")], true).holdings().collect::<Vec<_>>(), [(0, 5, 355)]);
+        assert_eq!(spans(&lives(&[stretch(0, 5, "S")], true)), [(0, 5, 355)]);
     }
 
     #[test]
     fn a_port_used_twice_is_not_held_in_between() {
         let twice = lives(&[stretch(0, 5, "SF"), stretch(200, 205, "SF")], true);
-        assert_eq!(twice.holdings().collect::<Vec<_>>(), [(0, 5, 5), (200, 205, 205)]);
+        assert_eq!(spans(&twice), [(0, 5, 5), (200, 205, 205)]);
     }
 
     #[test]
     fn the_last_packets_behind_an_end_do_not_hold_the_port_again() {
         let trailing = lives(&[stretch(0, 59, "SF"), stretch(60, 60, "")], true);
-        assert_eq!(trailing.holdings().collect::<Vec<_>>(), [(0, 60, 60)]);
+        assert_eq!(spans(&trailing), [(0, 60, 60)]);
     }
 
     #[test]
     fn without_flags_a_silence_may_be_a_gap_between_two_connections() {
         let silent = lives(&[stretch(0, 5, ""), stretch(100, 105, "")], false);
-        assert_eq!(silent.holdings().collect::<Vec<_>>(), [(0, 5, 100), (100, 105, 455)]);
+        assert_eq!(spans(&silent), [(0, 5, 100), (100, 105, 455)]);
+    }
+
+    #[test]
+    fn where_a_port_may_have_been_used_twice_within_a_record_it_is_held_for_certain_at_neither_time() {
+        let minute = |record: u32, opens: bool, closes: bool| {
+            let flags = TcpFlags(u8::from(opens) * 2 + u8::from(closes));
+            Stretch::new(record * 60, record * 60 + 50, true, 10, flags)
+        };
+        let sure = |stretches: &[Stretch]| {
+            lives(stretches, true).holdings().map(|(_, held)| held.sure).collect::<Vec<_>>()
+        };
+        assert_eq!(sure(&[minute(0, true, true)]), [None]);
+        assert_eq!(sure(&[minute(0, true, false), minute(1, false, true)]), [Some((0, 110))]);
+    }
+
+    #[test]
+    fn packets_that_two_flow_logs_show_are_counted_once() {
+        let logs = [stretch(0, 7, "S"), stretch(0, 1, "S"), stretch(3, 7, "S")];
+        let sent: Vec<_> = lives(&logs, true).stretches().map(|stretch| stretch.sent).collect();
+        assert_eq!(sent, [1]);
+    }
+
+    #[test]
+    fn an_answer_belongs_to_what_was_sent_before_it_even_a_second_later() {
+        for ends_visible in [true, false] {
+            let answered = lives(&[stretch(0, 0, "S"), stretch(1, 1, "S<")], ends_visible);
+            assert_eq!(spans(&answered), [(0, 1, 351)]);
+            assert!(answered.stretches().all(|stretch| stretch.unanswered().is_none()));
+        }
+    }
+
+    #[test]
+    fn an_attempt_without_an_answer_is_one_even_where_the_port_gets_one_later() {
+        let twice = lives(&[stretch(0, 7, "S"), stretch(100, 105, "SF"), stretch(100, 105, "SF<")], true);
+        let unanswered: Vec<_> = twice.stretches().map(Stretch::unanswered).collect();
+        assert_eq!(unanswered, [Some(1), None]);
+    }
+
+    #[test]
+    fn the_wait_for_an_answer_tells_how_often_the_first_packet_was_repeated() {
+        let repeats = |wait| {
+            let connection = lives(&[stretch(0, 30, "S"), stretch(wait, 30, "S<")], true);
+            connection.stretches().map(Stretch::repeats).sum::<u64>()
+        };
+        assert_eq!([0, 1, 2, 3, 6, 7, 15].map(repeats), [0, 1, 1, 2, 2, 3, 4]);
     }
 
     proptest! {
@@ -235,8 +354,8 @@ mod tests {
             stretches.reverse();
             let backwards: Vec<_> = stretches.iter().map(|(s, l)| stretch(*s, s + l, "")).collect();
             prop_assert_eq!(
-                lives(&forwards, false).holdings().collect::<Vec<_>>(),
-                lives(&backwards, false).holdings().collect::<Vec<_>>()
+                spans(&lives(&forwards, false)),
+                spans(&lives(&backwards, false))
             );
         }
 
@@ -249,10 +368,14 @@ mod tests {
             let steps = Steps::over(crate::incident::TimeWindow::new(at(1000), at(2000)).expect("valid"));
             let records: Vec<_> = stretches
                 .iter()
-                .map(|&(start, length, opened, closed)| Stretch { start, last: start + length, opened, closed })
+                .map(|&(start, length, opened, closed)| Stretch {
+                    opened,
+                    closed,
+                    ..stretch(start, start + length, "")
+                })
                 .collect();
             let mut held = vec![Held::default(); steps.count()];
-            lives(&records, ends_visible).count_into(steps, &mut held);
+            lives(&records, ends_visible).count_into(steps, &mut held, |_| true);
             for step in held {
                 prop_assert!(step.least <= step.hold && step.hold <= step.most && step.most <= 1);
             }

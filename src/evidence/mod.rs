@@ -37,6 +37,9 @@ pub struct Destination {
     pub protocol: u8,
 }
 
+/// IANA protocol number of TCP, the only protocol whose connections begin and end visibly.
+pub const TCP: u8 = 6;
+
 /// Ports held at one step, as a range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
@@ -81,22 +84,26 @@ impl Held {
 /// What was counted for one destination, or for one client towards one destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// One range per step; as long as [`Steps::count`].
+    /// Connections that got an answer: one range per step; as long as [`Steps::count`].
     pub held: Vec<Held>,
-    /// The same of connections that never got an answer, on the clients' side: only where they left
-    /// the gateway did they hold a port. As long as [`Steps::count`].
+    /// The same of attempts that got none. On the clients' side they may have got no port at all;
+    /// the gateway's side shows those that did. As long as [`Steps::count`].
     pub silent: Vec<Held>,
-    /// Packets sent by connections that began within the step and never got an answer; as long as
-    /// [`Steps::count`].
-    pub unanswered_at: Vec<u64>,
+    /// First packets that got no answer, of connections that began within the step: all of those
+    /// that never got any, and those before the one that did, told by how long that took. Times are
+    /// whole seconds, so the latter are an upper bound; they are told for TCP alone, and only where
+    /// the format shows beginnings. As long as [`Steps::count`].
+    pub lost_at: Vec<u64>,
     /// Distinct (address, port) seen.
     pub connections: u64,
     /// Of these, how many were seen to end with a FIN or RST.
     pub ended: u64,
-    /// Of these, how many never got an answer.
+    /// Of these, how many never got any answer.
     pub unanswered: u64,
     /// Seconds between first and last packet, summed over connections.
     pub active_seconds: u64,
+    /// Packets towards the destination.
+    pub sent: u64,
     /// Packets, both ways.
     pub packets: u64,
     /// Bytes, both ways.
@@ -112,9 +119,20 @@ impl Tally {
         Self {
             held: vec![Held::default(); steps.count()],
             silent: vec![Held::default(); steps.count()],
-            unanswered_at: vec![0; steps.count()],
+            lost_at: vec![0; steps.count()],
             ..Self::default()
         }
+    }
+
+    /// What was held at each step, answered or not: on the gateway's side, every port.
+    pub fn all_held(&self) -> impl Iterator<Item = Held> {
+        self.held.iter().zip(&self.silent).map(|(held, silent)| held.plus(*silent))
+    }
+
+    /// First packets that got no answer, over all steps.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost_at.iter().sum()
     }
 
     /// Adds what was counted of another part.
@@ -125,13 +143,14 @@ impl Tally {
         for (mine, theirs) in self.silent.iter_mut().zip(&other.silent) {
             *mine = mine.plus(*theirs);
         }
-        for (mine, theirs) in self.unanswered_at.iter_mut().zip(&other.unanswered_at) {
+        for (mine, theirs) in self.lost_at.iter_mut().zip(&other.lost_at) {
             *mine += theirs;
         }
         self.connections += other.connections;
         self.ended += other.ended;
         self.unanswered += other.unanswered;
         self.active_seconds += other.active_seconds;
+        self.sent += other.sent;
         self.packets += other.packets;
         self.bytes += other.bytes;
         self.records += other.records;
@@ -227,6 +246,10 @@ pub struct Evidence {
     pub destinations: BTreeMap<Destination, Tally>,
     /// The greatest number held at any second, where the source can tell it exactly.
     pub peaks: BTreeMap<Destination, Peak>,
+    /// The same counted another way: answered connections by the clients' ports, the others by the
+    /// gateway's. A gateway port that is let go and taken again within one record looks held in
+    /// between; a client comes back to a port of its own much later.
+    pub peaks_by_client: BTreeMap<Destination, Peak>,
     /// Per client and destination, as the gateway saw them come in.
     pub clients: BTreeMap<ClientUse, Tally>,
     /// Per client and destination, as the clients' own interfaces saw them go out.
@@ -258,6 +281,7 @@ impl Evidence {
             steps: Steps::over(window),
             destinations: BTreeMap::new(),
             peaks: BTreeMap::new(),
+            peaks_by_client: BTreeMap::new(),
             clients: BTreeMap::new(),
             at_clients: BTreeMap::new(),
             unanswered: false,
@@ -300,12 +324,12 @@ pub trait EvidenceSource {
 }
 
 /// The greatest range of any step, by its held ports.
-pub(crate) fn fullest_step(held: &[Held]) -> Option<(usize, Held)> {
+pub(crate) fn fullest_step(held: impl Iterator<Item = Held>) -> Option<(usize, Held)> {
     let key = |held: &Held| (held.hold, held.least, held.most);
     let mut fullest: Option<(usize, Held)> = None;
-    for (index, step) in held.iter().enumerate() {
-        if fullest.is_none_or(|(_, best)| key(step) > key(&best)) {
-            fullest = Some((index, *step));
+    for (index, step) in held.enumerate() {
+        if fullest.is_none_or(|(_, best)| key(&step) > key(&best)) {
+            fullest = Some((index, step));
         }
     }
     fullest

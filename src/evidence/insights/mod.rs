@@ -226,7 +226,7 @@ fn fullest(evidence: &Evidence, most: usize) -> Vec<Destination> {
         .iter()
         .filter(|(destination, _)| destination.address.is_some())
         .filter_map(|(destination, tally)| {
-            fullest_step(&tally.held).map(|(_, held)| (held.hold, *destination))
+            fullest_step(tally.all_held()).map(|(_, held)| (held.hold, *destination))
         })
         .collect();
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));

@@ -261,8 +261,8 @@ impl Question<'_> {
         let server = format!("if(outward = 1, {}, {})", server.0, server.1);
         let server = if hidden { format!("if(side = \"client\", \"-\", {server})") } else { server };
         let closed = if self.format.has(Field::TcpFlags) {
-            // FIN is bit 0 and RST bit 2: the language has no operator for bits.
-            ", if(ntTcpFlags % 2 = 1 or ntTcpFlags % 8 >= 4, 1, 0) as closed"
+            // FIN is bit 0, SYN bit 1 and RST bit 2: the language has no operator for bits.
+            ", if(ntTcpFlags % 2 = 1 or ntTcpFlags % 8 >= 4, 1, 0) as closed, if(ntTcpFlags % 4 >= 2, 1, 0) as opened"
         } else {
             ""
         };
@@ -316,30 +316,46 @@ impl Question<'_> {
     /// seen on the port and the silence is too short for the gateway to have let go.
     fn fold(&self, text: &mut String) {
         let ends = self.format.has(Field::TcpFlags);
-        let volume = |field, name: &str| {
-            if self.format.has(field) { format!(", sum({name}) as") } else { String::new() }
-        };
-        let (packets, bytes) = (volume(Field::Packets, "ntPackets"), volume(Field::Bytes, "ntBytes"));
-        let sum = |begin: &str, name: &str| {
-            if begin.is_empty() { String::new() } else { format!("{begin} {name}") }
-        };
-        let closed = if ends { ", max(closed) as c1" } else { "" };
+        let with = |yes: bool, part: &str| if yes { part.to_owned() } else { String::new() };
+        let (packets, bytes) = (self.format.has(Field::Packets), self.format.has(Field::Bytes));
+
+        // Per port and minute: first (s), last (e), end (c), beginning (o), answer (i), packets out (k:
+        // one flow log makes one record of them, two make two of the same packets).
+        let flags = with(
+            ends,
+            &format!(
+                ", max(closed) as c1, max(opened) as o1, min(if(outward = 1, began, {FAR})) as f1, min(if(outward = 1, {FAR}, began)) as g1"
+            ),
+        );
         line(
             text,
             &format!(
-                "stats min(began) as s1, max(ended) as e1{closed}, max(inward) as i1, sum(sent) as k1{}{}, count(*) as q1 by side, holder, port, server, serverPort, ntProtocol, minute",
-                sum(&packets, "w1"),
-                sum(&bytes, "b1"),
+                "stats min(began) as s1, max(ended) as e1{flags}, max(inward) as i1, max(sent) as k1{}{}, count(*) as q1 by side, holder, port, server, serverPort, ntProtocol, minute",
+                with(packets, ", sum(ntPackets) as w1"),
+                with(bytes, ", sum(ntBytes) as b1"),
             ),
         );
-        let until = if ends {
-            format!("e1 + {IDLE_TIMEOUT_SECONDS} * (1 - c1)")
+        // From when it is held for certain (a: not where a connection may have ended before another
+        // began), until when it may be held (t), its step (j), first packets that got no answer (u): all of
+        // an attempt without one, else as many as fit into the wait for it, repeated after 1, 3, 7 …
+        // seconds.
+        let (certain, until, lost) = if ends {
+            (
+                format!("if(o1 = 1 and c1 = 1, {FAR}, s1)"),
+                format!("e1 + {IDLE_TIMEOUT_SECONDS} * (1 - c1)"),
+                "if(i1 = 0, if(o1 = 1 or ntProtocol != 6, k1, 0), if(o1 = 0 or g1 - f1 < 1, 0, if(g1 - f1 < 3, 1, if(g1 - f1 < 7, 2, if(g1 - f1 < 15, 3, 4)))))",
+            )
         } else {
-            format!("e1 + {IDLE_TIMEOUT_SECONDS}")
+            ("s1".to_owned(), format!("e1 + {IDLE_TIMEOUT_SECONDS}"), "if(i1 = 0, k1, 0)")
         };
-        let again = |begin: &str, from: &str, to: &str| {
-            if begin.is_empty() { String::new() } else { format!(", sum({from}) as {to}") }
-        };
+        line(
+            text,
+            &format!(
+                "fields {certain} as a1, {until} as t1, floor(s1 / {}) as j1, {lost} as u1",
+                self.steps.seconds()
+            ),
+        );
+
         let mut ports = String::from("stats ");
         let mut sums = String::from("stats ");
         for step in 0..self.steps.count() {
@@ -347,7 +363,7 @@ impl Question<'_> {
             let next = at + self.steps.seconds();
             let _ = write!(
                 ports,
-                "min(if(e1 >= {at}, s1, {FAR})) as n{step}, max(if(s1 < {at} and {until} >= {at}, 1, 0)) as h{step}, max(if(s1 < {next} and {until} >= {at}, 1, 0)) as m{step}, "
+                "min(if(e1 >= {at}, a1, {FAR})) as n{step}, max(if(s1 < {at} and t1 >= {at}, 1, 0)) as h{step}, max(if(s1 < {next} and t1 >= {at}, 1, 0)) as m{step}, sum(if(j1 = {step}, u1, 0)) as u{step}, "
             );
             let held = if ends {
                 let _ = write!(ports, "max(if(s1 < {at}, e1, -{FAR})) as p{step}, ");
@@ -357,24 +373,24 @@ impl Question<'_> {
             };
             let _ = write!(
                 sums,
-                "sum(if({held}, 1, 0)) as least{step}, sum(h{step}) as hold{step}, sum(m{step}) as most{step}, sum(if(s2 >= {at} and s2 < {next}, k2, 0)) as lost{step}, "
+                "sum(if({held}, 1, 0)) as least{step}, sum(h{step}) as hold{step}, sum(m{step}) as most{step}, sum(u{step}) as lost{step}, "
             );
         }
-        let closed = if ends { ", max(c1) as c2" } else { "" };
         let _ = write!(
             ports,
-            "min(s1) as s2, max(e1) as e2{closed}, max(i1) as answered, sum(k1) as k2{}{}, sum(q1) as q2, sum(e1 - s1) as d2 by side, holder, port, server, serverPort, ntProtocol",
-            again(&packets, "w1", "w2"),
-            again(&bytes, "b1", "b2"),
+            "min(s1) as s2, max(e1) as e2{}, max(i1) as answered, sum(k1) as k2{}{}, sum(q1) as q2, sum(e1 - s1) as d2 by side, holder, port, server, serverPort, ntProtocol",
+            with(ends, ", max(c1) as c2"),
+            with(packets, ", sum(w1) as w2"),
+            with(bytes, ", sum(b1) as b2"),
         );
         line(text, &ports);
-        let (closed, active) =
-            if ends { (", sum(c2) as ends", "if(c2 = 0, e2 - s2, d2)") } else { ("", "d2") };
+        let active = if ends { "if(c2 = 0, e2 - s2, d2)" } else { "d2" };
         let _ = write!(
             sums,
-            "min(s2) as first, max(e2) as last{closed}{}{}, sum(q2) as records, sum({active}) as active, count(*) as ports by side, answered, holder, server, serverPort, ntProtocol",
-            again(&packets, "w2", "packets"),
-            again(&bytes, "b2", "bytes"),
+            "min(s2) as first, max(e2) as last{}{}{}, sum(k2) as sent, sum(q2) as records, sum({active}) as active, count(*) as ports by side, answered, holder, server, serverPort, ntProtocol",
+            with(ends, ", sum(c2) as ends"),
+            with(packets, ", sum(w2) as packets"),
+            with(bytes, ", sum(b2) as bytes"),
         );
         line(text, &sums);
         line(text, "sort ports desc");

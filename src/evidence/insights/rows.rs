@@ -32,7 +32,7 @@ pub(super) fn add(evidence: &mut Evidence, row: &Row) -> Result<(), UnusableRow>
     }
     let side = side_from_name(name).ok_or_else(|| unusable("side"))?;
     let answered = number::<u64>(row, "answered")? > 0;
-    let tally = tally(evidence, row, side, answered)?;
+    let tally = tally(evidence, row, answered)?;
     let holder: IpAddr = row.get("holder").and_then(|a| address(a)).ok_or_else(|| unusable("holder"))?;
     let destination = Destination {
         address: row.get("server").and_then(|a| address(a)).map(unmapped),
@@ -67,25 +67,22 @@ pub(super) fn add(evidence: &mut Evidence, row: &Row) -> Result<(), UnusableRow>
     Ok(())
 }
 
-fn tally(evidence: &Evidence, row: &Row, side: Side, answered: bool) -> Result<Tally, UnusableRow> {
+fn tally(evidence: &Evidence, row: &Row, answered: bool) -> Result<Tally, UnusableRow> {
     let mut tally = Tally::empty(evidence.steps);
     for step in 0..evidence.steps.count() {
-        // A client's attempt without an answer may have got no port at all; the gateway's side
-        // shows whether it did.
-        let held = if side == Side::Gateway || answered { &mut tally.held } else { &mut tally.silent };
+        let held = if answered { &mut tally.held } else { &mut tally.silent };
         held[step] = Held {
             least: number(row, &format!("least{step}"))?,
             hold: number(row, &format!("hold{step}"))?,
             most: number(row, &format!("most{step}"))?,
         };
-        if !answered {
-            tally.unanswered_at[step] = number(row, &format!("lost{step}"))?;
-        }
+        tally.lost_at[step] = number(row, &format!("lost{step}"))?;
     }
     tally.connections = number(row, "ports")?;
     tally.unanswered = if answered { 0 } else { tally.connections };
     tally.records = number(row, "records")?;
     tally.active_seconds = number(row, "active")?;
+    tally.sent = number(row, "sent")?;
     // Fields that the format lacks are not asked for.
     let optional = |field: &str| if row.contains_key(field) { number(row, field) } else { Ok(0) };
     tally.ended = optional("ends")?;

@@ -4,7 +4,15 @@
 //! The simulator is a model, so agreement with it is consistency, not proof from the field.
 
 mod article;
+mod evaluator;
+mod score;
+mod setup;
+mod table;
 mod trial;
+mod world;
 
 pub use article::Article;
-pub use trial::{Score, Trial};
+pub use score::Score;
+pub use setup::{Fault, Reader, Setup};
+pub use table::Table;
+pub use trial::{Outcome, Trial};

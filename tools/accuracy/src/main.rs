@@ -1,11 +1,12 @@
 //! Runs incidents and prints how often the diagnosis, and AWS's article, are right.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use accuracy::{Score, Trial};
+use accuracy::{Outcome, Setup, Table, Trial};
 use clap::Parser;
-use nat_simulator::LogFormat;
+use indicatif::ProgressBar;
 
 /// Measures the diagnosis on simulated incidents.
 #[derive(Parser)]
@@ -14,76 +15,73 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// How many seeds.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 300)]
     seeds: u64,
     /// Ports per address; 55000 is the real number, and slow.
     #[arg(long, default_value_t = 400)]
     capacity: u32,
+    /// Only the flow logs whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Print every miss.
     #[arg(long)]
     misses: bool,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let mut table = format!(
-        "Seeds {} to {}, {} ports per address.\n\n| format | incidents | destination first | AWS's article | client first | AWS's article | peak in range | estimate off by (median, 95 %) | wrong verdicts | pattern right |\n|---|---|---|---|---|---|---|---|---|---|\n",
-        args.from,
-        args.from + args.seeds - 1,
-        args.capacity
-    );
-    let formats = [
-        ("v2, gateway", LogFormat::v2_default(), false),
-        ("v2, VPC", LogFormat::v2_default(), true),
-        ("v3, gateway", LogFormat::v3_pkt(), false),
-        ("v5, VPC", LogFormat::v5(), true),
-        ("v11, VPC", LogFormat::v11(), true),
-    ];
-    for (name, format, whole_vpc) in formats {
-        let mut scores = Vec::new();
-        for seed in args.from..args.from + args.seeds {
-            let trial = Trial { seed, capacity: args.capacity, format: format.clone(), whole_vpc };
-            let score = trial.run().await?;
-            let missed = score.destination == Some(false)
-                || score.client == Some(false)
-                || score.in_range == Some(false)
-                || score.wrong_verdict
-                || score.pattern_right == Some(false);
-            if args.misses && missed {
-                writeln!(io::stderr(), "{name} seed {seed}: {score:?}")?;
-            }
-            scores.push(score);
-        }
-        writeln!(table, "{}", row(name, &scores))?;
+    let setups: Vec<Setup> =
+        Setup::all().into_iter().filter(|setup| setup.name.contains(&args.only)).collect();
+    let mut outcomes = run(&args, &setups)?;
+    outcomes.sort_by_key(|outcome| outcome.seed);
+    if args.misses {
+        misses(&setups, &outcomes)?;
     }
-    io::stdout().write_all(table.as_bytes())?;
+    let until = args.from + args.seeds - 1;
+    writeln!(io::stdout(), "Seeds {} to {until}, {} ports per address.\n", args.from, args.capacity)?;
+    write!(io::stdout(), "{}", Table { setups: &setups, outcomes: &outcomes })?;
     Ok(())
 }
 
-fn row(name: &str, scores: &[Score]) -> String {
-    let rate = |of: &dyn Fn(&Score) -> Option<bool>| {
-        let told: Vec<bool> = scores.iter().filter_map(of).collect();
-        let right = told.iter().filter(|right| **right).count();
-        format!("{right} of {}", told.len())
+/// All seeds, on as many threads as there are processors.
+fn run(args: &Args, setups: &[Setup]) -> anyhow::Result<Vec<Outcome>> {
+    let next = AtomicU64::new(args.from);
+    let progress = ProgressBar::new(args.seeds);
+    let outcomes = Mutex::new(Vec::new());
+    let work = || -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= args.from + args.seeds {
+                return Ok(());
+            }
+            let trial = Trial { seed, capacity: args.capacity };
+            let outcome = runtime.block_on(trial.run(setups))?;
+            outcomes.lock().expect("no thread panicked").push(outcome);
+            progress.inc(1);
+        }
     };
-    let mut errors: Vec<f64> = scores.iter().filter_map(|score| score.estimate_error).collect();
-    errors.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let index = (errors.len() as f64 * part) as usize;
-        errors.get(index.min(errors.len().saturating_sub(1))).map_or(0.0, |e| e * 100.0)
-    };
-    format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {:.1} %, {:.1} % | {} | {} |",
-        scores.len(),
-        rate(&|s| s.destination),
-        rate(&|s| s.article_destination),
-        rate(&|s| s.client),
-        rate(&|s| s.article_client),
-        rate(&|s| s.in_range),
-        at(0.5),
-        at(0.95),
-        scores.iter().filter(|s| s.wrong_verdict).count(),
-        rate(&|s| s.pattern_right),
-    )
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().try_for_each(|thread| thread.join().expect("no thread panicked"))
+    })?;
+    progress.finish_and_clear();
+    Ok(outcomes.into_inner().expect("no thread panicked"))
+}
+
+fn misses(setups: &[Setup], outcomes: &[Outcome]) -> io::Result<()> {
+    for (index, setup) in setups.iter().enumerate() {
+        for outcome in outcomes {
+            let Some(score) = &outcome.scores[index] else { continue };
+            let missed = [score.destination, score.client, score.in_range, score.pattern]
+                .contains(&Some(false))
+                || score.wrong_verdict
+                || score.unexplained;
+            if missed {
+                writeln!(io::stderr(), "{} seed {}: {}", setup.name, outcome.seed, score.line)?;
+            }
+        }
+    }
+    Ok(())
 }

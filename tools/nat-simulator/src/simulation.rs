@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use crate::engine::{self, Outcome};
+use crate::engine::{self, Connection, Outcome};
 use crate::flow_log::{self, Record, View};
 use crate::metrics::MinuteMetrics;
 use crate::spec::{GatewayKind, Incident, NatAddress, Route, Triple};
@@ -66,25 +66,40 @@ impl Simulation {
     /// second of the incident, from its start. `None` for a destination that is not used.
     pub fn held(&self, triple: Triple) -> Option<Vec<u32>> {
         self.truth.destination(triple)?;
-        Some(self.held_where(|t, _| t == triple))
+        Some(self.held_where(|connection| self.triple(connection) == triple))
+    }
+
+    /// As [`held`](Self::held), on the addresses of one zone, by its index: a regional gateway has a
+    /// limit in each.
+    pub fn held_in_zone(&self, triple: Triple, zone: usize) -> Option<Vec<u32>> {
+        self.truth.destination(triple)?;
+        let addresses = &self.incident.gateways[0].addresses;
+        Some(self.held_where(|connection| {
+            let address = addresses.get(connection.nat_address as usize);
+            self.triple(connection) == triple && address.is_some_and(|address| address.zone == zone)
+        }))
     }
 
     /// As [`held`](Self::held), for one client.
     pub fn held_by(&self, triple: Triple, client: IpAddr) -> Option<Vec<u32>> {
         self.truth.destination(triple)?;
-        Some(self.held_where(|t, c| t == triple && c == client))
+        Some(self.held_where(|connection| {
+            self.triple(connection) == triple
+                && self.incident.clients[connection.client as usize].address == client
+        }))
     }
 
-    fn held_where(&self, wanted: impl Fn(Triple, IpAddr) -> bool) -> Vec<u32> {
+    fn triple(&self, connection: &Connection) -> Triple {
+        self.incident.destinations[connection.destination as usize].triple
+    }
+
+    fn held_where(&self, wanted: impl Fn(&Connection) -> bool) -> Vec<u32> {
         let incident = &self.incident;
         let mut changes: Vec<(u32, i32)> = Vec::new();
         for connection in &self.outcome.connections {
             if connection.taken_ms == engine::NONE
                 || incident.workloads[connection.workload as usize].route != Route::Gateway(0)
-                || !wanted(
-                    incident.destinations[connection.destination as usize].triple,
-                    incident.clients[connection.client as usize].address,
-                )
+                || !wanted(connection)
             {
                 continue;
             }

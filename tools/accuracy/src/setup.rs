@@ -1,0 +1,112 @@
+//! What is tried on every incident: which flow log there was, how it was read, and what was wrong
+//! with it.
+
+use nat_simulator::{Duplicates, Field, GatewayKind, Incident, LogFormat, View};
+
+/// How the records are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As files.
+    Files,
+    /// By Logs Insights queries, with the gateway's metrics beside them, as the function has them.
+    Insights,
+}
+
+/// What is wrong with the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// Two flow logs over the same interfaces, whose records are cut differently.
+    TwoFlowLogs,
+    /// One record in twenty is missing, and SKIPDATA records say so.
+    SkipData,
+    /// Only what had been delivered three minutes after the alarm.
+    Late,
+}
+
+/// One flow log, and how it is read.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// As the table names it.
+    pub name: &'static str,
+    /// Its fields.
+    pub format: LogFormat,
+    /// Whether it covers the whole VPC, or the gateway alone.
+    pub whole_vpc: bool,
+    /// Seconds that one record may span.
+    pub aggregation_s: u32,
+    /// How it is read.
+    pub reader: Reader,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+impl Setup {
+    fn new(name: &'static str, format: LogFormat, whole_vpc: bool) -> Self {
+        Self { name, format, whole_vpc, aggregation_s: 60, reader: Reader::Files, fault: Fault::None }
+    }
+
+    fn over(self, aggregation_s: u32) -> Self {
+        Self { aggregation_s, ..self }
+    }
+
+    fn asked(self) -> Self {
+        Self { reader: Reader::Insights, ..self }
+    }
+
+    fn with(self, fault: Fault) -> Self {
+        Self { fault, ..self }
+    }
+
+    /// All that is tried, in the order of the table.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let (v2, v3, v5, v11) =
+            (LogFormat::v2_default(), LogFormat::v3_pkt(), LogFormat::v5(), LogFormat::v11());
+        let advised = LogFormat::recommended();
+        vec![
+            Self::new("v2, gateway", v2.clone(), false),
+            Self::new("v2, VPC", v2.clone(), true),
+            Self::new("v3, gateway", v3, false),
+            Self::new("v5, VPC", v5, true),
+            Self::new("advised, gateway", advised.clone(), false),
+            Self::new("v11, VPC", v11.clone(), true),
+            Self::new("v2, VPC, 600 s", v2.clone(), true).over(600),
+            Self::new("v11, VPC, 600 s", v11.clone(), true).over(600),
+            Self::new("v2, VPC, Insights", v2, true).asked(),
+            Self::new("advised, gateway, Insights", advised, false).asked(),
+            Self::new("v11, VPC, Insights", v11.clone(), true).asked(),
+            Self::new("v11, VPC, two flow logs", v11.clone(), true).with(Fault::TwoFlowLogs),
+            Self::new("v11, VPC, SKIPDATA", v11.clone(), true).with(Fault::SkipData),
+            Self::new("v11, VPC, late", v11, true).with(Fault::Late),
+        ]
+    }
+
+    /// Whether the format can carry the answer: a regional gateway shows by `resource-id` alone.
+    #[must_use]
+    pub fn can_tell(&self, incident: &Incident) -> bool {
+        incident.gateways[0].kind != GatewayKind::Regional || self.format.contains(Field::ResourceId)
+    }
+
+    /// What this flow log shows of an incident whose alarm fired at `alarm_at`.
+    #[must_use]
+    pub fn view(&self, incident: &Incident, alarm_at: i64) -> View {
+        /// Seconds after the alarm at which the logs are asked.
+        const ASKED_AFTER: i64 = 180;
+
+        let mut view = if self.whole_vpc {
+            View::of_vpc(self.format.clone())
+        } else {
+            View::of_gateway(incident, self.format.clone())
+        };
+        view.aggregation_s = self.aggregation_s;
+        match self.fault {
+            Fault::None => {}
+            Fault::TwoFlowLogs => view.duplicates = Duplicates::Overlapping,
+            Fault::SkipData => view.skipdata_share = 0.05,
+            Fault::Late => view.delivered_by = Some(alarm_at + ASKED_AFTER),
+        }
+        view
+    }
+}

@@ -1,0 +1,66 @@
+//! The figures of many trials, as a table in Markdown.
+
+use std::fmt;
+
+use crate::score::Score;
+use crate::setup::Setup;
+use crate::trial::Outcome;
+
+/// What was counted, setup by setup.
+pub struct Table<'a> {
+    /// The setups, in order.
+    pub setups: &'a [Setup],
+    /// The trials, in any order.
+    pub outcomes: &'a [Outcome],
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let article = |of: fn(&Outcome) -> Option<bool>| rate(self.outcomes.iter().filter_map(of));
+        writeln!(
+            f,
+            "| flow log | can tell | destination first | client first | peak in range | estimate off by (median, 95 %) | verdicts: told, wrong | pattern right, of called |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "| AWS's article (v2, VPC) | {} | {} | {} | - | - | - | - |",
+            self.outcomes.len(),
+            article(|o| o.article_destination),
+            article(|o| o.article_client),
+        )?;
+        for (index, setup) in self.setups.iter().enumerate() {
+            let scores: Vec<&Score> = self.outcomes.iter().filter_map(|o| o.scores[index].as_ref()).collect();
+            writeln!(f, "| {} | {}", setup.name, row(&scores))?;
+        }
+        Ok(())
+    }
+}
+
+fn row(scores: &[&Score]) -> String {
+    let of = |of: fn(&Score) -> Option<bool>| rate(scores.iter().copied().filter_map(of));
+    let mut errors: Vec<f64> = scores.iter().filter_map(|score| score.estimate_error).collect();
+    errors.sort_by(f64::total_cmp);
+    let at = |part: f64| {
+        let index = (errors.len() as f64 * part) as usize;
+        errors.get(index.min(errors.len().saturating_sub(1))).map_or(0.0, |e| e * 100.0)
+    };
+    format!(
+        "{} | {} | {} | {} | {:.1} %, {:.1} % | {}, {} | {} |",
+        scores.len(),
+        of(|s| s.destination),
+        of(|s| s.client),
+        of(|s| s.in_range),
+        at(0.5),
+        at(0.95),
+        scores.iter().filter(|s| s.told).count(),
+        scores.iter().filter(|s| s.wrong_verdict || s.unexplained).count(),
+        of(|s| s.pattern),
+    )
+}
+
+fn rate(told: impl Iterator<Item = bool>) -> String {
+    let told: Vec<bool> = told.collect();
+    let right = told.iter().filter(|right| **right).count();
+    format!("{right} of {}", told.len())
+}
