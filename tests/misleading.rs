@@ -125,6 +125,7 @@ async fn in_a_retry_storm_the_silent_client_is_named_and_not_the_one_that_was_an
 #[tokio::test]
 async fn a_port_taken_again_within_the_record_that_closed_it_is_held() {
     let mut log = Log::new();
+    log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
     for n in 0..100 {
         let client = ("10.0.1.9", 40_000 + n);
         log.connection(client, SERVER, (0, 50), 3);
@@ -134,6 +135,62 @@ async fn a_port_taken_again_within_the_record_that_closed_it_is_held() {
     }
     let diagnosis = log.diagnosed((0, 301), None).await;
     assert_eq!(diagnosis.destinations[0].timeline[4].held_at_most, 100);
+}
+
+#[tokio::test]
+async fn ports_taken_again_and_again_within_a_minute_are_not_all_held_at_once() {
+    let mut log = Log::new();
+    log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
+    let mut client_port = 10_000;
+    for minute in 0..5 {
+        for port in 1_024..1_224 {
+            // Ten connections of a second each, one after the other, on every one of 200 ports.
+            let times = (minute * 60 + 1, minute * 60 + 58);
+            log.leg(("10.0.0.220", port), SERVER, ("10.0.0.220", SERVER.0), times, 3);
+            log.leg(SERVER, ("10.0.0.220", port), (SERVER.0, "10.0.0.220"), times, 19);
+            for turn in 0..10 {
+                client_port += 1;
+                let second = minute * 60 + turn * 6 + i64::from(port) % 6;
+                let (client, times) = (("10.0.1.9", client_port), (second, second + 1));
+                log.leg(client, ("10.0.0.220", SERVER.1), (client.0, SERVER.0), times, 3);
+                log.leg(("10.0.0.220", SERVER.1), client, (SERVER.0, client.0), times, 19);
+            }
+        }
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(100.0)).await;
+    let held = diagnosis.destinations[0].held;
+    assert!(held.at_least <= 40 && held.estimate <= 70, "{held:?}");
+    assert_ne!(diagnosis.verdict, Verdict::Confirmed, "{}", diagnosis.headline);
+}
+
+#[tokio::test]
+async fn two_flow_logs_of_the_same_traffic_do_not_double_what_was_refused() {
+    let mut log = Log::new();
+    for n in 0..200 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
+    }
+    for n in 0..50 {
+        for _ in 0..2 {
+            log.attempt(("10.0.1.9", 50_000 + n), SERVER, (100, 107), false);
+        }
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
+    assert_eq!(diagnosis.refused_attempts.found, 150);
+}
+
+#[tokio::test]
+async fn a_refused_attempt_shows_even_where_its_client_port_gets_through_later() {
+    let mut log = Log::new();
+    for n in 0..200 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 200), 0);
+    }
+    for n in 0..50 {
+        log.attempt(("10.0.1.8", 50_000 + n), SERVER, (100, 107), false);
+        log.connection(("10.0.1.8", 50_000 + n), SERVER, (250, 300), 1);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
+    assert_eq!(diagnosis.refused_attempts.found, 150);
+    assert_eq!(diagnosis.refused_attempts.accounted, Some(1.0));
 }
 
 #[tokio::test]

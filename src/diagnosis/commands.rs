@@ -7,13 +7,33 @@ use crate::incident::NatGatewayId;
 /// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
 /// characters, which no id or name of AWS has, are dropped: a terminal would act on them.
 pub(super) fn quoted(text: &str) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
+    let plain = printable(text);
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@,=".contains(c);
     if !plain.is_empty() && plain.chars().all(safe) && !plain.starts_with('-') {
         plain
     } else {
         format!("'{}'", plain.replace('\'', r"'\''"))
     }
+}
+
+/// Several such words, with a space between.
+pub(super) fn words_of_shell<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    texts.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// Text from outside for a sentence: without what a terminal would act on, and not endless.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut line = printable(text);
+    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect()
 }
 
 /// Characters that change the order in which text is shown.

@@ -10,7 +10,7 @@ use super::held::{Counted, Scale};
 use super::rank;
 use super::refusals::{Refusals, Refused};
 use super::{ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
-use crate::evidence::{Attribution, ClientUse, Destination, Evidence, Held, Tally};
+use crate::evidence::{Attribution, ClientUse, Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
 use crate::network::{GatewayKind, Network, Provenance};
 use crate::words;
@@ -80,8 +80,8 @@ pub(super) struct Ranked {
     pub(super) timeline: Vec<TimelineStep>,
     /// Its clients; looked up for the destinations that are listed alone.
     pub(super) clients: Vec<ClientReport>,
-    /// The step at which it was fullest.
-    pub(super) step: usize,
+    /// What its range was made from.
+    pub(super) counted: Counted,
     pub(super) service: Option<String>,
 }
 
@@ -172,11 +172,11 @@ impl<'a> Findings<'a> {
     }
 
     /// What counts are held against.
-    fn scale(&self) -> Scale {
+    fn scale(&self, protocol: u8) -> Scale {
         Scale {
             capacity: self.capacity,
             certain: matches!(self.network.gateway.provenance, Provenance::LookedUp | Provenance::Named),
-            ends_visible: self.evidence.ends_visible,
+            ends_visible: self.evidence.ends_visible || protocol != TCP,
         }
     }
 
@@ -214,7 +214,7 @@ impl<'a> Findings<'a> {
                 let refused_connections = refused_by_client.values().map(|refused| refused.connections).sum();
                 let turned_away = refused.speak_for(refused_total, self.errors.counted());
                 let counted = Counted::of(self.evidence, &uses, *destination, tally);
-                let held = self.held(&counted, turned_away);
+                let held = self.held(destination.protocol, &counted, turned_away);
                 Some(Ranked {
                     destination: *destination,
                     address,
@@ -226,7 +226,7 @@ impl<'a> Findings<'a> {
                     located: refused.located(),
                     timeline: self.timeline(&counted, refused, *destination),
                     clients: Vec::new(),
-                    step: counted.step,
+                    counted,
                     service: self.evidence.services.get(&address).cloned(),
                     tally: tally.clone(),
                 })
@@ -234,9 +234,8 @@ impl<'a> Findings<'a> {
             .collect();
         ranked.sort_by(rank::fullest_first);
         for of_report in ranked.iter_mut().take(super::LISTED) {
-            let Ranked { destination, held, step, tally, .. } = of_report;
-            let by_client = refused.of_destination(*destination);
-            of_report.clients = self.clients(&uses, *destination, tally.unanswered, *step, *held, &by_client);
+            let by_client = refused.of_destination(of_report.destination);
+            of_report.clients = self.clients(&uses, of_report, &by_client);
         }
         ranked
     }
@@ -263,11 +262,12 @@ impl<'a> Findings<'a> {
     }
 
     /// The range at the fullest.
-    fn held(&self, counted: &Counted, refused: bool) -> HeldPorts {
+    fn held(&self, protocol: u8, counted: &Counted, refused: bool) -> HeldPorts {
         let peak = counted.peak.standing_for(self.folded_addresses());
-        let scale = self.scale();
-        let seen = scale.range(peak, counted.at);
-        let mut held = if self.complete { seen } else { scale.open_range(peak, counted.at) };
+        let open = counted.open.saturating_mul(self.folded_addresses());
+        let scale = self.scale(protocol);
+        let seen = scale.range(peak, open, counted.at);
+        let mut held = if self.complete { seen } else { scale.open_range(peak, open, counted.at) };
         // While errors were counted, a destination whose attempts were turned away was full: its
         // range then holds capacity, and capacity is what it held.
         if let Some(capacity) = self.capacity
@@ -284,10 +284,11 @@ impl<'a> Findings<'a> {
     fn timeline(&self, counted: &Counted, refused: &Refusals, destination: Destination) -> Vec<TimelineStep> {
         let refused = refused.timeline(destination);
         let folded = self.folded_addresses();
-        let scale = self.scale();
+        let scale = self.scale(destination.protocol);
         let range = |(index, held): (usize, &Held)| {
             let (at, held) = (self.evidence.steps.instant(index), held.standing_for(folded));
-            let range = if self.covered(at) { scale.range(held, at) } else { scale.open_range(held, at) };
+            let range =
+                if self.covered(at) { scale.range(held, 0, at) } else { scale.open_range(held, 0, at) };
             TimelineStep {
                 at,
                 held_at_least: range.at_least,
@@ -313,28 +314,29 @@ impl<'a> Findings<'a> {
     fn clients(
         &self,
         uses: &Uses<'_>,
-        destination: Destination,
-        silent: u64,
-        step: usize,
-        whole: HeldPorts,
+        of: &Ranked,
         refused: &BTreeMap<IpAddr, Refused>,
     ) -> Vec<ClientReport> {
-        let (attribution, tallies) = client_tallies(uses, destination);
+        let (attribution, tallies) = client_tallies(uses, of.destination);
+        let (step, silent) = (of.counted.step, of.tally.unanswered);
         let at = self.evidence.steps.instant(step);
         // Of the attempts without an answer, those that left the gateway held a port all the same.
         let attempted: u64 = tallies.values().map(|tally| tally.unanswered).sum();
         let left = if attempted == 0 { 0.0 } else { (silent as f64 / attempted as f64).min(1.0) };
-        let scale = self.scale();
-        let held_at = |tally: &Tally| {
+        let scale = self.scale(of.destination.protocol);
+        let active: u64 = tallies.values().map(|tally| tally.active_seconds).sum();
+        let held = |tally: &Tally| {
             let answered = tally.held.get(step).copied().unwrap_or_default();
-            answered.plus(tally.silent.get(step).copied().unwrap_or_default().part(left))
+            let held = answered.plus(tally.silent.get(step).copied().unwrap_or_default().part(left));
+            let active = tally.active_seconds as f64 / active.max(1) as f64;
+            scale.part(held, at, active, &of.counted, of.held.estimate)
         };
         let mut clients: Vec<ClientReport> = tallies
             .into_iter()
             .map(|(address, tally)| ClientReport {
                 address,
                 share: 0.0,
-                held: scale.range(held_at(&tally), at),
+                held: held(&tally),
                 connections: tally.connections,
                 refused: refused.get(&address).map_or(0, |refused| refused.attempts),
                 bytes: tally.bytes,
@@ -352,9 +354,15 @@ impl<'a> Findings<'a> {
             let (part, all) =
                 if held > 0 { (u64::from(client.held.estimate), held) } else { (client.connections, opened) };
             client.share = if all == 0 { 0.0 } else { rounded(part as f64 / all as f64) };
-            client.held.at_most = client.held.at_most.min(whole.at_most.max(client.held.at_least));
+            client.held.at_most = client.held.at_most.min(of.held.at_most.max(client.held.at_least));
         }
-        clients.sort_by(rank::greatest_holder_first);
+        // By the port alone, whoever uses other destinations on it counts as a holder too; what was
+        // refused was towards this one.
+        if attribution == Attribution::DestinationPort && of.turned_away {
+            clients.sort_by(rank::most_refused_first);
+        } else {
+            clients.sort_by(rank::greatest_holder_first);
+        }
         clients
     }
 
@@ -407,14 +415,22 @@ type Users<'a> = [(IpAddr, &'a Tally)];
 pub(super) struct Uses<'a> {
     at_gateway: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
     at_clients: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
+    /// What the gateway's side shows, by port.
+    by_port: BTreeMap<Destination, Vec<(Destination, &'a Tally)>>,
     counted: bool,
 }
 
 impl<'a> Uses<'a> {
     fn of(evidence: &'a Evidence, counted: bool) -> Self {
+        let mut by_port: BTreeMap<Destination, Vec<(Destination, &Tally)>> = BTreeMap::new();
+        for (destination, tally) in &evidence.destinations {
+            let port = Destination { address: None, ..*destination };
+            by_port.entry(port).or_default().push((*destination, tally));
+        }
         Self {
             at_gateway: by_destination(&evidence.clients),
             at_clients: by_destination(&evidence.at_clients),
+            by_port,
             counted,
         }
     }
@@ -422,6 +438,17 @@ impl<'a> Uses<'a> {
     /// Who used a destination through this gateway, where that shows and can be counted.
     pub(super) fn joined(&self, destination: Destination) -> Option<&Users<'a>> {
         self.at_gateway.get(&destination).filter(|_| self.counted).map(Vec::as_slice)
+    }
+
+    /// Who used a destination's port through this gateway, towards whichever address, and all
+    /// destinations on that port.
+    pub(super) fn on_port(
+        &self,
+        destination: Destination,
+    ) -> Option<(&Users<'a>, &[(Destination, &'a Tally)])> {
+        let port = Destination { address: None, ..destination };
+        let users = self.at_gateway.get(&port).filter(|_| self.counted)?;
+        Some((users, self.by_port.get(&port)?))
     }
 
     /// Who used a destination, through whichever gateway.

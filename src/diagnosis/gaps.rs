@@ -16,6 +16,10 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     gaps.extend(clients(findings));
     gaps.extend(ends(findings));
     gaps.extend(errors(findings, verdict));
+    gaps.extend(between_instants(findings, verdict));
+    if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
+        gaps.extend(super::remedies::endpoint_in_place(findings));
+    }
     gaps
 }
 
@@ -146,6 +150,18 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             "how many connections the gateway refused",
             "neither an alarm nor the ErrorPortAllocation metric told",
             errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), region(findings)),
+        )
+    })
+}
+
+/// Logs Insights is asked about one instant a minute: what was held at the most in between is wide.
+fn between_instants(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
+    let asked = findings.evidence.coverage.source == Source::LogsInsights;
+    (asked && verdict == Verdict::CannotTell && findings.complete).then(|| {
+        Gap::new(
+            "how many ports were held from one minute to the next",
+            "Logs Insights counted them at the beginning of each minute, and between those every port used in the minute may have been held at once",
+            "export these minutes of the log group and run nat-triage analyze --flow-logs FILES, which counts every second",
         )
     })
 }

@@ -27,6 +27,8 @@ pub(super) struct Counted {
     pub(super) steps: Vec<Held>,
     /// At the fullest, each end of the range at its own fullest.
     pub(super) peak: Held,
+    /// Of that, what certainly was not given back after its last packet: attempts that got no answer.
+    pub(super) open: u32,
     /// When that was.
     pub(super) at: Timestamp,
     /// The step at which it was fullest.
@@ -49,18 +51,6 @@ impl Counted {
                 clients.iter().fold(silent, |sum, (_, client)| sum.plus(at(&client.held, step)))
             });
             gateway.zip(by_client).map(|(gateway, by_client)| both(gateway, by_client, whole)).collect()
-        } else if let Some(clients) = uses.elsewhere(destination) {
-            // These may have used another gateway as well: the gateway's ports were no more than that.
-            let by_client = (0..evidence.steps.count())
-                .map(|step| clients.iter().map(|(_, client)| at(&client.held, step).least).sum::<u32>());
-            let silent = tally.silent.iter().map(|silent| silent.least);
-            gateway
-                .zip(by_client.zip(silent))
-                .map(|(gateway, (clients, silent))| Held {
-                    least: gateway.least.min(clients.saturating_add(silent)),
-                    ..gateway
-                })
-                .collect()
         } else {
             gateway.collect()
         };
@@ -73,20 +63,44 @@ impl Counted {
             None => (by_steps, instant),
             Some(gateway) => {
                 let at = Timestamp::from_second(gateway.at).unwrap_or(instant);
-                match evidence
-                    .peaks_by_client
-                    .get(&destination)
-                    .filter(|_| uses.joined(destination).is_some())
-                {
+                match evidence.peaks_by_client.get(&destination).filter(|_| joined.is_some()) {
                     Some(by_client) => (both(range(gateway), range(by_client), whole), at),
                     None => (range(gateway), at),
                 }
             }
         };
-        // The clients' own interfaces are compared at the steps alone.
-        let least = if uses.elsewhere(destination).is_some() { by_steps.least } else { peak.least };
-        let peak = Held { least, ..peak };
-        Self { steps, peak, at, step }
+        let twice = counted_twice(evidence, uses, destination, tally);
+        let without = |held: Held, twice: u32| Held { least: held.least.saturating_sub(twice), ..held };
+        let peak = without(peak, twice.iter().copied().max().unwrap_or(0));
+        let steps = steps.into_iter().zip(twice.iter().copied().chain(std::iter::repeat(0)));
+        let steps = steps.map(|(held, twice)| without(held, twice)).collect();
+        let open = tally.silent.get(step).map_or(0, |silent| silent.hold.min(peak.hold));
+        Self { steps, peak, open, at, step }
+    }
+}
+
+/// Where clients are not joined with destinations, how many of the ports that the gateway's side shows
+/// in use at each step are one connection too many: the clients' side shows fewer in use, by the
+/// clients' own interfaces towards this destination (some through another gateway, perhaps), or
+/// towards every destination on this port.
+fn counted_twice(evidence: &Evidence, uses: &Uses<'_>, destination: Destination, tally: &Tally) -> Vec<u32> {
+    if uses.joined(destination).is_some() {
+        return Vec::new();
+    }
+    let in_use = |tallies: &mut dyn Iterator<Item = &Tally>, step| -> u32 {
+        tallies.map(|tally| at(&tally.held, step).least).sum()
+    };
+    let each_step = |gateway: &dyn Fn(usize) -> u32, clients: &dyn Fn(usize) -> u32| {
+        (0..evidence.steps.count()).map(|step| gateway(step).saturating_sub(clients(step))).collect()
+    };
+    if let Some(clients) = uses.elsewhere(destination) {
+        let by_client = |step| in_use(&mut clients.iter().map(|(_, tally)| *tally), step);
+        each_step(&|step| at(&tally.held, step).least, &by_client)
+    } else if let Some((clients, all)) = uses.on_port(destination) {
+        let by_client = |step| in_use(&mut clients.iter().map(|(_, tally)| *tally), step);
+        each_step(&|step| in_use(&mut all.iter().map(|(_, tally)| *tally), step), &by_client)
+    } else {
+        Vec::new()
     }
 }
 
@@ -115,7 +129,7 @@ pub(super) struct Scale {
     pub(super) capacity: Option<u32>,
     /// Whether the gateway's addresses are known for certain, so that capacity bounds what it held.
     pub(super) certain: bool,
-    /// Whether the format shows ends of connections.
+    /// Whether ends of connections show: by the format, or because the protocol has none.
     pub(super) ends_visible: bool,
 }
 
@@ -124,19 +138,48 @@ impl Scale {
     ///
     /// Where the format shows ends of connections, a port without one was held until its idle
     /// timeout, so the upper count is the estimate. Where it does not, any of the ports may have
-    /// been let go at its last packet; the ends of the range are then often a hundredfold apart, and
-    /// the geometric mean errs by the same factor either way.
-    pub(super) fn range(self, held: Held, at: Timestamp) -> HeldPorts {
+    /// been let go at its last packet, except for the `open` ones; the ends of the range are then
+    /// often a hundredfold apart, and the geometric mean errs by the same factor either way.
+    pub(super) fn range(self, held: Held, open: u32, at: Timestamp) -> HeldPorts {
         let bound = self.bound(held.hold);
         let (least, most) = (held.least.min(bound), held.most.max(held.least).min(bound));
-        let estimate = if self.ends_visible { held.hold } else { geometric_mean(least, held.hold) };
+        let estimate = if self.ends_visible {
+            held.hold
+        } else {
+            open.saturating_add(geometric_mean(least, held.hold.saturating_sub(open)))
+        };
         HeldPorts { at_least: least, estimate: estimate.clamp(least, most), at_most: most, at }
     }
 
-    /// The same where records are missing: what they would have shown can have been as much as there
+    /// A client's part of a destination's ports, which it used for the part `active` of the time that
+    /// all of them were in use.
+    ///
+    /// Where ends of connections do not show, its estimate lies as far up its range as the
+    /// destination's does. What is in use at a single instant then depends on how the records of the
+    /// client's interface happen to be cut, so that time in use stands in for it.
+    pub(super) fn part(
+        self,
+        held: Held,
+        at: Timestamp,
+        active: f64,
+        whole: &Counted,
+        estimate: u32,
+    ) -> HeldPorts {
+        let mut range = self.range(held, 0, at);
+        if !self.ends_visible {
+            let Held { least, hold, .. } = whole.peak;
+            let up = f64::from(estimate.saturating_sub(least)) / f64::from(hold.saturating_sub(least).max(1));
+            let in_use = f64::from(least) * active;
+            let estimate = in_use + (f64::from(held.hold) - in_use).max(0.0) * up.min(1.0);
+            range.estimate = (estimate.round() as u32).clamp(range.at_least, range.at_most);
+        }
+        range
+    }
+
+    /// A range where records are missing: what they would have shown can have been as much as there
     /// are ports.
-    pub(super) fn open_range(self, held: Held, at: Timestamp) -> HeldPorts {
-        let range = self.range(held, at);
+    pub(super) fn open_range(self, held: Held, open: u32, at: Timestamp) -> HeldPorts {
+        let range = self.range(held, open, at);
         HeldPorts { at_most: range.at_most.max(self.capacity.unwrap_or(0)), ..range }
     }
 

@@ -5,10 +5,15 @@ use std::net::IpAddr;
 
 use super::findings::{Findings, Ranked};
 use super::{Pattern, Verdict};
+use crate::evidence::{ClientUse, Destination, TCP, Tally};
 use crate::words;
 
-/// A client that tries this many destinations, half of them without an answer, is scanning.
-const SCANNED_DESTINATIONS: usize = 200;
+/// A client that tries this many destinations, half of them in vain, is scanning.
+const SCANNED_DESTINATIONS: usize = 100;
+
+/// A TCP connection with no more packets than this, both ways, carried nothing: a SYN and its answer
+/// at the most.
+const IN_VAIN: u64 = 3;
 
 /// With this many clients, of whom none holds more than [`REMARKABLE`], nobody stands out.
 const MANY_CLIENTS: usize = 30;
@@ -26,22 +31,43 @@ pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<(Patt
     retry_storm(top).or_else(|| fan_in(top)).or_else(|| by_life(findings, top))
 }
 
-/// One client towards very many destinations, most of which do not answer.
+/// One client towards very many destinations, most of which do not answer, or refuse.
 fn scan(findings: &Findings<'_>) -> Option<(Pattern, Vec<String>)> {
-    let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
-    for (using, tally) in &findings.evidence.clients {
-        let (all, silent) = tried.entry(using.client).or_default();
-        *all += 1;
-        *silent += usize::from(tally.unanswered > 0);
-    }
-    let (client, (all, silent)) = tried.into_iter().max_by_key(|(_, (all, _))| *all)?;
-    (all >= SCANNED_DESTINATIONS && silent * 2 >= all).then(|| {
-        let (all, silent) = (words::count(all as u64), words::count(silent as u64));
-        (
-            Pattern::Scan,
-            vec![format!("{client} tried {all} destinations, {silent} of them without an answer")],
-        )
-    })
+    let evidence = findings.evidence;
+    let by_client = |uses: &BTreeMap<ClientUse, Tally>| {
+        let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
+        for (using, tally) in uses.iter().filter(|(using, _)| using.destination.address.is_some()) {
+            let (all, vain) = tried.entry(using.client).or_default();
+            *all += 1;
+            *vain += usize::from(in_vain(using.destination, tally));
+        }
+        let most = tried.into_iter().max_by_key(|(_, (all, _))| *all);
+        most.map(|(client, (all, vain))| (client.to_string(), all, vain))
+    };
+    // A format that hides the destinations at the gateway shows them at the clients' own interfaces;
+    // failing those, the gateway's side shows that they were tried, but not by whom.
+    let by_anyone = || {
+        let vain = evidence.destinations.iter().filter(|(d, tally)| in_vain(**d, tally)).count();
+        ("clients that the records do not name".to_owned(), evidence.destinations.len(), vain)
+    };
+    by_client(&evidence.clients)
+        .into_iter()
+        .chain(by_client(&evidence.at_clients))
+        .chain([by_anyone()])
+        .find(|(_, all, vain)| *all >= SCANNED_DESTINATIONS && vain * 2 >= *all)
+        .map(|(who, all, vain)| {
+            let (all, vain) = (words::count(all as u64), words::count(vain as u64));
+            let why = format!(
+                "{who} tried {all} destinations, {vain} of them without an answer or refused at once"
+            );
+            (Pattern::Scan, vec![why])
+        })
+}
+
+/// Whether nothing came of what was tried.
+fn in_vain(destination: Destination, tally: &Tally) -> bool {
+    let nothing_sent = destination.protocol == TCP && tally.packets <= tally.connections * IN_VAIN;
+    tally.unanswered > 0 || (tally.packets > 0 && nothing_sent)
 }
 
 /// Most attempts left the gateway and were never answered.
@@ -78,7 +104,6 @@ fn fan_in(top: &Ranked) -> Option<(Pattern, Vec<String>)> {
 /// How connections live: whether they end, and how much of the time that they hold a port they use
 /// it. Only a format with tcp-flags tells.
 fn by_life(findings: &Findings<'_>, top: &Ranked) -> Option<(Pattern, Vec<String>)> {
-    const TCP: u8 = 6;
     if !findings.evidence.ends_visible || top.destination.protocol != TCP {
         return None;
     }

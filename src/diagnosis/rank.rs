@@ -17,3 +17,8 @@ pub(super) fn greatest_holder_first(a: &ClientReport, b: &ClientReport) -> Order
     let key = |c: &ClientReport| (c.held.estimate, c.connections, c.refused);
     key(b).cmp(&key(a)).then_with(|| a.address.cmp(&b.address))
 }
+
+/// By what was refused, then by share of held ports.
+pub(super) fn most_refused_first(a: &ClientReport, b: &ClientReport) -> Ordering {
+    b.refused.cmp(&a.refused).then_with(|| greatest_holder_first(a, b))
+}

@@ -18,6 +18,10 @@ const FEWEST: u64 = 5;
 /// A destination that shows less than this part of a full one's ports was not full.
 const NEAR_FULL: f64 = 0.5;
 
+/// How much more packets may come out of the gateway than went in, by what the ends of the window
+/// cut off.
+const ROUNDING: f64 = 1.01;
+
 /// How far the ports shown may be from those of a full destination, as a logarithm: a fifth.
 const NEARLY_FULL: f64 = 0.2;
 
@@ -106,7 +110,11 @@ impl Refusals {
         lost: Option<u64>,
     ) {
         let tried: u64 = tallies.values().map(|tally| tally.lost()).sum();
-        let refused = tried.saturating_sub(left.lost());
+        let tried_at = |step| tallies.values().map(|tally| count_at(tally, step)).sum::<u64>();
+        let at: Vec<u64> = (0..evidence.steps.count())
+            .map(|step| more_than_chance(tried_at(step), count_at(left, step)))
+            .collect();
+        let refused: u64 = at.iter().sum();
         let attempts = lost.map_or(refused, |lost| refused.min(lost));
         if attempts == 0 {
             return;
@@ -123,14 +131,9 @@ impl Refusals {
                 (*client, Refused { attempts: spread(tally.lost()), connections })
             })
             .collect();
-        let mut steps = vec![0; evidence.steps.count()];
-        for tally in tallies.values() {
-            for (sum, lost) in steps.iter_mut().zip(&tally.lost_at) {
-                *sum += lost;
-            }
-        }
+        let steps = at.into_iter().map(|at| scaled(at, attempts, refused)).collect();
         self.clients.insert(destination, clients);
-        self.steps.insert(destination, steps.into_iter().map(spread).collect());
+        self.steps.insert(destination, steps);
     }
 
     /// Whether so many refused attempts towards one destination tell that it was full. A few may
@@ -198,7 +201,9 @@ fn lost(
     }
     let went_in: u64 = tallies.values().map(|tally| tally.sent).sum();
     let came_out: u64 = evidence.destinations.iter().filter(|(d, _)| counted(**d)).map(|(_, t)| t.sent).sum();
-    Some(went_in.saturating_sub(came_out))
+    // More came out than went in: the clients' side is not all there.
+    let whole = came_out as f64 <= went_in as f64 * ROUNDING;
+    whole.then(|| went_in.saturating_sub(came_out))
 }
 
 fn same_port(a: Destination, b: Destination) -> bool {
@@ -212,6 +217,17 @@ fn on_port(evidence: &Evidence, port: Destination) -> Tally {
         left.add(tally);
     }
     left
+}
+
+fn count_at(tally: &Tally, step: usize) -> u64 {
+    tally.lost_at.get(step).copied().unwrap_or(0)
+}
+
+/// What was tried in vain at one side above the same at the other; nothing where the difference is
+/// one that the rounding of times to seconds makes by itself.
+fn more_than_chance(tried: u64, left: u64) -> u64 {
+    let above = tried.saturating_sub(left);
+    if above as f64 > 2.0 * (left as f64).sqrt() { above } else { 0 }
 }
 
 /// `count` × `part` / `whole`, rounded.

@@ -1,9 +1,14 @@
-//! What stands around a gateway: its addresses, its flow logs, the prefix lists of its Region.
+//! What stands around a gateway: its addresses, its flow logs, who routes through it, and the ways
+//! that pass it by.
 //!
 //! Plain types, filled by AWS look-ups, by a saved context or by the command line. Every field that
 //! a look-up may fail to supply is optional: a missing fact is a gap in the report, not an error.
 
 mod addresses;
+mod endpoints;
+mod names;
+mod room;
+mod routes;
 
 use std::net::IpAddr;
 
@@ -15,6 +20,10 @@ use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 
 pub use addresses::{is_private, nat64_destination};
+pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
+pub use names::{HostName, NameSource};
+pub use room::{Quotas, SiblingGateway};
+pub use routes::{Route, RouteTable, Subnet};
 
 /// Simultaneous connections that one gateway address can hold towards one destination.
 ///
@@ -260,9 +269,83 @@ pub struct Network {
     pub flow_logs_unknown: bool,
     /// The gateway's metrics, where they were asked for.
     pub metrics: Vec<Metric>,
+    /// The subnets of the gateway's VPC, all of them; `None` where they were not asked for.
+    pub subnets: Option<Vec<Subnet>>,
+    /// The route tables of the gateway's VPC, all of them; `None` where they were not asked for.
+    pub route_tables: Option<Vec<RouteTable>>,
+    /// The VPC's other NAT gateways; `None` where they were not asked for.
+    pub siblings: Option<Vec<SiblingGateway>>,
+    /// The managed prefix lists of the gateway's Region; `None` where they were not asked for.
+    pub prefix_lists: Option<Vec<PrefixList>>,
+    /// The gateway endpoints of the gateway's VPC; `None` where they were not asked for.
+    pub gateway_endpoints: Option<Vec<GatewayEndpoint>>,
+    /// The interface endpoints of the gateway's VPC; `None` where they were not asked for.
+    pub interface_endpoints: Option<Vec<InterfaceEndpoint>>,
+    /// What interface endpoints can be made for in the Region; `None` where that was not asked for.
+    pub endpoint_services: Option<Vec<EndpointService>>,
+    /// Host names of destinations.
+    pub names: Vec<HostName>,
+    /// The quotas on addresses; `None` where they were not asked for.
+    pub quotas: Option<Quotas>,
 }
 
 impl Network {
+    /// The subnet that an address of the VPC is of, where that is known.
+    #[must_use]
+    pub fn subnet_of(&self, address: IpAddr) -> Option<&Subnet> {
+        routes::subnet_of(self.subnets.as_deref()?, address)
+    }
+
+    /// The route table that a subnet uses, where that is known.
+    #[must_use]
+    pub fn route_table_of(&self, subnet: &Subnet) -> Option<&RouteTable> {
+        routes::table_of(self.route_tables.as_deref()?, &subnet.id)
+    }
+
+    /// The route that packets from a subnet to an address take, where that is known.
+    #[must_use]
+    pub fn route_from<'a>(&'a self, table: &'a RouteTable, to: IpAddr) -> Option<&'a Route> {
+        table.route_to(to, self.prefix_lists.as_deref().unwrap_or_default())
+    }
+
+    /// Whether an address is of the gateway's VPC; `None` where its ranges are not known.
+    #[must_use]
+    pub fn in_vpc(&self, address: IpAddr) -> Option<bool> {
+        let ranges = &self.gateway.vpc_cidrs;
+        if ranges.is_empty() {
+            return self.subnet_of(address).map(|_| true);
+        }
+        Some(ranges.iter().any(|range| range.contains(&address)))
+    }
+
+    /// The zone of the subnet that the gateway stands in, where that is known.
+    #[must_use]
+    pub fn gateway_zone(&self) -> Option<&str> {
+        let id = self.gateway.subnet_id.as_deref()?;
+        self.subnets.as_ref()?.iter().find(|subnet| subnet.id == id)?.zone.as_deref()
+    }
+
+    /// The prefix list of `region` that holds an address, where its service has gateway endpoints:
+    /// the one with the most specific range. The lists of another Region's services hold addresses
+    /// that an endpoint in this one does not lead to.
+    #[must_use]
+    pub fn gateway_service_of(&self, address: IpAddr, region: &str) -> Option<(&PrefixList, GatewayService)> {
+        let lists = self.prefix_lists.as_ref()?.iter().filter(|list| list.region() == Some(region));
+        let most_specific = |list: &PrefixList| {
+            list.ranges.iter().filter(|range| range.contains(&address)).map(IpNet::prefix_len).max()
+        };
+        lists
+            .filter_map(|list| Some((most_specific(list)?, list, list.service()?)))
+            .max_by_key(|(bits, list, service)| (*bits, std::cmp::Reverse((*service, list.id.as_str()))))
+            .map(|(_, list, service)| (list, service))
+    }
+
+    /// The names that clients asked for and were answered with this address, each a host name.
+    pub fn names_asked_for(&self, address: IpAddr) -> impl Iterator<Item = &HostName> {
+        let asked = |name: &&HostName| name.source == NameSource::ResolverQueryLog && name.is_host();
+        self.names.iter().filter(asked).filter(move |name| name.addresses.contains(&address))
+    }
+
     /// The value of a metric over the window.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<&Metric> {

@@ -34,7 +34,7 @@ pub struct Outcome {
     /// The same of the worst client.
     pub article_client: Option<bool>,
     /// One score for each setup; `None` where its format cannot carry the answer and the verdict
-    /// says so.
+    /// says so, or no record had arrived.
     pub scores: Vec<Option<Score>>,
 }
 
@@ -53,11 +53,9 @@ impl Trial {
         let simulation = incident.simulate();
         let mut scores = Vec::new();
         for setup in setups {
-            let diagnosis = diagnosed(&simulation, setup).await?;
-            let score = Score::of(&simulation, &diagnosis);
-            scores.push(
-                (setup.can_tell(&incident) || score.wrong_verdict || score.unexplained).then_some(score),
-            );
+            let score = diagnosed(&simulation, setup).await?.map(|told| Score::of(&simulation, &told));
+            let tells = |score: &Score| setup.can_tell(&incident) || score.wrong_verdict || score.unexplained;
+            scores.push(score.filter(tells));
         }
         let article = article(&simulation)?;
         let truth = simulation.truth();
@@ -76,7 +74,8 @@ impl Trial {
     }
 }
 
-async fn diagnosed(simulation: &Simulation, setup: &Setup) -> anyhow::Result<Diagnosis> {
+/// The diagnosis; none where no record had arrived yet, which is no flow-log file.
+async fn diagnosed(simulation: &Simulation, setup: &Setup) -> anyhow::Result<Option<Diagnosis>> {
     let facts = simulation.facts();
     let view = setup.view(simulation.incident(), facts.alarm_at);
     let incident = world::incident(&facts, setup)?;
@@ -85,14 +84,16 @@ async fn diagnosed(simulation: &Simulation, setup: &Setup) -> anyhow::Result<Dia
     match setup.reader {
         Reader::Files => {
             let mut text = Vec::new();
-            simulation.write_text(&view, &mut text)?;
+            if simulation.write_text(&view, &mut text)? == 0 {
+                return Ok(None);
+            }
             let inputs = Inputs::from_memory([("flow.log".to_owned(), text)]);
             let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
-            Ok(triage(incident, &known, &files, limits).await?.diagnosis)
+            Ok(Some(triage(incident, &known, &files, limits).await?.diagnosis))
         }
         Reader::Insights => {
             let queries = LogsInsights::new(Evaluator { store: store(&simulation.records(&view)) });
-            Ok(triage(incident, &known, &queries, limits).await?.diagnosis)
+            Ok(Some(triage(incident, &known, &queries, limits).await?.diagnosis))
         }
     }
 }

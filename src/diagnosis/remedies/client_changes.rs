@@ -1,0 +1,148 @@
+//! What clients can do otherwise: close, reuse, stop retrying, ask the VPC's own resolver.
+
+use super::{IDLE, Offer, Shortage, When};
+use crate::diagnosis::{Confidence, Pattern, Remedy};
+use crate::evidence::TCP;
+use crate::network::{Metric, is_private};
+use crate::words;
+
+/// The idle timeouts of a window that stand for a shortage, as a part of capacity. A gateway counts
+/// a few at all times.
+const IDLE_TIMEOUTS: f64 = 0.01;
+
+/// How many times as many as before are a rise.
+const ROSE: f64 = 2.0;
+
+/// The metric of connections that idled until the gateway let go of them, where it rose.
+fn idle_timeouts_rose<'a>(shortage: &Shortage<'a>) -> Option<&'a Metric> {
+    let metric = shortage.findings.network.metric("IdleTimeoutCount")?;
+    let rose = metric.baseline.is_some_and(|baseline| metric.value >= baseline * ROSE);
+    (rose && metric.value > 0.0 && metric.value >= f64::from(shortage.capacity) * IDLE_TIMEOUTS)
+        .then_some(metric)
+}
+
+pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
+    let top = shortage.top;
+    let leak = shortage.pattern == Some(Pattern::Leak);
+    let rose = idle_timeouts_rose(shortage);
+    if !leak && rose.is_none() {
+        return None;
+    }
+    let mut why = Vec::new();
+    if leak {
+        why.push(format!(
+            "{} of {} connections to {} were never seen to close; at any moment at most {} of about {} held ports carried packets.",
+            words::count(top.tally.connections - top.tally.ended.min(top.tally.connections)),
+            words::count(top.tally.connections),
+            top.label(),
+            words::count(u64::from(top.held.at_least)),
+            words::count(u64::from(top.held.estimate))
+        ));
+    }
+    if let Some(metric) = rose {
+        let before = metric.change().map_or_else(
+            || "and 0 the time before".to_owned(),
+            |change| format!("{change:.1} times the time before"),
+        );
+        why.push(format!("IdleTimeoutCount was {:.0} in the window, {before}.", metric.value));
+    }
+    // Only what carried packets would have held a port, had the rest been closed.
+    let idle = 1.0 - f64::from(top.held.at_least) / f64::from(top.held.estimate.max(1));
+    Some(Offer {
+        when: When::Later,
+        headroom: leak.then(|| shortage.headroom(idle, shortage.capacity)),
+        remedy: Remedy {
+            id: "close-idle-connections".into(),
+            title: "Close connections when done with them".into(),
+            why: why.join(" "),
+            effect: format!(
+                "A closed connection gives its port back at once; an abandoned one keeps it for {IDLE}. TCP keepalive does not help: it keeps ports taken."
+            ),
+            commands: shortage.who_holds_most(),
+            hazards: vec!["It is a change in the client's code or pool settings, so not a fix for tonight; stopping the greatest holder is.".into()],
+            monthly_cost_usd: Some(0.0),
+            confidence: if leak { Confidence::High } else { Confidence::Medium },
+        },
+    })
+}
+
+pub(super) fn reuse_connections(shortage: &Shortage<'_>) -> Option<Offer> {
+    let top = shortage.top;
+    (shortage.pattern == Some(Pattern::Churn)).then(|| Offer {
+        when: When::Later,
+        headroom: None,
+        remedy: Remedy {
+            id: "reuse-connections".into(),
+            title: "Reuse connections: a pool, HTTP keep-alive or HTTP/2".into(),
+            why: format!(
+                "{} connections to {} in the window, in use for {:.0} s on average.",
+                words::count(top.tally.connections),
+                top.label(),
+                top.tally.active_seconds as f64 / top.tally.connections.max(1) as f64
+            ),
+            effect:
+                "One pooled connection stands in for many short ones, each of which takes a port of its own."
+                    .into(),
+            commands: shortage.who_holds_most(),
+            hazards: vec!["It is a change in the client, so not a fix for tonight.".into()],
+            monthly_cost_usd: Some(0.0),
+            confidence: Confidence::Medium,
+        },
+    })
+}
+
+pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
+    let top = shortage.top;
+    let silent = top.tally.unanswered as f64 / top.tally.connections.max(1) as f64;
+    (shortage.pattern == Some(Pattern::RetryStorm)).then(|| Offer {
+        when: When::Tonight,
+        headroom: Some(shortage.headroom(silent.min(1.0), shortage.capacity)),
+        remedy: Remedy {
+            id: "stop-retry-storm".into(),
+            title: format!("Stop retrying towards {}, which does not answer", top.label()),
+            why: format!(
+                "{} of {} connections to {} left the gateway and were never answered.",
+                words::count(top.tally.unanswered),
+                words::count(top.tally.connections),
+                top.label()
+            ),
+            effect: "Each attempt takes a port. With back-off, or with the destination back, they are few."
+                .into(),
+            commands: shortage.who_holds_most(),
+            hazards: vec![
+                "Whether the destination is down, or blocked by a rule on the way, flow logs do not tell."
+                    .into(),
+            ],
+            monthly_cost_usd: Some(0.0),
+            confidence: Confidence::Medium,
+        },
+    })
+}
+
+/// The port of DNS, over UDP and over TCP. Not that of DNS over TLS, 853: the VPC's resolver does not
+/// speak it to clients, and whoever uses it wants that server and no other.
+const DNS: u16 = 53;
+const UDP: u8 = 17;
+
+pub(super) fn use_vpc_resolver(shortage: &Shortage<'_>) -> Option<Offer> {
+    let top = shortage.top;
+    let dns = top.destination.port == DNS && matches!(top.destination.protocol, TCP | UDP);
+    (dns && !is_private(top.address)).then(|| Offer {
+        when: When::Later,
+        headroom: Some(shortage.headroom(1.0, shortage.capacity)),
+        remedy: Remedy {
+            id: "use-vpc-resolver".into(),
+            title: "Ask the VPC's own resolver".into(),
+            why: format!("{} is a name server outside the VPC, and every query to it takes a port.", top.label()),
+            effect: "Queries to the VPC's resolver (the VPC's base address plus two, or 169.254.169.253) never pass the gateway.".into(),
+            commands: shortage.who_holds_most(),
+            hazards: vec![
+                "It is a change in the clients' settings, or in the VPC's DHCP options, which clients take up as they renew their leases.".into(),
+                "Names that only the outside server knows need a forwarding rule first.".into(),
+                "The resolver takes 1,024 packets a second from each network interface.".into(),
+            ],
+            monthly_cost_usd: None,
+            confidence: Confidence::High,
+        },
+    })
+}

@@ -1,0 +1,85 @@
+//! A flow log that shows more, where the one at hand shows too little.
+
+use super::{Offer, When, region};
+use crate::diagnosis::commands::region_option;
+use crate::diagnosis::findings::Findings;
+use crate::diagnosis::{Command, Confidence, Remedy, gaps};
+use crate::evidence::Source;
+use crate::network::{FlowLog, FlowLogDestination, Provenance, TrafficType};
+
+/// Seconds of the shorter of the two aggregation intervals that flow logs know.
+const SHORTER: u32 = 60;
+
+/// Whether a flow log delivers the traffic that held ports show in to where we look.
+fn delivers(findings: &Findings<'_>, log: &FlowLog) -> bool {
+    let within_reach = match findings.evidence.coverage.source {
+        Source::Files => true,
+        Source::LogsInsights => log.destination == FlowLogDestination::CloudWatchLogs,
+    };
+    within_reach && log.traffic != TrafficType::Reject && log.delivery_error.is_none()
+}
+
+/// What a flow log of this format and interval lacks.
+fn lacks(formats: &[String], aggregation_seconds: u32) -> Vec<String> {
+    let lack = |field: &str| formats.iter().any(|format| !format.contains(field));
+    let mut lacks = Vec::new();
+    if lack("${pkt-dstaddr}") || lack("${pkt-srcaddr}") {
+        lacks.push("pkt-srcaddr and pkt-dstaddr, which join clients to destinations".to_owned());
+    }
+    if lack("${tcp-flags}") {
+        lacks.push("tcp-flags, which show when a port was given back".to_owned());
+    }
+    if aggregation_seconds > SHORTER {
+        lacks.push(format!("records shorter than {aggregation_seconds} s"));
+    }
+    lacks
+}
+
+pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
+    let coverage = &findings.evidence.coverage;
+    let none = coverage.records_read == 0 && coverage.formats.is_empty();
+    let lacks = if none {
+        // Of a gateway that was not found, or whose flow logs could not be asked for, nothing is
+        // known to be missing.
+        let known = matches!(findings.network.gateway.provenance, Provenance::LookedUp | Provenance::Named);
+        let there = findings.network.flow_logs.iter().any(|log| delivers(findings, log));
+        if !known || there || findings.network.flow_logs_unknown {
+            return None;
+        }
+        Vec::new()
+    } else {
+        let lacks = lacks(&coverage.formats, coverage.aggregation_seconds);
+        // One with everything may be there already: made since, or delivered elsewhere.
+        let mut others = findings.network.flow_logs.iter().filter(|log| delivers(findings, log));
+        if lacks.is_empty()
+            || others
+                .any(|log| self::lacks(std::slice::from_ref(&log.format), log.aggregation_seconds).is_empty())
+        {
+            return None;
+        }
+        lacks
+    };
+    let region = region_option(region(findings));
+    Some(Offer {
+        when: When::NextTime,
+        headroom: None,
+        remedy: Remedy {
+            id: if none { "enable-flow-logs" } else { "improve-flow-log-format" }.into(),
+            title: if none { "Create a flow log for the gateway" } else { "Add a second flow log with more fields" }.into(),
+            why: if none {
+                "No flow log of the gateway could be read.".into()
+            } else {
+                format!("The flow log lacks {}.", lacks.join("; "))
+            },
+            effect: "The next incident is diagnosed with narrow ranges and named clients. It does not help with this one.".into(),
+            commands: vec![Command {
+                run: gaps::better_format(findings),
+                verify: format!("aws ec2 describe-flow-logs{region}"),
+                undo: format!("aws ec2 delete-flow-logs --flow-log-ids NEW_FLOW_LOG_ID{region}"),
+            }],
+            hazards: vec!["Delivery is charged by volume; a flow log of the gateway's interface alone is far smaller than the VPC's.".into()],
+            monthly_cost_usd: None,
+            confidence: Confidence::High,
+        },
+    })
+}

@@ -1,0 +1,76 @@
+//! Stopping or capping whoever holds most of the ports.
+
+use super::{IDLE, Offer, Shortage, When};
+use crate::diagnosis::{ClientReport, Confidence, Remedy};
+use crate::words;
+
+/// A client that holds this much on its own, or three that do together, is worth stopping.
+const ONE_HOLDS: f64 = 0.5;
+const THREE_HOLD: f64 = 0.7;
+
+pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Offer> {
+    let top = shortage.top;
+    let together = |n: usize| top.clients.iter().take(n).map(|c| c.share).sum::<f64>();
+    let few = if together(1) >= ONE_HOLDS {
+        1
+    } else if together(3) >= THREE_HOLD && top.clients.len() > 3 {
+        3
+    } else {
+        return None;
+    };
+    let holders: Vec<_> = top.clients.iter().take(few).collect();
+    // Where nothing was held on the clients' side, shares are of the connections that they opened.
+    let counted = top.clients.iter().any(|c| c.held.estimate > 0);
+    let holds = |c: &ClientReport| {
+        if counted {
+            u64::from(c.held.estimate)
+        } else {
+            (f64::from(top.held.estimate) * c.share).round() as u64
+        }
+    };
+    let named: Vec<String> = holders
+        .iter()
+        .map(|c| {
+            format!(
+                "{} {} {} of the {} to {} (about {}{})",
+                c.address,
+                if counted { "holds" } else { "opened" },
+                words::percent(c.share),
+                if counted { "ports" } else { "connections" },
+                top.label(),
+                words::count(holds(c)),
+                if counted { "" } else { " of the held ports" }
+            )
+        })
+        .collect();
+    let freed: u64 = holders.iter().map(|c| holds(c)).sum();
+    let left = u64::from(top.held.estimate).saturating_sub(freed);
+    Some(Offer {
+        when: When::Tonight,
+        headroom: Some(shortage.headroom(together(few), shortage.capacity)),
+        remedy: Remedy {
+            id: "limit-connections-per-client".into(),
+            title: if few == 1 {
+                format!("Find out what {} is, then stop or cap it", holders[0].address)
+            } else {
+                "Find out what the three greatest holders are, then stop or cap them".into()
+            },
+            why: format!("{}.", named.join("; ")),
+            effect: format!(
+                "Without {} about {} of {} ports stay in use. Ports of connections that {} are free at once; of ones that {}, {IDLE} after their last packet.",
+                if few == 1 { "it" } else { "them" },
+                words::count(left),
+                words::count(u64::from(shortage.capacity)),
+                if few == 1 { "it closes" } else { "they close" },
+                if few == 1 { "it abandons" } else { "they abandon" },
+            ),
+            commands: holders.iter().map(|c| shortage.who_owns(c)).collect(),
+            hazards: vec![
+                "Restarting the client ends what it is doing; look at what it is first.".into(),
+                "The address may stand for several workloads: pods behind a node, or Lambda functions that share a subnet and security groups.".into(),
+            ],
+            monthly_cost_usd: Some(0.0),
+            confidence: shortage.at_most(Confidence::High),
+        },
+    })
+}

@@ -1,0 +1,287 @@
+//! Moving the clients of other Availability Zones to a gateway of their own zone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::add_addresses::ADDRESS_MONTHLY_USD;
+use super::placement::{Placed, Placement};
+use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, When};
+use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
+use crate::diagnosis::{Command, Confidence, Remedy};
+use crate::network::{GatewayKind, Network, Route, RouteTable, SiblingGateway};
+use crate::words;
+
+/// A NAT gateway for an hour (us-east-1 list price).
+const GATEWAY_HOURLY_USD: f64 = 0.045;
+
+/// A GB that crosses zones, at each end (us-east-1 list price). AWS's GB is 2^30 bytes.
+const CROSS_ZONE_USD_PER_GB: f64 = 0.01;
+const GB: f64 = 1_073_741_824.0;
+
+/// The way that a client of another zone takes to this gateway.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    zone: &'a str,
+    table: &'a RouteTable,
+    route: &'a Route,
+}
+
+impl<'a> Way<'a> {
+    fn of(shortage: &Shortage<'a>, own_zone: &str, client: &Placed<'a>) -> Option<Self> {
+        let (zone, table) = (client.subnet?.zone.as_deref()?, client.table?);
+        let to = as_client_sends(client.address, shortage.top.address);
+        let route = shortage.findings.network.route_from(table, to)?;
+        let here = route.target == shortage.findings.gateway_id()?.as_str();
+        (zone != own_zone && here && route.range().is_some()).then_some(Self { zone, table, route })
+    }
+
+    fn key(&self) -> (&'a str, &'a str, &'a str) {
+        (self.zone, &self.table.id, &self.route.destination)
+    }
+}
+
+/// Who comes from another zone, and what would have to change.
+struct Crossing<'a> {
+    own_zone: &'a str,
+    /// The routes to change, by zone, table and destination.
+    moves: BTreeMap<(&'a str, &'a str, &'a str), Way<'a>>,
+    /// Route tables of clients in other zones that subnets of more than one zone use.
+    shared: BTreeSet<&'a str>,
+    /// The clients whose route would change.
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl<'a> Crossing<'a> {
+    fn of(shortage: &Shortage<'a>, placement: &Placement<'a>) -> Option<Self> {
+        let network = shortage.findings.network;
+        let own_zone = network.gateway_zone()?;
+        let mut crossing =
+            Self { own_zone, moves: BTreeMap::new(), shared: BTreeSet::new(), addresses: BTreeSet::new() };
+        for client in &placement.clients {
+            let Some(way) = Way::of(shortage, own_zone, client) else { continue };
+            let table = way.table.id.as_str();
+            if crossing.shared.contains(table) {
+                continue;
+            }
+            let known = crossing.moves.contains_key(&way.key());
+            if known || zones_of(network, way.table) == BTreeSet::from([Some(way.zone)]) {
+                crossing.moves.insert(way.key(), way);
+                crossing.addresses.insert(client.address);
+            } else {
+                crossing.shared.insert(table);
+            }
+        }
+        Some(crossing)
+    }
+
+    fn moves(&self, client: &Placed<'_>) -> bool {
+        self.addresses.contains(&client.address)
+    }
+
+    fn zones(&self) -> BTreeSet<&'a str> {
+        self.moves.keys().map(|(zone, ..)| *zone).collect()
+    }
+
+    fn zones_in_words(&self) -> String {
+        shown(&self.zones().into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// The tables and their subnets, in words.
+    fn tables(&self) -> String {
+        let of = |way: &Way<'_>| match way.table.subnet_ids.as_slice() {
+            [] => way.table.id.clone(),
+            subnets => format!("{} ({})", way.table.id, subnets.join(", ")),
+        };
+        let tables: BTreeSet<String> = self.moves.values().map(of).collect();
+        shown(&tables.into_iter().collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The address that a client sends to: an IPv6 client reaches an IPv4 server by its NAT64 address.
+fn as_client_sends(client: IpAddr, server: IpAddr) -> IpAddr {
+    const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
+    match (client, server) {
+        (IpAddr::V6(_), IpAddr::V4(v4)) => {
+            let low = u128::from(u32::from(Ipv4Addr::from(v4.octets())));
+            IpAddr::V6(Ipv6Addr::from(u128::from(NAT64) | low))
+        }
+        _ => server,
+    }
+}
+
+/// The zones of the subnets that use a route table; `None` among them for one of unknown zone.
+fn zones_of<'a>(network: &'a Network, table: &RouteTable) -> BTreeSet<Option<&'a str>> {
+    let subnets = network.subnets.iter().flatten();
+    let using = subnets.filter(|s| network.route_table_of(s).is_some_and(|used| used.id == table.id));
+    using.map(|subnet| subnet.zone.as_deref()).collect()
+}
+
+/// A public gateway that stands in a zone: the one with the most addresses.
+fn sibling<'a>(network: &'a Network, zone: &str) -> Option<&'a SiblingGateway> {
+    let there = |s: &&SiblingGateway| {
+        s.kind == GatewayKind::Zonal && s.zone.as_deref() == Some(zone) && s.usable_addresses > 0
+    };
+    let siblings = network.siblings.iter().flatten().filter(there);
+    siblings.max_by_key(|s| (s.usable_addresses, std::cmp::Reverse(s.id.as_str())))
+}
+
+/// A subnet of a zone from which packets to the internet go to an internet gateway.
+fn public_subnet<'a>(network: &'a Network, zone: &str, to: IpAddr) -> Option<&'a str> {
+    let subnets = network.subnets.iter().flatten().filter(|s| s.zone.as_deref() == Some(zone));
+    let public = subnets.filter(|s| {
+        let route = network.route_table_of(s).and_then(|table| network.route_from(table, to));
+        route.is_some_and(|route| route.target.starts_with("igw-"))
+    });
+    public.map(|subnet| subnet.id.as_str()).min()
+}
+
+pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
+    let (findings, top) = (shortage.findings, shortage.top);
+    let network = findings.network;
+    // Without the other gateways, whether one stands in that zone already is not known.
+    if network.gateway.kind != GatewayKind::Zonal || network.siblings.is_none() {
+        return None;
+    }
+    let placement = Placement::of(findings, top);
+    let crossing = Crossing::of(shortage, &placement)?;
+    let moved = placement.part(|client| crossing.moves(client));
+    if moved < WORTH {
+        return None;
+    }
+    let mut commands = Vec::new();
+    let (mut new, mut siblings) = (0_u32, Vec::new());
+    for zone in crossing.zones() {
+        let to = match sibling(network, zone) {
+            Some(sibling) => {
+                siblings.push(sibling.id.as_str());
+                sibling.id.to_string()
+            }
+            None => {
+                new += 1;
+                let placeholder = placeholder(zone);
+                commands.push(create(shortage, zone, &placeholder));
+                placeholder
+            }
+        };
+        let moves = crossing.moves.values().filter(|way| way.zone == zone);
+        commands.extend(moves.map(|way| replace(shortage, way, &to)));
+    }
+    let mut hazards = vec![
+        "Replacing a route breaks the open connections of every subnet behind that route table, to all destinations.".to_owned(),
+        "The moved clients show another public address: partners that allow-list addresses must add it first.".to_owned(),
+    ];
+    if !siblings.is_empty() {
+        hazards.push(format!(
+            "How full {} already is was not looked at: watch its ErrorPortAllocation too.",
+            siblings.join(", ")
+        ));
+    }
+    if !crossing.shared.is_empty() {
+        hazards.push(format!(
+            "{} left alone: subnets of other zones use the same table, and would move too. Give each zone a table of its own first.",
+            shown(&crossing.shared.iter().copied().collect::<Vec<_>>().join(", "))
+        ));
+    }
+    if !shortage.is_real_demand() {
+        hazards.push(
+            "Connections that are not needed fill another gateway as well: this wins time only.".into(),
+        );
+    }
+    let own_zone = shown(crossing.own_zone);
+    let mut effect = format!(
+        "{} move to ports of another gateway, and {} no longer depends on {own_zone}.",
+        placement.in_words(|client| crossing.moves(client)),
+        crossing.zones_in_words()
+    );
+    effect.extend(saved(shortage, &crossing));
+    Some(Offer {
+        when: When::Tonight,
+        headroom: Some(shortage.headroom(moved, shortage.capacity)),
+        remedy: Remedy {
+            id: "nat-gateway-per-az".into(),
+            title: format!(
+                "Move clients in {} to a gateway of their own zone, which breaks their open connections",
+                crossing.zones_in_words()
+            ),
+            why: format!(
+                "The gateway stands in {own_zone}; {} are of clients in {}, which route through it: {}.",
+                placement.in_words(|client| crossing.moves(client)),
+                crossing.zones_in_words(),
+                crossing.tables()
+            ),
+            effect,
+            commands,
+            hazards,
+            monthly_cost_usd: Some(
+                f64::from(new) * (GATEWAY_HOURLY_USD * HOURS_A_MONTH + ADDRESS_MONTHLY_USD),
+            ),
+            confidence: if shortage.is_real_demand() {
+                shortage.at_most(Confidence::High)
+            } else {
+                Confidence::Low
+            },
+        },
+    })
+}
+
+/// A word that stands for a gateway that is still to be made.
+fn placeholder(zone: &str) -> String {
+    let zone: String =
+        zone.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    format!("NEW_NAT_GATEWAY_IN_{zone}")
+}
+
+fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> Command {
+    let region = region_option(shortage.region());
+    let subnet = public_subnet(shortage.findings.network, zone, shortage.top.address)
+        .map_or_else(|| placeholder.replace("NEW_NAT_GATEWAY", "PUBLIC_SUBNET"), quoted);
+    Command {
+        run: format!(
+            "aws ec2 create-nat-gateway --subnet-id {subnet} --allocation-id NEW_ALLOCATION_ID{region}"
+        ),
+        verify: format!(
+            "aws ec2 describe-nat-gateways --nat-gateway-ids {placeholder} --query 'NatGateways[].State' --output text{region}"
+        ),
+        undo: format!("aws ec2 delete-nat-gateway --nat-gateway-id {placeholder}{region}"),
+    }
+}
+
+fn replace(shortage: &Shortage<'_>, moved: &Way<'_>, to: &str) -> Command {
+    let region = region_option(shortage.region());
+    let option = match moved.route.range() {
+        Some(ipnet::IpNet::V6(_)) => "--destination-ipv6-cidr-block",
+        _ => "--destination-cidr-block",
+    };
+    let table = words_of_shell([moved.table.id.as_str()]);
+    let replace = |gateway: &str| {
+        format!(
+            "aws ec2 replace-route --route-table-id {table} {option} {} --nat-gateway-id {gateway}{region}",
+            quoted(&moved.route.destination)
+        )
+    };
+    Command {
+        run: replace(to),
+        verify: format!(
+            "aws ec2 describe-route-tables --route-table-ids {table} --query 'RouteTables[].Routes[].[DestinationCidrBlock,DestinationIpv6CidrBlock,NatGatewayId]' --output text{region}"
+        ),
+        undo: replace(&quoted(&moved.route.target)),
+    }
+}
+
+/// What the traffic of these clients across zones cost within the window; nothing where the window is
+/// not wholly covered, or where it comes to less than a cent.
+fn saved(shortage: &Shortage<'_>, crossing: &Crossing<'_>) -> Option<String> {
+    let findings = shortage.findings;
+    let uses = findings.evidence.clients.iter();
+    let moved = uses.filter(|(using, _)| crossing.addresses.contains(&using.client));
+    let bytes: u64 = moved.map(|(_, tally)| tally.bytes).sum();
+    let usd = bytes as f64 / GB * CROSS_ZONE_USD_PER_GB * 2.0;
+    (findings.complete && usd >= 0.01).then(|| {
+        format!(
+            " Their traffic crossed zones: {} in the {} minutes of the window, {} at $0.01 per GB each way.",
+            words::bytes(bytes),
+            (findings.evidence.window.seconds() + 59) / 60,
+            words::dollars(usd)
+        )
+    })
+}

@@ -1,0 +1,50 @@
+//! Room to grow: the VPC's other gateways, and the quotas on addresses.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::GatewayKind;
+use crate::incident::NatGatewayId;
+
+/// Another NAT gateway of the same VPC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SiblingGateway {
+    /// Its id.
+    pub id: NatGatewayId,
+    /// What sort it is.
+    #[serde(default)]
+    pub kind: GatewayKind,
+    /// The name of its Availability Zone, where that is known; none for a regional gateway.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// The subnet it stands in; none for a regional gateway.
+    #[serde(default)]
+    pub subnet_id: Option<String>,
+    /// Addresses on which new connections can get ports.
+    #[serde(default)]
+    pub usable_addresses: u32,
+}
+
+/// What the account may have, as far as it was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Quotas {
+    /// Elastic IP addresses per public NAT gateway (L-5F53652F).
+    pub addresses_per_gateway: Option<u32>,
+    /// Elastic IP addresses per Region (L-0263D0A3).
+    pub elastic_ips: Option<u32>,
+    /// Of these, how many there are now.
+    pub elastic_ips_in_use: Option<u32>,
+}
+
+impl Quotas {
+    /// Elastic IP addresses per public NAT gateway where nobody raised it.
+    ///
+    /// Source: "Amazon VPC quotas" in the Amazon VPC user guide (L-5F53652F).
+    pub const DEFAULT_ADDRESSES_PER_GATEWAY: u32 = 2;
+
+    /// Elastic IP addresses per Region where nobody raised it.
+    ///
+    /// Source: "Amazon VPC quotas" in the Amazon VPC user guide (L-0263D0A3).
+    pub const DEFAULT_ELASTIC_IPS: u32 = 5;
+}
