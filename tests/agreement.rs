@@ -1,7 +1,7 @@
 //! On the same records, Logs Insights and files lead to the same diagnosis.
 
 use nat_simulator::{Incident, LogFormat, Pattern, Scale, View};
-use nat_triage::diagnosis::{DestinationReport, Diagnosis, Limits};
+use nat_triage::diagnosis::{DestinationReport, Diagnosis, Limits, Pattern as DiagnosedPattern};
 use nat_triage::evidence::Attribution;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
@@ -15,7 +15,7 @@ use crate::support::incidents::{file, incident, network, store};
 /// Ports per address in these incidents: enough for every pattern, few enough to be quick.
 const CAPACITY: u32 = 400;
 
-/// What has to be the same.
+/// What has to be the same. Of a fan-in, the order of the clients does not: none is remarkable.
 #[derive(Debug, PartialEq)]
 struct Answer {
     verdict: String,
@@ -32,6 +32,7 @@ impl Answer {
             pattern: diagnosis.pattern.map(|pattern| format!("{pattern:?}")),
             destination: top.map(|d| format!("{}:{}/{}", d.address, d.port, d.protocol)),
             clients: top
+                .filter(|_| diagnosis.pattern != Some(DiagnosedPattern::FanIn))
                 .map(|d| d.clients.iter().take(compared(d)).map(|c| c.address.to_string()).collect())
                 .unwrap_or_default(),
         }

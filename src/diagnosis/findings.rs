@@ -128,14 +128,15 @@ impl<'a> Findings<'a> {
         evidence: &'a Evidence,
         limits: Limits,
     ) -> Self {
-        let capacity = network.gateway.capacity(incident.zone.as_deref(), limits.ports_per_address);
+        let zone = network.gateway.zone_of(incident.zone.as_deref());
+        let capacity = network.gateway.capacity(zone, limits.ports_per_address);
         let mut findings = Self {
             incident,
             network,
             evidence,
             limits,
             capacity,
-            least_capacity: match &incident.zone {
+            least_capacity: match zone {
                 Some(_) if zones_known(network) => capacity,
                 _ => network.gateway.least_capacity(limits.ports_per_address),
             },
@@ -256,7 +257,7 @@ impl<'a> Findings<'a> {
     /// each with a capacity of its own, show alike.
     fn counts_by_client(&self) -> bool {
         let gateway = &self.network.gateway;
-        let in_zone = gateway.usable_addresses(self.incident.zone.as_deref());
+        let in_zone = gateway.usable_addresses(gateway.zone_of(self.incident.zone.as_deref()));
         !self.evidence.destinations.is_empty()
             && (gateway.kind != GatewayKind::Regional || in_zone == gateway.usable_addresses(None))
     }

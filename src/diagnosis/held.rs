@@ -69,6 +69,7 @@ impl Counted {
                 }
             }
         };
+        let (peak, steps) = without_ports(destination, tally, peak, steps);
         let twice = counted_twice(evidence, uses, destination, tally);
         let without = |held: Held, twice: u32| Held { least: held.least.saturating_sub(twice), ..held };
         let peak = without(peak, twice.iter().copied().max().unwrap_or(0));
@@ -77,6 +78,17 @@ impl Counted {
         let open = tally.silent.get(step).map_or(0, |silent| silent.hold.min(peak.hold));
         Self { steps, peak, open, at, step }
     }
+}
+
+/// Of a protocol without ports, connections that records show as one can be as many as packets were
+/// sent: the identifier of an ICMP echo does not show.
+fn without_ports(destination: Destination, tally: &Tally, peak: Held, steps: Vec<Held>) -> (Held, Vec<Held>) {
+    if destination.port != 0 {
+        return (peak, steps);
+    }
+    let sent = u32::try_from(tally.sent).unwrap_or(u32::MAX);
+    let widened = |held: Held| Held { most: held.most.max(sent), ..held };
+    (widened(peak), steps.into_iter().map(widened).collect())
 }
 
 /// Where clients are not joined with destinations, how many of the ports that the gateway's side shows

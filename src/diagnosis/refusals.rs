@@ -63,7 +63,7 @@ impl Refusals {
                     continue;
                 }
                 let lost = lost(evidence, &tallies, |other| other == destination);
-                let left = evidence.destinations.get(&destination).cloned().unwrap_or_default();
+                let left = left(evidence, destination);
                 refusals.add(evidence, destination, &tallies, &left, lost);
             }
         } else if evidence.at_clients.is_empty() {
@@ -90,7 +90,7 @@ impl Refusals {
                 let port = Destination { address: None, ..destination };
                 let at_port = at_gateway.get(&port).cloned().unwrap_or_default();
                 let lost = lost(evidence, &at_port, |other| same_port(other, port));
-                let left = evidence.destinations.get(&destination).cloned().unwrap_or_default();
+                let left = left(evidence, destination);
                 refusals.add(evidence, destination, &tallies, &left, lost);
             }
         }
@@ -200,7 +200,7 @@ fn lost(
         return None;
     }
     let went_in: u64 = tallies.values().map(|tally| tally.sent).sum();
-    let came_out: u64 = evidence.destinations.iter().filter(|(d, _)| counted(**d)).map(|(_, t)| t.sent).sum();
+    let came_out: u64 = every_zone(evidence).filter(|(d, _)| counted(**d)).map(|(_, t)| t.sent).sum();
     // More came out than went in: the clients' side is not all there.
     let whole = came_out as f64 <= went_in as f64 * ROUNDING;
     whole.then(|| went_in.saturating_sub(came_out))
@@ -212,11 +212,23 @@ fn same_port(a: Destination, b: Destination) -> bool {
 
 /// What left the gateway for a port, whatever the address.
 fn on_port(evidence: &Evidence, port: Destination) -> Tally {
-    let mut left = Tally::empty(evidence.steps);
-    for (_, tally) in evidence.destinations.iter().filter(|(d, _)| same_port(**d, port)) {
-        left.add(tally);
-    }
-    left
+    sum(evidence, |destination| same_port(destination, port))
+}
+
+/// What left the gateway for a destination.
+fn left(evidence: &Evidence, destination: Destination) -> Tally {
+    sum(evidence, |other| other == destination)
+}
+
+fn sum(evidence: &Evidence, counted: impl Fn(Destination) -> bool) -> Tally {
+    let mut sum = Tally::empty(evidence.steps);
+    every_zone(evidence).filter(|(d, _)| counted(**d)).for_each(|(_, tally)| sum.add(tally));
+    sum
+}
+
+/// The gateway's side in every zone: clients of all of them show alike.
+fn every_zone(evidence: &Evidence) -> impl Iterator<Item = (&Destination, &Tally)> {
+    evidence.destinations.iter().chain(&evidence.elsewhere)
 }
 
 fn count_at(tally: &Tally, step: usize) -> u64 {

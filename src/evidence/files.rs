@@ -59,17 +59,19 @@ impl EvidenceSource for FlowLogFiles<'_> {
         };
         let mut gaps = Vec::new();
         complete_gateway(&mut network.gateway, &inference, &mut gaps);
-        let viewpoint = Viewpoint::of(&network.gateway);
+        let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
         let aggregation = inference.aggregation_seconds();
+        let times = Times { window: incident.window, about: inference.median_start() };
 
         let mut assumed = Assumed::of(&sample.formats);
         loop {
-            let mut counter = Counter::new(&viewpoint, incident.window, aggregation, assumed);
+            let mut counter = Counter::new(&viewpoint, times, aggregation, assumed);
             let reading =
                 self.inputs.read(&self.options, &mut |bytes| (self.progress)(bytes), &mut counter)?;
             let found = Assumed::of(&reading.formats);
             if found == assumed {
                 gaps.extend(reading_gaps(&reading));
+                gaps.extend(counter.astray_gap());
                 let mut evidence = counter.finish();
                 evidence.coverage.records_rejected = reading.lines_rejected();
                 evidence.coverage.files_failed = u64::try_from(reading.failed.len()).unwrap_or(u64::MAX);
@@ -211,14 +213,30 @@ struct Ports {
     volumes: HashMap<u32, Volume>,
 }
 
+/// Which records are counted, by their times.
+#[derive(Clone, Copy)]
+struct Times {
+    /// The minutes in question, where they are named.
+    window: Option<TimeWindow>,
+    /// Where they are not: about when most of the records begin. What is far from it is a damaged
+    /// line, which would stretch the window over years.
+    about: Option<i64>,
+}
+
+/// Records further than this from the others, in seconds, are of another time.
+const FAR_AWAY: i64 = 31 * 86_400;
+
 /// Counts records as they come.
 struct Counter<'view> {
     viewpoint: &'view Viewpoint,
-    window: Option<TimeWindow>,
+    times: Times,
+    /// Records of another time.
+    astray: u64,
     aggregation: u32,
     assumed: Assumed,
     addresses: Interner,
     sides: HashMap<(Side, Destination), Ports>,
+    other_zones: HashMap<Destination, Ports>,
     services: BTreeMap<IpAddr, String>,
     records: u64,
     first: i64,
@@ -230,19 +248,16 @@ struct Counter<'view> {
 }
 
 impl<'view> Counter<'view> {
-    fn new(
-        viewpoint: &'view Viewpoint,
-        window: Option<TimeWindow>,
-        aggregation: u32,
-        assumed: Assumed,
-    ) -> Self {
+    fn new(viewpoint: &'view Viewpoint, times: Times, aggregation: u32, assumed: Assumed) -> Self {
         Self {
             viewpoint,
-            window,
+            times,
+            astray: 0,
             aggregation,
             assumed,
             addresses: Interner::default(),
             sides: HashMap::new(),
+            other_zones: HashMap::new(),
             services: BTreeMap::new(),
             records: 0,
             first: i64::MAX,
@@ -252,10 +267,23 @@ impl<'view> Counter<'view> {
         }
     }
 
-    fn bears_on_window(&self, record: &FlowRecord<'_>) -> bool {
-        self.window.is_none_or(|window| {
-            let from = window.start().as_second() - lead_seconds(self.aggregation);
-            (from..window.end().as_second()).contains(&record.start)
+    fn bears_on_window(&mut self, record: &FlowRecord<'_>) -> bool {
+        let Some(window) = self.times.window else {
+            let astray = self.times.about.is_some_and(|about| (record.start - about).abs() > FAR_AWAY);
+            self.astray += u64::from(astray);
+            return !astray;
+        };
+        let from = window.start().as_second() - lead_seconds(self.aggregation);
+        (from..window.end().as_second()).contains(&record.start)
+    }
+
+    fn astray_gap(&self) -> Option<Gap> {
+        (self.astray > 0).then(|| {
+            Gap::new(
+                format!("{} records of another time", self.astray),
+                "they begin more than 31 days from most of the others: damaged lines, or files of another incident",
+                "name the minutes in question with --window",
+            )
         })
     }
 
@@ -269,7 +297,7 @@ impl<'view> Counter<'view> {
         let seen = self.records > 0;
         let (from, to) = if seen { (self.first, self.last) } else { self.span };
         let whole = || TimeWindow::new(second(from), second(to.saturating_add(1)));
-        let window = self.window.map_or_else(whole, Ok).unwrap_or(TimeWindow::EPOCH);
+        let window = self.times.window.map_or_else(whole, Ok).unwrap_or(TimeWindow::EPOCH);
         let mut evidence = Evidence::none(window, Source::Files);
         let steps = evidence.steps;
         evidence.ends_visible = self.assumed.ends_visible;
@@ -287,23 +315,13 @@ impl<'view> Counter<'view> {
                 evidence.peaks_by_client.insert(*destination, peak(by_client, window));
             }
         }
+        for (destination, ports) in self.other_zones {
+            let per_holder = tallies(&ports, destination, &self.addresses, self.assumed, steps);
+            let total = evidence.elsewhere.entry(destination).or_insert_with(|| Tally::empty(steps));
+            per_holder.values().for_each(|tally| total.add(tally));
+        }
         for ((side, destination), ports) in self.sides {
-            let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
-            // Only a beginning that was seen tells that a wait was for an answer.
-            let repeats_visible = self.assumed.ends_visible && destination.protocol == TCP;
-            for (&(holder, _), lives) in &ports.lives {
-                let holder = self.addresses.addresses[holder as usize];
-                let tally = per_holder.entry(holder).or_insert_with(|| Tally::empty(steps));
-                count(lives, repeats_visible, steps, tally);
-            }
-            for (holder, volume) in &ports.volumes {
-                let holder = self.addresses.addresses[*holder as usize];
-                let tally = per_holder.entry(holder).or_insert_with(|| Tally::empty(steps));
-                tally.sent = volume.sent;
-                tally.packets = volume.packets;
-                tally.bytes = volume.bytes;
-                tally.records = volume.records;
-            }
+            let per_holder = tallies(&ports, destination, &self.addresses, self.assumed, steps);
             if side == Side::Gateway {
                 let all = ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held);
                 evidence.peaks.insert(destination, peak(all, window));
@@ -351,7 +369,11 @@ impl Sink for Counter<'_> {
             self.services.insert(server, String::from_utf8_lossy(service).into_owned());
         }
         let holder = self.addresses.number(seen.holder);
-        let ports = self.sides.entry((seen.side, seen.destination)).or_default();
+        let ports = if seen.side == Side::Gateway && self.viewpoint.elsewhere.contains(&seen.holder) {
+            self.other_zones.entry(seen.destination).or_default()
+        } else {
+            self.sides.entry((seen.side, seen.destination)).or_default()
+        };
         ports.volumes.entry(holder).or_default().add(record, seen.outward);
         let flags = record.tcp_flags.unwrap_or_default();
         let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
@@ -366,6 +388,32 @@ fn longest_hole(minutes: HashSet<i64>) -> i64 {
     let mut minutes: Vec<i64> = minutes.into_iter().collect();
     minutes.sort_unstable();
     minutes.windows(2).map(|pair| (pair[1] - pair[0] - 1) * 60).max().unwrap_or(0)
+}
+
+/// What was counted of one side of one destination, by holder.
+fn tallies(
+    ports: &Ports,
+    destination: Destination,
+    addresses: &Interner,
+    assumed: Assumed,
+    steps: Steps,
+) -> BTreeMap<IpAddr, Tally> {
+    let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
+    let address = |holder: u32| addresses.addresses[holder as usize];
+    // Only a beginning that was seen tells that a wait was for an answer.
+    let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
+    for (&(holder, _), lives) in &ports.lives {
+        let tally = per_holder.entry(address(holder)).or_insert_with(|| Tally::empty(steps));
+        count(lives, repeats_visible, steps, tally);
+    }
+    for (holder, volume) in &ports.volumes {
+        let tally = per_holder.entry(address(*holder)).or_insert_with(|| Tally::empty(steps));
+        tally.sent = volume.sent;
+        tally.packets = volume.packets;
+        tally.bytes = volume.bytes;
+        tally.records = volume.records;
+    }
+    per_holder
 }
 
 /// Adds one port to the tally of its holder.

@@ -52,6 +52,8 @@ pub(super) struct Inference {
     regional: BTreeMap<NatGatewayId, (u64, BTreeMap<IpAddr, u64>)>,
     /// The longest record, in seconds: it tells the aggregation interval.
     longest: i64,
+    /// When records begin.
+    starts: Vec<i64>,
 }
 
 /// A gateway that the records speak of.
@@ -69,6 +71,7 @@ fn parsed<T: std::str::FromStr>(bytes: Option<&[u8]>) -> Option<T> {
 impl Sink for Inference {
     fn record(&mut self, record: &FlowRecord<'_>) {
         self.longest = self.longest.max(record.end - record.start);
+        self.starts.push(record.start);
         if record.resource.is_some_and(|id| id.starts_with(b"nat-")) {
             self.regional_record(record);
             return;
@@ -119,6 +122,13 @@ impl Inference {
     /// off.
     pub(super) fn aggregation_seconds(&self) -> u32 {
         if self.longest > 2 * 60 { 600 } else { 60 }
+    }
+
+    /// About when the records begin; `None` without any.
+    pub(super) fn median_start(&self) -> Option<i64> {
+        let mut starts = self.starts.clone();
+        let middle = starts.len() / 2;
+        (!starts.is_empty()).then(|| *starts.select_nth_unstable(middle).1)
     }
 
     /// Whether any record is of a regional gateway.

@@ -48,6 +48,8 @@ pub struct Viewpoint {
     pub kind: GatewayKind,
     /// The addresses by which records show it.
     pub addresses: Vec<IpAddr>,
+    /// Of these, a regional gateway's in other zones than the one in question.
+    pub elsewhere: Vec<IpAddr>,
     /// Its interfaces, where they are known; records of others are then not its own.
     pub interfaces: Vec<InterfaceId>,
     /// Its id, by which a regional gateway's records are found.
@@ -60,9 +62,16 @@ impl Viewpoint {
     /// The viewpoint of a gateway as it is known.
     #[must_use]
     pub fn of(gateway: &NatGateway) -> Self {
+        Self::of_zone(gateway, None)
+    }
+
+    /// The same of one zone of a regional gateway.
+    #[must_use]
+    pub fn of_zone(gateway: &NatGateway, zone: Option<&str>) -> Self {
         Self {
             kind: gateway.kind,
             addresses: gateway.logged_addresses(),
+            elsewhere: gateway.addresses_elsewhere(zone),
             interfaces: gateway.interface_ids.clone(),
             gateway: gateway.id.clone(),
             client_ranges: gateway.vpc_cidrs.clone(),

@@ -244,6 +244,8 @@ pub struct Evidence {
     pub steps: Steps,
     /// Per destination, counted by the gateway's own ports.
     pub destinations: BTreeMap<Destination, Tally>,
+    /// The same of a regional gateway's addresses in other zones than the alarmed one.
+    pub elsewhere: BTreeMap<Destination, Tally>,
     /// The greatest number held at any second, where the source can tell it exactly.
     pub peaks: BTreeMap<Destination, Peak>,
     /// The same counted another way: answered connections by the clients' ports, the others by the
@@ -280,6 +282,7 @@ impl Evidence {
             window,
             steps: Steps::over(window),
             destinations: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             peaks: BTreeMap::new(),
             peaks_by_client: BTreeMap::new(),
             clients: BTreeMap::new(),

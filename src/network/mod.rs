@@ -148,6 +148,22 @@ impl NatGateway {
         zones.into_iter().filter_map(|zone| self.capacity(zone, ports_per_address)).min()
     }
 
+    /// The zone that an alarm is about, where the gateway's addresses tell which are in it: the clients
+    /// of a zone of a regional gateway use that zone's addresses alone.
+    #[must_use]
+    pub fn zone_of<'a>(&self, alarmed: Option<&'a str>) -> Option<&'a str> {
+        let regional = self.kind == GatewayKind::Regional;
+        alarmed.filter(|zone| regional && self.addresses.iter().any(|a| a.zone.as_deref() == Some(*zone)))
+    }
+
+    /// The addresses by which flow logs show this gateway in zones other than the alarmed one.
+    #[must_use]
+    pub fn addresses_elsewhere(&self, alarmed: Option<&str>) -> Vec<IpAddr> {
+        let Some(zone) = self.zone_of(alarmed) else { return Vec::new() };
+        let elsewhere = |a: &&NatAddress| a.zone.as_deref().is_some_and(|z| z != zone);
+        self.addresses.iter().filter(elsewhere).filter_map(|a| a.public).collect()
+    }
+
     /// Addresses that can take connections towards one destination: those of the fullest zone's
     /// kind for a regional gateway (clients of a zone use its addresses alone), else all.
     #[must_use]

@@ -6,7 +6,8 @@ use std::fmt::{self, Write as _};
 
 use super::plain::one_line;
 use crate::diagnosis::{
-    ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Pattern, Remedy, Verdict,
+    ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Pattern, RefusedAttempts, Remedy,
+    Verdict,
 };
 use crate::evidence::{Attribution, Source};
 use crate::words;
@@ -273,6 +274,9 @@ fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     for line in &diagnosis.pattern_evidence {
         wrap(out, "", &format!("Pattern: {line}"))?;
     }
+    if let Some(refused) = refused_beside_counted(&diagnosis.refused_attempts) {
+        wrap(out, "", &refused)?;
+    }
     for metric in &diagnosis.metrics {
         let before =
             metric.baseline.map_or(String::new(), |baseline| format!(", {baseline:.0} the time before"));
@@ -307,6 +311,22 @@ fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         writeln!(out, "Query: {}{scanned}{cost}", query.purpose)?;
     }
     writeln!(out, "Report id: {}", diagnosis.id)
+}
+
+/// What was found refused, beside what CloudWatch counted; nothing where neither was.
+fn refused_beside_counted(refused: &RefusedAttempts) -> Option<String> {
+    let found = words::count(refused.found);
+    match (refused.counted.filter(|counted| *counted > 0.0), refused.accounted) {
+        (Some(counted), Some(part)) => Some(format!(
+            "Refused attempts found: {found}, {} of the {} that CloudWatch counted",
+            words::percent(part),
+            words::count(counted as u64)
+        )),
+        _ if refused.found > 0 => {
+            Some(format!("Refused attempts found: {found}; how many were counted is not known"))
+        }
+        _ => None,
+    }
 }
 
 /// Writes prose broken at spaces into lines of at most [`WIDTH`], the later ones indented as far as

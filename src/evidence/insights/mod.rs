@@ -120,7 +120,7 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         evidence.coverage.formats = vec![chosen.format.to_string()];
         evidence.packet_addresses = chosen.format.has_packet_addresses();
         evidence.ends_visible = chosen.format.has(crate::flow::Field::TcpFlags);
-        let viewpoint = Viewpoint::of(&network.gateway);
+        let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
         let (narrow, wide) = scopes(&viewpoint, &chosen);
         evidence.steps = fitting(&chosen, &viewpoint, window, &narrow);
         let question = chosen.question(&viewpoint, window, evidence.steps);
@@ -185,7 +185,7 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
         };
         let mut unusable = None;
         for row in &answer.rows {
-            if let Err(error) = rows::add(evidence, row) {
+            if let Err(error) = rows::add(evidence, row, &question.viewpoint.elsewhere, question.origin()) {
                 evidence.coverage.records_rejected += 1;
                 unusable.get_or_insert(error);
             }

@@ -274,9 +274,15 @@ impl Question<'_> {
                 "fields if(outward = 1, {}, {}) as holder, if(outward = 1, ntSrcport, ntDstport) as port, {server} as server, if(outward = 1, ntDstport, ntSrcport) as serverPort, 1 - outward as inward, {packets} as sent, floor(ntStart / 60) as minute, ntStart - {base} as began, ntEnd - {base} as ended{closed}",
                 holder.0,
                 holder.1,
-                base = self.steps.start(),
+                base = self.origin(),
             ),
         );
+    }
+
+    /// The second from which times are counted: before every record that is asked for, so that none is
+    /// negative, and near enough to keep the numbers short.
+    pub(super) fn origin(&self) -> i64 {
+        self.steps.start() - self.lead.max(IDLE_TIMEOUT_SECONDS) - 60
     }
 
     /// The alias of `srcaddr`, or of `pkt-srcaddr` where the format lacks it.
@@ -313,7 +319,8 @@ impl Question<'_> {
     ///
     /// Of each port and instant the packet before (`p`) and the next one (`n`) are kept: at the
     /// instant the port was held for certain where it lies within a record, or where no end was ever
-    /// seen on the port and the silence is too short for the gateway to have let go.
+    /// seen on the port and the silence is too short for the gateway to have let go; and it may have
+    /// been held (`h`) where no end was seen before it, for the idle timeout.
     fn fold(&self, text: &mut String) {
         let ends = self.format.has(Field::TcpFlags);
         let with = |yes: bool, part: &str| if yes { part.to_owned() } else { String::new() };
@@ -336,44 +343,56 @@ impl Question<'_> {
             ),
         );
         // From when it is held for certain (a: not where a connection may have ended before another
-        // began), until when it may be held (t), its step (j), first packets that got no answer (u): all of
-        // an attempt without one, else as many as fit into the wait for it, repeated after 1, 3, 7 …
-        // seconds.
-        let (certain, until, lost) = if ends {
+        // began), its step (j), first packets that got no answer (u): all of an attempt without one,
+        // else as many as fit into the wait for it, repeated after 1, 3, 7 … seconds.
+        let (certain, lost) = if ends {
             (
                 format!("if(o1 = 1 and c1 = 1, {FAR}, s1)"),
-                format!("e1 + {IDLE_TIMEOUT_SECONDS} * (1 - c1)"),
                 "if(i1 = 0, if(o1 = 1 or ntProtocol != 6, k1, 0), if(o1 = 0 or g1 - f1 < 1, 0, if(g1 - f1 < 3, 1, if(g1 - f1 < 7, 2, if(g1 - f1 < 15, 3, 4)))))",
             )
         } else {
-            ("s1".to_owned(), format!("e1 + {IDLE_TIMEOUT_SECONDS}"), "if(i1 = 0, k1, 0)")
+            ("s1".to_owned(), "if(i1 = 0, k1, 0)")
         };
+        let first = self.steps.start() - self.origin();
         line(
             text,
             &format!(
-                "fields {certain} as a1, {until} as t1, floor(s1 / {}) as j1, {lost} as u1",
+                "fields {certain} as a1, floor((s1 - {first}) / {}) as j1, {lost} as u1",
                 self.steps.seconds()
             ),
         );
 
         let mut ports = String::from("stats ");
+        let mut held = String::from("fields ");
         let mut sums = String::from("stats ");
         for step in 0..self.steps.count() {
-            let at = self.steps.at(step) - self.steps.start();
-            let next = at + self.steps.seconds();
-            let _ = write!(
-                ports,
-                "min(if(e1 >= {at}, a1, {FAR})) as n{step}, max(if(s1 < {at} and t1 >= {at}, 1, 0)) as h{step}, max(if(s1 < {next} and t1 >= {at}, 1, 0)) as m{step}, sum(if(j1 = {step}, u1, 0)) as u{step}, "
-            );
-            let held = if ends {
-                let _ = write!(ports, "max(if(s1 < {at}, e1, -{FAR})) as p{step}, ");
-                format!("n{step} < {at} or (c2 = 0 and n{step} - p{step} < {IDLE_TIMEOUT_SECONDS})")
+            let at = self.steps.at(step) - self.origin();
+            let comma = if step == 0 { "" } else { ", " };
+            // Last end before the instant, and whether that was an end for good: in the lowest bit.
+            let (last, certain, may) = if ends {
+                (
+                    "e1 * 2 + c1",
+                    format!(
+                        "n{step} < {at} or (c2 = 0 and 2 * n{step} - p{step} < {})",
+                        2 * IDLE_TIMEOUT_SECONDS
+                    ),
+                    format!(
+                        "p{step} >= {} or (p{step} % 2 = 0 and p{step} >= {})",
+                        2 * at,
+                        2 * (at - IDLE_TIMEOUT_SECONDS)
+                    ),
+                )
             } else {
-                format!("n{step} < {at}")
+                ("e1", format!("n{step} < {at}"), format!("p{step} >= {}", at - IDLE_TIMEOUT_SECONDS))
             };
             let _ = write!(
+                ports,
+                "min(if(e1 >= {at}, a1, {FAR})) as n{step}, max(if(s1 < {at}, {last}, 0)) as p{step}, max(if(j1 = {step}, 1, 0)) as m{step}, sum(if(j1 = {step}, u1, 0)) as u{step}, "
+            );
+            let _ = write!(held, "{comma}if({may}, 1, 0) as h{step}");
+            let _ = write!(
                 sums,
-                "sum(if({held}, 1, 0)) as least{step}, sum(h{step}) as hold{step}, sum(m{step}) as most{step}, sum(u{step}) as lost{step}, "
+                "sum(if({certain}, 1, 0)) as least{step}, sum(h{step}) as hold{step}, sum(if(m{step} + h{step} > 0, 1, 0)) as most{step}, sum(u{step}) as lost{step}, "
             );
         }
         let _ = write!(
@@ -384,6 +403,7 @@ impl Question<'_> {
             with(bytes, ", sum(b1) as b2"),
         );
         line(text, &ports);
+        line(text, &held);
         let active = if ends { "if(c2 = 0, e2 - s2, d2)" } else { "d2" };
         let _ = write!(
             sums,

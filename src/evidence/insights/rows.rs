@@ -20,11 +20,17 @@ pub(super) struct UnusableRow {
     pub(super) field: String,
 }
 
-/// Adds what a row says to the evidence.
+/// Adds what a row says to the evidence; `elsewhere` are the gateway's addresses in other zones,
+/// and its times count from `origin`.
 ///
 /// # Errors
 /// When the row lacks a field that the query asked for; nothing of it is then used.
-pub(super) fn add(evidence: &mut Evidence, row: &Row) -> Result<(), UnusableRow> {
+pub(super) fn add(
+    evidence: &mut Evidence,
+    row: &Row,
+    elsewhere: &[IpAddr],
+    origin: i64,
+) -> Result<(), UnusableRow> {
     let name = row.get("side").map_or("", String::as_str);
     if name == "skipped" {
         evidence.coverage.skipdata += number::<u64>(row, "records")?;
@@ -39,7 +45,7 @@ pub(super) fn add(evidence: &mut Evidence, row: &Row) -> Result<(), UnusableRow>
         port: number(row, "serverPort")?,
         protocol: number(row, "ntProtocol")?,
     };
-    let base = evidence.steps.start();
+    let base = origin;
     if side != Side::AtClient {
         let first = base + signed(row, "first")?;
         let last = base + signed(row, "last")?;
@@ -53,6 +59,9 @@ pub(super) fn add(evidence: &mut Evidence, row: &Row) -> Result<(), UnusableRow>
     }
     let steps = evidence.steps;
     let into = match side {
+        Side::Gateway if elsewhere.contains(&holder) => {
+            evidence.elsewhere.entry(destination).or_insert_with(|| Tally::empty(steps))
+        }
         Side::Gateway => evidence.destinations.entry(destination).or_insert_with(|| Tally::empty(steps)),
         Side::Client => evidence
             .clients
