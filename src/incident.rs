@@ -218,7 +218,7 @@ pub struct Alarm {
 }
 
 /// One thing to look into: a gateway (where known) and the minutes in question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Incident {
     /// The alarm that reported it; `None` for a run by hand.
     pub alarm: Option<Alarm>,

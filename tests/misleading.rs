@@ -7,7 +7,7 @@ use nat_triage::diagnosis::{Diagnosis, Limits, Pattern, Verdict};
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Incident, TimeWindow};
-use nat_triage::network::{GatewayKind, Known, NatGateway, Network};
+use nat_triage::network::{GatewayKind, Known, NatAddress, NatGateway, Network, Provenance};
 use nat_triage::triage::triage;
 
 /// Ports per address in these logs.
@@ -60,11 +60,21 @@ impl Log {
 }
 
 async fn diagnosed(text: &str, gateway: NatGateway, seconds: (i64, i64), errors: Option<f64>) -> Diagnosis {
+    diagnosed_in(None, text, gateway, seconds, errors).await
+}
+
+async fn diagnosed_in(
+    zone: Option<&str>,
+    text: &str,
+    gateway: NatGateway,
+    seconds: (i64, i64),
+    errors: Option<f64>,
+) -> Diagnosis {
     let at = |second| Timestamp::from_second(START + second).expect("this century");
     let incident = Incident {
         alarm: None,
         gateway: None,
-        zone: None,
+        zone: zone.map(ToOwned::to_owned),
         window: TimeWindow::new(at(seconds.0), at(seconds.1)).ok(),
         exact_window: true,
         errors_reported: errors,
@@ -220,6 +230,78 @@ async fn a_full_zone_of_a_regional_gateway_is_not_hidden_behind_the_others() {
     let gateway = NatGateway { id: "nat-0123456789abcdef0".parse().ok(), ..NatGateway::default() };
     let diagnosis = diagnosed(&text, gateway.with_addresses(&named), (0, 301), None).await;
     assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+}
+
+#[tokio::test]
+async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
+    let mut text =
+        "resource-id srcaddr dstaddr srcport dstport protocol packets start end flow-direction tcp-flags\n"
+            .to_owned();
+    let mut leg = |(src, sport): (&str, u16), (dst, dport): (&str, u16), way: &str, flags: u8| {
+        writeln!(
+            text,
+            "nat-0123456789abcdef0 {src} {dst} {sport} {dport} 6 5 {START} {} {way} {flags}",
+            START + 300
+        )
+        .expect("written");
+    };
+    // A hundred connections in zone a, and two hundred, which fill it, in zone b.
+    for (client, address, ports) in [("10.0.1.9", "198.51.100.1", 100), ("10.0.2.9", "198.51.100.2", 200)] {
+        for n in 0..ports {
+            leg((client, 40_000 + n), SERVER, "ingress", 2);
+            leg((address, 1_024 + n), SERVER, "egress", 2);
+            leg(SERVER, (address, 1_024 + n), "ingress", 18);
+            leg(SERVER, (client, 40_000 + n), "egress", 18);
+        }
+    }
+    let address = |public: &str, zone: &str| NatAddress {
+        private: None,
+        public: public.parse().ok(),
+        zone: Some(zone.into()),
+        usable: true,
+    };
+    let gateway = NatGateway {
+        id: "nat-0123456789abcdef0".parse().ok(),
+        kind: GatewayKind::Regional,
+        addresses: vec![address("198.51.100.1", "eu-west-1a"), address("198.51.100.2", "eu-west-1b")],
+        provenance: Provenance::LookedUp,
+        ..NatGateway::default()
+    };
+    let held = async |zone: &str| {
+        let diagnosis = diagnosed_in(Some(zone), &text, gateway.clone(), (0, 301), Some(10.0)).await;
+        (diagnosis.destinations[0].held.estimate, diagnosis.verdict)
+    };
+    assert_eq!(held("eu-west-1a").await, (100, Verdict::NotSupported));
+    assert_eq!(held("eu-west-1b").await, (200, Verdict::Confirmed));
+}
+
+#[tokio::test]
+async fn packets_that_come_in_unasked_hold_no_port() {
+    let mut log = Log::new();
+    log.connection(("10.0.1.9", 40_000), SERVER, (0, 300), 0);
+    for port in 1_024..1_224 {
+        let stranger = ("192.0.2.200", 51_413);
+        log.leg(stranger, ("10.0.0.220", port), (stranger.0, "10.0.0.220"), (100, 100), 2);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(10.0)).await;
+    assert_eq!(diagnosis.destinations.len(), 1);
+    assert_eq!(diagnosis.verdict, Verdict::NotSupported, "{}", diagnosis.headline);
+}
+
+#[tokio::test]
+async fn a_record_of_another_century_does_not_stretch_the_window() {
+    let mut log = Log::new();
+    log.connection(("10.0.1.9", 40_000), SERVER, (0, 300), 0);
+    log.connection(("10.0.1.9", 40_001), SERVER, (0, 300), 0);
+    log.connection(("10.0.1.9", 40_002), SERVER, (2_499_000_000, 2_499_000_010), 0);
+    let inputs = Inputs::from_memory([("a.log".to_owned(), log.text.into_bytes())]);
+    let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
+    let diagnosis = triage(Incident::default(), &Known::default(), &files, Limits::default())
+        .await
+        .expect("readable")
+        .diagnosis;
+    assert_eq!(diagnosis.window.seconds(), 301);
+    assert!(diagnosis.gaps.iter().any(|gap| gap.what.contains("records of another time")));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use super::findings::{Errors, Findings};
 use crate::evidence::{Attribution, Source};
 use crate::gap::Gap;
 use crate::network::{GatewayKind, Provenance};
+use crate::words;
 
 /// All gaps, those of the source first, then those that this diagnosis ran into.
 pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
@@ -16,7 +17,7 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     gaps.extend(clients(findings));
     gaps.extend(ends(findings));
     gaps.extend(errors(findings, verdict));
-    gaps.extend(between_instants(findings, verdict));
+    gaps.extend(wide_range(findings, verdict));
     if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
         gaps.extend(super::remedies::endpoint_in_place(findings));
     }
@@ -154,15 +155,34 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     })
 }
 
-/// Logs Insights is asked about one instant a minute: what was held at the most in between is wide.
-fn between_instants(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
-    let asked = findings.evidence.coverage.source == Source::LogsInsights;
-    (asked && verdict == Verdict::CannotTell && findings.complete).then(|| {
-        Gap::new(
-            "how many ports were held from one minute to the next",
-            "Logs Insights counted them at the beginning of each minute, and between those every port used in the minute may have been held at once",
+/// A range that reaches the neighbourhood of capacity, and nothing that tells whether it was there.
+fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
+    let open = verdict == Verdict::CannotTell && findings.complete;
+    let wide = findings.destinations.iter().max_by_key(|d| d.held.at_most).filter(|_| open)?;
+    let why = format!(
+        "it held between {} and {} ports",
+        words::count(u64::from(wide.held.at_least)),
+        words::count(u64::from(wide.held.at_most))
+    );
+    let what = format!("whether {} was full", wide.label());
+    Some(match findings.evidence.coverage.source {
+        Source::LogsInsights => Gap::new(
+            what,
+            format!(
+                "{why}: Logs Insights counted at the beginning of each minute, and between those every port used in the minute may have been held at once"
+            ),
             "export these minutes of the log group and run nat-triage analyze --flow-logs FILES, which counts every second",
-        )
+        ),
+        Source::Files if findings.evidence.ends_visible => Gap::new(
+            what,
+            format!(
+                "{why}: connections began and ended within the same records, and no refused attempt speaks for either"
+            ),
+            errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), region(findings)),
+        ),
+        Source::Files => {
+            Gap::new(what, format!("{why}: the format shows no ends of connections"), better_format(findings))
+        }
     })
 }
 

@@ -292,7 +292,11 @@ impl<'view> Counter<'view> {
         !self.assumed.packet_addresses && self.viewpoint.kind != GatewayKind::Regional
     }
 
-    fn finish(self) -> Evidence {
+    fn finish(mut self) -> Evidence {
+        for ports in self.sides.values_mut().chain(self.other_zones.values_mut()) {
+            ports.lives.retain(|_, lives| lives.sent_any());
+        }
+        self.sides.retain(|_, ports| !ports.lives.is_empty());
         let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
         let seen = self.records > 0;
         let (from, to) = if seen { (self.first, self.last) } else { self.span };

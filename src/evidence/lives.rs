@@ -203,6 +203,12 @@ impl Lives {
         self.first.into_iter().chain(self.later.iter().copied())
     }
 
+    /// Whether anything was sent towards the destination. What only comes in, unasked, meets no
+    /// connection and holds no port.
+    pub(super) fn sent_any(&self) -> bool {
+        self.stretches().any(|stretch| stretch.first_out.is_some())
+    }
+
     /// Each stretch with the time for which it held the port.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (Stretch, Holding)> {
         let nexts = self.later.iter().map(|next| Some(next.start())).chain([None]);

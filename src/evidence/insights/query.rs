@@ -403,6 +403,8 @@ impl Question<'_> {
             with(bytes, ", sum(b1) as b2"),
         );
         line(text, &ports);
+        // What only comes in, unasked, meets no connection and holds no port.
+        line(text, "filter k2 > 0 or side = \"skipped\"");
         line(text, &held);
         let active = if ends { "if(c2 = 0, e2 - s2, d2)" } else { "d2" };
         let _ = write!(
