@@ -16,6 +16,10 @@ const TRAIL: u32 = 2;
 /// An answer comes within seconds; later than this, what comes back belongs to something else.
 const ANSWER_SECONDS: i64 = 60;
 
+/// A second that comes after all others: there are millions of stretches, and an `Option` would double
+/// their times.
+const NEVER: u32 = u32::MAX;
+
 /// A stretch within which the port was in use: from one packet to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
@@ -23,12 +27,14 @@ pub(super) struct Stretch {
     pub(super) start: u32,
     /// Last packet.
     pub(super) last: u32,
-    /// First packet towards the destination.
-    first_out: Option<u32>,
-    /// First packet back.
-    first_in: Option<u32>,
-    /// From the first to the last packet that certainly belong to one connection.
-    sure: Option<(u32, u32)>,
+    /// First packet towards the destination, or [`NEVER`].
+    first_out: u32,
+    /// First packet back, or [`NEVER`].
+    first_in: u32,
+    /// First packet of what certainly belongs to one connection, or [`NEVER`].
+    sure_from: u32,
+    /// Last packet of that.
+    sure_until: u32,
     /// Packets towards the destination.
     sent: u32,
     /// Whether a connection was seen to begin in it.
@@ -43,12 +49,14 @@ impl Stretch {
     /// A record with a beginning and an end may be of two connections, one after the other, on the
     /// same port, with any silence in between.
     pub(super) fn new(start: u32, last: u32, outward: bool, packets: u64, flags: TcpFlags) -> Self {
+        let one = !(flags.opens() && flags.closes());
         Self {
             start,
             last,
-            sure: (!(flags.opens() && flags.closes())).then_some((start, last)),
-            first_out: outward.then_some(start),
-            first_in: (!outward).then_some(start),
+            first_out: if outward { start } else { NEVER },
+            first_in: if outward { NEVER } else { start },
+            sure_from: if one { start } else { NEVER },
+            sure_until: if one { last } else { 0 },
             sent: if outward { u32::try_from(packets).unwrap_or(u32::MAX) } else { 0 },
             opened: flags.opens(),
             closed: flags.closes(),
@@ -75,7 +83,7 @@ impl Stretch {
             // as the end of the old one.
             return ends_visible && !next.opened && gap < TRAILING_SECONDS && next.last - next.start <= TRAIL;
         }
-        let answers = self.first_in.is_none() && next.first_out.is_none() && gap < ANSWER_SECONDS;
+        let answers = self.first_in == NEVER && next.first_out == NEVER && gap < ANSWER_SECONDS;
         // Beyond the answer, only formats with tcp-flags can tell.
         answers || (ends_visible && !next.opened && gap < IDLE_TIMEOUT_SECONDS)
     }
@@ -88,22 +96,18 @@ impl Stretch {
     }
 
     fn joined(self, next: Self) -> Self {
-        let earlier = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         let sent = if self.repeats_records_of(next) {
             self.sent.max(next.sent)
         } else {
             self.sent.saturating_add(next.sent)
         };
-        let sure = match (self.sure, next.sure) {
-            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-            (a, b) => a.or(b),
-        };
         Self {
-            sure,
             start: self.start.min(next.start),
             last: self.last.max(next.last),
-            first_out: earlier(self.first_out, next.first_out),
-            first_in: earlier(self.first_in, next.first_in),
+            first_out: self.first_out.min(next.first_out),
+            first_in: self.first_in.min(next.first_in),
+            sure_from: self.sure_from.min(next.sure_from),
+            sure_until: self.sure_until.max(next.sure_until),
             sent,
             opened: self.opened || next.opened,
             closed: self.closed || next.closed,
@@ -117,7 +121,7 @@ impl Stretch {
 
     /// Where nothing came back: the packets that were sent.
     pub(super) fn unanswered(self) -> Option<u64> {
-        (self.first_in.is_none() && self.sent > 0).then_some(u64::from(self.sent))
+        (self.first_in == NEVER && self.sent > 0).then_some(u64::from(self.sent))
     }
 
     /// How many first packets went without an answer before one came, told by how long that took:
@@ -125,10 +129,10 @@ impl Stretch {
     /// records are whole seconds, so that an answer just after the turn of one reads as one repeat:
     /// an upper bound.
     pub(super) fn repeats(self) -> u64 {
-        match (self.first_out, self.first_in) {
-            (Some(out), Some(back)) if back > out => u64::from((back - out + 1).ilog2()),
-            _ => 0,
+        if self.first_in == NEVER || self.first_out >= self.first_in {
+            return 0;
         }
+        u64::from((self.first_in - self.first_out + 1).ilog2())
     }
 
     /// Seconds from the first packet to the last.
@@ -206,7 +210,7 @@ impl Lives {
     /// Whether anything was sent towards the destination. What only comes in, unasked, meets no
     /// connection and holds no port.
     pub(super) fn sent_any(&self) -> bool {
-        self.stretches().any(|stretch| stretch.first_out.is_some())
+        self.stretches().any(|stretch| stretch.first_out != NEVER)
     }
 
     /// Each stretch with the time for which it held the port.
@@ -216,7 +220,8 @@ impl Lives {
             let held_until =
                 if stretch.closed { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
             let until = next.map_or(held_until, |next| held_until.min(next));
-            let sure = stretch.sure.map(|(first, last)| (i64::from(first), i64::from(last)));
+            let (from, until_sure) = (stretch.sure_from, stretch.sure_until);
+            let sure = (from != NEVER).then_some((i64::from(from), i64::from(until_sure)));
             (stretch, Holding { start: stretch.start(), sure, until })
         })
     }
