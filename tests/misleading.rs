@@ -38,16 +38,27 @@ impl Log {
 
     /// Outward legs alone: an attempt that the gateway refused, or that left it.
     fn attempt(&mut self, client: (&str, u16), server: (&str, u16), times: (i64, i64), left: bool) {
-        self.leg(client, ("10.0.0.220", server.1), (client.0, server.0), times, 2);
+        self.outward(client, server, times, left, 2);
+    }
+
+    fn outward(
+        &mut self,
+        client: (&str, u16),
+        server: (&str, u16),
+        times: (i64, i64),
+        left: bool,
+        flags: u8,
+    ) {
+        self.leg(client, ("10.0.0.220", server.1), (client.0, server.0), times, flags);
         if left {
             self.ports += 1;
-            self.leg(("10.0.0.220", self.ports), server, ("10.0.0.220", server.0), times, 2);
+            self.leg(("10.0.0.220", self.ports), server, ("10.0.0.220", server.0), times, flags);
         }
     }
 
     /// All four legs.
     fn connection(&mut self, client: (&str, u16), server: (&str, u16), times: (i64, i64), flags: u8) {
-        self.attempt(client, server, times, true);
+        self.outward(client, server, times, true, flags | 2);
         let port = self.ports;
         self.leg(server, ("10.0.0.220", port), (server.0, "10.0.0.220"), times, flags | 2);
         self.leg(("10.0.0.220", server.1), client, (server.0, client.0), times, flags | 2);
@@ -273,6 +284,23 @@ async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
     };
     assert_eq!(held("eu-west-1a").await, (100, Verdict::NotSupported));
     assert_eq!(held("eu-west-1b").await, (200, Verdict::Confirmed));
+}
+
+#[tokio::test]
+async fn connections_that_only_the_server_ended_still_fill_the_gateway() {
+    let mut log = Log::new();
+    log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
+    for n in 0..200 {
+        let (client, times) = (("10.0.1.9", 20_000 + n), (i64::from(n) / 2, i64::from(n) / 2 + 9));
+        log.outward(client, SERVER, times, true, 2);
+        let port = log.ports;
+        log.leg(SERVER, ("10.0.0.220", port), (SERVER.0, "10.0.0.220"), times, 19);
+        log.leg(("10.0.0.220", SERVER.1), client, (SERVER.0, client.0), times, 19);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(10.0)).await;
+    assert_eq!(diagnosis.destinations[0].held.estimate, 200);
+    assert_eq!(diagnosis.verdict, Verdict::Confirmed, "{}", diagnosis.headline);
+    assert_eq!(diagnosis.pattern, Some(Pattern::Leak));
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ impl Case {
     }
 
     /// The lives of connection `n` of those that a client holds at once, by pattern: (first packet,
-    /// last packet, TCP flags of the answers; 0 for none).
+    /// last packet, TCP flags of both sides; 0 where nothing answers).
     fn lives(&self, n: u16) -> Vec<(i64, i64, u8)> {
         let at = i64::from(n % 290);
         match self.pattern {
@@ -224,16 +224,21 @@ impl Log<'_> {
     }
 
     fn attempt(&mut self, client: (&str, u16), server: &str, times: (i64, i64), left: bool) {
+        self.outward(client, server, times, left, 2);
+    }
+
+    fn outward(&mut self, client: (&str, u16), server: &str, times: (i64, i64), left: bool, flags: u8) {
         let port = self.case.server.1;
-        self.leg(client, ("10.0.0.220", port), (client.0, server), times, 2);
+        self.leg(client, ("10.0.0.220", port), (client.0, server), times, flags);
         if left {
             self.port += 1;
-            self.leg(("10.0.0.220", self.port), (server, port), ("10.0.0.220", server), times, 2);
+            self.leg(("10.0.0.220", self.port), (server, port), ("10.0.0.220", server), times, flags);
         }
     }
 
     fn connection(&mut self, client: (&str, u16), server: &str, times: (i64, i64), answer: u8) {
-        self.attempt(client, server, times, true);
+        // Whoever ends a connection is followed by the other side.
+        self.outward(client, server, times, true, answer | 2);
         if answer > 0 {
             let (nat, port) = (self.port, self.case.server.1);
             self.leg((server, port), ("10.0.0.220", nat), (server, "10.0.0.220"), times, answer);

@@ -39,8 +39,12 @@ pub(super) struct Stretch {
     sent: u32,
     /// Whether a connection was seen to begin in it.
     opened: bool,
-    /// Whether a connection was seen to end in it.
-    closed: bool,
+    /// Whether a RST was seen in it.
+    reset: bool,
+    /// Whether the client was seen to end its side.
+    finished_out: bool,
+    /// Whether the server was.
+    finished_in: bool,
 }
 
 impl Stretch {
@@ -59,7 +63,9 @@ impl Stretch {
             sure_until: if one { last } else { 0 },
             sent: if outward { u32::try_from(packets).unwrap_or(u32::MAX) } else { 0 },
             opened: flags.opens(),
-            closed: flags.closes(),
+            reset: flags.resets(),
+            finished_out: outward && flags.finishes(),
+            finished_in: !outward && flags.finishes(),
         }
     }
 
@@ -78,7 +84,7 @@ impl Stretch {
     /// Whether `next`, which begins after this ends, is certainly the same connection.
     fn continues_in(self, next: Self, ends_visible: bool) -> bool {
         let gap = next.start() - self.last();
-        if self.closed {
+        if self.ended() {
             // What goes on for longer is a new connection, whose beginning fell into the same record
             // as the end of the old one.
             return ends_visible && !next.opened && gap < TRAILING_SECONDS && next.last - next.start <= TRAIL;
@@ -110,13 +116,17 @@ impl Stretch {
             sure_until: self.sure_until.max(next.sure_until),
             sent,
             opened: self.opened || next.opened,
-            closed: self.closed || next.closed,
+            reset: self.reset || next.reset,
+            finished_out: self.finished_out || next.finished_out,
+            finished_in: self.finished_in || next.finished_in,
         }
     }
 
-    /// Whether an end was seen.
+    /// Whether the connection was seen to end: by a RST, or by both of its sides. One that a server
+    /// has ended and the client has not (`CLOSE_WAIT`) is still there.
     pub(super) fn ended(self) -> bool {
-        self.closed
+        let unanswered = self.first_in == NEVER;
+        self.reset || (self.finished_out && (self.finished_in || unanswered))
     }
 
     /// Where nothing came back: the packets that were sent.
@@ -218,7 +228,7 @@ impl Lives {
         let nexts = self.later.iter().map(|next| Some(next.start())).chain([None]);
         self.stretches().zip(nexts).map(|(stretch, next)| {
             let held_until =
-                if stretch.closed { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
+                if stretch.ended() { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
             let until = next.map_or(held_until, |next| held_until.min(next));
             let (from, until_sure) = (stretch.sure_from, stretch.sure_until);
             let sure = (from != NEVER).then_some((i64::from(from), i64::from(until_sure)));
@@ -265,7 +275,9 @@ mod tests {
     /// Of packets towards the destination, or back where `flags` has a `<`.
     fn stretch(start: u32, last: u32, flags: &str) -> Stretch {
         let mut stretch = Stretch::new(start, last, !flags.contains('<'), 1, TcpFlags::default());
-        (stretch.opened, stretch.closed) = (flags.contains('S'), flags.contains('F'));
+        (stretch.opened, stretch.reset) = (flags.contains('S'), flags.contains('R'));
+        stretch.finished_out = flags.contains('F') && !flags.contains('<');
+        stretch.finished_in = flags.contains('F') && flags.contains('<');
         stretch
     }
 
@@ -332,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_the_server_has_ended_and_the_client_has_not_is_still_held() {
+        let half = lives(&[stretch(0, 9, "S"), stretch(0, 9, "SF<")], true);
+        assert_eq!(spans(&half), [(0, 9, 359)]);
+        let both = lives(&[stretch(0, 9, "SF"), stretch(0, 9, "SF<")], true);
+        assert_eq!(spans(&both), [(0, 9, 9)]);
+        let reset = lives(&[stretch(0, 9, "SR"), stretch(0, 9, "S<")], true);
+        assert_eq!(spans(&reset), [(0, 9, 9)]);
+    }
+
+    #[test]
     fn an_answer_belongs_to_what_was_sent_before_it_even_a_second_later() {
         for ends_visible in [true, false] {
             let answered = lives(&[stretch(0, 0, "S"), stretch(1, 1, "S<")], ends_visible);
@@ -381,7 +403,7 @@ mod tests {
                 .iter()
                 .map(|&(start, length, opened, closed)| Stretch {
                     opened,
-                    closed,
+                    reset: closed,
                     ..stretch(start, start + length, "")
                 })
                 .collect();

@@ -35,10 +35,22 @@ pub enum Direction {
 pub struct TcpFlags(pub u8);
 
 impl TcpFlags {
-    /// Whether a FIN or a RST was seen: the connection ended within the record.
+    /// Whether a FIN or a RST was seen: a connection ended within the record, or one of its sides did.
     #[must_use]
     pub fn closes(self) -> bool {
-        self.0 & 0b101 != 0
+        self.finishes() || self.resets()
+    }
+
+    /// Whether a FIN was seen: this side sends no more.
+    #[must_use]
+    pub fn finishes(self) -> bool {
+        self.0 & 0b1 != 0
+    }
+
+    /// Whether a RST was seen: the connection is over for both sides.
+    #[must_use]
+    pub fn resets(self) -> bool {
+        self.0 & 0b100 != 0
     }
 
     /// Whether a SYN was seen: a connection began within the record.

@@ -262,7 +262,7 @@ impl Question<'_> {
         let server = if hidden { format!("if(side = \"client\", \"-\", {server})") } else { server };
         let closed = if self.format.has(Field::TcpFlags) {
             // FIN is bit 0, SYN bit 1 and RST bit 2: the language has no operator for bits.
-            ", if(ntTcpFlags % 2 = 1 or ntTcpFlags % 8 >= 4, 1, 0) as closed, if(ntTcpFlags % 4 >= 2, 1, 0) as opened"
+            ", ntTcpFlags % 2 as finished, if(ntTcpFlags % 8 >= 4, 1, 0) as reset, if(ntTcpFlags % 4 >= 2, 1, 0) as opened"
         } else {
             ""
         };
@@ -326,12 +326,13 @@ impl Question<'_> {
         let with = |yes: bool, part: &str| if yes { part.to_owned() } else { String::new() };
         let (packets, bytes) = (self.format.has(Field::Packets), self.format.has(Field::Bytes));
 
-        // Per port and minute: first (s), last (e), end (c), beginning (o), answer (i), packets out (k:
+        // Per port and minute: first (s), last (e), RST (r), FIN out (x) and back (y), SYN (o), answer (i),
+        // packets out (k:
         // one flow log makes one record of them, two make two of the same packets).
         let flags = with(
             ends,
             &format!(
-                ", max(closed) as c1, max(opened) as o1, min(if(outward = 1, began, {FAR})) as f1, min(if(outward = 1, {FAR}, began)) as g1"
+                ", max(reset) as r1, max(finished * outward) as x1, max(finished * inward) as y1, max(opened) as o1, min(if(outward = 1, began, {FAR})) as f1, min(if(outward = 1, {FAR}, began)) as g1"
             ),
         );
         line(
@@ -342,12 +343,14 @@ impl Question<'_> {
                 with(bytes, ", sum(ntBytes) as b1"),
             ),
         );
-        // From when it is held for certain (a: not where a connection may have ended before another
+        // Whether it ended (c: by a RST or by both sides), from when it is held for certain (a: not where a connection may have ended before another
         // began), its step (j), first packets that got no answer (u): all of an attempt without one,
         // else as many as fit into the wait for it, repeated after 1, 3, 7 … seconds.
         let (certain, lost) = if ends {
             (
-                format!("if(o1 = 1 and c1 = 1, {FAR}, s1)"),
+                format!(
+                    "if(r1 = 1 or (x1 = 1 and (y1 = 1 or i1 = 0)), 1, 0) as c1, if(o1 = 1 and r1 + x1 + y1 > 0, {FAR}, s1)"
+                ),
                 "if(i1 = 0, if(o1 = 1 or ntProtocol != 6, k1, 0), if(o1 = 0 or g1 - f1 < 1, 0, if(g1 - f1 < 3, 1, if(g1 - f1 < 7, 2, if(g1 - f1 < 15, 3, 4)))))",
             )
         } else {
