@@ -1,7 +1,7 @@
 //! Every query that we can ask is one that the language has.
 
 use nat_triage::evidence::insights::{Question, Scope};
-use nat_triage::evidence::{Destination, Steps, Viewpoint};
+use nat_triage::evidence::{Steps, Viewpoint};
 use nat_triage::flow::LogFormat;
 use nat_triage::incident::TimeWindow;
 use nat_triage::network::{GatewayKind, NatAddress, NatGateway, TrafficType};
@@ -47,11 +47,11 @@ fn every_query_of_every_format_kind_and_scope_is_understood() {
                 lead: 410,
                 steps: Steps::over(window),
             };
-            let destination = Destination { address: "203.0.113.10".parse().ok(), port: 443, protocol: 6 };
+            let server = "203.0.113.10".parse().expect("valid");
             let mut scopes = vec![
                 Scope::Streams(gateway.interface_ids.clone(), TrafficType::All),
                 Scope::Interfaces(Vec::new()),
-                Scope::Clients(vec![destination]),
+                Scope::Clients(vec![server]),
             ];
             if format.has(nat_triage::flow::Field::InterfaceId) {
                 scopes.push(Scope::Interfaces(gateway.interface_ids.clone()));

@@ -8,12 +8,13 @@ use crate::evidence::{ClientUse, Destination, Evidence, Held, Tally, fullest_ste
 /// The part of all refused attempts from which one destination's are taken for more than chance.
 const SPEAKING: f64 = 0.2;
 
-/// The part of the counted errors that they have to account for, where errors were counted. Many are
-/// not seen: an attempt that gets a port when it is repeated shows as answered.
-const EXPLAINING: f64 = 0.05;
+/// The part of the counted errors that they have to account for, where errors were counted. Not all
+/// are seen: in a format without tcp-flags, an attempt that gets a port when it is repeated shows as
+/// answered.
+const EXPLAINING: f64 = 0.2;
 
 /// Fewer refused attempts than this say nothing.
-const FEWEST: u64 = 5;
+const FEWEST: u64 = 20;
 
 /// A destination that shows less than this part of a full one's ports was not full.
 const NEAR_FULL: f64 = 0.5;
@@ -252,11 +253,16 @@ fn scaled(count: u64, part: u64, whole: u64) -> u64 {
 /// has let ports go and taken them again.
 fn likeliest(evidence: &Evidence, towards: Destination, full: f64) -> Option<Destination> {
     let off = |destination| (f64::from(shown(evidence, destination).hold.max(1)) / full).ln().abs();
-    evidence
-        .destinations
-        .keys()
-        .filter(|d| same_port(**d, towards))
-        .map(|d| (off(*d), *d))
+    let candidates = || evidence.destinations.iter().filter(|(d, _)| same_port(**d, towards));
+    // Where servers stay silent, whoever is refused is mostly whoever gets no answer.
+    let silent = candidates().filter(|(d, _)| near_full(evidence, **d, Some(full)));
+    if let Some((destination, tally)) = silent.max_by_key(|(_, tally)| tally.unanswered)
+        && tally.unanswered * 2 > tally.connections
+    {
+        return Some(*destination);
+    }
+    candidates()
+        .map(|(d, _)| (off(*d), *d))
         .filter(|(off, _)| *off <= NEARLY_FULL)
         .min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)))
         .map(|(_, d)| d)

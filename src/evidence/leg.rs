@@ -80,9 +80,13 @@ impl Viewpoint {
 
     /// Whether an address can only be a client's. A public gateway's servers are outside, so every
     /// private address is a client's (the VPC's, or one that comes in over a transit gateway). A
-    /// private gateway's servers are private too: there, only the VPC's own ranges tell.
+    /// private gateway's servers are private too: there, only the VPC's own ranges tell. Servers are
+    /// IPv4 always: what is IPv6 is a client, or a server's NAT64 address.
     #[must_use]
     pub fn is_client(&self, address: IpAddr) -> bool {
+        if let IpAddr::V6(v6) = address {
+            return nat64_destination(v6).is_none();
+        }
         let in_range = self.client_ranges.iter().any(|range| range.contains(&address));
         match self.kind {
             GatewayKind::Private if !self.client_ranges.is_empty() => in_range,
@@ -117,6 +121,9 @@ impl Viewpoint {
 
     /// On the gateway's own interface.
     fn on_interface(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        if let Some(seen) = nat64_leg(record) {
+            return Some(seen);
+        }
         let (Some(pkt_src), Some(pkt_dst)) = (record.pkt_src, record.pkt_dst) else {
             return self.without_packet_addresses(record);
         };
@@ -189,6 +196,22 @@ impl Viewpoint {
         } else {
             inward(Side::Client, record, record.dst, Some(record.src))
         })
+    }
+}
+
+/// Between an IPv6 client and a server's NAT64 address, which only the clients' side shows. Whether the
+/// gateway's address shows there is not documented, so that nothing here relies on it. A format
+/// without packet addresses does not show the servers of other clients; these count alike.
+fn nat64_leg(record: &FlowRecord<'_>) -> Option<PortRecord> {
+    let is_nat64 = |address: IpAddr| matches!(address, IpAddr::V6(v6) if nat64_destination(v6).is_some());
+    let (src, dst) = (record.pkt_src.unwrap_or(record.src), record.pkt_dst.unwrap_or(record.dst));
+    let shown = |server| record.pkt_dst.and(Some(server));
+    if is_nat64(dst) {
+        Some(outward(Side::Client, record, src, shown(dst)))
+    } else if is_nat64(src) {
+        Some(inward(Side::Client, record, dst, shown(src)))
+    } else {
+        None
     }
 }
 
@@ -355,8 +378,26 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_client_is_one_even_where_the_format_hides_the_server() {
+        let plain = "interface-id srcaddr dstaddr srcport dstport protocol start end";
+        let line = "eni-0123456789abcdef0 2600:1f18::5 10.0.0.220 40000 443 6 1 2";
+        assert_eq!(classify(&zonal(), plain, line).as_deref(), Some("Client 2600:1f18::5:40000 to ?:443"));
+        let line = "eni-0123456789abcdef0 64:ff9b::203.0.113.5 2600:1f18::5 443 40000 6 1 2";
+        assert_eq!(classify(&zonal(), plain, line).as_deref(), Some("Client 2600:1f18::5:40000 from ?:443"));
+        let line = "eni-0aaaaaaaaaaaaaaaa 2600:1f18::5 64:ff9b::203.0.113.5 40000 443 6 1 2";
+        assert_eq!(
+            classify(&zonal(), plain, line).as_deref(),
+            Some("AtClient 2600:1f18::5:40000 to 203.0.113.5:443")
+        );
+    }
+
+    #[test]
     fn nat64_traffic_counts_towards_the_ipv4_server() {
-        let line = "eni-0123456789abcdef0 fd00::5 10.0.0.220 40000 443 6 1 2 fd00::5 64:ff9b::203.0.113.5";
-        assert_eq!(classify(&zonal(), PKT, line).as_deref(), Some("Client fd00::5:40000 to 203.0.113.5:443"));
+        for shown in ["10.0.0.220", "64:ff9b::203.0.113.5"] {
+            let line =
+                format!("eni-0123456789abcdef0 fd00::5 {shown} 40000 443 6 1 2 fd00::5 64:ff9b::203.0.113.5");
+            let seen = classify(&zonal(), PKT, &line);
+            assert_eq!(seen.as_deref(), Some("Client fd00::5:40000 to 203.0.113.5:443"));
+        }
     }
 }

@@ -23,6 +23,14 @@ pub fn nat64_destination(address: Ipv6Addr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
 }
 
+/// The NAT64 address that stands for an IPv4 server.
+#[must_use]
+pub fn nat64_address(server: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = server.octets();
+    let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +49,7 @@ mod tests {
     fn a_nat64_address_names_its_ipv4_server() {
         let address = "64:ff9b::203.0.113.10".parse().expect("valid");
         assert_eq!(nat64_destination(address), Some(Ipv4Addr::new(203, 0, 113, 10)));
+        assert_eq!(nat64_address(Ipv4Addr::new(203, 0, 113, 10)), address);
         assert_eq!(nat64_destination("2600::1".parse().expect("valid")), None);
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 
-pub use addresses::{is_private, nat64_destination};
+pub use addresses::{is_private, nat64_address, nat64_destination};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
 pub use names::{HostName, NameSource};
 pub use room::{Quotas, SiblingGateway};

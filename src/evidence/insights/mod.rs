@@ -4,13 +4,17 @@
 pub mod query;
 mod rows;
 
+use std::net::IpAddr;
+
 use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, TimeWindow};
-use crate::network::{FlowLog, FlowLogDestination, GatewayKind, NatGateway, Network, TrafficType};
+use crate::network::{
+    FlowLog, FlowLogDestination, GatewayKind, NatGateway, Network, TrafficType, nat64_address,
+};
 
 use super::files::lead_seconds;
-use super::{Destination, Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step};
+use super::{Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step};
 
 pub use query::{MOST_ROWS, Query, Question, Scope, Unaskable};
 pub use rows::Row;
@@ -138,9 +142,9 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
             && !chosen.format.has_packet_addresses()
             && network.gateway.kind != GatewayKind::Regional
         {
-            let fullest = fullest(&evidence, ASKED_ABOUT);
-            if !fullest.is_empty() {
-                self.ask(&question, CLIENTS, &Scope::Clients(fullest), &mut evidence).await;
+            let servers = servers(&evidence, ASKED_ABOUT);
+            if !servers.is_empty() {
+                self.ask(&question, CLIENTS, &Scope::Clients(servers), &mut evidence).await;
             }
         }
         Ok(evidence)
@@ -219,18 +223,29 @@ fn fix(unaskable: &Unaskable) -> String {
     .to_owned()
 }
 
-/// The destinations with the most ports held.
-fn fullest(evidence: &Evidence, most: usize) -> Vec<Destination> {
+/// The addresses of the destinations with the most ports held, as clients' own interfaces show them:
+/// to IPv6 clients, where there are any, also by their NAT64 addresses.
+fn servers(evidence: &Evidence, most: usize) -> Vec<IpAddr> {
     let mut ranked: Vec<_> = evidence
         .destinations
         .iter()
-        .filter(|(destination, _)| destination.address.is_some())
         .filter_map(|(destination, tally)| {
-            fullest_step(tally.all_held()).map(|(_, held)| (held.hold, *destination))
+            let (_, held) = fullest_step(tally.all_held())?;
+            Some((held.hold, *destination, destination.address?))
         })
         .collect();
     ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    ranked.into_iter().take(most).map(|(_, destination)| destination).collect()
+    let ipv6_clients = evidence.clients.keys().any(|using| using.client.is_ipv6());
+    let mut servers: Vec<IpAddr> = Vec::new();
+    for (_, _, address) in ranked.into_iter().take(most) {
+        servers.push(address);
+        if let (IpAddr::V4(v4), true) = (address, ipv6_clients) {
+            servers.push(IpAddr::V6(nat64_address(v4)));
+        }
+    }
+    servers.sort_unstable();
+    servers.dedup();
+    servers
 }
 
 /// Where to look first, and where to look when that holds nothing.

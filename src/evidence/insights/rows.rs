@@ -42,7 +42,7 @@ pub(super) fn add(
     let holder: IpAddr = row.get("holder").and_then(|a| address(a)).ok_or_else(|| unusable("holder"))?;
     let destination = Destination {
         address: row.get("server").and_then(|a| address(a)).map(unmapped),
-        port: number(row, "serverPort")?,
+        port: number(row, "dport")?,
         protocol: number(row, "ntProtocol")?,
     };
     let base = origin;

@@ -1,7 +1,7 @@
 //! Random incidents: every pattern, every kind of gateway, with innocent traffic around it that
 //! looks worse than the culprit by the measures people use instead of held ports.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ports::{Allocation, PORTS_PER_ADDRESS};
 use crate::rng::{Rng, mix};
@@ -96,7 +96,7 @@ impl Draft {
             region: "us-east-1".to_owned(),
             account_id: "123456789012".to_owned(),
             vpc_id: hex_id("vpc", seed, 0),
-            vpc_cidrs: vec!["10.0.0.0/16".to_owned()],
+            vpc_cidrs: vec!["10.0.0.0/16".to_owned(), "2600:1f18:1234:5600::/56".to_owned()],
             zones: (0..zones)
                 .map(|i| Zone {
                     name: format!("us-east-1{}", ["a", "b", "c"][i]),
@@ -202,6 +202,8 @@ impl Draft {
             (demand / held_s, 350 + aftermath_s)
         };
         let clients = self.culprits(5);
+        // Now and then the server ends its side, and the client never does.
+        let half_closed = if self.rng.chance(0.3) { self.rng.uniform(0.1, 0.9) } else { 0.0 };
         self.incident.duration_s = lead_s + time_s;
         self.workload(
             "opened and abandoned",
@@ -211,7 +213,7 @@ impl Draft {
             Behaviour::Leak {
                 used_ms: Span::new(used_ms / 2, used_ms * 3 / 2),
                 exchanges: Span::new(1, 4),
-                half_closed: 0.0,
+                half_closed,
                 late: 0.01,
             },
             Retry::USUAL,
@@ -576,8 +578,14 @@ impl Draft {
         let instance = self.rng.chance(0.8);
         // Subnets 10.0.1.0/24 and on, in turn over the addresses of each.
         let (subnet, host) = (1 + index / 200, 10 + index % 200);
+        // A few have IPv6 alone, and reach servers by NAT64.
+        let address = if self.rng.chance(0.06) {
+            IpAddr::V6(Ipv6Addr::new(0x2600, 0x1f18, 0x1234, 0x5600, 0, 0, subnet as u16, host as u16))
+        } else {
+            IpAddr::V4(Ipv4Addr::new(10, 0, subnet as u8, host as u8))
+        };
         self.incident.clients.push(Client {
-            address: IpAddr::V4(Ipv4Addr::new(10, 0, subnet as u8, host as u8)),
+            address,
             zone,
             subnet_id: hex_id("subnet", seed, 100 + zone as u64),
             interface_id: Some(hex_id("eni", seed, 1_000 + index as u64)),
