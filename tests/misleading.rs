@@ -343,3 +343,31 @@ async fn a_scan_of_very_many_destinations_is_called_one() {
     let diagnosis = log.diagnosed((0, 301), None).await;
     assert_eq!(diagnosis.pattern, Some(Pattern::Scan));
 }
+
+#[tokio::test]
+async fn a_second_destination_that_was_full_as_well_is_named_before_what_to_do() {
+    let mut log = Log::new();
+    for n in 0..200 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
+        log.connection(("10.0.1.8", 20_000 + n), ("203.0.113.20", 8443), (0, 300), 0);
+    }
+    for n in 0..50 {
+        log.attempt(("10.0.1.9", 50_000 + n), SERVER, (100, 107), false);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
+    let text = nat_triage::report::text::text(&diagnosis);
+    let before = text.split("\nDo first").next().expect("a beginning");
+    assert!(before.ends_with("Also full: 203.0.113.20:8443/tcp (100%).\n"), "{before}");
+}
+
+#[tokio::test]
+async fn an_exact_count_is_said_as_one_figure_even_where_it_leaves_the_question_open() {
+    let mut log = Log::new();
+    for n in 0..185 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
+    }
+    let diagnosis = log.diagnosed((0, 301), None).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell);
+    assert!(diagnosis.headline.contains("held 185 of 200 ports"), "{}", diagnosis.headline);
+    assert!(diagnosis.gaps.iter().any(|gap| gap.why.contains("185 ports")), "{:?}", diagnosis.gaps);
+}

@@ -159,12 +159,20 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
 fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let open = verdict == Verdict::CannotTell && findings.complete;
     let wide = findings.destinations.iter().max_by_key(|d| d.held.at_most).filter(|_| open)?;
+    let what = format!("whether {} was full", wide.label());
+    let metric = || errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), region(findings));
+    if wide.held.at_least == wide.held.at_most {
+        let why = format!(
+            "it held {} ports, which is nearer to capacity than such a count can be trusted to tell apart, and no refused attempt was found",
+            words::count(u64::from(wide.held.at_most))
+        );
+        return Some(Gap::new(what, why, metric()));
+    }
     let why = format!(
         "it held between {} and {} ports",
         words::count(u64::from(wide.held.at_least)),
         words::count(u64::from(wide.held.at_most))
     );
-    let what = format!("whether {} was full", wide.label());
     Some(match findings.evidence.coverage.source {
         Source::LogsInsights => Gap::new(
             what,
@@ -178,7 +186,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             format!(
                 "{why}: connections began and ended within the same records, and no refused attempt speaks for either"
             ),
-            errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), region(findings)),
+            metric(),
         ),
         Source::Files => {
             Gap::new(what, format!("{why}: the format shows no ends of connections"), better_format(findings))

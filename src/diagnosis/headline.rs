@@ -58,8 +58,12 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
         }
         Verdict::CannotTell => {
             format!(
-                "{gateway}: we cannot tell whether it ran out of ports; the fullest destination seen, {label}, held between {} and {}{holder}.",
-                words::count(u64::from(top.held.at_least)),
+                "{gateway}: we cannot tell whether it ran out of ports; the fullest destination seen, {label}, held {}{}{holder}.",
+                if top.held.at_least < top.held.at_most {
+                    format!("between {} and ", words::count(u64::from(top.held.at_least)))
+                } else {
+                    String::new()
+                },
                 of_capacity(top.held.at_most)
             )
         }

@@ -160,6 +160,14 @@ pub struct DestinationReport {
     pub clients: Vec<ClientReport>,
 }
 
+impl DestinationReport {
+    /// Whether it held as much of the capacity as the verdict asks for; not where capacity is unknown.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.utilization.is_some_and(|part| part >= verdict::FULL)
+    }
+}
+
 /// The gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GatewayReport {

@@ -5,7 +5,7 @@ use super::findings::{Errors, Findings, Ranked};
 
 /// A count this near to capacity is at capacity: records' times are whole seconds, and the last
 /// ports are let go and taken again within one.
-const FULL: f64 = 0.95;
+pub(super) const FULL: f64 = 0.95;
 
 /// Below this part of capacity at the very most, a destination was not full.
 const NOT_NEAR: f64 = 0.9;

@@ -21,6 +21,10 @@ const NAME: usize = 120;
 /// Characters of the longest bar.
 const BAR: usize = 20;
 
+/// Commands of the first remedy that are shown before the evidence: the three greatest holders have
+/// one each.
+const COMMANDS_FIRST: usize = 3;
+
 /// The whole report.
 #[must_use]
 pub fn text(diagnosis: &Diagnosis) -> String {
@@ -32,6 +36,7 @@ pub fn text(diagnosis: &Diagnosis) -> String {
 fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     wrap(out, "", &diagnosis.headline)?;
     wrap(out, "", &sure(diagnosis))?;
+    others_full(out, diagnosis)?;
     first_step(out, diagnosis)?;
     timeline(out, diagnosis)?;
     destinations(out, diagnosis)?;
@@ -58,6 +63,32 @@ fn sure(diagnosis: &Diagnosis) -> String {
     }
 }
 
+/// Destinations beside the first that had no port left either, so that nobody mends one and waits for
+/// the others.
+fn others_full(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    /// More than these are counted, not named.
+    const NAMED: usize = 3;
+
+    if !matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely) {
+        return Ok(());
+    }
+    let full: Vec<String> = diagnosis
+        .destinations
+        .iter()
+        .skip(1)
+        .filter(|other| other.is_full())
+        .map(|other| format!("{} ({})", label(other), words::percent(other.utilization.unwrap_or(1.0))))
+        .collect();
+    let more = match full.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    if full.is_empty() {
+        return Ok(());
+    }
+    wrap(out, "", &format!("Also full: {}{more}.", full[..full.len().min(NAMED)].join(", ")))
+}
+
 fn pattern_in_words(pattern: Pattern) -> &'static str {
     match pattern {
         Pattern::LongLived => "long-lived (many connections kept in use)",
@@ -73,10 +104,7 @@ fn first_step(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     let Some(first) = diagnosis.remedies.first() else { return Ok(()) };
     writeln!(out)?;
     wrap(out, "", &format!("Do first: {}.", first.title))?;
-    if let Some(command) = first.commands.first() {
-        writeln!(out, "{}", command.run)?;
-    }
-    Ok(())
+    first.commands.iter().take(COMMANDS_FIRST).try_for_each(|command| writeln!(out, "{}", command.run))
 }
 
 fn heading(out: &mut String, title: &str) -> fmt::Result {
@@ -240,10 +268,14 @@ fn remedy_block(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result
     for hazard in &remedy.hazards {
         wrap(out, "   ", &format!("Mind: {hazard}"))?;
     }
-    for command in &remedy.commands {
+    for (index, command) in remedy.commands.iter().enumerate() {
         writeln!(out, "   Run: {}", command.run)?;
-        writeln!(out, "   Verify: {}", command.verify)?;
-        writeln!(out, "   Undo: {}", command.undo)?;
+        // Said once for all commands that are verified and undone alike.
+        let next = remedy.commands.get(index + 1);
+        if next.is_none_or(|next| (&next.verify, &next.undo) != (&command.verify, &command.undo)) {
+            writeln!(out, "   Verify: {}", command.verify)?;
+            writeln!(out, "   Undo: {}", command.undo)?;
+        }
     }
     Ok(())
 }
