@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::held::{Counted, Scale};
+use super::folded::Folded;
+use super::held::{Counted, Scale, times_in_use};
 use super::rank;
 use super::refusals::{Refusals, Refused};
 use super::{ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
@@ -57,6 +58,9 @@ pub(super) struct Findings<'a> {
     pub(super) errors: Errors,
     /// Whether the records reach through the window, with none known to be left out.
     pub(super) complete: bool,
+    /// Where ends of connections do not show: how many times the ports in use were held, where the
+    /// gateway's own count of connections tells.
+    pub(super) times_in_use: Option<f64>,
     /// Attempts that were refused, towards any destination.
     pub(super) refused: u64,
     /// Fullest first; every one has an address.
@@ -142,12 +146,16 @@ impl<'a> Findings<'a> {
             },
             errors: errors(incident, network),
             complete: complete(evidence),
+            times_in_use: None,
             refused: 0,
             destinations: Vec::new(),
         };
         let refused = Refusals::of(evidence, findings.shown_when_full());
         findings.refused = refused.all();
-        findings.destinations = findings.ranked(&refused);
+        let uses = Uses::of(evidence, findings.counts_by_client());
+        let counted = findings.counted(&uses);
+        findings.times_in_use = findings.times_in_use(&counted);
+        findings.destinations = findings.ranked(&refused, &uses, counted);
         findings
     }
 
@@ -178,46 +186,59 @@ impl<'a> Findings<'a> {
             capacity: self.capacity,
             certain: matches!(self.network.gateway.provenance, Provenance::LookedUp | Provenance::Named),
             ends_visible: self.evidence.ends_visible || protocol != TCP,
+            times_in_use: self.times_in_use,
         }
     }
 
-    /// How many addresses' ports may show as one address's: flow logs of a zonal gateway show its
-    /// secondary addresses as the primary, unless they have the packets' own addresses.
-    ///
-    /// Source: "Flow log limitations" in the Amazon VPC user guide.
-    pub(super) fn folded_addresses(&self) -> u32 {
+    /// How many addresses' ports may show as one address's.
+    pub(super) fn folded(&self) -> Folded {
         let regional = self.network.gateway.kind == GatewayKind::Regional;
         if self.evidence.packet_addresses || regional {
-            return 1;
+            return Folded::new(1);
         }
-        u32::try_from(self.network.gateway.usable_addresses(None)).unwrap_or(1).max(1)
+        Folded::new(u32::try_from(self.network.gateway.usable_addresses(None)).unwrap_or(1))
     }
 
-    /// Distinct ports that a full destination shows on the gateway's side. Where addresses show as
-    /// one, ports that are taken on several of them show once: of 64,512 port numbers, each taken on
-    /// each of n addresses with the same chance, so many are taken on at least one.
+    /// Distinct ports that a full destination shows on the gateway's side.
     fn shown_when_full(&self) -> Option<f64> {
-        let capacity = f64::from(self.capacity?);
-        let folded = f64::from(self.folded_addresses());
-        let each = capacity / folded;
-        Some(PORT_NUMBERS * (1.0 - (1.0 - each / PORT_NUMBERS).powf(folded)))
+        self.capacity.map(|capacity| self.folded().shown(f64::from(capacity)))
     }
 
-    fn ranked(&self, refused: &Refusals) -> Vec<Ranked> {
-        let gateway_side = self.gateway_side();
-        let uses = Uses::of(self.evidence, self.counts_by_client());
-        let mut ranked: Vec<Ranked> = gateway_side
-            .iter()
-            .filter_map(|(destination, tally)| {
+    /// The counts of every destination that has an address.
+    fn counted(&self, uses: &Uses<'_>) -> Vec<(Destination, Tally, Counted)> {
+        let with_address = self.gateway_side().into_iter().filter(|(d, _)| d.address.is_some());
+        with_address
+            .map(|(destination, tally)| {
+                let counted = Counted::of(self.evidence, uses, destination, &tally);
+                (destination, tally, counted)
+            })
+            .collect()
+    }
+
+    /// What the gateway's own count of connections says of ports without a packet.
+    fn times_in_use(&self, counted: &[(Destination, Tally, Counted)]) -> Option<f64> {
+        let active = self.network.metric("ActiveConnectionCount").filter(|_| !self.evidence.ends_visible)?;
+        let tcp = counted.iter().filter(|(destination, ..)| destination.protocol == TCP);
+        Some(times_in_use(tcp.map(|(.., counted)| counted), self.folded(), active.value))
+    }
+
+    fn ranked(
+        &self,
+        refused: &Refusals,
+        uses: &Uses<'_>,
+        counted: Vec<(Destination, Tally, Counted)>,
+    ) -> Vec<Ranked> {
+        let mut ranked: Vec<Ranked> = counted
+            .into_iter()
+            .filter_map(|(destination, tally, counted)| {
                 let address = destination.address?;
-                let refused_by_client = refused.of_destination(*destination);
+                let refused_by_client = refused.of_destination(destination);
                 let refused_total = refused_by_client.values().map(|refused| refused.attempts).sum();
                 let refused_connections = refused_by_client.values().map(|refused| refused.connections).sum();
                 let turned_away = refused.speak_for(refused_total, self.errors.counted());
-                let counted = Counted::of(self.evidence, &uses, *destination, tally);
                 let held = self.held(destination.protocol, &counted, turned_away);
                 Some(Ranked {
-                    destination: *destination,
+                    destination,
                     address,
                     held,
                     utilization: self.capacity.map(|capacity| f64::from(held.estimate) / f64::from(capacity)),
@@ -225,18 +246,18 @@ impl<'a> Findings<'a> {
                     refused_connections,
                     turned_away,
                     located: refused.located(),
-                    timeline: self.timeline(&counted, refused, *destination),
+                    timeline: self.timeline(&counted, refused, destination),
                     clients: Vec::new(),
                     counted,
                     service: self.evidence.services.get(&address).cloned(),
-                    tally: tally.clone(),
+                    tally,
                 })
             })
             .collect();
         ranked.sort_by(rank::fullest_first);
         for of_report in ranked.iter_mut().take(super::LISTED) {
             let by_client = refused.of_destination(of_report.destination);
-            of_report.clients = self.clients(&uses, of_report, &by_client);
+            of_report.clients = self.clients(uses, of_report, &by_client);
         }
         ranked
     }
@@ -264,8 +285,8 @@ impl<'a> Findings<'a> {
 
     /// The range at the fullest.
     fn held(&self, protocol: u8, counted: &Counted, refused: bool) -> HeldPorts {
-        let peak = counted.peak.standing_for(self.folded_addresses());
-        let open = counted.open.saturating_mul(self.folded_addresses());
+        let peak = self.folded().unfolded(counted.peak);
+        let open = self.folded().behind(counted.open);
         let scale = self.scale(protocol);
         let seen = scale.range(peak, open, counted.at);
         let mut held = if self.complete { seen } else { scale.open_range(peak, open, counted.at) };
@@ -284,10 +305,10 @@ impl<'a> Findings<'a> {
 
     fn timeline(&self, counted: &Counted, refused: &Refusals, destination: Destination) -> Vec<TimelineStep> {
         let refused = refused.timeline(destination);
-        let folded = self.folded_addresses();
+        let folded = self.folded();
         let scale = self.scale(destination.protocol);
         let range = |(index, held): (usize, &Held)| {
-            let (at, held) = (self.evidence.steps.instant(index), held.standing_for(folded));
+            let (at, held) = (self.evidence.steps.instant(index), folded.unfolded(*held));
             let range =
                 if self.covered(at) { scale.range(held, 0, at) } else { scale.open_range(held, 0, at) };
             TimelineStep {
@@ -527,8 +548,3 @@ fn complete(evidence: &Evidence) -> bool {
 
 /// Where records are missing, a destination of which this part of the ports shows may have been full.
 const HALF: f64 = 0.5;
-
-/// Source ports 1024 to 65535.
-///
-/// Source: "NAT gateway basics" in the Amazon VPC user guide.
-const PORT_NUMBERS: f64 = 64_512.0;

@@ -98,7 +98,7 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
 }
 
 fn addresses(findings: &Findings<'_>) -> Option<Gap> {
-    let folded = findings.folded_addresses();
+    let folded = findings.folded().addresses();
     (folded > 1 && findings.evidence.coverage.records_read > 0).then(|| {
         Gap::new(
             "which of the gateway's addresses each port belongs to",
@@ -135,9 +135,18 @@ fn clients(findings: &Findings<'_>) -> Option<Gap> {
 
 fn ends(findings: &Findings<'_>) -> Option<Gap> {
     (!findings.evidence.ends_visible && findings.evidence.coverage.records_read > 0).then(|| {
+        let estimates = match findings.network.metric("ActiveConnectionCount") {
+            Some(active) if findings.times_in_use.is_some() => format!(
+                "the estimates within them come from ActiveConnectionCount, at most {} to all destinations together",
+                words::count(active.value as u64)
+            ),
+            _ => "the estimates within them may be off by as much".to_owned(),
+        };
         Gap::new(
             "when connections ended",
-            "the format lacks tcp-flags, so a port may have been held up to 350 s after its last packet: the ranges are wide",
+            format!(
+                "the format lacks tcp-flags, so a port may have been held up to 350 s after its last packet: the ranges are wide, and {estimates}"
+            ),
             better_format(findings),
         )
     })

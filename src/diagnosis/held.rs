@@ -7,10 +7,13 @@
 //! answered connections are counted by the clients' ports as well (and attempts without an answer by
 //! the gateway's, as only there it shows that they got one).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::HeldPorts;
 use super::findings::Uses;
+use super::folded::Folded;
 use crate::evidence::{Destination, Evidence, Held, Peak, Tally, fullest_step};
 
 /// The part of the gateway's connections that the clients' side has to show for its count to be of
@@ -134,6 +137,59 @@ fn both(gateway: Held, by_client: Held, whole: bool) -> Held {
     }
 }
 
+/// How many times the ports in use were held, towards whichever destination, where ends of
+/// connections do not show: so many times as makes all TCP destinations come together, at their
+/// fullest step, to the `active` connections that the gateway itself counted. Connections count as
+/// active until they are closed, or were idle for as long as a port is held.
+///
+/// One figure for all: a destination of long-lived connections is then taken to hold nearly all of
+/// its range before one of short connections is, of whose range hardly any is in use at once.
+///
+/// Source: "NAT gateway metrics and dimensions" in the Amazon VPC user guide, `ActiveConnectionCount`
+/// and `IdleTimeoutCount`.
+pub(super) fn times_in_use<'c>(
+    counted: impl Iterator<Item = &'c Counted>,
+    folded: Folded,
+    active: f64,
+) -> f64 {
+    /// More than all ports of a gateway to one in use, as a power of two.
+    const MOST: f64 = 20.0;
+    /// To a fiftieth of a power of two: to 1.4 %.
+    const HALVINGS: u32 = 10;
+
+    // A scan has as many destinations as ports, nearly all alike.
+    let mut steps: Vec<BTreeMap<(u32, u32), u32>> = Vec::new();
+    for counted in counted {
+        steps.resize(steps.len().max(counted.steps.len()), BTreeMap::new());
+        for (step, held) in steps.iter_mut().zip(&counted.steps) {
+            let held = folded.unfolded(*held);
+            *step.entry((held.least.min(held.hold), held.hold)).or_default() += 1;
+        }
+    }
+    let together = |times: f64| {
+        let of_step = |step: &BTreeMap<(u32, u32), u32>| -> f64 {
+            step.iter().map(|(&(least, hold), &n)| in_use_times(least, hold, times) * f64::from(n)).sum()
+        };
+        steps.iter().map(of_step).fold(0.0, f64::max)
+    };
+    let (mut low, mut high) = (0.0_f64, MOST);
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if together(middle.exp2()) < active { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high).exp2()
+}
+
+/// So many times the ports in use, and never more than can be held. Where none was in use at the very
+/// instant, half a one is taken to have been.
+fn in_use_times(least: u32, hold: u32, times: f64) -> f64 {
+    (f64::from(least).max(0.5) * times).min(f64::from(hold)).max(f64::from(least))
+}
+
+fn geometric_mean(least: u32, hold: u32) -> f64 {
+    (f64::from(least) * f64::from(hold)).sqrt()
+}
+
 /// What counts are held against.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
@@ -143,6 +199,8 @@ pub(super) struct Scale {
     pub(super) certain: bool,
     /// Whether ends of connections show: by the format, or because the protocol has none.
     pub(super) ends_visible: bool,
+    /// Where they do not: how many times the ports in use were held, where that is known.
+    pub(super) times_in_use: Option<f64>,
 }
 
 impl Scale {
@@ -150,15 +208,22 @@ impl Scale {
     ///
     /// Where the format shows ends of connections, a port without one was held until its idle
     /// timeout, so the upper count is the estimate. Where it does not, any of the ports may have
-    /// been let go at its last packet, except for the `open` ones; the ends of the range are then
-    /// often a hundredfold apart, and the geometric mean errs by the same factor either way.
+    /// been let go at its last packet, except for the `open` ones. The gateway's own count of
+    /// connections tells how many; without it, the ends of the range are often a hundredfold apart,
+    /// and the geometric mean errs by the same factor either way.
     pub(super) fn range(self, held: Held, open: u32, at: Timestamp) -> HeldPorts {
         let bound = self.bound(held.hold);
         let (least, most) = (held.least.min(bound), held.most.max(held.least).min(bound));
         let estimate = if self.ends_visible {
             held.hold
         } else {
-            open.saturating_add(geometric_mean(least, held.hold.saturating_sub(open)))
+            let closing = held.hold.saturating_sub(open);
+            let least = least.min(closing);
+            let estimate = match self.times_in_use {
+                Some(times) => in_use_times(least, closing, times),
+                None => geometric_mean(least, closing),
+            };
+            open.saturating_add(estimate.round() as u32)
         };
         HeldPorts { at_least: least, estimate: estimate.clamp(least, most), at_most: most, at }
     }
@@ -204,7 +269,43 @@ impl Scale {
     }
 }
 
-fn geometric_mean(least: u32, most: u32) -> u32 {
-    let mean = (f64::from(least) * f64::from(most)).sqrt().round() as u32;
-    mean.clamp(least, most.max(least))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(least: u32, hold: u32) -> Counted {
+        let held = Held { least, hold, most: hold };
+        Counted { steps: vec![held], peak: held, open: 0, at: Timestamp::UNIX_EPOCH, step: 0 }
+    }
+
+    fn estimate(least: u32, hold: u32, active: Option<f64>, others: &[Counted]) -> u32 {
+        let one = counted(least, hold);
+        let all = || std::iter::once(&one).chain(others);
+        let scale = Scale {
+            capacity: Some(55_000),
+            certain: true,
+            ends_visible: false,
+            times_in_use: active.map(|active| times_in_use(all(), Folded::new(1), active)),
+        };
+        scale.range(one.peak, 0, one.at).estimate
+    }
+
+    #[test]
+    fn without_ends_of_connections_the_gateways_own_count_says_how_many_are_held() {
+        assert_eq!(estimate(100, 10_000, None, &[]), 1_000);
+        let near = |count: u32, wanted: u32| count.abs_diff(wanted) <= wanted / 50;
+        assert!(near(estimate(100, 10_000, Some(7_000.0), &[]), 7_000));
+        assert!(near(estimate(100, 10_000, Some(150.0), &[]), 150));
+        // A count above or below what the records allow leaves the estimate in the range.
+        assert!(near(estimate(100, 10_000, Some(1e9), &[]), 10_000));
+        assert!(near(estimate(100, 10_000, Some(0.0), &[]), 100));
+    }
+
+    #[test]
+    fn connections_that_last_fill_their_range_before_short_ones_do() {
+        // 5,000 short ones within the step, of which 50 were in use at once.
+        let short = [counted(50, 5_000)];
+        let held = estimate(2_000, 4_000, Some(4_100.0), &short);
+        assert!((3_900..=4_000).contains(&held), "{held}");
+    }
 }

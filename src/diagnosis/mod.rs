@@ -5,6 +5,7 @@
 
 mod commands;
 mod findings;
+mod folded;
 mod gaps;
 mod headline;
 mod held;

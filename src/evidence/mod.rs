@@ -53,16 +53,6 @@ pub struct Held {
 }
 
 impl Held {
-    /// The range where each port counted may stand for up to `times` ports.
-    #[must_use]
-    pub fn standing_for(self, times: u32) -> Self {
-        Self {
-            least: self.least,
-            hold: self.hold.saturating_mul(times),
-            most: self.most.saturating_mul(times),
-        }
-    }
-
     /// A part of the range, as a fraction of 1.
     #[must_use]
     pub fn part(self, fraction: f64) -> Self {

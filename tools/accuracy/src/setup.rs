@@ -8,7 +8,7 @@ use nat_simulator::{Duplicates, Field, GatewayKind, Incident, LogFormat, View};
 pub enum Reader {
     /// As files.
     Files,
-    /// By Logs Insights queries, with the gateway's metrics beside them, as the function has them.
+    /// By Logs Insights queries.
     Insights,
 }
 
@@ -38,13 +38,23 @@ pub struct Setup {
     pub aggregation_s: u32,
     /// How it is read.
     pub reader: Reader,
+    /// Whether the gateway's metrics are at hand, as they are for the function.
+    pub metrics: bool,
     /// What is wrong with it.
     pub fault: Fault,
 }
 
 impl Setup {
     fn new(name: &'static str, format: LogFormat, whole_vpc: bool) -> Self {
-        Self { name, format, whole_vpc, aggregation_s: 60, reader: Reader::Files, fault: Fault::None }
+        Self {
+            name,
+            format,
+            whole_vpc,
+            aggregation_s: 60,
+            reader: Reader::Files,
+            metrics: true,
+            fault: Fault::None,
+        }
     }
 
     fn over(self, aggregation_s: u32) -> Self {
@@ -53,6 +63,10 @@ impl Setup {
 
     fn asked(self) -> Self {
         Self { reader: Reader::Insights, ..self }
+    }
+
+    fn without_metrics(self) -> Self {
+        Self { metrics: false, ..self }
     }
 
     fn with(self, fault: Fault) -> Self {
@@ -68,6 +82,7 @@ impl Setup {
         vec![
             Self::new("v2, gateway", v2.clone(), false),
             Self::new("v2, VPC", v2.clone(), true),
+            Self::new("v2, VPC, no metrics", v2.clone(), true).without_metrics(),
             Self::new("v3, gateway", v3, false),
             Self::new("v5, VPC", v5, true),
             Self::new("advised, gateway", advised.clone(), false),

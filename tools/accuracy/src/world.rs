@@ -9,7 +9,7 @@ use nat_triage::network::{
     TrafficType,
 };
 
-use crate::setup::{Fault, Reader, Setup};
+use crate::setup::{Fault, Setup};
 
 /// The log group of a simulated flow log.
 pub(crate) const LOG_GROUP: &str = "/vpc/flow-logs";
@@ -43,7 +43,7 @@ pub(crate) fn incident(facts: &Facts, setup: &Setup) -> anyhow::Result<Incident>
     })
 }
 
-/// What AWS look-ups would say. Whoever reads files has no metrics.
+/// What AWS look-ups would say.
 pub(crate) fn network(simulation: &Simulation, setup: &Setup, incident: &Incident) -> Network {
     let facts = simulation.facts();
     let address = |text: &Option<String>| text.as_deref().and_then(|a| a.parse().ok());
@@ -86,10 +86,7 @@ pub(crate) fn network(simulation: &Simulation, setup: &Setup, incident: &Inciden
         aggregation_seconds: setup.aggregation_s,
         delivery_error: None,
     };
-    let metrics = match setup.reader {
-        Reader::Files => Vec::new(),
-        Reader::Insights => metrics(simulation.metrics(), incident),
-    };
+    let metrics = if setup.metrics { metrics(simulation.metrics(), incident) } else { Vec::new() };
     Network { gateway, flow_logs: vec![flow_log], metrics, ..Network::default() }
 }
 
