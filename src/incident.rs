@@ -242,6 +242,12 @@ impl Incident {
     /// across versions, unlike the standard library's hasher. It is an identifier, not a secret.
     #[must_use]
     pub fn id(&self) -> String {
+        self.id_of(self.window)
+    }
+
+    /// The same, for a run by hand about all that the records hold, once they were read.
+    #[must_use]
+    pub fn id_of(&self, window: Option<TimeWindow>) -> String {
         let mut hash = Fnv::default();
         match &self.alarm {
             Some(alarm) => {
@@ -250,7 +256,7 @@ impl Incident {
                 hash.part(&alarm.name);
                 hash.part(&alarm.at.as_second().to_string());
             }
-            None => hash.part(&self.window.map_or(String::new(), |w| w.to_string())),
+            None => hash.part(&window.map_or(String::new(), |w| w.to_string())),
         }
         hash.part(self.gateway.as_ref().map_or("", NatGatewayId::as_str));
         format!("nt-{:016x}", hash.0)

@@ -16,6 +16,12 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// So many of a thing: `1 line`, `2,000 lines`.
+#[must_use]
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A fraction of 1 as whole percents. What is not quite all never reads as 100%, and what is not
 /// quite nothing never as 0%.
 #[must_use]

@@ -197,18 +197,119 @@ fn the_sample_is_diagnosed_though_another_destination_is_busier_and_another_clie
 }
 
 #[test]
-fn the_json_is_what_its_schema_says() {
-    let path = crate::support::processes::checkout().join("docs/diagnosis.v1.schema.json");
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    let schema = nat_triage::report::schema::schema();
+fn a_client_that_is_named_as_the_gateway_is_not_taken_for_one() {
+    let ran = Cli::on_sample(["--nat-ip", "10.0.1.47", "--format", "json"]).run();
+    let diagnosis = json(&ran);
+    assert_eq!(
+        (ran.status, &diagnosis["verdict"]),
+        (2, &Value::from("cannot-tell")),
+        "{}",
+        diagnosis["headline"]
+    );
+    assert!(gaps(&diagnosis).contains("10.0.0.220"), "{}", gaps(&diagnosis));
+}
+
+#[test]
+fn files_of_other_minutes_say_which_they_hold_and_whose() {
+    let ran = Cli::new([
+        "analyze",
+        "--flow-logs",
+        "a.log",
+        "--window",
+        "2020-01-01T00:00:00Z/2020-01-01T00:10:00Z",
+    ])
+    .file("a.log", LINES)
+    .run();
+    assert_eq!(ran.status, 2, "{}", ran.stderr);
+    let text = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("from 2026-11-18T11:06:40Z to 2026-11-18T11:07:30Z"), "{text}");
+    assert!(text.contains("a NAT gateway (eni-0123456789abcdef0, 10.0.0.220)"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_no_all_clear() {
+    let sample =
+        std::fs::read(crate::support::processes::checkout().join("samples/leak.log.zst")).expect("there");
+    let ran = Cli::new(["analyze", "--flow-logs", "cut.log.zst", "--format", "json"])
+        .file("cut.log.zst", &sample[..sample.len() / 5])
+        .run();
+    let diagnosis = json(&ran);
+    assert_eq!(diagnosis["coverage"]["complete"], false);
+    assert_eq!(diagnosis["verdict"], "cannot-tell", "{}", diagnosis["headline"]);
+    assert!(gaps(&diagnosis).contains("cut short"), "{}", gaps(&diagnosis));
+}
+
+#[test]
+fn records_without_a_time_make_no_window() {
+    let nothing = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status\n2 123456789012 eni-0123456789abcdef0 - - - - - - - 1795000000 1795000050 - NODATA\n";
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", nothing).run();
+    assert!(ran.stdout.contains("Window: unknown"), "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn an_alarm_and_a_gateway_that_disagree_are_an_error() {
+    let ran = Cli::on_sample(["--nat-id", "nat-0deadbeefdeadbeef"]).run();
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
+    assert!(
+        ran.stderr.contains("nat-0deadbeefdeadbeef") && ran.stderr.contains("nat-0a1b2c3d4e5f60718"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_context_with_a_field_that_nobody_knows_is_an_error_that_names_it() {
+    let run = |context: &str| {
+        Cli::new(["analyze", "--flow-logs", "a.log", "--context", "c.json"])
+            .file("a.log", LINES)
+            .file("c.json", context)
+            .run()
+    };
+    let misspelt = run(r#"{"route_table": []}"#);
+    assert_eq!(misspelt.status, 1);
+    assert!(misspelt.stderr.contains("route_table"), "{}", misspelt.stderr);
+    assert!(run("").stderr.contains("empty"));
+    let active = r#"{"metrics": [{"name": "ActiveConnectionCount", "statistic": "Maximum", "value": 2}]}"#;
+    assert_eq!(run(active).status, 0, "{}", run(active).stderr);
+}
+
+#[test]
+fn an_event_can_come_on_standard_input() {
+    let event =
+        std::fs::read(crate::support::processes::checkout().join("events/alarm-ok.json")).expect("there");
+    let cli = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "-"]).file("a.log", LINES).input(event);
+    assert!(cli.run().stdout.starts_with("Ignored: "));
+    let twice = Cli::new(["analyze", "--flow-logs", "-", "--event", "-"]).run();
+    assert!(twice.stderr.contains("read once"), "{}", twice.stderr);
+}
+
+#[test]
+fn where_nothing_was_wrong_nothing_has_to_be_done_first() {
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", LINES).run();
+    assert!(ran.stdout.contains("Not supported") && !ran.stdout.contains("Do first"), "{}", ran.stdout);
+}
+
+/// What the repository holds of a schema is what the program makes; with `UPDATE_SCHEMA` set, it is
+/// written.
+fn assert_written(name: &str, schema: &str) {
+    let path = crate::support::processes::checkout().join("docs").join(name);
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(&path, &schema).expect("written");
+        std::fs::write(&path, schema).expect("written");
     } else {
-        assert_eq!(
-            written, schema,
-            "docs/diagnosis.v1.schema.json is old: run UPDATE_SCHEMA=1 cargo test schema"
-        );
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(written, schema, "docs/{name} is old: run UPDATE_SCHEMA=1 cargo test schema");
     }
+}
+
+#[test]
+fn the_schema_of_a_context_is_that_of_what_is_read() {
+    assert_written("context.schema.json", &nat_triage::report::schema::context());
+}
+
+#[test]
+fn the_json_is_what_its_schema_says() {
+    let schema = nat_triage::report::schema::schema();
+    assert_written("diagnosis.v1.schema.json", &schema);
     let validator =
         jsonschema::validator_for(&serde_json::from_str(&schema).expect("JSON")).expect("a schema");
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", LINES).run();

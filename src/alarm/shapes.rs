@@ -94,7 +94,7 @@ fn found(event: &Value) -> String {
                 return format!("records of {source}");
             }
             let keys: Vec<String> = object.keys().take(6).map(|key| short(key)).collect();
-            format!("an object with {}", keys.join(", "))
+            format!("an object with the keys {}", keys.join(", "))
         }
         Value::Array(_) => "a list".into(),
         Value::String(_) => "a text".into(),
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn what_is_no_alarm_is_named_in_a_few_harmless_words() {
         let hostile = serde_json::json!({ "x\n\u{202e}y": { "secret": "s3cr3t" }, "z".repeat(500): 1 });
-        assert_eq!(found(&hostile), format!("an object with x??y, {}", "z".repeat(40)));
+        assert_eq!(found(&hostile), format!("an object with the keys x??y, {}", "z".repeat(40)));
         assert_eq!(
             found(&serde_json::json!({ "detail-type": "a\nb" })),
             "an EventBridge event of the type a?b"

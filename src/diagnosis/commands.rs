@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
+
 use crate::incident::NatGatewayId;
 
 /// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
@@ -56,18 +58,22 @@ pub(super) fn describe_owner(address: IpAddr, region: Option<&str>) -> String {
     )
 }
 
-/// Shows the errors of the last fifteen minutes, minute by minute.
+/// Shows the errors between two times, or from one until now, minute by minute.
 pub(super) fn errors_metric(
     gateway: Option<&NatGatewayId>,
     zone: Option<&str>,
+    from: Timestamp,
+    until: Option<Timestamp>,
     region: Option<&str>,
 ) -> String {
+    // `date` without arithmetic is the same on every system.
+    let until = until.map_or_else(|| "\"$(date -u +%FT%TZ)\"".to_owned(), |until| until.to_string());
     let id = gateway.map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
     let zone = zone.map_or_else(String::new, |zone| {
         format!(" {}", quoted(&format!("Name=AvailabilityZone,Value={zone}")))
     });
     format!(
-        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name ErrorPortAllocation --dimensions Name=NatGatewayId,Value={id}{zone} --statistics Sum --period 60 --start-time \"$(date -u -d '-15 min' +%FT%TZ)\" --end-time \"$(date -u +%FT%TZ)\"{}",
+        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name ErrorPortAllocation --dimensions Name=NatGatewayId,Value={id}{zone} --statistics Sum --period 60 --start-time {from} --end-time {until}{}",
         region_option(region)
     )
 }

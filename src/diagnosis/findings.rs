@@ -536,11 +536,12 @@ const HOLE: i64 = 300;
 const OFF_BY: i64 = 60;
 
 /// Whether the records reach from one end of the window to the other without a hole, and none is
-/// known to have been left out.
+/// known to have been left out or lost.
 fn complete(evidence: &Evidence) -> bool {
     let (start, end) = (evidence.window.start().as_second(), evidence.window.end().as_second());
     let reaches = |at: Option<Timestamp>, by: &dyn Fn(i64) -> bool| at.is_some_and(|at| by(at.as_second()));
     evidence.coverage.skipdata == 0
+        && !evidence.coverage.damaged()
         && evidence.coverage.longest_hole <= HOLE
         && reaches(evidence.coverage.logs_from, &|from| from <= start + OFF_BY)
         && reaches(evidence.coverage.logs_until, &|until| until >= end - OFF_BY)

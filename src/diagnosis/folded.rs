@@ -30,12 +30,19 @@ impl Folded {
     /// Distinct port numbers that show when so many ports are held on all addresses together: of the
     /// port numbers, each taken on each address with the same chance, those taken on at least one.
     pub(super) fn shown(self, held: f64) -> f64 {
+        if self.addresses == 1 {
+            return held;
+        }
         let addresses = f64::from(self.addresses);
         PORT_NUMBERS * (1.0 - (1.0 - held / addresses / PORT_NUMBERS).max(0.0).powf(addresses))
     }
 
     /// The ports that stand behind so many distinct port numbers: as many as show that many.
     pub(super) fn behind(self, shown: u32) -> u32 {
+        if self.addresses == 1 {
+            // Whoever shows every address may well show more ports than one has.
+            return shown;
+        }
         let addresses = f64::from(self.addresses);
         let free = (1.0 - f64::from(shown) / PORT_NUMBERS).max(0.0);
         (addresses * PORT_NUMBERS * (1.0 - free.powf(addresses.recip()))).round() as u32
@@ -57,8 +64,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_of_one_address_show_as_they_are() {
-        let held = Held { least: 1, hold: 30_000, most: 55_000 };
+    fn ports_that_show_by_their_own_addresses_are_taken_as_they_are() {
+        let held = Held { least: 1, hold: 90_000, most: 110_000 };
         assert_eq!(Folded::new(1).unfolded(held), held);
         assert_eq!(Folded::new(0).addresses(), 1);
     }

@@ -1,7 +1,8 @@
 //! What could not be seen, and the one step that would show it.
 
 use super::Verdict;
-use super::commands::{errors_metric, quoted, region_option};
+use super::commands;
+use super::commands::{quoted, region_option};
 use super::findings::{Errors, Findings};
 use crate::evidence::{Attribution, Source};
 use crate::gap::Gap;
@@ -29,24 +30,24 @@ fn region<'a>(findings: &'a Findings<'_>) -> Option<&'a str> {
 }
 
 fn no_records(findings: &Findings<'_>) -> Option<Gap> {
-    let none = findings.evidence.coverage.records_read == 0 && !findings.evidence.unanswered;
-    none.then(|| match findings.evidence.coverage.source {
-        Source::Files => Gap::new(
-            "any traffic of the gateway",
-            "no record in these files shows it within the window",
-            "name the gateway with --nat-ip or --eni, or the minutes with --window, or give files of the gateway's own interface",
-        ),
-        Source::LogsInsights => Gap::new(
+    let coverage = &findings.evidence.coverage;
+    // Of files the source itself says what they hold instead.
+    let none = coverage.records_read == 0 && coverage.source == Source::LogsInsights;
+    (none && !findings.evidence.unanswered).then(|| {
+        Gap::new(
             "any traffic of the gateway",
             "the flow logs held no record of it when they were asked; they arrive 6 to 15 minutes late",
-            format!("run again in 15 minutes: nat-triage triage --event EVENT.json{}", region_option(region(findings))),
-        ),
+            format!(
+                "run again in 15 minutes: nat-triage triage --event EVENT.json{}",
+                region_option(region(findings))
+            ),
+        )
     })
 }
 
 fn late_records(findings: &Findings<'_>) -> Option<Gap> {
     let coverage = &findings.evidence.coverage;
-    if findings.complete || coverage.skipdata > 0 {
+    if findings.complete || coverage.skipdata > 0 || coverage.damaged() {
         return None;
     }
     let (from, until) = (coverage.logs_from?, coverage.logs_until?);
@@ -89,11 +90,22 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
     (gateway.provenance == Provenance::Inferred).then(|| {
         let addresses = gateway.logged_addresses();
         let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        Gap::new(
-            "the gateway's addresses other than in these records",
-            format!("nobody named the gateway: {} was told from the records themselves", list.join(", ")),
-            "name all of its addresses with --nat-ip; each adds to its capacity",
-        )
+        let list = list.join(", ");
+        let fix = "name all of its addresses with --nat-ip; each adds to its capacity";
+        match findings.gateway_id() {
+            Some(id) if gateway.kind != GatewayKind::Regional => Gap::new(
+                format!("whether these records are of {id}, and all of its addresses"),
+                format!(
+                    "nothing in them says so: that it has {list}, and nothing else, was inferred from them"
+                ),
+                fix,
+            ),
+            _ => Gap::new(
+                "the gateway's addresses other than in these records",
+                format!("nobody named them: {list} was inferred from the records"),
+                fix,
+            ),
+        }
     })
 }
 
@@ -159,9 +171,16 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         Gap::new(
             "how many connections the gateway refused",
             "neither an alarm nor the ErrorPortAllocation metric told",
-            errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), region(findings)),
+            errors_metric(findings),
         )
     })
+}
+
+/// Shows the errors of the window, minute by minute.
+fn errors_metric(findings: &Findings<'_>) -> String {
+    let window = findings.evidence.window;
+    let (gateway, zone) = (findings.gateway_id(), findings.incident.zone.as_deref());
+    commands::errors_metric(gateway, zone, window.start(), Some(window.end()), region(findings))
 }
 
 /// A range that reaches the neighbourhood of capacity, and nothing that tells whether it was there.
@@ -169,7 +188,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let open = verdict == Verdict::CannotTell && findings.complete;
     let wide = findings.destinations.iter().max_by_key(|d| d.held.at_most).filter(|_| open)?;
     let what = format!("whether {} was full", wide.label());
-    let metric = || errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), region(findings));
+    let metric = || errors_metric(findings);
     if wide.held.at_least == wide.held.at_most {
         let why = format!(
             "it held {} ports, which is nearer to capacity than such a count can be trusted to tell apart, and no refused attempt was found",
@@ -192,9 +211,16 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         ),
         Source::Files if findings.evidence.ends_visible => Gap::new(
             what,
-            format!(
-                "{why}: connections began and ended within the same records, and no refused attempt speaks for either"
-            ),
+            if findings.refused == 0 {
+                format!(
+                    "{why}: connections began and ended within the same records, and no refused attempt speaks for either"
+                )
+            } else {
+                format!(
+                    "{why}, yet {} attempts were refused: if the gateway has fewer addresses than was said, it was full",
+                    words::count(findings.refused)
+                )
+            },
             metric(),
         ),
         Source::Files => {

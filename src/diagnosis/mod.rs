@@ -356,7 +356,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
     let gateway = &network.gateway;
     Diagnosis {
         schema: SCHEMA.into(),
-        id: incident.id(),
+        id: incident.id_of(Some(evidence.window)),
         alarm: incident.alarm.clone(),
         window: evidence.window,
         nat_gateways: vec![GatewayReport {

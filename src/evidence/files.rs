@@ -20,6 +20,7 @@ use crate::flow::{Field, LineError, LogFormat};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Network, Provenance};
+use crate::words;
 
 /// Records looked at before the pass itself.
 const SAMPLE: usize = 200_000;
@@ -72,6 +73,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
             if found == assumed {
                 gaps.extend(reading_gaps(&reading));
                 gaps.extend(counter.astray_gap());
+                gaps.extend(counter.nothing_seen(&inference));
                 let mut evidence = counter.finish();
                 evidence.coverage.records_rejected = reading.lines_rejected();
                 evidence.coverage.files_failed = u64::try_from(reading.failed.len()).unwrap_or(u64::MAX);
@@ -110,7 +112,7 @@ fn complete_gateway(gateway: &mut NatGateway, inference: &Inference, gaps: &mut 
     {
         gaps.push(Gap::new(
             "the public addresses that were named",
-            "flow logs show public addresses of regional gateways alone, and no record is of one; the private ones were told from the records",
+            "flow logs show public addresses of regional gateways alone, and no record is of one; the private ones were inferred from the records",
             "name the gateway's private addresses with --nat-ip",
         ));
         *gateway = NatGateway { kind: GatewayKind::Zonal, addresses: Vec::new(), ..gateway.clone() };
@@ -150,13 +152,14 @@ fn reading_gaps(reading: &Reading) -> Vec<Gap> {
         .collect();
     gaps.extend(reading.rejected.iter().map(|rejected| {
         Gap::new(
-            format!("{} lines of {}", rejected.count, rejected.file),
+            format!("{} of {}", words::counted(rejected.count, "line"), rejected.file),
             format!("{}; first at line {}: {}", rejected.reason, rejected.line, rejected.sample),
             match rejected.reason {
-                RejectReason::NoFormat { .. }
-                | RejectReason::Header(_)
-                | RejectReason::Line(LineError::Length { .. }) => {
+                RejectReason::NoFormat { .. } | RejectReason::Header(_) => {
                     "pass --log-format with the fields as in the flow log's own format string"
+                }
+                RejectReason::Line(LineError::Length { .. }) => {
+                    "look at the line in the file; where the fields are others, pass --log-format"
                 }
                 _ => "look at the line in the file; nothing else was lost",
             },
@@ -241,8 +244,10 @@ struct Counter<'view> {
     records: u64,
     first: i64,
     last: i64,
-    /// First and last second of all records, the gateway's or not.
+    /// First and last second of all records that bear on the window, the gateway's or not.
     span: (i64, i64),
+    /// The same of all records whatever.
+    read: (i64, i64),
     /// Minutes for which a record of the gateway tells something.
     minutes: HashSet<i64>,
 }
@@ -263,6 +268,7 @@ impl<'view> Counter<'view> {
             first: i64::MAX,
             last: i64::MIN,
             span: (i64::MAX, i64::MIN),
+            read: (i64::MAX, i64::MIN),
             minutes: HashSet::new(),
         }
     }
@@ -285,6 +291,45 @@ impl<'view> Counter<'view> {
                 "name the minutes in question with --window",
             )
         })
+    }
+
+    /// Why no record of the gateway was counted, and what the files hold instead.
+    fn nothing_seen(&self, inference: &Inference) -> Option<Gap> {
+        if self.records > 0 {
+            return None;
+        }
+        let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
+        let (from, to) = self.read;
+        let times = if from > to {
+            "the files hold no record with addresses".to_owned()
+        } else {
+            format!("the files hold records from {} to {}", second(from), second(to))
+        };
+        let gateway = match inference.finish(&NatGateway::default()) {
+            None => "none of them looks like a NAT gateway's".to_owned(),
+            Some(Inferred { gateway, .. }) => {
+                let ids = gateway.interface_ids.iter().map(ToString::to_string);
+                let ids = ids.chain(gateway.id.iter().map(ToString::to_string));
+                let addresses =
+                    gateway.logged_addresses().iter().map(ToString::to_string).collect::<Vec<_>>();
+                format!(
+                    "they look like those of a NAT gateway ({})",
+                    ids.chain(addresses).collect::<Vec<_>>().join(", ")
+                )
+            }
+        };
+        let named = &self.viewpoint.addresses;
+        let why = if named.is_empty() || from > to {
+            format!("{times}; {gateway}")
+        } else {
+            let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+            format!("{times}, and within the window none of a NAT gateway at {}; {gateway}", named.join(", "))
+        };
+        Some(Gap::new(
+            "any traffic of the gateway",
+            why,
+            "name the gateway with --nat-ip or --eni, or the minutes with --window, or give files of the gateway's own interface",
+        ))
     }
 
     /// Whether the clients' own interfaces are needed to join clients with destinations.
@@ -345,6 +390,7 @@ impl<'view> Counter<'view> {
 
 impl Sink for Counter<'_> {
     fn record(&mut self, record: &FlowRecord<'_>) {
+        self.read = (self.read.0.min(record.start), self.read.1.max(record.end));
         if !self.bears_on_window(record) {
             return;
         }

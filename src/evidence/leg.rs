@@ -127,11 +127,13 @@ impl Viewpoint {
         let (Some(pkt_src), Some(pkt_dst)) = (record.pkt_src, record.pkt_dst) else {
             return self.without_packet_addresses(record);
         };
+        // What has been translated goes straight to the server, or comes straight from it: an address
+        // whose packets are on their way through somebody else is a client of that one.
         if self.is_gateway(pkt_src) {
-            return Some(outward(Side::Gateway, record, pkt_src, Some(pkt_dst)));
+            return (record.dst == pkt_dst).then(|| outward(Side::Gateway, record, pkt_src, Some(pkt_dst)));
         }
         if self.is_gateway(pkt_dst) {
-            return Some(inward(Side::Gateway, record, pkt_dst, Some(pkt_src)));
+            return (record.src == pkt_src).then(|| inward(Side::Gateway, record, pkt_dst, Some(pkt_src)));
         }
         // The packet is between client and server, and one end of the record is the gateway.
         if self.is_gateway(record.dst) {

@@ -193,6 +193,15 @@ pub struct Coverage {
     pub formats: Vec<String>,
 }
 
+impl Coverage {
+    /// Whether so much of the input could not be used that what is missing may matter: a file, or more
+    /// than a hundredth of the lines.
+    #[must_use]
+    pub fn damaged(&self) -> bool {
+        self.files_failed > 0 || self.records_rejected.saturating_mul(100) > self.records_read
+    }
+}
+
 /// One query that was run, or would be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QueryRun {

@@ -275,7 +275,7 @@ impl Metric {
 
 /// Everything known around the incident's gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Network {
     /// The gateway itself.
     pub gateway: NatGateway,

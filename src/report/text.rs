@@ -10,6 +10,7 @@ use crate::diagnosis::{
     Verdict,
 };
 use crate::evidence::{Attribution, Source};
+use crate::incident::TimeWindow;
 use crate::words;
 
 /// Widest line of prose; commands are never broken.
@@ -48,18 +49,30 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
 
 /// How sure, and why, in a sentence.
 fn sure(diagnosis: &Diagnosis) -> String {
+    let RefusedAttempts { found, counted, accounted } = diagnosis.refused_attempts;
+    let refused = diagnosis.destinations.first().map_or(0, |top| top.refused);
+    let of_counted =
+        accounted.map_or(String::new(), |part| format!(" ({} of those counted)", words::percent(part)));
+    let found = words::count(found);
     let verdict = match diagnosis.verdict {
-        Verdict::Confirmed if diagnosis.destinations.first().is_some_and(|top| top.refused > 0) => {
-            "Confirmed: flow logs and refused connections agree."
+        Verdict::Confirmed if refused > 0 => {
+            format!("Confirmed: the flow logs show it full, and {found} attempts refused{of_counted}.")
         }
-        Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.",
-        Verdict::Likely => "Likely: the flow logs reach the limit, and nothing beside them proves it.",
-        Verdict::NotSupported => "Not supported: with these minutes covered, nothing was near the limit.",
-        Verdict::CannotTell => "Cannot tell: see below for what is missing and how to get it.",
+        Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.".to_owned(),
+        Verdict::Likely if refused > 0 && counted.is_none() => format!(
+            "Likely: the flow logs reach the limit and show {found} attempts refused, and no metric is at hand to confirm it."
+        ),
+        Verdict::Likely => {
+            "Likely: the flow logs reach the limit, and nothing beside them proves it.".to_owned()
+        }
+        Verdict::NotSupported => {
+            "Not supported: with these minutes covered, nothing was near the limit.".to_owned()
+        }
+        Verdict::CannotTell => "Cannot tell: see below for what is missing and how to get it.".to_owned(),
     };
     match diagnosis.pattern {
         Some(pattern) => format!("{verdict} Pattern: {}.", pattern_in_words(pattern)),
-        None => verdict.to_owned(),
+        None => verdict,
     }
 }
 
@@ -101,7 +114,11 @@ fn pattern_in_words(pattern: Pattern) -> &'static str {
 }
 
 fn first_step(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    let Some(first) = diagnosis.remedies.first() else { return Ok(()) };
+    // Where nothing was wrong, nothing has to be done first.
+    let Some(first) = diagnosis.remedies.first().filter(|_| diagnosis.verdict != Verdict::NotSupported)
+    else {
+        return Ok(());
+    };
     writeln!(out)?;
     wrap(out, "", &format!("Do first: {}.", first.title))?;
     first.commands.iter().take(COMMANDS_FIRST).try_for_each(|command| writeln!(out, "{}", command.run))
@@ -132,15 +149,17 @@ fn timeline(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     let Some(top) = diagnosis.destinations.first() else { return Ok(()) };
     let capacity = diagnosis.nat_gateways.first().and_then(|g| g.capacity_per_destination);
     heading(out, &format!("PORTS HELD TO {}", label(top)))?;
+    let fullest = top.held.at.strftime("%H:%M:%S");
     if let Some(capacity) = capacity {
         writeln!(
             out,
-            "Capacity {}; a full bar is capacity. Times are UTC.",
+            "Fullest at {fullest}. A full bar is the capacity, {}.",
             words::count(u64::from(capacity))
         )?;
     } else {
-        writeln!(out, "Capacity unknown; a full bar is the fullest step. Times are UTC.")?;
+        writeln!(out, "Fullest at {fullest}. The capacity is unknown; a full bar is the most of these.")?;
     }
+    writeln!(out, "Held when each step began, refused within it; times are UTC.")?;
     let most = top.timeline.iter().map(|step| step.held_estimate).max().unwrap_or(0);
     let full = capacity.unwrap_or(most).max(1);
     for step in &top.timeline {
@@ -181,7 +200,7 @@ fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             out,
             "   ",
             &format!(
-                "Gateway ports used: {}; {}{refused}",
+                "Gateway port numbers used, over the whole window: {}; {}{refused}",
                 words::count(destination.connections),
                 words::bytes(destination.bytes)
             ),
@@ -302,9 +321,13 @@ fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         writeln!(out, "Alarm: {} at {}", one_line(&alarm.name, NAME), alarm.at.strftime("%F %T UTC"))?;
     }
     let window = diagnosis.window;
-    writeln!(out, "Window: {} to {}", window.start(), window.end())?;
-    for line in &diagnosis.pattern_evidence {
-        wrap(out, "", &format!("Pattern: {line}"))?;
+    if window == TimeWindow::EPOCH {
+        writeln!(out, "Window: unknown, as no record tells a time")?;
+    } else {
+        writeln!(out, "Window: {} to {}", window.start(), window.end())?;
+    }
+    if !diagnosis.pattern_evidence.is_empty() {
+        wrap(out, "", &format!("Pattern: {}", diagnosis.pattern_evidence.join("; ")))?;
     }
     if let Some(refused) = refused_beside_counted(&diagnosis.refused_attempts) {
         wrap(out, "", &refused)?;
@@ -319,12 +342,12 @@ fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         Source::Files => "flow-log files",
         Source::LogsInsights => "CloudWatch Logs Insights",
     };
-    let until = coverage.logs_until.map_or_else(|| "none".to_owned(), |until| until.to_string());
+    let until = coverage.logs_until.map_or_else(String::new, |until| format!(", up to {until}"));
     wrap(
         out,
         "",
         &format!(
-            "Records: {} from {source}, up to {until}; {}",
+            "Records of the gateway: {} from {source}{until}; {}",
             words::count(coverage.records_read),
             if coverage.complete {
                 "the whole window is covered"

@@ -1,6 +1,7 @@
 //! `nat-triage analyze`: the embedded source.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nat_triage::alarm::{Outcome as Alarmed, outcomes_from_event};
 use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
-use nat_triage::flow::reader::{Inputs, Options};
+use nat_triage::flow::reader::{Input, Inputs, Options};
 use nat_triage::incident::Incident;
 use nat_triage::network::{Known, NatGateway, Network};
 use nat_triage::triage::triage;
@@ -18,20 +19,24 @@ use crate::args::{Analyze, Gateway};
 use crate::output::{self, Outcome};
 
 pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
+    let from_stdin = [args.event.as_deref(), args.context.as_deref()];
+    let from_stdin = from_stdin.into_iter().flatten().filter(|path| path.as_os_str() == "-").count()
+        + args.flow_logs.iter().filter(|input| matches!(input, Input::Stdin)).count();
+    anyhow::ensure!(from_stdin <= 1, "standard input can be read once: more than one option names -");
     let mut incident = match args.event.as_deref().map(incident).transpose()? {
         Some(Alarmed::Incident(incident)) => incident,
         Some(Alarmed::Ignored(ignored)) => return output::ignored(&ignored.reason, &args.writing),
-        None => Incident {
-            alarm: None,
-            gateway: None,
-            zone: None,
-            window: None,
-            exact_window: false,
-            errors_reported: None,
-        },
+        None => Incident::default(),
     };
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();
+    if let (Some(named), Some(alarmed)) = (&args.gateway.nat_id, &incident.gateway)
+        && named != alarmed
+    {
+        anyhow::bail!(
+            "--nat-id names {named}, but the event's alarm is about {alarmed}: leave one of them out"
+        );
+    }
     incident.gateway = args.gateway.nat_id.clone().or(incident.gateway);
 
     let mut network: Network = args.context.as_deref().map(read_json).transpose()?.unwrap_or_default();
@@ -63,8 +68,16 @@ pub(crate) fn incident(path: &Path) -> anyhow::Result<Alarmed> {
     outcomes.into_iter().next().with_context(|| format!("the event in {} holds no record", path.display()))
 }
 
+/// Reads a file, or standard input where it is named `-`.
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let text = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let text = if path.as_os_str() == "-" {
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text).map(|_| text)
+    } else {
+        fs::read(path)
+    };
+    let text = text.with_context(|| format!("failed to read {}", path.display()))?;
+    anyhow::ensure!(!text.trim_ascii().is_empty(), "{} is empty: expected JSON", path.display());
     serde_json::from_slice(&text)
         .with_context(|| format!("{} does not hold the JSON that is expected", path.display()))
 }

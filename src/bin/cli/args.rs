@@ -25,6 +25,13 @@ pub(crate) enum Task {
     /// Diagnose live, with your AWS credentials; prints, and publishes only with --publish.
     #[cfg(feature = "aws")]
     Triage(Triage),
+    /// Diagnose live: not in this build, which leaves AWS out.
+    #[cfg(not(feature = "aws"))]
+    #[command(hide = true)]
+    Triage {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
     /// Print the Logs Insights queries that would be run.
     Queries(Queries),
 }
@@ -73,7 +80,7 @@ pub(crate) struct Analyze {
     /// Flow-log files or folders; - is standard input.
     #[arg(long, value_name = "PATH", num_args = 1.., required = true, value_parser = input)]
     pub(crate) flow_logs: Vec<Input>,
-    /// The alarm's event, in any shape that CloudWatch delivers it.
+    /// The alarm's event, in any shape that CloudWatch delivers it; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: Option<PathBuf>,
     #[command(flatten)]
@@ -84,7 +91,7 @@ pub(crate) struct Analyze {
     /// The fields of messages without a header line, as in the flow log's own format string.
     #[arg(long, value_name = "FIELDS")]
     pub(crate) log_format: Option<LogFormat>,
-    /// What AWS look-ups would have said, as a live run saves it.
+    /// What AWS look-ups would have said: JSON, its fields as in docs/context.schema.json.
     #[arg(long, value_name = "FILE")]
     pub(crate) context: Option<PathBuf>,
     #[command(flatten)]

@@ -37,6 +37,10 @@ fn main() -> ExitCode {
                 Task::Queries(args) => queries::run(&args),
                 #[cfg(feature = "aws")]
                 Task::Triage(args) => live::run(&args).await,
+                #[cfg(not(feature = "aws"))]
+                Task::Triage { .. } => Err(anyhow::anyhow!(
+                    "this build leaves AWS out, and so cannot triage live: install it with cargo install --locked --path ., without --no-default-features"
+                )),
             }
         })
     });

@@ -180,10 +180,16 @@ impl<'a> Shortage<'a> {
         matches!(self.pattern, Some(Pattern::LongLived | Pattern::Churn | Pattern::FanIn))
     }
 
-    /// What shows that a remedy worked: the errors stop.
+    /// What shows that a remedy worked: the errors since then stop.
     fn errors_stop(&self) -> String {
         let findings = self.findings;
-        errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), self.region())
+        errors_metric(
+            findings.gateway_id(),
+            findings.incident.zone.as_deref(),
+            findings.evidence.window.end(),
+            None,
+            self.region(),
+        )
     }
 
     /// Shows who owns a client's address: the way to whoever can change what it does.
