@@ -132,8 +132,8 @@ impl Case {
             let at = i64::from(n % 300);
             log.attempt((&self.clients[0].0, 50_000 + n), self.server.0, (at, at), false);
         }
-        // Something small all the while, so that the whole window is covered.
-        log.connection((IN_A, 60_000), "198.51.100.200", (0, 300), 2);
+        // Something small all the while, so that the whole window is covered, and what was held before.
+        log.connection((IN_A, 60_000), "198.51.100.200", (-360, 300), 2);
         log.text
     }
 

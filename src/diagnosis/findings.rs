@@ -11,9 +11,9 @@ use super::held::{Counted, Scale, times_in_use};
 use super::rank;
 use super::refusals::{Refusals, Refused};
 use super::{ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
-use crate::evidence::{Attribution, ClientUse, Destination, Evidence, Held, TCP, Tally};
+use crate::evidence::{AtPeak, Attribution, ClientUse, Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
-use crate::network::{GatewayKind, Network, Provenance};
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Network, Provenance};
 use crate::words;
 
 /// What is known of port allocation errors within the window.
@@ -57,12 +57,18 @@ pub(super) struct Findings<'a> {
     pub(super) least_capacity: Option<u32>,
     pub(super) errors: Errors,
     /// Whether the records reach through the window, with none known to be left out.
+    pub(super) window_covered: bool,
+    /// The same, and far enough back before it to show all ports that were held in it.
     pub(super) complete: bool,
     /// Where ends of connections do not show: how many times the ports in use were held, where the
     /// gateway's own count of connections tells.
     pub(super) times_in_use: Option<f64>,
     /// Attempts that were refused, towards any destination.
     pub(super) refused: u64,
+    /// Attempts that never left the gateway either, though their destination does not look full.
+    pub(super) unexplained: u64,
+    /// Whether refused attempts would show: the records have both sides of the gateway, whole.
+    pub(super) refusals_show: bool,
     /// Fullest first; every one has an address.
     pub(super) destinations: Vec<Ranked>,
 }
@@ -145,13 +151,18 @@ impl<'a> Findings<'a> {
                 _ => network.gateway.least_capacity(limits.ports_per_address),
             },
             errors: errors(incident, network),
-            complete: complete(evidence),
+            window_covered: complete(evidence, false),
+            complete: complete(evidence, incident.window.is_some()),
             times_in_use: None,
             refused: 0,
+            unexplained: 0,
+            refusals_show: false,
             destinations: Vec::new(),
         };
         let refused = Refusals::of(evidence, findings.shown_when_full());
         findings.refused = refused.all();
+        findings.unexplained = refused.unexplained();
+        findings.refusals_show = findings.window_covered && refused.show();
         let uses = Uses::of(evidence, findings.counts_by_client());
         let counted = findings.counted(&uses);
         findings.times_in_use = findings.times_in_use(&counted);
@@ -296,7 +307,7 @@ impl<'a> Findings<'a> {
             && self.errors.happened()
             && refused
             && held.at_least <= capacity
-            && f64::from(seen.at_most) >= f64::from(capacity) * if self.complete { 1.0 } else { HALF }
+            && f64::from(seen.at_most) >= f64::from(capacity) * if self.window_covered { 1.0 } else { HALF }
         {
             held.estimate = capacity;
         }
@@ -326,9 +337,10 @@ impl<'a> Findings<'a> {
     fn covered(&self, at: Timestamp) -> bool {
         let coverage = &self.evidence.coverage;
         let begins = at.as_second();
+        let from = begins + OFF_BY - lead(self.incident.window.is_some());
         let ends = begins + self.evidence.steps.seconds();
         coverage.skipdata == 0
-            && coverage.logs_from.is_some_and(|from| from.as_second() <= begins + OFF_BY)
+            && coverage.logs_from.is_some_and(|logs_from| logs_from.as_second() <= from)
             && coverage.logs_until.is_some_and(|until| until.as_second() >= ends - OFF_BY)
     }
 
@@ -339,17 +351,22 @@ impl<'a> Findings<'a> {
         of: &Ranked,
         refused: &BTreeMap<IpAddr, Refused>,
     ) -> Vec<ClientReport> {
-        let (attribution, tallies) = client_tallies(uses, of.destination);
+        let (attribution, mut tallies) = client_tallies(uses, of.destination);
+        if let Some(zone) = self.zone_in_question() {
+            // The others use the addresses of their own zones.
+            tallies
+                .retain(|client, _| self.zone_of_client(*client).is_none_or(|of_client| of_client == zone));
+        }
         let (step, silent) = (of.counted.step, of.tally.unanswered);
-        let at = self.evidence.steps.instant(step);
+        let at = of.held.at;
         // Of the attempts without an answer, those that left the gateway held a port all the same.
         let attempted: u64 = tallies.values().map(|tally| tally.unanswered).sum();
         let left = if attempted == 0 { 0.0 } else { (silent as f64 / attempted as f64).min(1.0) };
         let scale = self.scale(of.destination.protocol);
         let active: u64 = tallies.values().map(|tally| tally.active_seconds).sum();
         let held = |tally: &Tally| {
-            let answered = tally.held.get(step).copied().unwrap_or_default();
-            let held = answered.plus(tally.silent.get(step).copied().unwrap_or_default().part(left));
+            let AtPeak { held, silent } = at_fullest(tally, of, step);
+            let held = held.plus(silent.part(left));
             let active = tally.active_seconds as f64 / active.max(1) as f64;
             scale.part(held, at, active, &of.counted, of.held.estimate)
         };
@@ -386,6 +403,21 @@ impl<'a> Findings<'a> {
             clients.sort_by(rank::greatest_holder_first);
         }
         clients
+    }
+
+    /// The zone that the alarm is about, where the gateway serves others as well: the records show the
+    /// clients of all of them alike.
+    pub(super) fn zone_in_question(&self) -> Option<&str> {
+        let zone = self.network.gateway.zone_of(self.incident.zone.as_deref())?;
+        (!self.evidence.elsewhere.is_empty()).then_some(zone)
+    }
+
+    /// The zone that a client stands in, where that is known. Alarms may spell zones otherwise than
+    /// subnets do; then nothing is known.
+    pub(super) fn zone_of_client(&self, client: IpAddr) -> Option<&str> {
+        let subnets = self.network.subnets.as_deref()?;
+        let spelt_alike = subnets.iter().any(|subnet| subnet.zone == self.incident.zone);
+        self.network.subnet_of(client)?.zone.as_deref().filter(|_| spelt_alike)
     }
 
     /// Clients over all destinations, by what they held at each one's fullest.
@@ -511,6 +543,27 @@ fn client_tallies(uses: &Uses<'_>, destination: Destination) -> (Attribution, BT
     (attribution, by_port)
 }
 
+/// What a client held when the destination was fullest: at that very second where the source tells, else
+/// at the fullest step. Where the destination held far more than any step's instant shows, it was
+/// filled in between, and what was used within the step stands for what was held.
+fn at_fullest(tally: &Tally, of: &Ranked, step: usize) -> AtPeak {
+    /// How much more is far more.
+    const FAR: f64 = 1.3;
+
+    if let Some(at_peak) = tally.at_peak {
+        return at_peak;
+    }
+    let at = |held: &[Held], step: usize| held.get(step).copied().unwrap_or_default();
+    let steps = &of.counted.steps;
+    let shown = at(steps, step);
+    if f64::from(of.held.estimate) <= f64::from(shown.hold) * FAR {
+        return AtPeak { held: at(&tally.held, step), silent: at(&tally.silent, step) };
+    }
+    let busiest = (0..steps.len()).rev().max_by_key(|step| steps[*step].most).unwrap_or(step);
+    let used = |held: Held| Held { hold: held.most, ..held };
+    AtPeak { held: used(at(&tally.held, busiest)), silent: used(at(&tally.silent, busiest)) }
+}
+
 fn zones_known(network: &Network) -> bool {
     network.gateway.addresses.iter().all(|address| address.zone.is_some())
 }
@@ -526,8 +579,11 @@ fn errors(incident: &Incident, network: &Network) -> Errors {
     }
 }
 
-/// For so long a gateway that carries traffic is not silent.
+/// For so long a gateway that carries little traffic may be silent.
 const HOLE: i64 = 300;
+
+/// For so long one that usually has many records at any time is not.
+const DENSE_HOLE: i64 = 60;
 
 /// How far records may stay away from either end of the window, in seconds: the times of records may
 /// be off by as much, whatever the aggregation interval.
@@ -535,16 +591,30 @@ const HOLE: i64 = 300;
 /// Source: "Flow log records" in the Amazon VPC user guide, fields `start` and `end`.
 const OFF_BY: i64 = 60;
 
-/// Whether the records reach from one end of the window to the other without a hole, and none is
-/// known to have been left out or lost.
-fn complete(evidence: &Evidence) -> bool {
+/// How far those of a gateway may that usually has many at any time: by the last minute of an alarm's
+/// window hangs all.
+const DENSE_OFF_BY: i64 = 30;
+
+/// How long before what they are asked about records have to begin: where the window was `named`, as
+/// long as an idle connection holds its port, as ports that were last used before do not show within.
+/// Where it was not, it is all that the files hold.
+pub(super) fn lead(named: bool) -> i64 {
+    if named { IDLE_TIMEOUT_SECONDS } else { 0 }
+}
+
+/// Whether the records reach from one end of the window to the other, and long enough before it,
+/// without a hole, and none is known to have been left out or lost.
+fn complete(evidence: &Evidence, named: bool) -> bool {
     let (start, end) = (evidence.window.start().as_second(), evidence.window.end().as_second());
+    let coverage = &evidence.coverage;
     let reaches = |at: Option<Timestamp>, by: &dyn Fn(i64) -> bool| at.is_some_and(|at| by(at.as_second()));
-    evidence.coverage.skipdata == 0
-        && !evidence.coverage.damaged()
-        && evidence.coverage.longest_hole <= HOLE
-        && reaches(evidence.coverage.logs_from, &|from| from <= start + OFF_BY)
-        && reaches(evidence.coverage.logs_until, &|until| until >= end - OFF_BY)
+    let (hole, off_by) = if coverage.dense { (DENSE_HOLE, DENSE_OFF_BY) } else { (HOLE, OFF_BY) };
+    let from = start + OFF_BY - lead(named);
+    coverage.skipdata == 0
+        && !coverage.damaged()
+        && coverage.longest_hole <= hole
+        && reaches(coverage.logs_from, &|logs_from| logs_from <= from)
+        && reaches(coverage.logs_until, &|until| until >= end - off_by)
 }
 
 /// Where records are missing, a destination of which this part of the ports shows may have been full.

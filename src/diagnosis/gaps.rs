@@ -3,21 +3,24 @@
 use super::Verdict;
 use super::commands;
 use super::commands::{quoted, region_option};
-use super::findings::{Errors, Findings};
+use super::findings::{Errors, Findings, lead};
+use super::verdict::NOT_NEAR;
 use crate::evidence::{Attribution, Source};
 use crate::gap::Gap;
-use crate::network::{GatewayKind, Provenance};
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Provenance};
 use crate::words;
 
 /// All gaps, those of the source first, then those that this diagnosis ran into.
 pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     let mut gaps = findings.evidence.gaps.clone();
-    gaps.extend(no_records(findings).or_else(|| late_records(findings)));
+    gaps.extend(no_records(findings).or_else(|| missing_records(findings, verdict)));
     gaps.extend(capacity(findings));
     gaps.extend(addresses(findings));
     gaps.extend(clients(findings));
+    gaps.extend(zones(findings));
     gaps.extend(ends(findings));
     gaps.extend(errors(findings, verdict));
+    gaps.extend(unexplained(findings, verdict));
     gaps.extend(wide_range(findings, verdict));
     if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
         gaps.extend(super::remedies::endpoint_in_place(findings));
@@ -45,9 +48,11 @@ fn no_records(findings: &Findings<'_>) -> Option<Gap> {
     })
 }
 
-fn late_records(findings: &Findings<'_>) -> Option<Gap> {
+fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let coverage = &findings.evidence.coverage;
-    if findings.complete || coverage.skipdata > 0 || coverage.damaged() {
+    // Ports that were held before matter no more where it is certain that all were.
+    let enough = findings.complete || (findings.window_covered && verdict == Verdict::Confirmed);
+    if enough || coverage.skipdata > 0 || coverage.damaged() {
         return None;
     }
     let (from, until) = (coverage.logs_from?, coverage.logs_until?);
@@ -56,19 +61,60 @@ fn late_records(findings: &Findings<'_>) -> Option<Gap> {
         Source::LogsInsights => "run again once they have arrived: nat-triage triage --event EVENT.json",
     };
     let window = findings.evidence.window;
-    let what = if until < window.end() && from <= window.start() {
-        "the last minutes of the window"
+    let (start, end) = (window.start(), window.end());
+    let reach = format!("the records reach from {from} to {until}, the window from {start} to {end}");
+    Some(if until.as_second() + LAST_SECONDS < end.as_second() {
+        let what = if from <= start { "the last minutes of the window" } else { "part of the window" };
+        Gap::new(what, reach, again)
+    } else if from > start {
+        Gap::new("part of the window", reach, again)
+    } else if from.as_second() > start.as_second() - lead(true) + LAST_SECONDS {
+        Gap::new(
+            "ports that were last used before the records begin",
+            format!(
+                "they begin at {from}, and a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet: to know what was held at {start}, they have to begin that long before"
+            ),
+            again,
+        )
     } else {
-        "part of the window"
-    };
+        Gap::new(
+            "part of the window",
+            format!("for {} s no record tells of the gateway, which usually has many", coverage.longest_hole),
+            again,
+        )
+    })
+}
+
+/// Records that end so near to the end of the window are not what keeps it from being covered.
+const LAST_SECONDS: i64 = 60;
+
+/// Attempts that went into the gateway and never came out, without a destination that looks full.
+fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
+    (verdict == Verdict::CannotTell && findings.unexplained > 0).then(|| {
+        Gap::new(
+            format!("why {} attempts never left the gateway", words::count(findings.unexplained)),
+            "the records show them go in, and no destination that looks full: records may be missing, or a rule of the gateway's subnet turned them away",
+            errors_metric(findings),
+        )
+    })
+}
+
+/// Clients of which nothing tells whether they are in the zone in question.
+fn zones(findings: &Findings<'_>) -> Option<Gap> {
+    let zone = findings.zone_in_question()?;
+    let unknown =
+        findings.top()?.clients.iter().find(|client| findings.zone_of_client(client.address).is_none())?;
     Some(Gap::new(
-        what,
+        format!("which clients are in {zone}"),
         format!(
-            "the records reach from {from} to {until}, the window from {} to {}",
-            window.start(),
-            window.end()
+            "a regional gateway's records show the clients of all zones alike, and nothing told the zone of {} and others",
+            unknown.address
         ),
-        again,
+        format!(
+            "aws ec2 describe-subnets --filters Name=vpc-id,Values={} --query 'Subnets[].[CidrBlock,AvailabilityZone,SubnetId]' --output text{}",
+            quoted(findings.network.gateway.vpc_id.as_deref().unwrap_or("VPC_ID")),
+            region_option(region(findings))
+        ),
     ))
 }
 
@@ -187,6 +233,10 @@ fn errors_metric(findings: &Findings<'_>) -> String {
 fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let open = verdict == Verdict::CannotTell && findings.complete;
     let wide = findings.destinations.iter().max_by_key(|d| d.held.at_most).filter(|_| open)?;
+    let near = findings.least_capacity.or(findings.capacity)?;
+    if f64::from(wide.held.at_most) < f64::from(near) * NOT_NEAR {
+        return None;
+    }
     let what = format!("whether {} was full", wide.label());
     let metric = || errors_metric(findings);
     if wide.held.at_least == wide.held.at_most {
@@ -211,10 +261,12 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         ),
         Source::Files if findings.evidence.ends_visible => Gap::new(
             what,
-            if findings.refused == 0 {
+            if findings.refused == 0 && wide.tally.ended > 0 {
                 format!(
                     "{why}: connections began and ended within the same records, and no refused attempt speaks for either"
                 )
+            } else if findings.refused == 0 {
+                format!("{why}, and no refused attempt speaks for its having been full")
             } else {
                 format!(
                     "{why}, yet {} attempts were refused: if the gateway has fewer addresses than was said, it was full",

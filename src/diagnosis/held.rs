@@ -78,7 +78,9 @@ impl Counted {
         let peak = without(peak, twice.iter().copied().max().unwrap_or(0));
         let steps = steps.into_iter().zip(twice.iter().copied().chain(std::iter::repeat(0)));
         let steps = steps.map(|(held, twice)| without(held, twice)).collect();
-        let open = tally.silent.get(step).map_or(0, |silent| silent.hold.min(peak.hold));
+        let silent = tally.at_peak.map(|at_peak| at_peak.silent);
+        let silent = silent.or_else(|| tally.silent.get(step).copied()).unwrap_or_default();
+        let open = silent.hold.min(peak.hold);
         Self { steps, peak, open, at, step }
     }
 }

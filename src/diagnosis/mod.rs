@@ -389,7 +389,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
             .collect(),
         remedies: remedies::remedies(&findings, verdict, pattern.as_ref().map(|(pattern, _)| *pattern)),
         coverage: CoverageReport {
-            complete: findings.complete,
+            complete: findings.window_covered,
             logs_until: evidence.coverage.logs_until,
             records_read: evidence.coverage.records_read,
             records_rejected: evidence.coverage.records_rejected,

@@ -21,18 +21,30 @@ const REMARKABLE: f64 = 0.1;
 
 /// The pattern, and what it rests on; `None` where the evidence does not tell.
 pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<(Pattern, Vec<String>)> {
-    if let Some(scan) = scan(findings) {
-        return Some(scan);
-    }
+    let scan = scan(findings);
     if matches!(verdict, Verdict::NotSupported | Verdict::CannotTell) {
-        return None;
+        return scan.map(|(_, scan)| scan);
     }
     let top = findings.top()?;
-    retry_storm(top).or_else(|| fan_in(top)).or_else(|| by_life(findings, top))
+    // Somebody else's scan of other destinations did not fill this one.
+    let filled_it = |scanner: Option<IpAddr>| match scanner {
+        Some(scanner) => top.clients.first().is_some_and(|client| client.address == scanner),
+        None => top.clients.is_empty() || part(top.tally.unanswered, top.tally.connections) > Some(0.5),
+    };
+    if let Some((scanner, scan)) = scan
+        && filled_it(scanner)
+    {
+        return Some(scan);
+    }
+    // A leak is one however many clients take part in it.
+    let life = by_life(findings, top);
+    let leak = life.clone().filter(|(pattern, _)| *pattern == Pattern::Leak);
+    retry_storm(top).or(leak).or_else(|| fan_in(top)).or(life)
 }
 
-/// One client towards very many destinations, most of which do not answer, or refuse.
-fn scan(findings: &Findings<'_>) -> Option<(Pattern, Vec<String>)> {
+/// One client towards very many destinations, most of which do not answer, or refuse; with the client,
+/// where the records name it.
+fn scan(findings: &Findings<'_>) -> Option<(Option<IpAddr>, (Pattern, Vec<String>))> {
     let evidence = findings.evidence;
     let by_client = |uses: &BTreeMap<ClientUse, Tally>| {
         let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
@@ -42,25 +54,26 @@ fn scan(findings: &Findings<'_>) -> Option<(Pattern, Vec<String>)> {
             *vain += usize::from(in_vain(using.destination, tally));
         }
         let most = tried.into_iter().max_by_key(|(_, (all, _))| *all);
-        most.map(|(client, (all, vain))| (client.to_string(), all, vain))
+        most.map(|(client, (all, vain))| (Some(client), all, vain))
     };
     // A format that hides the destinations at the gateway shows them at the clients' own interfaces;
     // failing those, the gateway's side shows that they were tried, but not by whom.
     let by_anyone = || {
         let vain = evidence.destinations.iter().filter(|(d, tally)| in_vain(**d, tally)).count();
-        ("clients that the records do not name".to_owned(), evidence.destinations.len(), vain)
+        (None, evidence.destinations.len(), vain)
     };
     by_client(&evidence.clients)
         .into_iter()
         .chain(by_client(&evidence.at_clients))
         .chain([by_anyone()])
         .find(|(_, all, vain)| *all >= SCANNED_DESTINATIONS && vain * 2 >= *all)
-        .map(|(who, all, vain)| {
+        .map(|(scanner, all, vain)| {
+            let who = scanner.map_or("clients that the records do not name".to_owned(), |c| c.to_string());
             let (all, vain) = (words::count(all as u64), words::count(vain as u64));
             let why = format!(
                 "{who} tried {all} destinations, {vain} of them without an answer or refused at once"
             );
-            (Pattern::Scan, vec![why])
+            (scanner, (Pattern::Scan, vec![why]))
         })
 }
 
@@ -72,6 +85,10 @@ fn in_vain(destination: Destination, tally: &Tally) -> bool {
 
 /// Most attempts left the gateway and were never answered.
 fn retry_storm(top: &Ranked) -> Option<(Pattern, Vec<String>)> {
+    // Much that goes by UDP is never answered, and is not meant to be.
+    if top.destination.protocol != TCP {
+        return None;
+    }
     let part = part(top.tally.unanswered, top.tally.connections)?;
     (part > 0.5).then(|| {
         (
@@ -134,7 +151,7 @@ fn by_life(findings: &Findings<'_>, top: &Ranked) -> Option<(Pattern, Vec<String
                 words::count(u64::from(top.held.estimate)),
                 words::percent(in_use)
             ),
-            format!("a connection was in use for {mean_active:.0} s on average"),
+            format!("a port was in use for {mean_active:.0} s on average"),
         ],
     ))
 }

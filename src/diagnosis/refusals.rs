@@ -13,6 +13,10 @@ const SPEAKING: f64 = 0.2;
 /// answered.
 const EXPLAINING: f64 = 0.2;
 
+/// So many times the counted errors, and something else than a full destination keeps attempts from
+/// leaving the gateway.
+const TOO_MANY: f64 = 3.0;
+
 /// Fewer refused attempts than this say nothing.
 const FEWEST: u64 = 20;
 
@@ -44,6 +48,10 @@ pub(super) struct Refusals {
     steps: BTreeMap<Destination, Vec<u64>>,
     /// Attempts towards all destinations.
     all: u64,
+    /// The same towards destinations that do not look full.
+    unexplained: u64,
+    /// Whether the records have both sides of the gateway.
+    show: bool,
     /// Whether the destinations are guessed from the port alone.
     guessed: bool,
 }
@@ -52,7 +60,14 @@ impl Refusals {
     /// The refusals that the evidence tells of. `full` is what a full destination would show: its
     /// distinct ports on the gateway's side.
     pub(super) fn of(evidence: &Evidence, full: Option<f64>) -> Self {
-        let mut refusals = Self { clients: BTreeMap::new(), steps: BTreeMap::new(), all: 0, guessed: false };
+        let mut refusals = Self {
+            clients: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            all: 0,
+            unexplained: 0,
+            show: !evidence.destinations.is_empty() && !evidence.clients.is_empty(),
+            guessed: false,
+        };
         if evidence.destinations.is_empty() {
             // The gateway's own side is not in the records: silence proves nothing.
             return refusals;
@@ -60,11 +75,12 @@ impl Refusals {
         let hidden = evidence.clients.keys().any(|using| using.destination.address.is_none());
         if !hidden {
             for (destination, tallies) in by_destination(evidence.clients.iter()) {
-                if !near_full(evidence, destination, full) {
-                    continue;
-                }
                 let lost = lost(evidence, &tallies, |other| other == destination);
                 let left = left(evidence, destination);
+                if !near_full(evidence, destination, full) {
+                    refusals.unexplained += attempts(evidence, &tallies, &left, lost).1;
+                    continue;
+                }
                 refusals.add(evidence, destination, &tallies, &left, lost);
             }
         } else if evidence.at_clients.is_empty() {
@@ -111,12 +127,8 @@ impl Refusals {
         lost: Option<u64>,
     ) {
         let tried: u64 = tallies.values().map(|tally| tally.lost()).sum();
-        let tried_at = |step| tallies.values().map(|tally| count_at(tally, step)).sum::<u64>();
-        let at: Vec<u64> = (0..evidence.steps.count())
-            .map(|step| more_than_chance(tried_at(step), count_at(left, step)))
-            .collect();
+        let (at, attempts) = attempts(evidence, tallies, left, lost);
         let refused: u64 = at.iter().sum();
-        let attempts = lost.map_or(refused, |lost| refused.min(lost));
         if attempts == 0 {
             return;
         }
@@ -140,13 +152,25 @@ impl Refusals {
     /// Whether so many refused attempts towards one destination tell that it was full. A few may
     /// have another cause: a lost reply, a record that has not arrived.
     pub(super) fn speak_for(&self, refused: u64, counted: Option<f64>) -> bool {
-        let explains = counted.is_none_or(|errors| refused as f64 >= errors * EXPLAINING);
+        let explains = counted
+            .is_none_or(|errors| (errors * EXPLAINING..=errors * TOO_MANY).contains(&(refused as f64)));
         refused >= FEWEST && refused as f64 >= self.all as f64 * SPEAKING && explains
     }
 
     /// Whether their destinations are known, and not guessed from the port alone.
     pub(super) fn located(&self) -> bool {
         !self.guessed
+    }
+
+    /// Attempts that never left the gateway, though their destination does not look full; nothing
+    /// where they are so few that chance may have made them.
+    pub(super) fn unexplained(&self) -> u64 {
+        if self.unexplained >= FEWEST { self.unexplained } else { 0 }
+    }
+
+    /// Whether refused attempts would show: the records have both sides of the gateway.
+    pub(super) fn show(&self) -> bool {
+        self.show && !self.guessed
     }
 
     /// Attempts towards all destinations.
@@ -230,6 +254,22 @@ fn sum(evidence: &Evidence, counted: impl Fn(Destination) -> bool) -> Tally {
 /// The gateway's side in every zone: clients of all of them show alike.
 fn every_zone(evidence: &Evidence) -> impl Iterator<Item = (&Destination, &Tally)> {
     evidence.destinations.iter().chain(&evidence.elsewhere)
+}
+
+/// Attempts towards one destination that never left the gateway, per step and in all.
+fn attempts(
+    evidence: &Evidence,
+    tallies: &BTreeMap<IpAddr, &Tally>,
+    left: &Tally,
+    lost: Option<u64>,
+) -> (Vec<u64>, u64) {
+    let tried_at = |step| tallies.values().map(|tally| count_at(tally, step)).sum::<u64>();
+    let at: Vec<u64> = (0..evidence.steps.count())
+        .map(|step| more_than_chance(tried_at(step), count_at(left, step)))
+        .collect();
+    let refused: u64 = at.iter().sum();
+    let attempts = lost.map_or(refused, |lost| refused.min(lost));
+    (at, attempts)
 }
 
 fn count_at(tally: &Tally, step: usize) -> u64 {

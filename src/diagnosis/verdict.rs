@@ -7,29 +7,35 @@ use super::findings::{Errors, Findings, Ranked};
 /// ports are let go and taken again within one.
 pub(super) const FULL: f64 = 0.95;
 
+/// Where the records contradict the errors, no less than this is: a count that is a port or so short.
+const WHOLLY_FULL: f64 = 0.995;
+
 /// Below this part of capacity at the very most, a destination was not full.
-const NOT_NEAR: f64 = 0.9;
+pub(super) const NOT_NEAR: f64 = 0.9;
 
 /// The verdict on the fullest destination, and so on all.
 pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
     let (Some(top), Some(capacity)) = (findings.top(), findings.capacity) else {
         return Verdict::CannotTell;
     };
-    if findings.errors == Errors::Counted(0.0) && findings.complete {
+    if findings.errors == Errors::Counted(0.0) && findings.window_covered {
         return Verdict::NotSupported;
     }
     if reaches(top, capacity) {
         return match (findings.errors.happened(), agreed(findings, top, capacity)) {
-            (true, true) => Verdict::Confirmed,
+            (true, true) if !findings.evidence.ambiguous => Verdict::Confirmed,
+            (true, true) => Verdict::Likely,
             (false, true) => Verdict::Likely,
             (true, false) if plausible(findings, top, capacity) => Verdict::Likely,
             (_, false) => Verdict::CannotTell,
         };
     }
-    let certain = f64::from(findings.least_capacity.unwrap_or(capacity)) * NOT_NEAR;
+    let near = f64::from(findings.least_capacity.unwrap_or(capacity)) * NOT_NEAR;
     let nothing_near =
-        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < certain && !d.turned_away);
-    if findings.complete && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
+        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && !d.turned_away);
+    // Where the records show several gateways, this one's being well says nothing of the others.
+    let certain = findings.complete && !findings.evidence.ambiguous && findings.unexplained == 0;
+    if certain && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
 }
 
 /// Whether the range reaches capacity.
@@ -42,7 +48,8 @@ fn reaches(top: &Ranked, capacity: u32) -> bool {
 /// were seen. Where most of them ended, ports may have been taken again within one record, so that
 /// the estimate alone proves nothing.
 fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
-    let full = |held: u32| f64::from(held) >= f64::from(capacity) * FULL;
+    let enough = if contradicted(findings) { WHOLLY_FULL } else { FULL };
+    let full = |held: u32| f64::from(held) >= f64::from(capacity) * enough;
     let left_open = top.tally.ended * 2 < top.tally.connections;
     let counted = full(top.held.at_least) || (full(top.held.estimate) && left_open);
     (findings.evidence.ends_visible && counted) || (top.turned_away && top.located)
@@ -52,5 +59,15 @@ fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
 /// where ends of connections or records are missing.
 fn plausible(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
     let near = f64::from(top.held.estimate) >= f64::from(capacity) / 2.0;
-    top.turned_away || (near && findings.complete)
+    top.turned_away || (near && findings.complete && !contradicted(findings))
+}
+
+/// Whether refused attempts would show, and hardly any does of those that were counted: whatever was
+/// counted, it was not for want of this destination's ports.
+fn contradicted(findings: &Findings<'_>) -> bool {
+    /// The part of the counted errors below which that is so.
+    const HARDLY_ANY: f64 = 0.05;
+
+    let few = |errors: f64| (findings.refused as f64) < errors * HARDLY_ANY;
+    findings.refusals_show && findings.errors.counted().is_some_and(few)
 }

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use jiff::Timestamp;
 
 use super::infer::{Inference, Inferred};
 use super::lives::{Holding, Lives, Stretch};
 use super::{
-    ClientUse, Destination, Evidence, EvidenceSource, Peak, Side, Source, Steps, TCP, Tally, Viewpoint,
+    AtPeak, ClientUse, Destination, Evidence, EvidenceSource, Held, Peak, Side, Source, Steps, TCP, Tally,
+    Viewpoint,
 };
 use crate::flow::reader::{Inputs, Options, ReadError, Reading, RejectReason, Sink};
 use crate::flow::record::{Action, FlowRecord};
@@ -58,23 +59,38 @@ impl EvidenceSource for FlowLogFiles<'_> {
         } else {
             self.inputs.sample(&self.options, SAMPLE, &mut inference)?
         };
-        let mut gaps = Vec::new();
-        complete_gateway(&mut network.gateway, &inference, &mut gaps);
-        let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
-        let aggregation = inference.aggregation_seconds();
-        let times = Times { window: incident.window, about: inference.median_start() };
-
+        let named = network.gateway.clone();
+        let mut told = Told::of(&named, &inference);
         let mut assumed = Assumed::of(&sample.formats);
         loop {
-            let mut counter = Counter::new(&viewpoint, times, aggregation, assumed);
-            let reading =
-                self.inputs.read(&self.options, &mut |bytes| (self.progress)(bytes), &mut counter)?;
+            network.gateway = told.gateway.clone();
+            let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
+            let aggregation = inference.aggregation_seconds();
+            let times = Times { window: incident.window, about: inference.median_start() };
+            let counter = Counter::new(&viewpoint, times, aggregation, assumed);
+            // Where nobody named the gateway, every record has a say in which it is, and not only those
+            // of the sample.
+            let watching = (told.gateway.provenance == Provenance::Inferred).then(Inference::default);
+            let mut pass = Pass { counter, watching };
+            let reading = self.inputs.read(&self.options, &mut |bytes| (self.progress)(bytes), &mut pass)?;
+            let Pass { counter, watching } = pass;
             let found = Assumed::of(&reading.formats);
+            if let Some(all) = watching {
+                let by_all = Told::of(&named, &all);
+                let same = by_all.gateway == told.gateway;
+                (told, inference) = (by_all, all);
+                if !same {
+                    assumed = found;
+                    continue;
+                }
+            }
             if found == assumed {
+                let mut gaps = told.gaps;
                 gaps.extend(reading_gaps(&reading));
                 gaps.extend(counter.astray_gap());
                 gaps.extend(counter.nothing_seen(&inference));
                 let mut evidence = counter.finish();
+                evidence.ambiguous = told.ambiguous;
                 evidence.coverage.records_rejected = reading.lines_rejected();
                 evidence.coverage.files_failed = u64::try_from(reading.failed.len()).unwrap_or(u64::MAX);
                 evidence.coverage.skipdata = reading.skipdata;
@@ -84,6 +100,21 @@ impl EvidenceSource for FlowLogFiles<'_> {
             }
             // A format further on lacks what the sample's formats had: count again without it.
             assumed = found;
+        }
+    }
+}
+
+/// One pass over the records: counts, and where nobody named the gateway, looks for it as well.
+struct Pass<'view> {
+    counter: Counter<'view>,
+    watching: Option<Inference>,
+}
+
+impl Sink for Pass<'_> {
+    fn record(&mut self, record: &FlowRecord<'_>) {
+        self.counter.record(record);
+        if let Some(inference) = &mut self.watching {
+            inference.record(record);
         }
     }
 }
@@ -104,37 +135,49 @@ impl Assumed {
     }
 }
 
-/// Fills in what nobody named: the gateway's addresses and interface.
-fn complete_gateway(gateway: &mut NatGateway, inference: &Inference, gaps: &mut Vec<Gap>) {
-    if gateway.provenance == Provenance::Named
-        && gateway.kind == GatewayKind::Regional
-        && !inference.saw_regional()
-    {
-        gaps.push(Gap::new(
-            "the public addresses that were named",
-            "flow logs show public addresses of regional gateways alone, and no record is of one; the private ones were inferred from the records",
-            "name the gateway's private addresses with --nat-ip",
-        ));
-        *gateway = NatGateway { kind: GatewayKind::Zonal, addresses: Vec::new(), ..gateway.clone() };
-    }
-    if !gateway.logged_addresses().is_empty() {
-        return;
-    }
-    match inference.finish(gateway) {
-        Some(Inferred { gateway: inferred, others }) => {
-            *gateway = inferred;
-            if !others.is_empty() {
-                gaps.push(Gap::new(
-                    "traffic of other NAT gateways",
-                    format!(
-                        "the records hold several gateways and none was named; also seen: {}",
-                        others.join(", ")
-                    ),
-                    "run again with --eni or --nat-ip naming the gateway in question",
-                ));
-            }
+/// The gateway with what nobody named of it, its addresses and interface, as the records tell.
+struct Told {
+    gateway: NatGateway,
+    /// Whether there are several, and none was named.
+    ambiguous: bool,
+    gaps: Vec<Gap>,
+}
+
+impl Told {
+    fn of(named: &NatGateway, inference: &Inference) -> Self {
+        let mut told = Self { gateway: named.clone(), ambiguous: false, gaps: Vec::new() };
+        if named.provenance == Provenance::Named
+            && named.kind == GatewayKind::Regional
+            && !inference.saw_regional()
+        {
+            told.gaps.push(Gap::new(
+                "the public addresses that were named",
+                "flow logs show public addresses of regional gateways alone, and no record is of one; the private ones were inferred from the records",
+                "name the gateway's private addresses with --nat-ip",
+            ));
+            told.gateway = NatGateway { kind: GatewayKind::Zonal, addresses: Vec::new(), ..named.clone() };
         }
-        None => gateway.provenance = Provenance::Unknown,
+        if !told.gateway.logged_addresses().is_empty() {
+            return told;
+        }
+        match inference.finish(&told.gateway) {
+            Some(Inferred { gateway, others }) => {
+                told.gateway = gateway;
+                told.ambiguous = !others.is_empty();
+                if told.ambiguous {
+                    told.gaps.push(Gap::new(
+                        "which gateway is in question",
+                        format!(
+                            "the records hold several and none was named: this is about the busiest; also seen: {}",
+                            others.join(", ")
+                        ),
+                        "run again with --eni or --nat-ip naming the gateway in question",
+                    ));
+                }
+            }
+            None => told.gateway.provenance = Provenance::Unknown,
+        }
+        told
     }
 }
 
@@ -240,6 +283,8 @@ struct Counter<'view> {
     addresses: Interner,
     sides: HashMap<(Side, Destination), Ports>,
     other_zones: HashMap<Destination, Ports>,
+    /// Packets that left the gateway and were turned away by a rule: towards whom, when, how many.
+    turned_away: Vec<(Destination, i64, u64)>,
     services: BTreeMap<IpAddr, String>,
     records: u64,
     first: i64,
@@ -248,8 +293,8 @@ struct Counter<'view> {
     span: (i64, i64),
     /// The same of all records whatever.
     read: (i64, i64),
-    /// Minutes for which a record of the gateway tells something.
-    minutes: HashSet<i64>,
+    /// Records of the gateway at work.
+    at_work: AtWork,
 }
 
 impl<'view> Counter<'view> {
@@ -263,13 +308,14 @@ impl<'view> Counter<'view> {
             addresses: Interner::default(),
             sides: HashMap::new(),
             other_zones: HashMap::new(),
+            turned_away: Vec::new(),
             services: BTreeMap::new(),
             records: 0,
             first: i64::MAX,
             last: i64::MIN,
             span: (i64::MAX, i64::MIN),
             read: (i64::MAX, i64::MIN),
-            minutes: HashSet::new(),
+            at_work: AtWork::default(),
         }
     }
 
@@ -355,8 +401,22 @@ impl<'view> Counter<'view> {
         evidence.coverage.logs_from = seen.then(|| second(self.first));
         evidence.coverage.logs_until = seen.then(|| second(self.last));
         evidence.coverage.records_read = self.records;
-        evidence.coverage.longest_hole = longest_hole(self.minutes);
+        (evidence.coverage.longest_hole, evidence.coverage.dense) = self.at_work.holes();
         evidence.coverage.aggregation_seconds = self.aggregation;
+        let mut fullest_at: HashMap<Destination, Peak> = HashMap::new();
+        for ((side, destination), ports) in &self.sides {
+            if *side == Side::Gateway {
+                let peak = peak(ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held), window);
+                evidence.peaks.insert(*destination, peak);
+                // A format that hides destinations on the clients' side shows the port alone.
+                for known_by in [*destination, Destination { address: None, ..*destination }] {
+                    let at = fullest_at.entry(known_by).or_insert(peak);
+                    if (peak.hold, at.at) > (at.hold, peak.at) {
+                        *at = peak;
+                    }
+                }
+            }
+        }
         for ((side, destination), clients) in &self.sides {
             let Some(gateway) = self.sides.get(&(Side::Gateway, *destination)) else { continue };
             if *side == Side::Client {
@@ -365,15 +425,14 @@ impl<'view> Counter<'view> {
             }
         }
         for (destination, ports) in self.other_zones {
-            let per_holder = tallies(&ports, destination, &self.addresses, self.assumed, steps);
+            let per_holder = tallies(&ports, destination, None, &self.addresses, self.assumed, steps);
             let total = evidence.elsewhere.entry(destination).or_insert_with(|| Tally::empty(steps));
             per_holder.values().for_each(|tally| total.add(tally));
         }
         for ((side, destination), ports) in self.sides {
-            let per_holder = tallies(&ports, destination, &self.addresses, self.assumed, steps);
+            let at = fullest_at.get(&destination).map(|peak| peak.at);
+            let per_holder = tallies(&ports, destination, at, &self.addresses, self.assumed, steps);
             if side == Side::Gateway {
-                let all = ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held);
-                evidence.peaks.insert(destination, peak(all, window));
                 let total = evidence.destinations.entry(destination).or_insert_with(|| Tally::empty(steps));
                 per_holder.values().for_each(|tally| total.add(tally));
             } else {
@@ -382,6 +441,14 @@ impl<'view> Counter<'view> {
                 clients.extend(
                     per_holder.into_iter().map(|(client, tally)| (ClientUse { client, destination }, tally)),
                 );
+            }
+        }
+        for (destination, second, packets) in self.turned_away {
+            if let (Some(total), Some(step)) =
+                (evidence.destinations.get_mut(&destination), steps.holding(second))
+            {
+                total.lost_at[step] += packets;
+                total.sent += packets;
             }
         }
         evidence
@@ -406,10 +473,14 @@ impl Sink for Counter<'_> {
             self.last = self.last.max(record.end);
             // No record spans more than one interval; a damaged one may claim to.
             let end = record.end.min(record.start + 2 * i64::from(self.aggregation));
-            self.minutes.extend(record.start / 60..=end / 60);
+            self.at_work.add(record.start, end);
         }
-        // A packet that a rule turned away, or that came after the end, holds no port.
+        // A packet that a rule turned away, or that came after the end, holds no port. One that the
+        // gateway had let out was not refused by it.
         if record.action == Action::Reject {
+            if seen.side == Side::Gateway && seen.outward {
+                self.turned_away.push((seen.destination, record.start, record.packets));
+            }
             return;
         }
         if let (Some(service), Some(server)) = (record.dst_service, seen.destination.address)
@@ -433,17 +504,46 @@ impl Sink for Counter<'_> {
     }
 }
 
-/// The longest run of minutes without any record, in seconds.
-fn longest_hole(minutes: HashSet<i64>) -> i64 {
-    let mut minutes: Vec<i64> = minutes.into_iter().collect();
-    minutes.sort_unstable();
-    minutes.windows(2).map(|pair| (pair[1] - pair[0] - 1) * 60).max().unwrap_or(0)
+/// How many records tell of each ten seconds.
+#[derive(Default)]
+struct AtWork {
+    /// Per ten seconds: records that begin in them, less those that ended in the ones before.
+    changes: HashMap<i64, i64>,
+}
+
+impl AtWork {
+    /// As long as the ends of records are apart where there are many of them.
+    const SECONDS: i64 = 10;
+
+    /// With so many records at most times, there being none by chance is out of the question.
+    const MANY: i64 = 20;
+
+    fn add(&mut self, start: i64, end: i64) {
+        *self.changes.entry(start.div_euclid(Self::SECONDS)).or_default() += 1;
+        *self.changes.entry(end.max(start).div_euclid(Self::SECONDS) + 1).or_default() -= 1;
+    }
+
+    /// The longest time without a record, in seconds, and whether at most times there are many.
+    fn holes(self) -> (i64, bool) {
+        let mut changes: Vec<(i64, i64)> = self.changes.into_iter().collect();
+        changes.sort_unstable();
+        let (mut at_work, mut longest, mut few, mut all) = (0, 0, 0, 0);
+        for pair in changes.windows(2) {
+            at_work += pair[0].1;
+            let lasted = pair[1].0 - pair[0].0;
+            all += lasted;
+            few += if at_work < Self::MANY { lasted } else { 0 };
+            longest = longest.max(if at_work == 0 { lasted } else { 0 });
+        }
+        (longest * Self::SECONDS, all > 0 && few * 2 < all)
+    }
 }
 
 /// What was counted of one side of one destination, by holder.
 fn tallies(
     ports: &Ports,
     destination: Destination,
+    fullest_at: Option<i64>,
     addresses: &Interner,
     assumed: Assumed,
     steps: Steps,
@@ -455,6 +555,9 @@ fn tallies(
     for (&(holder, _), lives) in &ports.lives {
         let tally = per_holder.entry(address(holder)).or_insert_with(|| Tally::empty(steps));
         count(lives, repeats_visible, steps, tally);
+        if let Some(second) = fullest_at {
+            add_at(lives, second, tally.at_peak.get_or_insert_default());
+        }
     }
     for (holder, volume) in &ports.volumes {
         let tally = per_holder.entry(address(*holder)).or_insert_with(|| Tally::empty(steps));
@@ -483,6 +586,20 @@ fn count(lives: &Lives, repeats_visible: bool, steps: Steps, tally: &mut Tally) 
     tally.unanswered += u64::from(!answered);
     lives.count_into(steps, &mut tally.held, |stretch| stretch.unanswered().is_none());
     lives.count_into(steps, &mut tally.silent, |stretch| stretch.unanswered().is_some());
+}
+
+/// Adds what one port held at one second, as [`peak`] counts it.
+fn add_at(lives: &Lives, second: i64, sum: &mut AtPeak) {
+    let within = |from: i64, to: i64| u32::from((from..=to).contains(&second));
+    for (stretch, Holding { start, sure, until }) in lives.holdings() {
+        let held = Held {
+            least: sure.map_or(0, |(first, last)| within(first + 1, last)),
+            hold: within(start + 1, until),
+            most: within(start, until),
+        };
+        let into = if stretch.unanswered().is_some() { &mut sum.silent } else { &mut sum.held };
+        *into = into.plus(held);
+    }
 }
 
 /// The holdings of ports, of answered connections alone or of the others alone.

@@ -84,6 +84,9 @@ pub struct Tally {
     /// whole seconds, so the latter are an upper bound; they are told for TCP alone, and only where
     /// the format shows beginnings. As long as [`Steps::count`].
     pub lost_at: Vec<u64>,
+    /// What was held at the destination's fullest second, where the source can tell it exactly: a
+    /// burst between two steps shows at neither.
+    pub at_peak: Option<AtPeak>,
     /// Distinct (address, port) seen.
     pub connections: u64,
     /// Of these, how many were seen to end with a FIN or RST.
@@ -100,6 +103,15 @@ pub struct Tally {
     pub bytes: u64,
     /// Flow-log records.
     pub records: u64,
+}
+
+/// Ports held at one second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AtPeak {
+    /// By connections that got an answer.
+    pub held: Held,
+    /// By attempts that got none.
+    pub silent: Held,
 }
 
 impl Tally {
@@ -135,6 +147,11 @@ impl Tally {
         }
         for (mine, theirs) in self.lost_at.iter_mut().zip(&other.lost_at) {
             *mine += theirs;
+        }
+        if let Some(theirs) = other.at_peak {
+            let mine = self.at_peak.unwrap_or_default();
+            self.at_peak =
+                Some(AtPeak { held: mine.held.plus(theirs.held), silent: mine.silent.plus(theirs.silent) });
         }
         self.connections += other.connections;
         self.ended += other.ended;
@@ -177,6 +194,9 @@ pub struct Coverage {
     /// The longest time, in seconds, for which no record of the gateway tells anything between the
     /// first and the last; 0 where the source can't tell.
     pub longest_hole: i64,
+    /// Whether there are usually so many records at any time that none for a minute means that they
+    /// are missing, and not that the gateway was idle.
+    pub dense: bool,
     /// Records of the gateway that were used.
     pub records_read: u64,
     /// Lines that could not be used, whatever the reason.
@@ -255,6 +275,8 @@ pub struct Evidence {
     pub clients: BTreeMap<ClientUse, Tally>,
     /// Per client and destination, as the clients' own interfaces saw them go out.
     pub at_clients: BTreeMap<ClientUse, Tally>,
+    /// Whether the records show several gateways, and nobody said which one is in question.
+    pub ambiguous: bool,
     /// Whether the source could not be asked, or gave no answer: there being no record then says
     /// nothing. The gaps say why.
     pub unanswered: bool,
@@ -286,6 +308,7 @@ impl Evidence {
             peaks_by_client: BTreeMap::new(),
             clients: BTreeMap::new(),
             at_clients: BTreeMap::new(),
+            ambiguous: false,
             unanswered: false,
             ends_visible: false,
             packet_addresses: true,

@@ -1,6 +1,6 @@
 //! More addresses for the gateway: only for connections that are needed.
 
-use super::{HOURS_A_MONTH, Offer, Shortage, When};
+use super::{HOURS_A_MONTH, Offer, RefusedDemand, Shortage, When};
 use crate::diagnosis::commands::{quoted, region_option};
 use crate::diagnosis::{Command, Confidence, Remedy, Verdict};
 use crate::network::{GatewayKind, NatAddress, Provenance, Quotas};
@@ -67,12 +67,17 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
             Quotas::DEFAULT_ELASTIC_IPS
         ));
     }
-    let (refused, at_once) = (top.refused_connections, shortage.refused_at_once());
+    let RefusedDemand { connections: refused, at_once, at_least } = shortage.refused();
     let at_once = if at_once < refused {
         format!(" (about {} at a time)", words::count(at_once))
     } else {
         String::new()
     };
+    if at_least {
+        hazards.push(
+            "More may be needed: short connections share ports, so that more were refused than show.".into(),
+        );
+    }
     let mut commands = raises;
     // Nobody can run the rest before that.
     let when = if commands.is_empty() { When::Tonight } else { When::Later };
@@ -84,8 +89,9 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
             id: "add-nat-addresses".into(),
             title: format!("Add {add} {} to the gateway", if add == 1 { "address" } else { "addresses" }),
             why: format!(
-                "{} ports held and {} connections refused{at_once} to {}: {} {} hold {}.",
+                "{} ports held and {}{} connections refused{at_once} to {}: {} {} hold {}.",
                 words::count(u64::from(top.held.estimate)),
+                if at_least { "at least " } else { "" },
                 words::count(refused),
                 top.label(),
                 target,
@@ -105,7 +111,7 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
             } else {
                 f64::from(add) * ADDRESS_MONTHLY_USD
             }),
-            confidence: if shortage.verdict == Verdict::Confirmed {
+            confidence: if shortage.verdict == Verdict::Confirmed && !at_least {
                 Confidence::High
             } else {
                 Confidence::Medium

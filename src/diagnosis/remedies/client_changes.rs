@@ -75,7 +75,7 @@ pub(super) fn reuse_connections(shortage: &Shortage<'_>) -> Option<Offer> {
             id: "reuse-connections".into(),
             title: "Reuse connections: a pool, HTTP keep-alive or HTTP/2".into(),
             why: format!(
-                "{} connections to {} in the window, in use for {:.0} s on average.",
+                "{} gateway ports used for connections to {} in the window, each for {:.0} s on average.",
                 words::count(top.tally.connections),
                 top.label(),
                 top.tally.active_seconds as f64 / top.tally.connections.max(1) as f64

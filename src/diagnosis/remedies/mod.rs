@@ -101,6 +101,16 @@ struct Shortage<'a> {
     capacity: u32,
 }
 
+/// Connections that a destination without a port left turned away.
+#[derive(Clone, Copy, Debug)]
+struct RefusedDemand {
+    connections: u64,
+    /// Of these, how many would have wanted a port at once.
+    at_once: u64,
+    /// Whether there were more of them than show.
+    at_least: bool,
+}
+
 /// The remedies that the evidence supports, most helpful first.
 pub(super) fn remedies(findings: &Findings<'_>, verdict: Verdict, pattern: Option<Pattern>) -> Vec<Remedy> {
     let mut offers = Vec::new();
@@ -138,23 +148,36 @@ impl<'a> Shortage<'a> {
         region(self.findings)
     }
 
-    /// Of the refused connections, how many would have wanted a port at the same time: all of them
-    /// where connections last; where they are short, those whose lives would have met (rate times mean
-    /// life).
-    fn refused_at_once(&self) -> u64 {
-        let refused = self.top.refused_connections;
+    /// The refused connections, and how many of them would have wanted a port at the same time: all of
+    /// them where connections last; where they are short, those whose lives would have met (rate times
+    /// mean life).
+    ///
+    /// Where connections are short, clients use their own ports again soon, and records show several
+    /// connections as one: the gateway's own counts of attempts and of those established tell more,
+    /// and without them the figures are lower bounds.
+    fn refused(&self) -> RefusedDemand {
+        let shown = self.top.refused_connections;
         if self.pattern != Some(Pattern::Churn) {
-            return refused;
+            return RefusedDemand { connections: shown, at_once: shown, at_least: false };
         }
+        let window = self.findings.evidence.window.seconds() as f64;
         let tally = &self.top.tally;
         let life = tally.active_seconds as f64 / tally.connections.max(1) as f64;
-        let part = life / self.findings.evidence.window.seconds() as f64;
-        (refused as f64 * part.min(1.0)).ceil() as u64
+        let at_once = (shown as f64 * (life / window).min(1.0)).ceil() as u64;
+        let count = |name: &str| self.findings.network.metric(name).map_or(0.0, |metric| metric.value);
+        let (attempts, established) = (count("ConnectionAttemptCount"), count("ConnectionEstablishedCount"));
+        if established > 0.0 && attempts - established > shown as f64 {
+            let refused = attempts - established;
+            let by_metrics = f64::from(self.top.held.estimate) * refused / established;
+            let at_once = at_once.max(by_metrics.ceil() as u64);
+            return RefusedDemand { connections: refused as u64, at_once, at_least: false };
+        }
+        RefusedDemand { connections: shown, at_once, at_least: true }
     }
 
     /// Connections that want a port at once: those that hold one, and those that were refused.
     fn demand(&self) -> u64 {
-        u64::from(self.top.held.estimate) + self.refused_at_once()
+        u64::from(self.top.held.estimate) + self.refused().at_once
     }
 
     /// The part of `capacity` ports that is free once a part of the demand, as a fraction of 1, is

@@ -78,7 +78,7 @@ impl Score {
                 .filter(|counted| exhausted.is_some() && *counted > 0.0)
                 .map(|counted| diagnosis.refused_attempts.found as f64 / counted),
             line: format!(
-                "{} of {:?}, {} addresses, exhausted: {}; {:?}, {:?}, top {}, held {:?}, truly {true_peak:?}, refused {} of {counted:?}",
+                "{} of {:?}, {} addresses, exhausted: {}; {:?}, {:?}, top {}, held {:?}, truly {true_peak:?}, refused {} of {counted:?}; {}",
                 truth.pattern,
                 simulation.incident().gateways[0].kind,
                 simulation.incident().gateways[0].addresses.len(),
@@ -88,6 +88,12 @@ impl Score {
                 top.map_or_else(|| "none".into(), |d| format!("{}:{}", d.address, d.port)),
                 range.map(|held| (held.at_least, held.estimate, held.at_most)),
                 diagnosis.refused_attempts.found,
+                diagnosis
+                    .gaps
+                    .iter()
+                    .map(|gap| format!("{}: {}", gap.what, gap.why))
+                    .collect::<Vec<_>>()
+                    .join("; "),
             ),
         }
     }

@@ -26,9 +26,9 @@ pub const README_FILE: &str = "README.md";
 const SEED: u64 = 20_261_118;
 /// 2026-11-18T02:14:00Z.
 const END: i64 = 1_794_968_040;
-const DURATION_S: u32 = 13 * 60;
+const DURATION_S: u32 = 20 * 60;
 /// A new release begins to leak this long after the start.
-const LEAK_FROM_S: u32 = 5 * 60 + 40;
+const LEAK_FROM_S: u32 = 12 * 60 + 40;
 
 const SUBJECT: usize = 0;
 const BUSY: usize = 1;
