@@ -286,6 +286,12 @@ async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
         provenance: Provenance::LookedUp,
         ..NatGateway::default()
     };
+    let unknown = diagnosed_in(Some("eu-west-1a"), &text, gateway.clone(), (0, 301), Some(10.0)).await;
+    assert!(
+        unknown.gaps.iter().any(|gap| gap.what == "which clients are in eu-west-1a"),
+        "{:?}",
+        unknown.gaps
+    );
     let held = async |zone: &str| {
         let diagnosis = diagnosed_in(Some(zone), &text, gateway.clone(), (0, 301), Some(10.0)).await;
         (diagnosis.destinations[0].held.estimate, diagnosis.verdict)
@@ -378,4 +384,160 @@ async fn an_exact_count_is_said_as_one_figure_even_where_it_leaves_the_question_
     assert_eq!(diagnosis.verdict, Verdict::CannotTell);
     assert!(diagnosis.headline.contains("held 185 of 200 ports"), "{}", diagnosis.headline);
     assert!(diagnosis.gaps.iter().any(|gap| gap.why.contains("185 ports")), "{:?}", diagnosis.gaps);
+}
+
+#[tokio::test]
+async fn a_burst_within_the_last_minute_names_whoever_made_it() {
+    let mut log = Log::new();
+    for n in 0..40 {
+        log.connection(("10.0.1.8", 20_000 + n), SERVER, (0, 300), 0);
+    }
+    // After the last step began, and over before the window ends.
+    for n in 0..160 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (250, 280), 3);
+    }
+    for n in 0..50 {
+        log.attempt(("10.0.1.9", 50_000 + n), SERVER, (270, 277), false);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
+    let top = &diagnosis.destinations[0].clients[0];
+    assert_eq!((top.address.to_string().as_str(), top.held.estimate), ("10.0.1.9", 160));
+    assert!(diagnosis.headline.contains("80% of them held by 10.0.1.9"), "{}", diagnosis.headline);
+}
+
+/// So many connections all the while that ten seconds without any are no accident.
+fn busy(until: i64) -> Log {
+    let mut log = Log::new();
+    for n in 0..30 {
+        for minute in (-420..until).step_by(60) {
+            log.connection(("10.0.2.2", 20_000 + n), ("203.0.113.20", 443), (minute, minute + 59), 1);
+        }
+    }
+    log
+}
+
+#[tokio::test]
+async fn an_alarm_whose_last_minute_has_not_arrived_is_no_all_clear() {
+    assert_eq!(busy(300).diagnosed((240, 300), Some(5_000.0)).await.verdict, Verdict::NotSupported);
+    let late = busy(240).diagnosed((240, 300), Some(5_000.0)).await;
+    assert_eq!(late.verdict, Verdict::CannotTell, "{}", late.headline);
+    assert!(late.gaps.iter().any(|gap| gap.what.contains("window")), "{:?}", late.gaps);
+}
+
+#[tokio::test]
+async fn minutes_that_are_missing_in_between_are_no_all_clear() {
+    let mut log = busy(60);
+    for n in 0..30 {
+        log.connection(("10.0.2.2", 20_000 + n), ("203.0.113.20", 443), (240, 300), 1);
+    }
+    let holed = log.diagnosed((0, 301), Some(5_000.0)).await;
+    assert_eq!(holed.verdict, Verdict::CannotTell, "{}", holed.headline);
+    assert!(
+        holed.gaps.iter().any(|gap| gap.why.contains("no record tells of the gateway")),
+        "{:?}",
+        holed.gaps
+    );
+}
+
+#[tokio::test]
+async fn ports_that_were_last_used_before_the_records_begin_are_not_taken_for_free() {
+    let mut log = Log::without_before();
+    for n in 0..40 {
+        log.connection(("10.0.1.8", 20_000 + n), SERVER, (0, 120), 0);
+    }
+    for n in 0..50 {
+        log.attempt(("10.0.1.9", 50_000 + n), SERVER, (60, 67), false);
+    }
+    let diagnosis = log.diagnosed((0, 121), Some(150.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    assert_eq!(diagnosis.destinations[0].held.at_most, CAPACITY);
+    let gaps: Vec<&str> = diagnosis.gaps.iter().map(|gap| gap.what.as_str()).collect();
+    assert!(gaps.contains(&"ports that were last used before the records begin"), "{gaps:?}");
+    assert!(gaps.contains(&"why 150 attempts never left the gateway"), "{gaps:?}");
+}
+
+#[tokio::test]
+async fn a_leak_by_many_clients_is_a_leak_and_more_addresses_are_no_fix_for_it() {
+    let mut log = Log::new();
+    log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
+    for n in 0..200 {
+        let client = format!("10.0.1.{}", 10 + n % 40);
+        log.connection((&client, 20_000 + n), SERVER, (i64::from(n), i64::from(n) + 2), 0);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
+    assert_eq!(diagnosis.pattern, Some(Pattern::Leak), "{:?}", diagnosis.pattern_evidence);
+    assert!(diagnosis.remedies.iter().all(|remedy| remedy.id != "add-nat-addresses"));
+}
+
+#[tokio::test]
+async fn somebody_elses_scan_did_not_fill_the_destination() {
+    let mut log = Log::new();
+    log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
+    for n in 0..200 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (i64::from(n), i64::from(n) + 2), 0);
+    }
+    for n in 0..150 {
+        let server = format!("192.0.2.{n}");
+        log.attempt(("10.0.3.3", 20_000 + n), (&server, 443), (i64::from(n), i64::from(n) + 1), true);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
+    assert_eq!(diagnosis.pattern, Some(Pattern::Leak), "{:?}", diagnosis.pattern_evidence);
+}
+
+#[tokio::test]
+async fn errors_that_no_refused_attempt_bears_out_do_not_confirm_a_nearly_full_destination() {
+    let mut log = Log::new();
+    for n in 0..193 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(3_000.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+}
+
+#[tokio::test]
+async fn what_a_network_rule_turned_away_the_gateway_did_not_refuse() {
+    let mut log = Log::new();
+    for n in 0..120 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
+    }
+    for n in 0..60 {
+        log.attempt(("10.0.1.8", 50_000 + n), SERVER, (100, 107), true);
+        let end = log.text.trim_end().rfind('\n').expect("lines") + 1;
+        let left = log.text.split_off(end).replace(" ACCEPT ", " REJECT ");
+        log.text.push_str(&left);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
+    assert_eq!(diagnosis.refused_attempts.found, 0);
+    assert_eq!(diagnosis.verdict, Verdict::NotSupported, "{}", diagnosis.headline);
+}
+
+#[tokio::test]
+async fn one_gateway_being_well_says_nothing_of_another_in_the_same_files() {
+    let mut text = String::from(
+        "interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags\n",
+    );
+    for (eni, nat, client, ports) in
+        [("eni-1", "10.0.0.220", "10.0.1.9", 60), ("eni-2", "10.0.0.99", "10.0.2.9", 20)]
+    {
+        for n in 0..ports {
+            let times = format!("6 3 300 {} {} ACCEPT OK", START - 400, START + 300);
+            let (sport, port) = (20_000 + n, 1_024 + n);
+            writeln!(text, "{eni} {client} {nat} {sport} 443 {times} {client} 203.0.113.10 2")
+                .expect("written");
+            writeln!(text, "{eni} {nat} 203.0.113.10 {port} 443 {times} {nat} 203.0.113.10 2")
+                .expect("written");
+            writeln!(text, "{eni} 203.0.113.10 {nat} 443 {port} {times} 203.0.113.10 {nat} 18")
+                .expect("written");
+            writeln!(text, "{eni} {nat} {client} 443 {sport} {times} 203.0.113.10 {client} 18")
+                .expect("written");
+        }
+    }
+    let text = text.replace("eni-1 ", "eni-0123456789abcdef0 ").replace("eni-2 ", "eni-0fedcba9876543210 ");
+    let diagnosis = diagnosed(&text, NatGateway::default(), (0, 301), Some(100.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    assert!(
+        diagnosis.gaps.iter().any(|gap| gap.why.contains("eni-0fedcba9876543210")),
+        "{:?}",
+        diagnosis.gaps
+    );
 }

@@ -48,10 +48,9 @@ fn reaches(top: &Ranked, capacity: u32) -> bool {
 /// were seen. Where most of them ended, ports may have been taken again within one record, so that
 /// the estimate alone proves nothing.
 fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
-    let enough = if contradicted(findings) { WHOLLY_FULL } else { FULL };
+    let enough = if contradicted(findings, top) { WHOLLY_FULL } else { FULL };
     let full = |held: u32| f64::from(held) >= f64::from(capacity) * enough;
-    let left_open = top.tally.ended * 2 < top.tally.connections;
-    let counted = full(top.held.at_least) || (full(top.held.estimate) && left_open);
+    let counted = full(top.held.at_least) || (full(top.held.estimate) && left_open(top));
     (findings.evidence.ends_visible && counted) || (top.turned_away && top.located)
 }
 
@@ -59,15 +58,21 @@ fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
 /// where ends of connections or records are missing.
 fn plausible(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
     let near = f64::from(top.held.estimate) >= f64::from(capacity) / 2.0;
-    top.turned_away || (near && findings.complete && !contradicted(findings))
+    top.turned_away || (near && findings.complete && !contradicted(findings, top))
+}
+
+/// Whether most of its connections were not seen to end. Where they did, clients use their own ports
+/// again, and a refused attempt hides in the record of the next.
+fn left_open(top: &Ranked) -> bool {
+    top.tally.ended * 2 < top.tally.connections
 }
 
 /// Whether refused attempts would show, and hardly any does of those that were counted: whatever was
 /// counted, it was not for want of this destination's ports.
-fn contradicted(findings: &Findings<'_>) -> bool {
+fn contradicted(findings: &Findings<'_>, top: &Ranked) -> bool {
     /// The part of the counted errors below which that is so.
     const HARDLY_ANY: f64 = 0.05;
 
     let few = |errors: f64| (findings.refused as f64) < errors * HARDLY_ANY;
-    findings.refusals_show && findings.errors.counted().is_some_and(few)
+    findings.refusals_show && left_open(top) && findings.errors.counted().is_some_and(few)
 }
