@@ -12,7 +12,7 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
         let why = if findings.evidence.unanswered {
             "its flow logs gave no answer"
         } else {
-            "the flow logs hold no traffic of it for these minutes"
+            "the flow logs show no traffic between it and any server in these minutes"
         };
         return format!("{gateway}: {why}, so we cannot tell.");
     };

@@ -58,7 +58,8 @@ fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
 /// where ends of connections or records are missing.
 fn plausible(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
     let near = f64::from(top.held.estimate) >= f64::from(capacity) / 2.0;
-    top.turned_away || (near && findings.complete && !contradicted(findings, top))
+    let certain = f64::from(top.held.at_least) >= f64::from(capacity) * FULL;
+    top.turned_away || ((certain || (near && findings.complete)) && !contradicted(findings, top))
 }
 
 /// Whether most of its connections were not seen to end. Where they did, clients use their own ports
@@ -74,5 +75,6 @@ fn contradicted(findings: &Findings<'_>, top: &Ranked) -> bool {
     const HARDLY_ANY: f64 = 0.05;
 
     let few = |errors: f64| (findings.refused as f64) < errors * HARDLY_ANY;
-    findings.refusals_show && left_open(top) && findings.errors.counted().is_some_and(few)
+    let show = findings.refusals_show && findings.evidence.ends_visible && left_open(top);
+    show && findings.errors.counted().is_some_and(few)
 }

@@ -194,6 +194,10 @@ impl Lives {
             self.later.push(stretch);
             return;
         }
+        if first.start < stretch.start {
+            self.insert(first, stretch, ends_visible);
+            return;
+        }
         let mut all: Vec<Stretch> = self.stretches().collect();
         let at = all.partition_point(|other| other.start < stretch.start);
         all.insert(at, stretch);
@@ -210,6 +214,35 @@ impl Lives {
         self.first = kept.first().copied();
         kept.drain(..1.min(kept.len()));
         self.later = kept;
+    }
+
+    /// Inserts a stretch that comes after the first. Those before its place stay as they are, and those
+    /// after it from the first on that does not join.
+    fn insert(&mut self, first: Stretch, stretch: Stretch, ends_visible: bool) {
+        let at = self.later.partition_point(|other| other.start < stretch.start);
+        let before = if at == 0 { first } else { self.later[at - 1] };
+        let (mut joined, mut next) = match join(before, stretch, ends_visible) {
+            Some(joined) => (joined, at),
+            None => {
+                self.later.insert(at, stretch);
+                (stretch, at + 1)
+            }
+        };
+        let place = next.checked_sub(1);
+        while let Some(further) = self.later.get(next).and_then(|next| join(joined, *next, ends_visible)) {
+            joined = further;
+            next += 1;
+        }
+        match place {
+            None => {
+                self.first = Some(joined);
+                self.later.drain(..next);
+            }
+            Some(place) => {
+                self.later[place] = joined;
+                self.later.drain(place + 1..next);
+            }
+        }
     }
 
     /// The stretches, in order.
@@ -378,7 +411,34 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 6, 7, 15].map(repeats), [0, 1, 1, 2, 2, 3, 4]);
     }
 
+    /// What [`Lives::add`] comes to, by going through all stretches again each time.
+    fn rebuilt(stretches: &[Stretch]) -> Vec<Stretch> {
+        let mut kept: Vec<Stretch> = Vec::new();
+        for &stretch in stretches {
+            let at = kept.partition_point(|other| other.start < stretch.start);
+            kept.insert(at, stretch);
+            for next in std::mem::take(&mut kept) {
+                match kept.last_mut().and_then(|last| Some((join(*last, next, true)?, last))) {
+                    Some((joined, last)) => *last = joined,
+                    None => kept.push(next),
+                }
+            }
+        }
+        kept
+    }
+
     proptest! {
+        #[test]
+        fn what_is_inserted_changes_nothing_but_its_neighbours(
+            records in proptest::collection::vec((0_u32..3_000, 0_u32..60, 0_usize..5), 1..60)
+        ) {
+            let flags = ["", "S", "F", "SF", "S<"];
+            let records: Vec<Stretch> =
+                records.into_iter().map(|(start, lasts, n)| stretch(start, start + lasts, flags[n])).collect();
+            let added: Vec<Stretch> = lives(&records, true).stretches().collect();
+            prop_assert_eq!(added, rebuilt(&records));
+        }
+
         #[test]
         fn the_order_of_overlapping_records_does_not_matter(
             mut stretches in prop::collection::vec((0_u32..2000, 0_u32..80), 1..12),

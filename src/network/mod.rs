@@ -108,18 +108,20 @@ pub struct NatGateway {
 
 impl NatGateway {
     /// The same gateway with addresses that somebody named. Public ones show in the flow logs of
-    /// regional gateways alone; beside private ones they are the Elastic IPs of the same addresses.
+    /// regional gateways alone; beside private ones they are the Elastic IPs of the same addresses. A
+    /// gateway with an interface is none, and a VPC may use public ranges as its own.
     #[must_use]
     pub fn with_addresses(mut self, named: &[IpAddr]) -> Self {
         if named.is_empty() {
             return self;
         }
-        let private: Vec<IpAddr> = named.iter().copied().filter(|ip| is_private(*ip)).collect();
-        let regional = private.is_empty();
+        let own = |ip: &IpAddr| is_private(*ip) || self.vpc_cidrs.iter().any(|range| range.contains(ip));
+        let private: Vec<IpAddr> = named.iter().copied().filter(own).collect();
+        let regional = private.is_empty() && self.interface_ids.is_empty();
         if regional {
             self.kind = GatewayKind::Regional;
         }
-        let shown = if regional { named } else { &private };
+        let shown = if private.is_empty() { named } else { &private };
         self.addresses = shown
             .iter()
             .map(|&ip| NatAddress {

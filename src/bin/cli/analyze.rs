@@ -84,7 +84,6 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 
 /// The gateway of a context, with what the command line names of it.
 pub(crate) fn named_gateway(mut gateway: NatGateway, named: &Gateway) -> NatGateway {
-    gateway = gateway.with_addresses(&named.nat_ip);
     if let Some(eni) = &named.eni {
         gateway.interface_ids = vec![eni.clone()];
     }
@@ -94,5 +93,5 @@ pub(crate) fn named_gateway(mut gateway: NatGateway, named: &Gateway) -> NatGate
     if !named.vpc_cidr.is_empty() {
         gateway.vpc_cidrs = named.vpc_cidr.clone();
     }
-    gateway
+    gateway.with_addresses(&named.nat_ip)
 }
