@@ -19,8 +19,11 @@ const IN_VAIN: u64 = 3;
 const MANY_CLIENTS: usize = 30;
 const REMARKABLE: f64 = 0.1;
 
-/// The pattern, and what it rests on; `None` where the evidence does not tell.
-pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<(Pattern, Vec<String>)> {
+/// A pattern, and what it rests on.
+type Called = (Pattern, Vec<String>);
+
+/// The pattern; `None` where the evidence does not tell.
+pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<Called> {
     let scan = scan(findings);
     if matches!(verdict, Verdict::NotSupported | Verdict::CannotTell) {
         return scan.map(|(_, scan)| scan);
@@ -44,7 +47,7 @@ pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<(Patt
 
 /// One client towards very many destinations, most of which do not answer, or refuse; with the client,
 /// where the records name it.
-fn scan(findings: &Findings<'_>) -> Option<(Option<IpAddr>, (Pattern, Vec<String>))> {
+fn scan(findings: &Findings<'_>) -> Option<(Option<IpAddr>, Called)> {
     let evidence = findings.evidence;
     let by_client = |uses: &BTreeMap<ClientUse, Tally>| {
         let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
@@ -84,7 +87,7 @@ fn in_vain(destination: Destination, tally: &Tally) -> bool {
 }
 
 /// Most attempts left the gateway and were never answered.
-fn retry_storm(top: &Ranked) -> Option<(Pattern, Vec<String>)> {
+fn retry_storm(top: &Ranked) -> Option<Called> {
     // Much that goes by UDP is never answered, and is not meant to be.
     if top.destination.protocol != TCP {
         return None;
@@ -104,7 +107,7 @@ fn retry_storm(top: &Ranked) -> Option<(Pattern, Vec<String>)> {
 }
 
 /// Very many clients, none remarkable.
-fn fan_in(top: &Ranked) -> Option<(Pattern, Vec<String>)> {
+fn fan_in(top: &Ranked) -> Option<Called> {
     let greatest = top.clients.first()?;
     (top.clients.len() >= MANY_CLIENTS && greatest.share <= REMARKABLE).then(|| {
         (
@@ -120,7 +123,7 @@ fn fan_in(top: &Ranked) -> Option<(Pattern, Vec<String>)> {
 
 /// How connections live: whether they end, and how much of the time that they hold a port they use
 /// it. Only a format with tcp-flags tells.
-fn by_life(findings: &Findings<'_>, top: &Ranked) -> Option<(Pattern, Vec<String>)> {
+fn by_life(findings: &Findings<'_>, top: &Ranked) -> Option<Called> {
     if !findings.evidence.ends_visible || top.destination.protocol != TCP {
         return None;
     }

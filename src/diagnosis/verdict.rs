@@ -24,8 +24,7 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
     if reaches(top, capacity) {
         return match (findings.errors.happened(), agreed(findings, top, capacity)) {
             (true, true) if !findings.evidence.ambiguous => Verdict::Confirmed,
-            (true, true) => Verdict::Likely,
-            (false, true) => Verdict::Likely,
+            (_, true) => Verdict::Likely,
             (true, false) if plausible(findings, top, capacity) => Verdict::Likely,
             (_, false) => Verdict::CannotTell,
         };
