@@ -753,6 +753,20 @@ fn three_clients_that_hold_most_together_are_named() {
 }
 
 #[test]
+fn two_or_three_clients_that_are_all_there_are_named_as_well() {
+    let two = case(Pattern::LongLived).by(&[(IN_A, 90), (IN_B, 80), ("10.0.1.10", 30)]);
+    assert!(two.offers("limit-connections-per-client").title.contains("two greatest holders"));
+    let three = case(Pattern::LongLived).by(&[(IN_A, 68), (IN_B, 66), ("10.0.1.10", 66)]);
+    assert_eq!(three.offers("limit-connections-per-client").commands.len(), 3);
+    case(Pattern::LongLived)
+        .by(&[(IN_A, 50), (IN_B, 50), ("10.0.1.10", 50), ("10.0.1.11", 50)])
+        .offers("limit-connections-per-client");
+    case(Pattern::LongLived)
+        .by(&[(IN_A, 40), (IN_B, 40), ("10.0.1.10", 40), ("10.0.1.11", 40), ("10.0.1.12", 40)])
+        .does_not_offer("limit-connections-per-client");
+}
+
+#[test]
 fn in_a_fan_in_nobody_is_told_to_stop() {
     let clients: Vec<String> = (0..40).map(|n| format!("10.0.1.{}", 10 + n)).collect();
     let by: Vec<(&str, u16)> = clients.iter().map(|client| (client.as_str(), 5)).collect();

@@ -4,19 +4,17 @@ use super::{IDLE, Offer, Shortage, When};
 use crate::diagnosis::{ClientReport, Confidence, Remedy};
 use crate::words;
 
-/// A client that holds this much on its own, or three that do together, is worth stopping.
+/// A client that holds this much on its own, or two or three that do together, are worth stopping.
 const ONE_HOLDS: f64 = 0.5;
-const THREE_HOLD: f64 = 0.7;
+const FEW_HOLD: f64 = 0.7;
 
 pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Offer> {
     let top = shortage.top;
     let together = |n: usize| top.clients.iter().take(n).map(|c| c.share).sum::<f64>();
     let few = if together(1) >= ONE_HOLDS {
         1
-    } else if together(3) >= THREE_HOLD && top.clients.len() > 3 {
-        3
     } else {
-        return None;
+        (2..=3).find(|few| *few <= top.clients.len() && together(*few) >= FEW_HOLD)?
     };
     let holders: Vec<_> = top.clients.iter().take(few).collect();
     // Where nothing was held on the clients' side, shares are of the connections that they opened.
@@ -53,7 +51,8 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
             title: if few == 1 {
                 format!("Find out what {} is, then stop or cap it", holders[0].address)
             } else {
-                "Find out what the three greatest holders are, then stop or cap them".into()
+                let many = if few == 2 { "two" } else { "three" };
+                format!("Find out what the {many} greatest holders are, then stop or cap them")
             },
             why: format!("{}.", named.join("; ")),
             effect: format!(
