@@ -166,6 +166,8 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(published["destinations"][0]["held"]["estimate"], 55_000);
     assert_eq!(published["metrics"][0]["name"], "ErrorPortAllocation");
     assert_eq!(published["metrics"][0]["value"], sums.iter().sum::<u64>() as f64);
+    let gaps = published["gaps"].to_string();
+    assert!(!gaps.contains("ec2:Describe"), "every look-up has an answer: {gaps}");
     let subject = envelope["Subject"].as_str().expect("text");
     assert!(subject.len() < 100 && subject.contains(&exhausted.address.to_string()), "{subject}");
 

@@ -10,7 +10,8 @@ use aws_sdk_ec2::types::{
 use ipnet::IpNet;
 
 use super::errors::{Failure, Kind, cleaned, within};
-use super::{Clients, flow_logs, metrics};
+use super::surroundings::Surroundings;
+use super::{Clients, flow_logs, metrics, surroundings};
 use crate::deadline::Deadline;
 use crate::flow::LogFormat;
 use crate::gap::Gap;
@@ -53,10 +54,14 @@ impl<'a> Discovery<'a> {
 
 impl NetworkSource for Discovery<'_> {
     async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>) {
-        let ((mut network, mut gaps), (metrics, unmeasured)) =
-            tokio::join!(self.gateway_and_flow_logs(incident), self.metrics(incident));
+        let ((mut network, mut gaps), (metrics, unmeasured), prefix_lists) = tokio::join!(
+            self.gateway_and_surroundings(incident),
+            self.metrics(incident),
+            surroundings::prefix_lists(&self.clients.ec2, self.deadline),
+        );
         gaps.extend(unmeasured);
         network.metrics = metrics;
+        network.prefix_lists = prefix_lists.map_err(|gap| gaps.push(gap)).ok();
         (network, gaps)
     }
 }
@@ -70,17 +75,43 @@ impl Discovery<'_> {
             .await
     }
 
-    async fn gateway_and_flow_logs(&self, incident: &Incident) -> (Network, Vec<Gap>) {
+    async fn gateway_and_surroundings(&self, incident: &Incident) -> (Network, Vec<Gap>) {
         let (mut gateway, mut gaps) = self.gateway(incident).await;
-        let ((flow_logs, uncovered), (ranges, unranged)) =
-            tokio::join!(self.flow_logs(&gateway), self.vpc_ranges(gateway.vpc_id.as_deref()));
+        let ((flow_logs, uncovered), (ranges, unranged), (around, unknown)) = tokio::join!(
+            self.flow_logs(&gateway),
+            self.vpc_ranges(gateway.vpc_id.as_deref()),
+            self.surroundings(&gateway),
+        );
         gateway.vpc_cidrs = ranges;
         // Of a gateway that was not found there is nothing to ask for.
         let flow_logs_unknown =
             flow_logs.is_empty() && (!uncovered.is_empty() || gateway.provenance == Provenance::Unknown);
         gaps.extend(uncovered);
         gaps.extend(unranged);
-        (Network { gateway, flow_logs, flow_logs_unknown, ..Network::default() }, gaps)
+        gaps.extend(unknown);
+        let Surroundings { subnets, route_tables, siblings, gateway_endpoints, interface_endpoints } = around;
+        let network = Network {
+            gateway,
+            flow_logs,
+            flow_logs_unknown,
+            subnets,
+            route_tables,
+            siblings,
+            gateway_endpoints,
+            interface_endpoints,
+            ..Network::default()
+        };
+        (network, gaps)
+    }
+
+    /// What is in the gateway's VPC; nothing where that is not known.
+    async fn surroundings(&self, gateway: &NatGateway) -> (Surroundings, Vec<Gap>) {
+        match gateway.vpc_id.as_deref() {
+            Some(vpc) => {
+                surroundings::of_vpc(&self.clients.ec2, vpc, gateway.id.as_ref(), self.deadline).await
+            }
+            None => (Surroundings::default(), Vec::new()),
+        }
     }
 
     /// The gateway as EC2 knows it, as the operator names it, or by its id alone.
@@ -212,7 +243,7 @@ fn unavailable(id: &NatGatewayId, described: &Described) -> Option<Gap> {
 }
 
 /// A gateway as EC2 describes it.
-fn mapped(id: &NatGatewayId, described: &Described, zone: Option<&str>) -> NatGateway {
+pub(super) fn mapped(id: &NatGatewayId, described: &Described, zone: Option<&str>) -> NatGateway {
     let kind = match (described.availability_mode(), described.connectivity_type()) {
         (Some(AvailabilityMode::Regional), _) => GatewayKind::Regional,
         (_, Some(ConnectivityType::Private)) => GatewayKind::Private,
@@ -452,7 +483,11 @@ mod tests {
             (network.gateway.addresses.len(), network.flow_logs.len(), network.metrics.len()),
             (1, 1, 0)
         );
-        assert_eq!(gaps.iter().map(|gap| gap.what.as_str()).collect::<Vec<_>>(), ["the gateway's metrics"]);
+        let region_wide = "which addresses are those of services with gateway endpoints";
+        assert_eq!(
+            gaps.iter().map(|gap| gap.what.as_str()).collect::<Vec<_>>(),
+            ["the gateway's metrics", region_wide]
+        );
 
         let (network, gaps) =
             Discovery::new(&clients, Overrides::default(), deadline).network(&incident).await;
@@ -463,7 +498,8 @@ mod tests {
             [
                 "the addresses, interfaces and VPC of nat-0a1b2c3d4e5f60718",
                 "which flow logs cover the gateway",
-                "the gateway's metrics"
+                "the gateway's metrics",
+                region_wide
             ]
         );
         assert!(gaps[0].fix.contains("NAT_TRIAGE_NAT_IPS"), "{:?}", gaps[0]);

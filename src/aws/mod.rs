@@ -6,6 +6,7 @@ mod errors;
 mod flow_logs;
 mod insights;
 mod metrics;
+mod surroundings;
 mod topic;
 
 use std::time::Duration;

@@ -1,0 +1,300 @@
+//! What stands around a gateway, on which remedies depend: the subnets and route tables of its VPC, its
+//! other gateways and endpoints, and the Region's prefix lists. Each look-up that fails leaves a gap,
+//! and the remedies that need it away.
+
+use std::error::Error;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{
+    Filter, NatGateway as DescribedGateway, NatGatewayState, PrefixList as DescribedList,
+    Route as DescribedRoute, RouteState, RouteTable as DescribedTable, Subnet as DescribedSubnet,
+    VpcEndpoint as DescribedEndpoint, VpcEndpointType,
+};
+use aws_sdk_sns::config::http::HttpResponse;
+use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+
+use super::discovery;
+use super::errors::{Failure, within};
+use crate::deadline::Deadline;
+use crate::gap::Gap;
+use crate::incident::NatGatewayId;
+use crate::network::{
+    GatewayEndpoint, GatewayKind, InterfaceEndpoint, PrefixList, Route, RouteTable, SiblingGateway, Subnet,
+};
+
+const SUBNETS: &str = "ec2:DescribeSubnets";
+const ROUTE_TABLES: &str = "ec2:DescribeRouteTables";
+const GATEWAYS: &str = "ec2:DescribeNatGateways";
+const ENDPOINTS: &str = "ec2:DescribeVpcEndpoints";
+const PREFIX_LISTS: &str = "ec2:DescribePrefixLists";
+
+/// What was found; `None` where it could not be asked for.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    pub(super) subnets: Option<Vec<Subnet>>,
+    pub(super) route_tables: Option<Vec<RouteTable>>,
+    pub(super) siblings: Option<Vec<SiblingGateway>>,
+    pub(super) gateway_endpoints: Option<Vec<GatewayEndpoint>>,
+    pub(super) interface_endpoints: Option<Vec<InterfaceEndpoint>>,
+}
+
+/// Everything in one VPC, side by side. `gateway` is the one in question, which is not its own sibling.
+pub(super) async fn of_vpc(
+    client: &Client,
+    vpc: &str,
+    gateway: Option<&NatGatewayId>,
+    deadline: Deadline,
+) -> (Surroundings, Vec<Gap>) {
+    let in_vpc = || Filter::builder().name("vpc-id").values(vpc).build();
+    let subnets = client.describe_subnets().filters(in_vpc()).into_paginator().items().send();
+    let tables = client.describe_route_tables().filters(in_vpc()).into_paginator().items().send();
+    let gateways = client.describe_nat_gateways().filter(in_vpc()).into_paginator().items().send();
+    let endpoints = client.describe_vpc_endpoints().filters(in_vpc()).into_paginator().items().send();
+    let (subnets, tables, gateways, endpoints) = tokio::join!(
+        listed(deadline, SUBNETS, "in which zone each client is", subnets.try_collect()),
+        listed(deadline, ROUTE_TABLES, "which subnets route through which gateway", tables.try_collect()),
+        listed(deadline, GATEWAYS, "the VPC's other NAT gateways", gateways.try_collect()),
+        listed(deadline, ENDPOINTS, "the VPC's endpoints", endpoints.try_collect()),
+    );
+    let mut gaps = Vec::new();
+    let mut kept = |gap| gaps.push(gap);
+    let mut found = Surroundings {
+        subnets: subnets.map_err(&mut kept).ok().map(|all| mapped(&all, subnet, |s| &s.id)),
+        route_tables: tables.map_err(&mut kept).ok().map(|all| mapped(&all, table, |t| &t.id)),
+        siblings: gateways.map_err(&mut kept).ok().map(|all| siblings(&all, gateway)),
+        ..Surroundings::default()
+    };
+    if let Ok(endpoints) = endpoints.map_err(&mut kept) {
+        found.gateway_endpoints = Some(mapped(&endpoints, gateway_endpoint, |e| &e.id));
+        found.interface_endpoints = Some(mapped(&endpoints, interface_endpoint, |e| &e.id));
+    }
+    (found, gaps)
+}
+
+/// The prefix lists of the Region's services that have gateway endpoints, and others.
+pub(super) async fn prefix_lists(client: &Client, deadline: Deadline) -> Result<Vec<PrefixList>, Gap> {
+    let lists = client.describe_prefix_lists().into_paginator().items().send();
+    let what = "which addresses are those of services with gateway endpoints";
+    let all = listed(deadline, PREFIX_LISTS, what, lists.try_collect()).await?;
+    Ok(mapped(&all, prefix_list, |list| &list.id))
+}
+
+/// All pages of a list, or what could not be seen without it.
+async fn listed<T, E>(
+    deadline: Deadline,
+    action: &'static str,
+    what: &str,
+    pages: impl Future<Output = Result<Vec<T>, SdkError<E, HttpResponse>>>,
+) -> Result<Vec<T>, Gap>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let all = within(deadline, action, async { pages.await.map_err(|error| Failure::of(action, &error)) });
+    all.await.map_err(|failure| failure.gap(what, "*"))
+}
+
+/// Those that can be understood, by id: AWS promises no order, and the same network has to give the same
+/// report.
+fn mapped<D, T>(described: &[D], one: fn(&D) -> Option<T>, id: fn(&T) -> &str) -> Vec<T> {
+    let mut all: Vec<T> = described.iter().filter_map(one).collect();
+    all.sort_unstable_by(|a, b| id(a).cmp(id(b)));
+    all
+}
+
+fn subnet(described: &DescribedSubnet) -> Option<Subnet> {
+    let six = described.ipv6_cidr_block_association_set().iter().filter_map(|block| block.ipv6_cidr_block());
+    Some(Subnet {
+        id: described.subnet_id()?.to_owned(),
+        zone: described.availability_zone().map(str::to_owned),
+        ranges: described
+            .cidr_block()
+            .into_iter()
+            .chain(six)
+            .filter_map(|range| range.parse().ok())
+            .collect(),
+    })
+}
+
+fn table(described: &DescribedTable) -> Option<RouteTable> {
+    let associations = described.associations();
+    Some(RouteTable {
+        id: described.route_table_id()?.to_owned(),
+        main: associations.iter().any(|association| association.main() == Some(true)),
+        subnet_ids: associations.iter().filter_map(|a| a.subnet_id().map(str::to_owned)).collect(),
+        routes: described.routes().iter().filter_map(route).collect(),
+    })
+}
+
+/// A route that leads somewhere.
+fn route(described: &DescribedRoute) -> Option<Route> {
+    if described.state() == Some(&RouteState::Blackhole) {
+        return None;
+    }
+    let destination = described
+        .destination_cidr_block()
+        .or(described.destination_ipv6_cidr_block())
+        .or(described.destination_prefix_list_id())?;
+    let target = described
+        .nat_gateway_id()
+        .or(described.gateway_id())
+        .or(described.egress_only_internet_gateway_id())
+        .or(described.transit_gateway_id())
+        .or(described.vpc_peering_connection_id())
+        .or(described.local_gateway_id())
+        .or(described.carrier_gateway_id())
+        .or(described.core_network_arn())
+        .or(described.network_interface_id())
+        .or(described.instance_id())?;
+    Some(Route { destination: destination.to_owned(), target: target.to_owned() })
+}
+
+/// The gateways beside the one in question that can take traffic.
+fn siblings(described: &[DescribedGateway], gateway: Option<&NatGatewayId>) -> Vec<SiblingGateway> {
+    let mut all = mapped(described, sibling, |sibling| sibling.id.as_str());
+    all.retain(|other| Some(&other.id) != gateway);
+    all
+}
+
+fn sibling(described: &DescribedGateway) -> Option<SiblingGateway> {
+    if described.state() != Some(&NatGatewayState::Available) {
+        return None;
+    }
+    let id: NatGatewayId = described.nat_gateway_id()?.parse().ok()?;
+    let known = discovery::mapped(&id, described, None);
+    let mut zones = described.nat_gateway_addresses().iter().filter_map(|a| a.availability_zone());
+    Some(SiblingGateway {
+        id,
+        zone: zones.next().filter(|_| known.kind != GatewayKind::Regional).map(str::to_owned),
+        usable_addresses: u32::try_from(known.usable_addresses(None)).unwrap_or(u32::MAX),
+        kind: known.kind,
+        subnet_id: known.subnet_id,
+    })
+}
+
+fn is_of(described: &DescribedEndpoint, kind: &VpcEndpointType) -> bool {
+    // The service writes its types as the SDK does; stand-ins for it in whatever case they were given.
+    described.vpc_endpoint_type().is_some_and(|of| of.as_str().eq_ignore_ascii_case(kind.as_str()))
+}
+
+fn gateway_endpoint(described: &DescribedEndpoint) -> Option<GatewayEndpoint> {
+    if !is_of(described, &VpcEndpointType::Gateway) {
+        return None;
+    }
+    Some(GatewayEndpoint {
+        id: described.vpc_endpoint_id()?.to_owned(),
+        service_name: described.service_name()?.to_owned(),
+        vpc_id: described.vpc_id().unwrap_or_default().to_owned(),
+        state: described.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        route_table_ids: described.route_table_ids().to_vec(),
+    })
+}
+
+fn interface_endpoint(described: &DescribedEndpoint) -> Option<InterfaceEndpoint> {
+    if !is_of(described, &VpcEndpointType::Interface) {
+        return None;
+    }
+    Some(InterfaceEndpoint {
+        id: described.vpc_endpoint_id()?.to_owned(),
+        service_name: described.service_name()?.to_owned(),
+        vpc_id: described.vpc_id().unwrap_or_default().to_owned(),
+        state: described.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        private_dns_enabled: described.private_dns_enabled() == Some(true),
+    })
+}
+
+fn prefix_list(described: &DescribedList) -> Option<PrefixList> {
+    Some(PrefixList {
+        id: described.prefix_list_id()?.to_owned(),
+        name: described.prefix_list_name()?.to_owned(),
+        ranges: described.cidrs().iter().filter_map(|range| range.parse().ok()).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::{
+        NatGatewayAddress, NatGatewayAddressStatus, RouteTableAssociation, State,
+        SubnetIpv6CidrBlockAssociation,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_subnet_has_its_zone_and_its_ranges_of_both_families() {
+        let six = SubnetIpv6CidrBlockAssociation::builder().ipv6_cidr_block("2001:db8:1::/64").build();
+        let described = DescribedSubnet::builder()
+            .subnet_id("subnet-1")
+            .availability_zone("eu-west-1a")
+            .cidr_block("10.0.1.0/24")
+            .ipv6_cidr_block_association_set(six)
+            .build();
+        let subnet = subnet(&described).expect("has an id");
+        assert_eq!(subnet.zone.as_deref(), Some("eu-west-1a"));
+        assert!(subnet.has_ipv6() && subnet.holds("10.0.1.9".parse().expect("valid")));
+    }
+
+    #[test]
+    fn a_route_table_keeps_the_routes_that_lead_somewhere() {
+        let to = |destination: &str| DescribedRoute::builder().destination_cidr_block(destination);
+        let described = DescribedTable::builder()
+            .route_table_id("rtb-1")
+            .associations(RouteTableAssociation::builder().main(true).build())
+            .associations(RouteTableAssociation::builder().subnet_id("subnet-1").build())
+            .routes(to("10.0.0.0/16").gateway_id("local").state(RouteState::Active).build())
+            .routes(to("0.0.0.0/0").nat_gateway_id("nat-1").build())
+            .routes(to("192.168.0.0/16").transit_gateway_id("tgw-1").state(RouteState::Blackhole).build())
+            .routes(DescribedRoute::builder().destination_prefix_list_id("pl-1").gateway_id("vpce-1").build())
+            .build();
+        let table = table(&described).expect("has an id");
+        let routes: Vec<(&str, &str)> =
+            table.routes.iter().map(|r| (r.destination.as_str(), r.target.as_str())).collect();
+        assert_eq!(routes, [("10.0.0.0/16", "local"), ("0.0.0.0/0", "nat-1"), ("pl-1", "vpce-1")]);
+        assert_eq!((table.main, table.subnet_ids), (true, vec!["subnet-1".to_owned()]));
+    }
+
+    #[test]
+    fn siblings_are_the_other_gateways_that_work() {
+        let of = |id: &str, state: NatGatewayState| {
+            let address = NatGatewayAddress::builder()
+                .private_ip("10.0.0.9")
+                .availability_zone("eu-west-1b")
+                .status(NatGatewayAddressStatus::Succeeded)
+                .build();
+            DescribedGateway::builder()
+                .nat_gateway_id(id)
+                .state(state)
+                .subnet_id("subnet-b")
+                .nat_gateway_addresses(address)
+                .build()
+        };
+        let described = [
+            of("nat-0fedcba9876543210", NatGatewayState::Available),
+            of("nat-0123456789abcdef0", NatGatewayState::Available),
+            of("nat-0aaaaaaaaaaaaaaaa", NatGatewayState::Deleting),
+        ];
+        let own = "nat-0123456789abcdef0".parse().ok();
+        let siblings = siblings(&described, own.as_ref());
+        let [sibling] = &siblings[..] else { panic!("{siblings:?}") };
+        assert_eq!(sibling.id.as_str(), "nat-0fedcba9876543210");
+        assert_eq!((sibling.zone.as_deref(), sibling.usable_addresses), (Some("eu-west-1b"), 1));
+    }
+
+    #[test]
+    fn endpoints_are_told_apart_by_their_type() {
+        let of = |kind: VpcEndpointType| {
+            DescribedEndpoint::builder()
+                .vpc_endpoint_id("vpce-1")
+                .vpc_endpoint_type(kind)
+                .service_name("com.amazonaws.eu-west-1.s3")
+                .state(State::Available)
+                .route_table_ids("rtb-1")
+                .private_dns_enabled(true)
+                .build()
+        };
+        let gateway = gateway_endpoint(&of(VpcEndpointType::Gateway)).expect("one");
+        assert!(gateway.stands() && gateway.route_table_ids == ["rtb-1"]);
+        assert!(interface_endpoint(&of(VpcEndpointType::Gateway)).is_none());
+        assert!(interface_endpoint(&of(VpcEndpointType::Interface)).expect("one").private_dns_enabled);
+        assert!(gateway_endpoint(&of(VpcEndpointType::GatewayLoadBalancer)).is_none());
+    }
+}
