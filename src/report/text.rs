@@ -267,12 +267,14 @@ fn remedies(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     }
     heading(out, "WHAT TO DO")?;
     for (index, remedy) in diagnosis.remedies.iter().enumerate() {
-        remedy_block(out, index + 1, remedy)?;
+        let same = diagnosis.remedies[..index].iter().position(|earlier| earlier.commands == remedy.commands);
+        remedy_block(out, index + 1, remedy, same.map(|earlier| earlier + 1))?;
     }
     Ok(())
 }
 
-fn remedy_block(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result {
+/// One remedy; its commands are those of the remedy of number `same`, where there is one.
+fn remedy_block(out: &mut String, number: usize, remedy: &Remedy, same: Option<usize>) -> fmt::Result {
     let confidence = match remedy.confidence {
         Confidence::High => "high",
         Confidence::Medium => "medium",
@@ -286,6 +288,9 @@ fn remedy_block(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result
     }
     for hazard in &remedy.hazards {
         wrap(out, "   ", &format!("Mind: {hazard}"))?;
+    }
+    if let Some(same) = same.filter(|_| !remedy.commands.is_empty()) {
+        return writeln!(out, "   Run: as in {same}");
     }
     for (index, command) in remedy.commands.iter().enumerate() {
         writeln!(out, "   Run: {}", command.run)?;
