@@ -10,7 +10,7 @@
 //! - [`flow`]: fields, formats, records and files of VPC flow logs.
 //! - [`evidence`]: held ports over time, from files or from Logs Insights.
 //! - [`diagnosis`]: verdict, pattern, ranking and remedies. Pure.
-//! - [`words`]: numbers as people read them.
+//! - [`words`]: numbers as people read them, and text from outside made harmless.
 //! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
 //! - [`publish`]: where a report goes.
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.

@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 
-use crate::diagnosis::{Diagnosis, Limits, diagnose};
+use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
 use crate::evidence::EvidenceSource;
+use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{Network, NetworkSource};
+use crate::network::{Network, NetworkSource, Parties};
 
 /// Seconds that one record may span where nothing tells: the longer of the two that flow logs know.
 const UNKNOWN_AGGREGATION: u32 = 600;
@@ -24,23 +25,85 @@ pub struct Triaged {
     pub network: Network,
 }
 
-/// Diagnoses one incident.
+/// An incident with what stands around its gateway, looked up once however often the flow logs are
+/// looked at.
+#[derive(Clone, Debug)]
+pub struct Surveyed {
+    incident: Incident,
+    network: Network,
+    gaps: Vec<Gap>,
+}
+
+impl Surveyed {
+    /// Looks up what stands around the incident's gateway; what could not be found out is a gap.
+    pub async fn new<N: NetworkSource>(mut incident: Incident, networks: &N) -> Self {
+        let (network, gaps) = networks.network(&incident).await;
+        incident.window = incident.window.map(|window| widened(window, &network, &incident));
+        Self { incident, network, gaps }
+    }
+
+    /// Looks at the evidence as it is now, finds out who the parties in it are, and diagnoses.
+    ///
+    /// # Errors
+    /// When no evidence could be read at all.
+    pub async fn look<N: NetworkSource, E: EvidenceSource>(
+        &self,
+        networks: &N,
+        source: &E,
+        limits: Limits,
+    ) -> Result<Triaged, NoEvidence<E::Error>> {
+        let mut network = self.network.clone();
+        let mut evidence = source.collect(&self.incident, &mut network).await.map_err(NoEvidence)?;
+        evidence.gaps.splice(0..0, self.gaps.iter().cloned());
+        let mut diagnosis = diagnose(&self.incident, &network, &evidence, limits);
+        let parties = parties(&diagnosis);
+        if parties != Parties::default() {
+            let before = network.clone();
+            let gaps = networks.identify(&parties, &self.incident, &mut network).await;
+            if network != before || !gaps.is_empty() {
+                evidence.gaps.extend(gaps);
+                diagnosis = diagnose(&self.incident, &network, &evidence, limits);
+            }
+        }
+        Ok(Triaged { diagnosis, network })
+    }
+}
+
+/// Diagnoses one incident with one look at the evidence.
 ///
 /// # Errors
 /// When no evidence could be read at all. What could be found is otherwise always diagnosed, with
 /// what is missing as gaps.
 pub async fn triage<N: NetworkSource, E: EvidenceSource>(
-    mut incident: Incident,
+    incident: Incident,
     networks: &N,
     source: &E,
     limits: Limits,
 ) -> Result<Triaged, NoEvidence<E::Error>> {
-    let (mut network, gaps) = networks.network(&incident).await;
-    incident.window = incident.window.map(|window| widened(window, &network, &incident));
-    let mut evidence = source.collect(&incident, &mut network).await.map_err(NoEvidence)?;
-    evidence.gaps.splice(0..0, gaps);
-    let diagnosis = diagnose(&incident, &network, &evidence, limits);
-    Ok(Triaged { diagnosis, network })
+    Surveyed::new(incident, networks).await.look(networks, source, limits).await
+}
+
+/// Destinations whose clients, and clients of each, that are asked after: those that a report names.
+const DESTINATIONS: usize = 3;
+const CLIENTS_OF_EACH: usize = 10;
+
+/// Who a report will name; nobody where nothing was wrong.
+fn parties(diagnosis: &Diagnosis) -> Parties {
+    if diagnosis.verdict == Verdict::NotSupported {
+        return Parties::default();
+    }
+    let mut parties = Parties::default();
+    for destination in diagnosis.destinations.iter().take(DESTINATIONS) {
+        if !parties.servers.contains(&destination.address) {
+            parties.servers.push(destination.address);
+        }
+        for client in destination.clients.iter().take(CLIENTS_OF_EACH) {
+            if !parties.clients.contains(&client.address) {
+                parties.clients.push(client.address);
+            }
+        }
+    }
+    parties
 }
 
 /// An alarm's window begins where its datapoints do, but a record's time is that of its first

@@ -11,13 +11,13 @@ use ipnet::IpNet;
 
 use super::errors::{Failure, Kind, cleaned, within};
 use super::surroundings::Surroundings;
-use super::{Clients, flow_logs, metrics, surroundings};
+use super::{Clients, flow_logs, metrics, owners, surroundings};
 use crate::deadline::Deadline;
 use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 use crate::network::{
-    FlowLog, GatewayKind, Metric, NatAddress, NatGateway, Network, NetworkSource, Provenance,
+    FlowLog, GatewayKind, Metric, NatAddress, NatGateway, Network, NetworkSource, Parties, Provenance,
 };
 
 const DESCRIBE_GATEWAY: &str = "ec2:DescribeNatGateways";
@@ -63,6 +63,13 @@ impl NetworkSource for Discovery<'_> {
         network.metrics = metrics;
         network.prefix_lists = prefix_lists.map_err(|gap| gaps.push(gap)).ok();
         (network, gaps)
+    }
+
+    async fn identify(&self, parties: &Parties, _: &Incident, network: &mut Network) -> Vec<Gap> {
+        let (owners, gaps) =
+            owners::owners(&self.clients.ec2, &parties.clients, network, self.deadline).await;
+        network.owners = owners;
+        gaps
     }
 }
 

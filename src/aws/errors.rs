@@ -270,6 +270,20 @@ pub(super) async fn within<T>(
     outcome
 }
 
+/// All pages of a list, or what could not be seen without it.
+pub(super) async fn listed<T, E>(
+    deadline: Deadline,
+    action: &'static str,
+    what: &str,
+    pages: impl Future<Output = Result<Vec<T>, SdkError<E, HttpResponse>>>,
+) -> Result<Vec<T>, Gap>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let all = within(deadline, action, async { pages.await.map_err(|error| Failure::of(action, &error)) });
+    all.await.map_err(|failure| failure.gap(what, "*"))
+}
+
 /// A duration as the log has it.
 pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

@@ -6,6 +6,7 @@ mod errors;
 mod flow_logs;
 mod insights;
 mod metrics;
+mod owners;
 mod surroundings;
 mod topic;
 
@@ -50,6 +51,12 @@ pub struct Clients {
     pub ec2: aws_sdk_ec2::Client,
     /// CloudWatch, for metrics.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// Route 53 Resolver, for where the VPC's DNS queries are logged.
+    pub resolver: aws_sdk_route53resolver::Client,
+    /// Service Quotas, for how many addresses there may be.
+    pub quotas: aws_sdk_servicequotas::Client,
+    /// S3, for what is kept of a report.
+    pub s3: aws_sdk_s3::Client,
     /// SNS, for the report.
     pub sns: aws_sdk_sns::Client,
     region: Option<String>,
@@ -63,6 +70,9 @@ impl Clients {
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             ec2: aws_sdk_ec2::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            resolver: aws_sdk_route53resolver::Client::new(config),
+            quotas: aws_sdk_servicequotas::Client::new(config),
+            s3: aws_sdk_s3::Client::new(config),
             sns: aws_sdk_sns::Client::new(config),
             region: config.region().map(ToString::to_string),
         }

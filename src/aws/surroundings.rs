@@ -2,19 +2,15 @@
 //! other gateways and endpoints, and the Region's prefix lists. Each look-up that fails leaves a gap,
 //! and the remedies that need it away.
 
-use std::error::Error;
-
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     Filter, NatGateway as DescribedGateway, NatGatewayState, PrefixList as DescribedList,
     Route as DescribedRoute, RouteState, RouteTable as DescribedTable, Subnet as DescribedSubnet,
     VpcEndpoint as DescribedEndpoint, VpcEndpointType,
 };
-use aws_sdk_sns::config::http::HttpResponse;
-use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 
 use super::discovery;
-use super::errors::{Failure, within};
+use super::errors::listed;
 use crate::deadline::Deadline;
 use crate::gap::Gap;
 use crate::incident::NatGatewayId;
@@ -77,20 +73,6 @@ pub(super) async fn prefix_lists(client: &Client, deadline: Deadline) -> Result<
     let what = "which addresses are those of services with gateway endpoints";
     let all = listed(deadline, PREFIX_LISTS, what, lists.try_collect()).await?;
     Ok(mapped(&all, prefix_list, |list| &list.id))
-}
-
-/// All pages of a list, or what could not be seen without it.
-async fn listed<T, E>(
-    deadline: Deadline,
-    action: &'static str,
-    what: &str,
-    pages: impl Future<Output = Result<Vec<T>, SdkError<E, HttpResponse>>>,
-) -> Result<Vec<T>, Gap>
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let all = within(deadline, action, async { pages.await.map_err(|error| Failure::of(action, &error)) });
-    all.await.map_err(|failure| failure.gap(what, "*"))
 }
 
 /// Those that can be understood, by id: AWS promises no order, and the same network has to give the same

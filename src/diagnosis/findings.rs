@@ -93,6 +93,8 @@ pub(super) struct Ranked {
     /// What its range was made from.
     pub(super) counted: Counted,
     pub(super) service: Option<String>,
+    /// The host name that says most of its address.
+    pub(super) name: Option<String>,
 }
 
 impl Ranked {
@@ -107,7 +109,7 @@ impl Ranked {
             refused: self.refused,
             connections: self.tally.connections,
             bytes: self.tally.bytes,
-            name: None,
+            name: self.name.clone(),
             service: self.service.clone(),
             timeline: self.timeline.clone(),
             clients: self.clients.iter().take(clients).cloned().collect(),
@@ -260,7 +262,8 @@ impl<'a> Findings<'a> {
                     timeline: self.timeline(&counted, refused, destination),
                     clients: Vec::new(),
                     counted,
-                    service: self.evidence.services.get(&address).cloned(),
+                    service: self.service(address),
+                    name: self.network.name_of(address).map(|name| name.name.clone()),
                     tally,
                 })
             })
@@ -344,6 +347,15 @@ impl<'a> Findings<'a> {
             && coverage.logs_until.is_some_and(|until| until.as_second() >= ends - OFF_BY)
     }
 
+    /// The service that an address is of: as the records say, else as the Region's prefix lists do.
+    fn service(&self, address: IpAddr) -> Option<String> {
+        let of_list = || {
+            let region = self.incident.alarm.as_ref()?.region.as_deref()?;
+            self.network.gateway_service_of(address, region).map(|(_, service)| service.name().to_owned())
+        };
+        self.evidence.services.get(&address).cloned().or_else(of_list)
+    }
+
     /// Each client's part at the destination's fullest step.
     fn clients(
         &self,
@@ -372,17 +384,20 @@ impl<'a> Findings<'a> {
         };
         let mut clients: Vec<ClientReport> = tallies
             .into_iter()
-            .map(|(address, tally)| ClientReport {
-                address,
-                share: 0.0,
-                held: held(&tally),
-                connections: tally.connections,
-                refused: refused.get(&address).map_or(0, |refused| refused.attempts),
-                bytes: tally.bytes,
-                name: None,
-                kind: None,
-                zone: None,
-                attribution,
+            .map(|(address, tally)| {
+                let owner = self.network.owner_of(address);
+                ClientReport {
+                    address,
+                    share: 0.0,
+                    held: held(&tally),
+                    connections: tally.connections,
+                    refused: refused.get(&address).map_or(0, |refused| refused.attempts),
+                    bytes: tally.bytes,
+                    name: owner.map(|owner| owner.name.clone()),
+                    kind: owner.map(|owner| owner.kind.as_str().to_owned()),
+                    zone: self.network.zone_of(address).map(str::to_owned),
+                    attribution,
+                }
             })
             .collect();
         // Shares are of what these clients hold together; where nothing was held on their side

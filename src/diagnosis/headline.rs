@@ -4,6 +4,9 @@ use super::Verdict;
 use super::findings::{Errors, Findings};
 use crate::words;
 
+/// Longest name of a client or a destination that is said in the answer; the report has more of it.
+const NAME: usize = 48;
+
 /// Says which destination, how full, who holds it and how sure, or why that cannot be said.
 pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
     let gateway =
@@ -16,9 +19,13 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
         };
         return format!("{gateway}: {why}, so we cannot tell.");
     };
-    let label = top.label();
+    let named = |name: Option<&String>| {
+        name.map_or(String::new(), |name| format!(" ({})", words::one_line(name, NAME)))
+    };
+    let label = format!("{}{}", top.label(), named(top.name.as_ref()));
     let holder = top.clients.first().map_or(String::new(), |client| {
-        format!(", {} of them held by {}", words::percent(client.share), client.address)
+        let name = named(client.name.as_ref());
+        format!(", {} of them held by {}{name}", words::percent(client.share), client.address)
     });
     let Some(capacity) = findings.capacity else {
         return format!(

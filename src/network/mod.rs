@@ -7,6 +7,7 @@
 mod addresses;
 mod endpoints;
 mod names;
+mod owners;
 mod room;
 mod routes;
 
@@ -22,6 +23,7 @@ use crate::incident::{Incident, InterfaceId, NatGatewayId};
 pub use addresses::{is_private, nat64_address, nat64_destination};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
 pub use names::{HostName, NameSource};
+pub use owners::{Owner, OwnerKind};
 pub use room::{Quotas, SiblingGateway};
 pub use routes::{Route, RouteTable, Subnet};
 
@@ -303,6 +305,8 @@ pub struct Network {
     pub endpoint_services: Option<Vec<EndpointService>>,
     /// Host names of destinations.
     pub names: Vec<HostName>,
+    /// Who clients' addresses belong to, of those that were asked for.
+    pub owners: Vec<Owner>,
     /// The quotas on addresses; `None` where they were not asked for.
     pub quotas: Option<Quotas>,
 }
@@ -312,6 +316,13 @@ impl Network {
     #[must_use]
     pub fn subnet_of(&self, address: IpAddr) -> Option<&Subnet> {
         routes::subnet_of(self.subnets.as_deref()?, address)
+    }
+
+    /// The zone that a client stands in: its interface's, else its subnet's, where one is known.
+    #[must_use]
+    pub fn zone_of(&self, client: IpAddr) -> Option<&str> {
+        let owned = self.owner_of(client).and_then(|owner| owner.zone.as_deref());
+        owned.or_else(|| self.subnet_of(client)?.zone.as_deref())
     }
 
     /// The route table that a subnet uses, where that is known.
@@ -364,6 +375,20 @@ impl Network {
         self.names.iter().filter(asked).filter(move |name| name.addresses.contains(&address))
     }
 
+    /// Who a client's address belongs to, where that is known.
+    #[must_use]
+    pub fn owner_of(&self, client: IpAddr) -> Option<&Owner> {
+        self.owners.iter().find(|owner| owner.address == client)
+    }
+
+    /// The name that says most of a destination's address: one that clients asked for, else the one its
+    /// owner gave it. Of several that clients asked for, the first in the list; nothing that is no host name.
+    #[must_use]
+    pub fn name_of(&self, destination: IpAddr) -> Option<&HostName> {
+        let given = self.names.iter().filter(|name| name.is_host() && name.addresses.contains(&destination));
+        self.names_asked_for(destination).next().or_else(|| given.into_iter().next())
+    }
+
     /// The value of a metric over the window.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<&Metric> {
@@ -371,11 +396,23 @@ impl Network {
     }
 }
 
+/// Who the evidence shows, of whom more is worth knowing: the greatest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parties {
+    /// Clients' addresses.
+    pub clients: Vec<IpAddr>,
+    /// Servers' addresses.
+    pub servers: Vec<IpAddr>,
+}
+
 /// Finds out what stands around an incident's gateway.
 #[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
 pub trait NetworkSource {
     /// What could be found out; what could not is a gap, never a failure.
     async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>);
+
+    /// Adds to `network` who these parties are; what could not be found out is a gap.
+    async fn identify(&self, parties: &Parties, incident: &Incident, network: &mut Network) -> Vec<Gap>;
 }
 
 /// A network that is known beforehand: from the command line, a saved context, or nothing at all.
@@ -388,5 +425,9 @@ impl NetworkSource for Known {
         let gateway = &mut network.gateway;
         gateway.id = gateway.id.take().or_else(|| incident.gateway.clone());
         (network, Vec::new())
+    }
+
+    async fn identify(&self, _: &Parties, _: &Incident, _: &mut Network) -> Vec<Gap> {
+        Vec::new()
     }
 }

@@ -1,7 +1,6 @@
 //! The diagnosis as people and machines read it. Pure: a diagnosis in, text out.
 
 pub mod message;
-pub mod plain;
 pub mod schema;
 pub mod sms;
 pub mod text;

@@ -1,8 +1,7 @@
 //! The diagnosis in one text message.
 
-use super::plain::ascii_line;
 use crate::diagnosis::{Diagnosis, Verdict};
-use crate::words;
+use crate::words::{self, ascii_line};
 
 /// One message part that every phone takes: 140 characters, all of them in the GSM alphabet.
 const LONGEST: usize = 140;

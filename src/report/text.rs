@@ -4,14 +4,13 @@
 
 use std::fmt::{self, Write as _};
 
-use super::plain::one_line;
 use crate::diagnosis::{
     ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Pattern, RefusedAttempts, Remedy,
     Verdict,
 };
 use crate::evidence::{Attribution, Source};
 use crate::incident::TimeWindow;
-use crate::words;
+use crate::words::{self, one_line};
 
 /// Widest line of prose; commands are never broken.
 const WIDTH: usize = 72;
@@ -194,6 +193,9 @@ fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             .as_deref()
             .map_or(String::new(), |service| format!(" ({})", one_line(service, NAME)));
         writeln!(out, "{}. {}{service}", index + 1, label(destination))?;
+        if let Some(name) = &destination.name {
+            wrap(out, "   ", &format!("Name: {}", one_line(name, NAME)))?;
+        }
         wrap(out, "   ", &format!("Ports held: {}{full}", range(&destination.held)))?;
         let refused = refused(destination.refused);
         wrap(
@@ -246,8 +248,10 @@ fn attribution_note(attribution: Attribution) -> Option<&'static str> {
 }
 
 fn client_block(out: &mut String, number: usize, client: &ClientReport) -> fmt::Result {
-    let name = client.name.as_deref().map_or(String::new(), |name| format!(" {}", one_line(name, NAME)));
-    writeln!(out, "{number}. {}{name}: {}", client.address, words::percent(client.share))?;
+    writeln!(out, "{number}. {}: {}", client.address, words::percent(client.share))?;
+    if let Some(name) = &client.name {
+        wrap(out, "   ", &format!("Now: {}", one_line(name, NAME)))?;
+    }
     wrap(out, "   ", &format!("Ports held: {}", range(&client.held)))?;
     let refused = refused(client.refused);
     wrap(

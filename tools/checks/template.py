@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CALLS = {
     "cloudwatch:GetMetricData",
     "ec2:DescribeFlowLogs",
+    "ec2:DescribeInstances",
     "ec2:DescribeNatGateways",
+    "ec2:DescribeNetworkInterfaces",
     "ec2:DescribePrefixLists",
     "ec2:DescribeRouteTables",
     "ec2:DescribeSubnets",

@@ -40,7 +40,7 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, writing: &Writing) -> anyhow::Res
 pub(crate) fn ignored(reason: &str, writing: &Writing) -> anyhow::Result<Outcome> {
     let text = match writing.format {
         Format::Json => serde_json::json!({ "ignored": true, "reason": reason }).to_string(),
-        Format::Text | Format::Sms => format!("Ignored: {}", report::plain::one_line(reason, 400)),
+        Format::Text | Format::Sms => format!("Ignored: {}", nat_triage::words::one_line(reason, 400)),
     };
     write(&(text + "\n"), writing)?;
     Ok(Outcome::Whole)

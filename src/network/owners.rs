@@ -1,0 +1,69 @@
+//! Who the clients' addresses belong to.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What sort of thing an address belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnerKind {
+    /// An EC2 instance.
+    Instance,
+    /// A node of an EKS cluster, or one of the pods behind its address.
+    EksNode,
+    /// A pod with an interface of its own.
+    EksPod,
+    /// An ECS task with an interface of its own.
+    EcsTask,
+    /// A set of Lambda functions: those with the same subnet and security groups share interfaces.
+    LambdaFunctions,
+    /// A load balancer.
+    LoadBalancer,
+    /// A service of AWS that manages the interface.
+    AwsService,
+    /// An interface of which no more is known.
+    Interface,
+    /// Nothing in the gateway's VPC: a transit gateway brought its packets.
+    OutsideVpc,
+}
+
+impl OwnerKind {
+    /// As JSON has it: `lambda-functions`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::EksNode => "eks-node",
+            Self::EksPod => "eks-pod",
+            Self::EcsTask => "ecs-task",
+            Self::LambdaFunctions => "lambda-functions",
+            Self::LoadBalancer => "load-balancer",
+            Self::AwsService => "aws-service",
+            Self::Interface => "interface",
+            Self::OutsideVpc => "outside-vpc",
+        }
+    }
+
+    /// Whether several workloads may stand behind one address, so that it names none of them.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::EksNode | Self::LambdaFunctions | Self::OutsideVpc)
+    }
+}
+
+/// The owner of a client's address now. Addresses change hands: it may have been another's then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Owner {
+    /// The client's address.
+    #[schemars(with = "String")]
+    pub address: IpAddr,
+    /// What sort of thing it is.
+    pub kind: OwnerKind,
+    /// What people call it. Tags and descriptions are in it, which may hold anything.
+    pub name: String,
+    /// The name of its Availability Zone, where that is known.
+    #[serde(default)]
+    pub zone: Option<String>,
+}
