@@ -17,11 +17,17 @@ pub const NAT_IPS: &str = "NAT_TRIAGE_NAT_IPS";
 /// Flow-log files or folders, separated by commas: the embedded source instead of Logs Insights.
 pub const FLOW_LOGS: &str = "NAT_TRIAGE_FLOW_LOGS";
 
+/// The bucket in which reports leave a mark, and what they rest on.
+pub const REPORT_BUCKET: &str = "NAT_TRIAGE_REPORT_BUCKET";
+/// The most that one query may scan, in GiB.
+pub const MAX_SCAN_GIB: &str = "NAT_TRIAGE_MAX_SCAN_GIB";
+
 /// Every name that this program reads.
-pub const NAMES: [&str; 5] = [TOPIC_ARN, LOG_GROUPS, LOG_FORMAT, NAT_IPS, FLOW_LOGS];
+pub const NAMES: [&str; 7] =
+    [TOPIC_ARN, LOG_GROUPS, LOG_FORMAT, NAT_IPS, FLOW_LOGS, REPORT_BUCKET, MAX_SCAN_GIB];
 
 /// What the function was told by its environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// [`TOPIC_ARN`].
     pub topic_arn: Option<String>,
@@ -33,6 +39,10 @@ pub struct Config {
     pub nat_ips: Vec<IpAddr>,
     /// [`FLOW_LOGS`].
     pub flow_logs: Vec<PathBuf>,
+    /// [`REPORT_BUCKET`].
+    pub report_bucket: Option<String>,
+    /// [`MAX_SCAN_GIB`].
+    pub max_scan_gib: Option<f64>,
 }
 
 /// A variable whose value can't be understood.
@@ -96,7 +106,9 @@ impl Config {
             })
             .collect::<Result<_, _>>()?;
         let flow_logs = list(FLOW_LOGS).into_iter().map(PathBuf::from).collect();
-        Ok(Self { topic_arn, log_groups, log_format, nat_ips, flow_logs })
+        let report_bucket = set(REPORT_BUCKET).map(bucket).transpose()?;
+        let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?;
+        Ok(Self { topic_arn, log_groups, log_format, nat_ips, flow_logs, report_bucket, max_scan_gib })
     }
 }
 
@@ -134,6 +146,27 @@ fn log_group(text: &str) -> Result<String, ConfigError> {
     }
 }
 
+/// A bucket's name, as "General purpose bucket naming rules" in the Amazon S3 user guide has it.
+fn bucket(text: &str) -> Result<String, ConfigError> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+    if (3..=63).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError {
+            name: REPORT_BUCKET,
+            why: format!("{:?} is not the name of a bucket; give the name alone, without s3://", short(text)),
+        })
+    }
+}
+
+fn gib(text: &str) -> Result<f64, ConfigError> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| ConfigError {
+        name: MAX_SCAN_GIB,
+        why: format!("{:?} is not a number of GiB above 0, such as 50", short(text)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +182,9 @@ mod tests {
             (LOG_GROUPS, "a b"),
             (LOG_FORMAT, "srcaddr only"),
             (NAT_IPS, "10.0.0.220;10.0.0.221"),
+            (REPORT_BUCKET, "s3://reports"),
+            (MAX_SCAN_GIB, "-1"),
+            (MAX_SCAN_GIB, "50 GiB"),
         ] {
             let error = config(name, text).expect_err(name);
             assert!(error.to_string().contains(name), "{error}");

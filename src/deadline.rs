@@ -1,7 +1,8 @@
-//! How long there is: every wait is bounded by it, and time is kept back to publish.
+//! What time it is, and how long there is: every wait is bounded by it, and time is kept back to publish.
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 /// Kept back for rendering and publishing.
@@ -57,6 +58,28 @@ impl Deadline {
     #[must_use]
     pub fn instant(self) -> Instant {
         self.0
+    }
+}
+
+/// The time of day: read once, and carried on by the clock that also measures waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    read: Timestamp,
+    at: Instant,
+}
+
+impl Clock {
+    /// A clock that shows `now` at this moment.
+    #[must_use]
+    pub fn showing(now: Timestamp) -> Self {
+        Self { read: now, at: Instant::now() }
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let since = SignedDuration::try_from(self.at.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.read.checked_add(since).unwrap_or(Timestamp::MAX)
     }
 }
 

@@ -218,7 +218,7 @@ pub struct Alarm {
 }
 
 /// One thing to look into: a gateway (where known) and the minutes in question.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// The alarm that reported it; `None` for a run by hand.
     pub alarm: Option<Alarm>,
@@ -259,8 +259,16 @@ impl Incident {
             None => hash.part(&window.map_or(String::new(), |w| w.to_string())),
         }
         hash.part(self.gateway.as_ref().map_or("", NatGatewayId::as_str));
-        format!("nt-{:016x}", hash.0)
+        hash.id()
     }
+}
+
+/// The same text for the same text, of the form of an incident's id.
+#[must_use]
+pub fn fingerprint(text: &str) -> String {
+    let mut hash = Fnv::default();
+    hash.part(text);
+    hash.id()
 }
 
 struct Fnv(u64);
@@ -272,6 +280,10 @@ impl Default for Fnv {
 }
 
 impl Fnv {
+    fn id(&self) -> String {
+        format!("nt-{:016x}", self.0)
+    }
+
     /// Adds one part and a separator, so that ("ab", "c") and ("a", "bc") differ.
     fn part(&mut self, text: &str) {
         for byte in text.bytes().chain([0]) {

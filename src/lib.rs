@@ -14,6 +14,8 @@
 //! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
 //! - [`publish`]: where a report goes.
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
+//! - [`bundle`]: everything that one live diagnosis rests on, from which it follows again.
+//! - [`looks`]: one look at the flow logs, and further ones while they are late: what is published when.
 //! - `aws`: everything that touches an SDK, behind the feature `aws`.
 //! - `service`: one event in, one answer out, with the live edges; behind the same feature.
 //! - [`config`]: the environment's names and what they mean.
@@ -21,6 +23,7 @@
 pub mod alarm;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod bundle;
 pub mod config;
 pub mod deadline;
 pub mod diagnosis;
@@ -28,6 +31,7 @@ pub mod evidence;
 pub mod flow;
 pub mod gap;
 pub mod incident;
+pub mod looks;
 pub mod network;
 pub mod publish;
 pub mod report;

@@ -1,21 +1,27 @@
-//! One event in, one answer out: the story of [`crate::triage`] with the live edges, for the
-//! function and for `nat-triage triage`.
+//! One event in, one answer out: the story of [`crate::triage`] and [`crate::looks`] with the live edges,
+//! for the function and for `nat-triage triage`.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::alarm::{AlarmError, Outcome, outcomes_from_event};
-use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, SnsTopic};
+use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic};
+use crate::bundle::Bundle;
 use crate::config::Config;
-use crate::deadline::Deadline;
-use crate::diagnosis::Limits;
+use crate::deadline::{Clock, Deadline};
+use crate::diagnosis::{Limits, Stage};
 use crate::evidence::files::FlowLogFiles;
-use crate::evidence::insights::LogsInsights;
+use crate::evidence::insights::{LogsInsights, Recording};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
-use crate::incident::Incident;
+use crate::incident::{Incident, fingerprint};
+use crate::looks::{Roles, Unheard, until_known};
 use crate::network::{Known, NatGateway, Network};
-use crate::publish::{Nowhere, PublishError, Publisher as _};
-use crate::report::Message;
-use crate::triage::{NoEvidence, Triaged, triage};
+use crate::publish::{Ledger, Memory, Nowhere, PublishError, Publisher, Receipt, Sent};
+use crate::report::{Message, Trouble};
+use crate::triage::{Surveyed, Triaged};
 
 /// Why an event got no answer, or its answer did not go out.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,9 @@ pub enum Failure {
     /// The message did not go out.
     #[error("the diagnosis was made but did not go out")]
     Publish(#[from] PublishError),
+    /// A mistake of ours.
+    #[error("nat-triage broke off by a mistake of its own: {0}")]
+    Bug(String),
 }
 
 impl Failure {
@@ -39,6 +48,7 @@ impl Failure {
             Self::Event(_) => "UnusableEvent",
             Self::Files(_) => "UnreadableFlowLogs",
             Self::Publish(_) => "NotPublished",
+            Self::Bug(_) => "Bug",
         }
     }
 
@@ -56,95 +66,276 @@ impl Failure {
     }
 }
 
-/// Answers one event: the diagnosis in JSON, or why the event is ignored. Of an event that holds
-/// several alarms, a list.
-///
-/// # Errors
-/// When the event can't be understood, no file could be read, or the message did not go out.
-pub async fn on_event(
-    config: &Config,
-    clients: &Clients,
-    deadline: Deadline,
-    event: &Value,
-) -> Result<Value, Failure> {
-    let mut answers = Vec::new();
-    for outcome in outcomes_from_event(event)? {
-        answers.push(match outcome {
+impl From<Unheard<ReadError>> for Failure {
+    fn from(unheard: Unheard<ReadError>) -> Self {
+        match unheard {
+            Unheard::NoEvidence(error) => Self::Files(error.0),
+            Unheard::NotPublished(error) => Self::Publish(error),
+        }
+    }
+}
+
+impl From<Unheard<crate::evidence::insights::Never>> for Failure {
+    fn from(unheard: Unheard<crate::evidence::insights::Never>) -> Self {
+        match unheard {
+            Unheard::NoEvidence(error) => match error.0 {},
+            Unheard::NotPublished(error) => Self::Publish(error),
+        }
+    }
+}
+
+/// What time there is for one event.
+#[derive(Clone, Copy, Debug)]
+pub struct Time {
+    /// The time of day.
+    pub clock: Clock,
+    /// By when everything has to be done.
+    pub deadline: Deadline,
+}
+
+/// Everything that outlives one event.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    clients: Clients,
+    sent: Memory,
+}
+
+impl Service {
+    /// A service that has sent nothing yet.
+    #[must_use]
+    pub fn new(config: Config, clients: Clients) -> Self {
+        Self { config, clients, sent: Memory::default() }
+    }
+
+    /// Answers one event: the diagnosis in JSON, or why there is none. Of an event that holds several
+    /// alarms, a list.
+    ///
+    /// # Errors
+    /// When nobody was told what a retry could tell them, or nothing could be made of the event and there
+    /// is nobody to tell.
+    pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
+        let outcomes = match outcomes_from_event(event) {
+            Ok(outcomes) => outcomes,
+            Err(error) => return self.unusable(time, event, error).await,
+        };
+        let answers = join_all(outcomes.into_iter().map(|outcome| self.answer(time, event, outcome))).await;
+        let mut answers = answers.into_iter().collect::<Result<Vec<Value>, Failure>>()?;
+        Ok(if answers.len() == 1 { answers.remove(0) } else { Value::Array(answers) })
+    }
+
+    async fn answer(&self, time: Time, event: &Value, outcome: Outcome) -> Result<Value, Failure> {
+        let incident = match outcome {
             Outcome::Ignored(ignored) => {
                 tracing::info!(reason = ignored.reason, "ignored");
-                json!({ "ignored": true, "reason": ignored.reason })
+                return Ok(json!({ "ignored": true, "reason": ignored.reason }));
             }
-            Outcome::Incident(incident) => {
-                let triaged = diagnose(config, clients, deadline, incident).await?;
-                publish(config, clients, deadline, &triaged).await?;
-                triaged.diagnosis.to_json()
-            }
-        });
-    }
-    Ok(if answers.len() == 1 { answers.remove(0) } else { Value::Array(answers) })
-}
-
-/// Diagnoses with whichever source the configuration names.
-///
-/// # Errors
-/// When the embedded source is configured and none of its files could be read.
-pub async fn diagnose(
-    config: &Config,
-    clients: &Clients,
-    deadline: Deadline,
-    incident: Incident,
-) -> Result<Triaged, ReadError> {
-    let triaged = if config.flow_logs.is_empty() {
-        let deadline = deadline.before_publishing();
-        let overrides = Overrides {
-            nat_ips: config.nat_ips.clone(),
-            log_groups: config.log_groups.clone(),
-            log_format: config.log_format.clone(),
+            Outcome::Incident(incident) => incident,
         };
-        let discovery = Discovery::new(clients, overrides, deadline);
-        let source = LogsInsights::new(InsightsQueries::new(clients, deadline));
-        match triage(incident, &discovery, &source, Limits::default()).await {
-            Ok(triaged) => triaged,
-            Err(NoEvidence(never)) => match never {},
+        let id = incident.id();
+        let ledger = self.ledger(time.deadline);
+        if ledger.sent(&id).await.is_some_and(|sent| sent.stage == Stage::Final) {
+            tracing::info!(id, "this alarm's report has gone out before");
+            return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
         }
-    } else {
-        let inputs: Vec<Input> = config.flow_logs.iter().cloned().map(Input::Path).collect();
-        let options = Options { format: config.log_format.clone() };
-        let source = FlowLogFiles::new(Inputs::open(&inputs)?, options, |_| {});
-        triage(incident, &Known(named(config)), &source, Limits::default()).await.map_err(|e| e.0)?
-    };
-    let diagnosis = &triaged.diagnosis;
-    tracing::info!(
-        id = diagnosis.id,
-        verdict = ?diagnosis.verdict,
-        headline = diagnosis.headline,
-        gaps = diagnosis.gaps.len(),
-        "diagnosed"
-    );
-    Ok(triaged)
+        let told = AssertUnwindSafe(self.report(time, event, incident, &ledger)).catch_unwind().await;
+        match told {
+            Ok(told) => told,
+            Err(panic) => {
+                let failure = Failure::Bug(words_of(panic.as_ref()));
+                self.tell(time, &Trouble::broken(&id, event, &failure.chain())).await?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Diagnoses and publishes, with whichever source the configuration names.
+    async fn report(
+        &self,
+        time: Time,
+        event: &Value,
+        incident: Incident,
+        ledger: &Ledgers<'_>,
+    ) -> Result<Value, Failure> {
+        let Time { clock, deadline } = time;
+        let publisher = Topic { service: self, deadline };
+        let looking = deadline.before_publishing();
+        let limits = Limits::default();
+        if let Some(files) = self.files()? {
+            let networks = Known(self.named());
+            let surveyed = Surveyed::new(incident, &networks).await;
+            let roles = Roles { networks: &networks, source: &files, publisher: &publisher, ledger };
+            let triaged = match until_known(&surveyed, &roles, limits, clock, looking).await {
+                Err(Unheard::NoEvidence(error)) => return self.unread(time, event, &surveyed, error.0).await,
+                told => told?,
+            };
+            return Ok(triaged.diagnosis.to_json());
+        }
+        let networks = self.discovery(looking);
+        let queries = Recording::new(InsightsQueries::new(&self.clients, looking));
+        let source = LogsInsights::new(&queries);
+        let surveyed = Surveyed::new(incident.clone(), &networks).await;
+        let roles = Roles { networks: &networks, source: &source, publisher: &publisher, ledger };
+        let triaged = until_known(&surveyed, &roles, limits, clock, looking).await?;
+        if let Some(bucket) = self.bucket(deadline) {
+            bucket.keep(&Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked())).await;
+        }
+        Ok(triaged.diagnosis.to_json())
+    }
+
+    /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it
+    /// came from AWS.
+    ///
+    /// # Errors
+    /// When the embedded source is configured and none of its files could be read.
+    pub async fn diagnose(
+        &self,
+        deadline: Deadline,
+        event: Option<&Value>,
+        incident: Incident,
+    ) -> Result<(Triaged, Option<Bundle>), Failure> {
+        let limits = Limits::default();
+        if let Some(files) = self.files()? {
+            let networks = Known(self.named());
+            let looked = Surveyed::new(incident, &networks).await.look(&networks, &files, limits).await;
+            return Ok((looked.map_err(|error| error.0)?, None));
+        }
+        let looking = deadline.before_publishing();
+        let networks = self.discovery(looking);
+        let queries = Recording::new(InsightsQueries::new(&self.clients, looking));
+        let surveyed = Surveyed::new(incident.clone(), &networks).await;
+        let looked = surveyed.look(&networks, &LogsInsights::new(&queries), limits).await;
+        let triaged = match looked {
+            Ok(triaged) => triaged,
+            Err(error) => match error.0 {},
+        };
+        let bundle = Bundle::of(event, incident, &surveyed, &triaged, queries.asked());
+        Ok((triaged, Some(bundle)))
+    }
+
+    /// Publishes to the configured topic; without one the answer is only returned.
+    ///
+    /// # Errors
+    /// When the message did not go out. A retry of the whole is then worth its cost, as the id is the
+    /// same on every delivery.
+    pub async fn publish(&self, deadline: Deadline, message: &Message) -> Result<(), PublishError> {
+        Topic { service: self, deadline }.publish(message).await.map(drop)
+    }
+
+    /// Nothing can be made of an event, and no retry would change that: whoever reads the reports is told,
+    /// with the event, which would otherwise be lost.
+    async fn unusable(&self, time: Time, event: &Value, error: AlarmError) -> Result<Value, Failure> {
+        let failure = Failure::Event(error);
+        if self.config.topic_arn.is_none() {
+            return Err(failure);
+        }
+        let reason = failure.chain();
+        let id = fingerprint(&event.to_string());
+        self.tell(time, &Trouble::unusable(&id, event, &reason)).await?;
+        Ok(json!({ "unusable": true, "reason": reason, "id": id }))
+    }
+
+    /// The files of the embedded source could not be read: said to whoever reads the reports.
+    async fn unread(
+        &self,
+        time: Time,
+        event: &Value,
+        surveyed: &Surveyed,
+        error: ReadError,
+    ) -> Result<Value, Failure> {
+        let failure = Failure::Files(error);
+        self.tell(time, &Trouble::broken(&surveyed.id(), event, &failure.chain())).await?;
+        Err(failure)
+    }
+
+    /// Publishes what went wrong, once.
+    async fn tell(&self, time: Time, trouble: &Trouble) -> Result<(), Failure> {
+        let ledger = self.ledger(time.deadline);
+        if ledger.sent(&trouble.id).await.is_some() {
+            return Ok(());
+        }
+        tracing::error!(id = trouble.id, error = trouble.reason, "no diagnosis");
+        self.publish(time.deadline, &Message::of_trouble(trouble)).await?;
+        ledger.record(&trouble.id, &Sent { stage: Stage::Final, answer: None }).await;
+        Ok(())
+    }
+
+    fn discovery(&self, deadline: Deadline) -> Discovery<'_> {
+        let overrides = Overrides {
+            nat_ips: self.config.nat_ips.clone(),
+            log_groups: self.config.log_groups.clone(),
+            log_format: self.config.log_format.clone(),
+        };
+        Discovery::new(&self.clients, overrides, deadline)
+    }
+
+    /// The embedded source, where it is configured.
+    fn files(&self) -> Result<Option<FlowLogFiles<'static>>, Failure> {
+        if self.config.flow_logs.is_empty() {
+            return Ok(None);
+        }
+        let inputs: Vec<Input> = self.config.flow_logs.iter().cloned().map(Input::Path).collect();
+        let options = Options { format: self.config.log_format.clone() };
+        Ok(Some(FlowLogFiles::new(Inputs::open(&inputs)?, options, |_| {})))
+    }
+
+    /// The network that the configuration names, for the embedded source.
+    fn named(&self) -> Network {
+        let gateway = NatGateway::default().with_addresses(&self.config.nat_ips);
+        Network { gateway, ..Network::default() }
+    }
+
+    fn bucket(&self, deadline: Deadline) -> Option<ReportBucket<'_>> {
+        let name = self.config.report_bucket.as_deref()?;
+        Some(ReportBucket::new(&self.clients, name, deadline))
+    }
+
+    fn ledger(&self, deadline: Deadline) -> Ledgers<'_> {
+        Ledgers { memory: &self.sent, bucket: self.bucket(deadline) }
+    }
 }
 
-/// The network that the configuration names, for the embedded source.
-fn named(config: &Config) -> Network {
-    Network { gateway: NatGateway::default().with_addresses(&config.nat_ips), ..Network::default() }
+/// What a panic said.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason given".into())
 }
 
-/// Publishes to the configured topic; without one the answer is only returned.
-///
-/// # Errors
-/// When the message did not go out. A retry of the whole is then worth its cost, as the id is the
-/// same on every delivery.
-pub async fn publish(
-    config: &Config,
-    clients: &Clients,
+/// The configured topic, or nowhere.
+struct Topic<'a> {
+    service: &'a Service,
     deadline: Deadline,
-    triaged: &Triaged,
-) -> Result<(), PublishError> {
-    let message = Message::of(&triaged.diagnosis);
-    let receipt = match &config.topic_arn {
-        Some(arn) => SnsTopic::new(clients, arn.clone(), deadline).publish(&message).await?,
-        None => Nowhere.publish(&message).await?,
-    };
-    tracing::info!(id = message.id, message_id = receipt.message_id, topic = config.topic_arn, "published");
-    Ok(())
+}
+
+impl Publisher for Topic<'_> {
+    async fn publish(&self, message: &Message) -> Result<Receipt, PublishError> {
+        match &self.service.config.topic_arn {
+            Some(arn) => {
+                SnsTopic::new(&self.service.clients, arn.clone(), self.deadline).publish(message).await
+            }
+            None => Nowhere.publish(message).await,
+        }
+    }
+}
+
+/// What this process remembers, and what all of them have written down where there is a place for it.
+struct Ledgers<'a> {
+    memory: &'a Memory,
+    bucket: Option<ReportBucket<'a>>,
+}
+
+impl Ledger for Ledgers<'_> {
+    async fn sent(&self, id: &str) -> Option<Sent> {
+        match (self.memory.sent(id).await, &self.bucket) {
+            (None, Some(bucket)) => bucket.sent(id).await,
+            (remembered, _) => remembered,
+        }
+    }
+
+    async fn record(&self, id: &str, sent: &Sent) {
+        self.memory.record(id, sent).await;
+        if let Some(bucket) = &self.bucket {
+            bucket.record(id, sent).await;
+        }
+    }
 }

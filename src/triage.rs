@@ -1,9 +1,9 @@
 //! The one story: incident, network, evidence, diagnosis, report, publish.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
-use crate::evidence::EvidenceSource;
+use crate::evidence::{Evidence, EvidenceSource, Source};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{Network, NetworkSource, Parties};
@@ -23,6 +23,10 @@ pub struct Triaged {
     pub diagnosis: Diagnosis,
     /// What stood around the gateway, for `--save-bundle` and for tests.
     pub network: Network,
+    /// What could not be found out about the parties in it.
+    pub unidentified: Vec<Gap>,
+    /// Until when records that were missing may still arrive; `None` where waiting changes nothing.
+    pub records_until: Option<Timestamp>,
 }
 
 /// An incident with what stands around its gateway, looked up once however often the flow logs are
@@ -57,16 +61,71 @@ impl Surveyed {
         evidence.gaps.splice(0..0, self.gaps.iter().cloned());
         let mut diagnosis = diagnose(&self.incident, &network, &evidence, limits);
         let parties = parties(&diagnosis);
+        let mut unidentified = Vec::new();
         if parties != Parties::default() {
             let before = network.clone();
-            let gaps = networks.identify(&parties, &self.incident, &mut network).await;
-            if network != before || !gaps.is_empty() {
-                evidence.gaps.extend(gaps);
+            unidentified = networks.identify(&parties, &self.incident, &mut network).await;
+            if network != before || !unidentified.is_empty() {
+                evidence.gaps.extend(unidentified.iter().cloned());
                 diagnosis = diagnose(&self.incident, &network, &evidence, limits);
             }
         }
-        Ok(Triaged { diagnosis, network })
+        let records_until = records_until(&diagnosis, &evidence);
+        Ok(Triaged { diagnosis, network, unidentified, records_until })
     }
+
+    /// What the look-ups came to.
+    #[must_use]
+    pub fn found(&self) -> (&Network, &[Gap]) {
+        (&self.network, &self.gaps)
+    }
+
+    /// The same for every look, and for every delivery of the same alarm.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.incident.id()
+    }
+
+    /// What can be said while the evidence is still being read.
+    #[must_use]
+    pub fn unread(&self, limits: Limits) -> Diagnosis {
+        let window = self.incident.window.unwrap_or(TimeWindow::EPOCH);
+        let mut evidence = Evidence::none(window, Source::LogsInsights);
+        evidence.unanswered = true;
+        evidence.gaps.clone_from(&self.gaps);
+        evidence.gaps.push(Gap::new(
+            "held ports per destination and client",
+            "the flow logs are still being read",
+            "wait for the final report, or run: nat-triage triage --event EVENT.json",
+        ));
+        diagnose(&self.incident, &self.network, &evidence, limits)
+    }
+}
+
+/// How much longer than the aggregation interval a record may take to arrive. AWS says "typically about
+/// 5 minutes", and promises nothing: twice that.
+///
+/// Source: "Flow log records", Aggregation interval, in the Amazon VPC user guide.
+const DELIVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Records that end so near to the end of the window are all that there are.
+const NEAR_END: SignedDuration = SignedDuration::from_secs(60);
+
+/// Until when waiting may show more: not where the answer is certain, where the end of the window is
+/// covered, or where nothing could be asked.
+fn records_until(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp> {
+    let coverage = &evidence.coverage;
+    let asked = coverage.source == Source::LogsInsights && !evidence.unanswered;
+    if !asked || diagnosis.verdict == Verdict::Confirmed {
+        return None;
+    }
+    let end = evidence.window.end();
+    let reached = |until: Timestamp| until.checked_add(NEAR_END).is_ok_and(|until| until >= end);
+    if coverage.logs_until.is_some_and(reached) {
+        return None;
+    }
+    let interval = SignedDuration::from_secs(i64::from(coverage.aggregation_seconds));
+    end.checked_add(interval + DELIVERY).ok()
 }
 
 /// Diagnoses one incident with one look at the evidence.

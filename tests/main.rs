@@ -4,6 +4,7 @@ mod agreement;
 mod alarm_events;
 mod cli;
 mod insights_queries;
+mod late_logs;
 mod misleading;
 mod readme;
 mod remedies;

@@ -58,8 +58,18 @@ fn scene(args: &[String]) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-/// The function as Lambda would start it, with every endpoint on loopback.
-fn function(api: &RuntimeApi, scene: &Scene, insights: &str, topic: &str) -> Running {
+/// A Region and credentials that are nobody's, and none from anywhere else.
+const ACCOUNT: [(&str, &str); 6] = [
+    ("AWS_REGION", REGION),
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+    ("AWS_CONFIG_FILE", "/dev/null"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+];
+
+/// Where every call goes: to loopback.
+fn endpoints<'a>(scene: &'a Scene, insights: &'a str) -> [(&'static str, &'a str); 5] {
     let endpoints = [
         ("AWS_ENDPOINT_URL", scene.rest.url()),
         ("AWS_ENDPOINT_URL_EC2", scene.ec2.url()),
@@ -70,21 +80,21 @@ fn function(api: &RuntimeApi, scene: &Scene, insights: &str, topic: &str) -> Run
     for (name, url) in endpoints {
         assert!(url.starts_with("http://127.0.0.1:"), "{name} is {url}, which is not on loopback");
     }
+    endpoints
+}
+
+/// The function as Lambda would start it, with every endpoint on loopback.
+fn function(api: &RuntimeApi, scene: &Scene, insights: &str, topic: &str) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage-lambda"));
     command
         .env_clear()
-        .envs(endpoints)
+        .envs(endpoints(scene, insights))
+        .envs(ACCOUNT)
         .envs([
             ("AWS_LAMBDA_RUNTIME_API", api.address().as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", "nat-triage"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_CONFIG_FILE", "/dev/null"),
-            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
             ("NAT_TRIAGE_TOPIC_ARN", topic),
         ])
         .stdout(Stdio::null());
@@ -182,6 +192,61 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert!(queries[0].contains(&format!("{}-all", scene.id("interface"))), "{queries:?}");
     assert!(queries[0].contains(LOG_GROUP), "{queries:?}");
     assert!(insights.stopped_queries().is_empty());
+
+    // The same alarm once more: delivered twice, or retried.
+    let Answered::Response(again) = api.invoke(&event, Duration::from_secs(120)) else {
+        panic!("a duplicate delivery is not an error")
+    };
+    assert_eq!(again["reason"], "its report has gone out before", "{again}");
+    assert_eq!(again["id"], answered["id"]);
+
+    // An event that nobody can read is not lost on the person either, and no retry would change it.
+    let Answered::Response(unusable) = api.invoke(&json!({ "hello": "there" }), Duration::from_secs(30))
+    else {
+        panic!("an event that can't be understood was handed back to be retried")
+    };
+    assert_eq!(unusable["unusable"], true, "{unusable}");
+    let told = scene.received();
+    let told: Value = serde_json::from_str(told["Message"].as_str().expect("text")).expect("JSON");
+    assert_eq!(
+        (&told["schema"], &told["event"]["hello"]),
+        (&json!("nat-triage.trouble.v1"), &json!("there"))
+    );
+
+    // By hand, with what it rests on kept; and once more from that, with no network at all.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    std::fs::write(path("event.json"), event.to_string()).expect("written");
+    let url = insights.endpoint();
+    let endpoints = endpoints(&scene, &url);
+    let run = |args: &[&str], live: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage"));
+        command.env_clear().args(args).stdin(Stdio::null());
+        if live {
+            command.envs(endpoints).envs(ACCOUNT);
+        }
+        let output = command.output().expect("nat-triage runs");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let (event, kept) = (path("event.json"), path("kept"));
+    let live = run(&["triage", "--event", &event, "--save-bundle", &kept, "--format", "json"], true);
+    assert_eq!(serde_json::from_str::<Value>(&live).expect("JSON")["verdict"], "confirmed");
+    for from_bundle in [["analyze", "--bundle", &kept], ["analyze", "--flow-logs", &kept]] {
+        let again = run(&[&from_bundle[..], &["--format", "json"]].concat(), false);
+        assert!(live == again, "the same diagnosis, byte for byte");
+    }
+}
+
+/// The alarm's next transition but `nth`, about the same minutes.
+fn later(event: &Value, nth: i64) -> Value {
+    let mut event = event.clone();
+    let at = &mut event["alarmData"]["state"]["timestamp"];
+    let text = at.as_str().expect("text").replace("+0000", "Z");
+    let second = text.parse::<jiff::Timestamp>().expect("a time").as_second() + nth * 600;
+    let time = jiff::Timestamp::from_second(second).expect("this century");
+    *at = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string().into();
+    event
 }
 
 /// Invokes the function, which has so many seconds, and reads what it published.
@@ -259,10 +324,11 @@ fn whatever_goes_wrong_a_person_gets_one_message_that_says_what_and_how_to_mend_
             told: &["given up"],
         },
     ];
-    for Trouble { name, operation, fault, seconds, told } in troubles {
+    for (nth, Trouble { name, operation, fault, seconds, told }) in (0..).zip(troubles) {
         store.faults().clear();
         store.faults().inject(operation, fault, Times::Always);
-        let (_, envelope, published) = answered_and_published(&api, &scene, &known, seconds);
+        let again = later(&known, nth);
+        let (_, envelope, published) = answered_and_published(&api, &scene, &again, seconds);
         let gaps = published["gaps"].to_string();
         for word in told {
             assert!(gaps.contains(word), "{name}: {word}: {gaps}");

@@ -1,6 +1,7 @@
 //! Everything that touches an AWS SDK: the look-ups, the queries and the topic behind the roles that
 //! the rest of the crate names. No SDK type leaves this module but in [`Clients`].
 
+mod bucket;
 mod discovery;
 mod errors;
 mod flow_logs;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 
+pub use bucket::ReportBucket;
 pub use discovery::{Discovery, Overrides};
 pub use insights::{InsightsQueries, LIST_PRICE_USD_PER_GB};
 pub use topic::SnsTopic;

@@ -11,8 +11,8 @@ use tracing_subscriber::EnvFilter;
 
 use nat_triage::aws::{self, Clients};
 use nat_triage::config::Config;
-use nat_triage::deadline::Deadline;
-use nat_triage::service::{Failure, on_event};
+use nat_triage::deadline::{Clock, Deadline};
+use nat_triage::service::{Failure, Service, Time};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -21,15 +21,18 @@ async fn main() -> Result<(), Error> {
         .unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(false).init();
     let config = Config::from_env()?;
-    let clients = Clients::new(&aws::sdk_config().await);
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handle(&config, &clients, event))).await
+    let service = Service::new(config, Clients::new(&aws::sdk_config().await));
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handle(&service, event))).await
 }
 
-async fn handle(config: &Config, clients: &Clients, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
+async fn handle(service: &Service, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let deadline = Deadline::of_invocation(event.context.deadline, now_ms);
-    on_event(config, clients, deadline, &event.payload).await.map_err(|failure| {
+    let time = Time {
+        clock: Clock::showing(jiff::Timestamp::now()),
+        deadline: Deadline::of_invocation(event.context.deadline, now_ms),
+    };
+    service.on_event(time, &event.payload).await.map_err(|failure| {
         tracing::error!(error = failure.chain(), "no report went out");
         diagnostic(&failure)
     })

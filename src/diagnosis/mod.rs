@@ -3,6 +3,7 @@
 //!
 //! The types here are the contract: serialised, they are the diagnosis in JSON.
 
+mod answer;
 mod commands;
 mod findings;
 mod folded;
@@ -26,6 +27,7 @@ use crate::gap::Gap;
 use crate::incident::{Alarm, Incident, TimeWindow};
 use crate::network::{GatewayKind, Network, PORTS_PER_ADDRESS, Provenance};
 
+pub use answer::Answer;
 use findings::Findings;
 
 /// The version of the JSON: fields are added within it, never renamed.
@@ -275,6 +277,17 @@ pub struct CoverageReport {
     pub formats: Vec<String>,
 }
 
+/// Whether more may follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Flow logs of the window are still arriving: a final report follows if it says more.
+    Provisional,
+    /// All that there will be.
+    #[default]
+    Final,
+}
+
 /// The diagnosis, as the contract has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
@@ -282,6 +295,8 @@ pub struct Diagnosis {
     pub schema: String,
     /// The same for the same alarm transition, however often it is delivered.
     pub id: String,
+    /// Whether more may follow. Both have the same id.
+    pub stage: Stage,
     /// The alarm; `null` without an event.
     pub alarm: Option<Alarm>,
     /// The minutes that the diagnosis is about.
@@ -357,6 +372,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
     Diagnosis {
         schema: SCHEMA.into(),
         id: incident.id_of(Some(evidence.window)),
+        stage: Stage::Final,
         alarm: incident.alarm.clone(),
         window: evidence.window,
         nat_gateways: vec![GatewayReport {

@@ -1,6 +1,10 @@
-//! Where a report goes: the role, and what can go wrong with it.
+//! Where a report goes, what can go wrong with it, and what is known to have gone out.
+
+mod ledger;
 
 use crate::report::Message;
+
+pub use ledger::{Ledger, Memory, Sent};
 
 /// What the publisher gave for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

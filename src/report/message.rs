@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::Trouble;
 use super::sms::{sms, subject};
 use super::text::text;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, Stage};
 
 /// Most bytes of a message, body and subject together.
 ///
@@ -21,7 +22,7 @@ pub struct Message {
     pub subject: String,
     /// For `MessageStructure=json`: an object with the key `default` and one key per protocol.
     pub body: String,
-    /// The diagnosis' id, the same on every delivery.
+    /// The diagnosis' id, and its stage where that is not the last: the same on every delivery.
     pub id: String,
 }
 
@@ -45,6 +46,15 @@ impl Message {
         message
     }
 
+    /// The message that there is no diagnosis, and why.
+    #[must_use]
+    pub fn of_trouble(trouble: &Trouble) -> Self {
+        let machines = trouble.to_json().to_string();
+        // Ten copies of an event of any size would not fit.
+        let body = if machines.len() * (MACHINES.len() + 1) < LARGEST { machines } else { String::new() };
+        Self::to_all(trouble.subject().into(), trouble.text(), trouble.subject().into(), &body, &trouble.id)
+    }
+
     /// Bytes that count towards the limit.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -52,16 +62,25 @@ impl Message {
     }
 
     fn uncut(diagnosis: &Diagnosis) -> Self {
-        let people = text(diagnosis);
         let machines = diagnosis.to_json().to_string();
+        // A final report is no copy of the provisional one.
+        let id = match diagnosis.stage {
+            Stage::Provisional => format!("{}-provisional", diagnosis.id),
+            Stage::Final => diagnosis.id.clone(),
+        };
+        Self::to_all(subject(diagnosis), text(diagnosis), sms(diagnosis), &machines, &id)
+    }
+
+    /// One body for all protocols; machines get what people do where nothing is said to them.
+    fn to_all(subject: String, people: String, sms: String, machines: &str, id: &str) -> Self {
         let mut body = Map::new();
-        for protocol in MACHINES {
-            body.insert(protocol.into(), machines.clone().into());
+        for protocol in MACHINES.iter().filter(|_| !machines.is_empty()) {
+            body.insert((*protocol).into(), machines.into());
         }
-        body.insert("sms".into(), sms(diagnosis).into());
+        body.insert("sms".into(), sms.into());
         body.insert("email".into(), people.clone().into());
         body.insert("default".into(), people.into());
-        Self { subject: subject(diagnosis), body: Value::Object(body).to_string(), id: diagnosis.id.clone() }
+        Self { subject, body: Value::Object(body).to_string(), id: id.into() }
     }
 }
 

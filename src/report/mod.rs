@@ -4,8 +4,10 @@ pub mod message;
 pub mod schema;
 pub mod sms;
 pub mod text;
+mod trouble;
 
 pub use message::Message;
+pub use trouble::Trouble;
 
 use crate::diagnosis::Diagnosis;
 

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 
 use crate::diagnosis::{
     ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Pattern, RefusedAttempts, Remedy,
-    Verdict,
+    Stage, Verdict,
 };
 use crate::evidence::{Attribution, Source};
 use crate::incident::TimeWindow;
@@ -37,6 +37,7 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     wrap(out, "", &diagnosis.headline)?;
     wrap(out, "", &sure(diagnosis))?;
     others_full(out, diagnosis)?;
+    stage(out, diagnosis)?;
     first_step(out, diagnosis)?;
     timeline(out, diagnosis)?;
     destinations(out, diagnosis)?;
@@ -99,6 +100,18 @@ fn others_full(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         return Ok(());
     }
     wrap(out, "", &format!("Also full: {}{more}.", full[..full.len().min(NAMED)].join(", ")))
+}
+
+/// Says of a provisional report that another may follow.
+fn stage(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    match diagnosis.stage {
+        Stage::Provisional => wrap(
+            out,
+            "",
+            "Provisional: flow logs of these minutes are still arriving. A final report follows if it says more.",
+        ),
+        Stage::Final => Ok(()),
+    }
 }
 
 fn pattern_in_words(pattern: Pattern) -> &'static str {

@@ -37,6 +37,8 @@ CALLS = {
     "logs:PutLogEvents",
     "logs:StartQuery",
     "logs:StopQuery",
+    "s3:GetObject",
+    "s3:PutObject",
     "sns:Publish",
     "sqs:SendMessage",
 }
@@ -182,6 +184,7 @@ def main():
         "AWS::StackName": "stack",
         "FlowLogGroup": "flow-logs",
         "SecondFlowLogGroup": "more-flow-logs",
+        "ReportBucket": "reports",
         "ReportTopic": "arn:aws:sns:eu-west-1:123456789012:topic",
         "FailedInvocations.Arn": "arn:aws:sqs:eu-west-1:123456789012:queue",
         "TriageLog.Arn": "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stack:*",

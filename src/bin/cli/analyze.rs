@@ -6,19 +6,25 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use nat_triage::alarm::{Outcome as Alarmed, outcomes_from_event};
+use nat_triage::bundle::{self, Bundle};
 use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
+use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Input, Inputs, Options};
 use nat_triage::incident::Incident;
 use nat_triage::network::{Known, NatGateway, Network};
 use nat_triage::triage::triage;
 
-use crate::args::{Analyze, Gateway};
+use crate::args::{Analyze, Gateway, Writing};
 use crate::output::{self, Outcome};
 
 pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
+    if let Some(path) = bundled(args) {
+        return again(path, &args.writing).await;
+    }
     let from_stdin = [args.event.as_deref(), args.context.as_deref()];
     let from_stdin = from_stdin.into_iter().flatten().filter(|path| path.as_os_str() == "-").count()
         + args.flow_logs.iter().filter(|input| matches!(input, Input::Stdin)).count();
@@ -52,6 +58,24 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     output::diagnosis(&triaged.diagnosis, &args.writing)
 }
 
+/// The bundle that is meant: one that was named as such, or a folder of one among the flow logs.
+fn bundled(args: &Analyze) -> Option<&Path> {
+    let folder = match &args.flow_logs[..] {
+        [Input::Path(path)] if path.join(bundle::FILE).is_file() => Some(path.as_path()),
+        _ => None,
+    };
+    args.bundle.as_deref().or(folder)
+}
+
+/// Makes a live diagnosis once more from what it rested on.
+async fn again(path: &Path, writing: &Writing) -> anyhow::Result<Outcome> {
+    let bundle = Bundle::read(path)?;
+    let source = LogsInsights::new(&bundle);
+    let triaged = triage(bundle.incident(), &bundle, &source, Limits::default()).await;
+    let Ok(triaged) = triaged;
+    output::diagnosis(&triaged.diagnosis, writing)
+}
+
 /// A bar on a terminal; silence in a pipe.
 fn progress(bytes: Option<u64>) -> ProgressBar {
     let Some(bytes) = bytes else { return ProgressBar::hidden() };
@@ -61,15 +85,19 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
 }
 
 /// The incident, or the reason to ignore it, that the first record of an event tells of.
-pub(crate) fn incident(path: &Path) -> anyhow::Result<Alarmed> {
-    let event = read_json(path)?;
-    let outcomes = outcomes_from_event(&event)
+fn incident(path: &Path) -> anyhow::Result<Alarmed> {
+    incident_of(&read_json(path)?, path)
+}
+
+/// The same, of an event that was read from a file.
+pub(crate) fn incident_of(event: &Value, path: &Path) -> anyhow::Result<Alarmed> {
+    let outcomes = outcomes_from_event(event)
         .with_context(|| format!("failed to understand the event in {}", path.display()))?;
     outcomes.into_iter().next().with_context(|| format!("the event in {} holds no record", path.display()))
 }
 
 /// Reads a file, or standard input where it is named `-`.
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     let text = if path.as_os_str() == "-" {
         let mut text = Vec::new();
         io::stdin().read_to_end(&mut text).map(|_| text)

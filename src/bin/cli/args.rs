@@ -78,8 +78,11 @@ pub(crate) struct Writing {
 #[derive(Debug, Args)]
 pub(crate) struct Analyze {
     /// Flow-log files or folders; - is standard input.
-    #[arg(long, value_name = "PATH", num_args = 1.., required = true, value_parser = input)]
+    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "bundle", value_parser = input)]
     pub(crate) flow_logs: Vec<Input>,
+    /// What a live diagnosis rested on: a folder that triage --save-bundle wrote, or an object of the report bucket.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["flow_logs", "event", "window", "log_format", "context", "nat_ip", "eni", "nat_id", "vpc_cidr"])]
+    pub(crate) bundle: Option<PathBuf>,
     /// The alarm's event, in any shape that CloudWatch delivers it; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: Option<PathBuf>,
@@ -107,6 +110,9 @@ pub(crate) struct Triage {
     /// The minutes in question, RFC 3339 [default: the event's].
     #[arg(long, value_name = "START/END")]
     pub(crate) window: Option<TimeWindow>,
+    /// Keep what the diagnosis rests on in this folder, for nat-triage analyze --bundle.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save_bundle: Option<PathBuf>,
     /// Publish as well, to the topic that the environment names.
     #[arg(long)]
     pub(crate) publish: bool,

@@ -1,16 +1,20 @@
 //! `nat-triage triage`: the live path, by hand.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
 use nat_triage::alarm::Outcome as Alarmed;
 use nat_triage::aws::{self, Clients};
+use nat_triage::bundle::{self, Bundle};
 use nat_triage::config::{Config, TOPIC_ARN};
 use nat_triage::deadline::Deadline;
-use nat_triage::service;
+use nat_triage::report::Message;
+use nat_triage::service::Service;
 
-use crate::analyze::incident;
+use crate::analyze::{incident_of, read_json};
 use crate::args::Triage;
 use crate::output::{self, Outcome};
 
@@ -23,20 +27,32 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         !args.publish || config.topic_arn.is_some(),
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
-    let mut incident = match incident(&args.event)? {
+    let event = read_json(&args.event)?;
+    let mut incident = match incident_of(&event, &args.event)? {
         Alarmed::Incident(incident) => incident,
         Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
     };
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();
-    let clients = Clients::new(&aws::sdk_config().await);
+    let service = Service::new(config, Clients::new(&aws::sdk_config().await));
     let deadline = Deadline::after(PATIENCE);
-    let triaged = service::diagnose(&config, &clients, deadline, incident)
-        .await
-        .context("failed to read the flow-log files")?;
+    let (triaged, bundle) = service.diagnose(deadline, Some(&event), incident).await?;
+    if let Some(folder) = &args.save_bundle {
+        let bundle = bundle
+            .context("there is nothing to save: NAT_TRIAGE_FLOW_LOGS names the files, which say it all")?;
+        save(&bundle, folder)?;
+    }
     let outcome = output::diagnosis(&triaged.diagnosis, &args.writing)?;
     if args.publish {
-        service::publish(&config, &clients, deadline, &triaged).await?;
+        service.publish(deadline, &Message::of(&triaged.diagnosis)).await?;
     }
     Ok(outcome)
+}
+
+/// Writes a bundle into a folder, which is made where there is none.
+fn save(bundle: &Bundle, folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(bundle::FILE);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&path, bundle.to_json()))
+        .with_context(|| format!("failed to write {}", path.display()))
 }

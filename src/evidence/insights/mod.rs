@@ -2,9 +2,12 @@
 //! answers mean. Knows no SDK: [`LogsQueries`] is the role that runs a query.
 
 pub mod query;
+mod recording;
 mod rows;
 
 use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::flow::LogFormat;
 use crate::gap::Gap;
@@ -17,10 +20,11 @@ use super::files::lead_seconds;
 use super::{Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step};
 
 pub use query::{MOST_ROWS, Query, Question, Scope, Unaskable};
+pub use recording::{Asked, Recording};
 pub use rows::Row;
 
 /// What a query answered.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The rows, as far as they came.
     pub rows: Vec<Row>,
@@ -33,7 +37,7 @@ pub struct Answer {
 }
 
 /// Why a query brought no answer. The texts are for the person who reads the report.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{why}")]
 pub struct Unanswered {
     /// What happened, with its cause.

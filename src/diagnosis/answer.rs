@@ -1,0 +1,42 @@
+//! What a reader is told in essence, by which a later report is known to say more.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Diagnosis, Pattern, Verdict};
+use crate::words;
+
+/// The gist of a diagnosis: two reports with the same one tell the same story, in other figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    verdict: Verdict,
+    pattern: Option<Pattern>,
+    /// The fullest destination, and all others that are full, in order of their names: which of two that
+    /// are full is fuller may change from look to look.
+    destinations: Vec<String>,
+    /// The greatest holder of the fullest one.
+    holder: Option<IpAddr>,
+    /// What is offered, by id.
+    remedies: Vec<String>,
+}
+
+impl Answer {
+    /// What this diagnosis comes to.
+    #[must_use]
+    pub fn of(diagnosis: &Diagnosis) -> Self {
+        let all = diagnosis.destinations.iter().enumerate();
+        let mut destinations: Vec<String> = all
+            .filter(|(index, destination)| *index == 0 || destination.is_full())
+            .map(|(_, d)| words::endpoint(d.address, d.port, &d.protocol))
+            .collect();
+        destinations.sort_unstable();
+        Self {
+            verdict: diagnosis.verdict,
+            pattern: diagnosis.pattern,
+            destinations,
+            holder: diagnosis.destinations.first().and_then(|d| Some(d.clients.first()?.address)),
+            remedies: diagnosis.remedies.iter().map(|remedy| remedy.id.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Queries with their answers, kept as they pass.
+
+use std::cell::RefCell;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, LogsQueries, Query, Unanswered};
+
+/// One query, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    text: String,
+    log_groups: Vec<String>,
+    from: i64,
+    to: i64,
+    /// What came of it.
+    pub answer: Result<Answer, Unanswered>,
+}
+
+impl Asked {
+    /// Whether this is the query that was asked.
+    #[must_use]
+    pub fn is(&self, query: &Query) -> bool {
+        self.text == query.text
+            && self.log_groups == query.log_groups
+            && (self.from, self.to) == (query.from, query.to)
+    }
+}
+
+/// Runs queries with `Queries`, and keeps each with its last answer.
+#[derive(Debug)]
+pub struct Recording<Queries> {
+    queries: Queries,
+    asked: RefCell<Vec<Asked>>,
+}
+
+impl<Queries> Recording<Queries> {
+    /// Nothing asked yet.
+    pub fn new(queries: Queries) -> Self {
+        Self { queries, asked: RefCell::default() }
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.borrow().clone()
+    }
+}
+
+impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
+    async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
+        let answer = self.queries.run(query).await;
+        let mut asked = self.asked.borrow_mut();
+        // A later look asks the same again.
+        asked.retain(|earlier| !earlier.is(query));
+        asked.push(Asked {
+            text: query.text.clone(),
+            log_groups: query.log_groups.clone(),
+            from: query.from,
+            to: query.to,
+            answer: answer.clone(),
+        });
+        answer
+    }
+}

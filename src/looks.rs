@@ -1,0 +1,136 @@
+//! One look at the flow logs, and further ones while records of the incident's minutes may still arrive:
+//! what is published when.
+//!
+//! A first look that confirms is published at once. Otherwise we wait and look again; after
+//! [`PROVISIONAL_AFTER`] what is known goes out, marked provisional, and a final report follows only if it
+//! says more.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::deadline::{Clock, Deadline};
+use crate::diagnosis::{Diagnosis, Limits, Stage};
+use crate::evidence::EvidenceSource;
+use crate::network::NetworkSource;
+use crate::publish::{Ledger, PublishError, Publisher, Sent};
+use crate::report::Message;
+use crate::triage::{NoEvidence, Surveyed, Triaged};
+
+/// How long a person waits for a first word.
+pub const PROVISIONAL_AFTER: Duration = Duration::from_secs(4 * 60);
+
+/// How long between two looks. Each scans the gateway's records anew, which costs; and flow logs come in
+/// batches, minutes apart.
+pub const BETWEEN: Duration = Duration::from_secs(2 * 60);
+
+/// Why nobody heard of an incident, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unheard<E: std::error::Error + 'static> {
+    /// There was nothing to diagnose.
+    #[error(transparent)]
+    NoEvidence(#[from] NoEvidence<E>),
+    /// The message did not go out.
+    #[error("the diagnosis was made but did not go out")]
+    NotPublished(#[from] PublishError),
+}
+
+/// What has the evidence, where reports go, and what went there before.
+#[derive(Debug)]
+pub struct Roles<'a, N, E, P, L> {
+    /// Finds out who the parties are.
+    pub networks: &'a N,
+    /// Has the evidence.
+    pub source: &'a E,
+    /// Takes the reports.
+    pub publisher: &'a P,
+    /// Knows what went out.
+    pub ledger: &'a L,
+}
+
+/// Looks until the answer is certain, complete, or there is no more time, and publishes it. `deadline` has
+/// to leave time for publishing.
+///
+/// # Errors
+/// When there is no evidence to diagnose, or the last word did not go out.
+pub async fn until_known<N, E, P, L>(
+    surveyed: &Surveyed,
+    roles: &Roles<'_, N, E, P, L>,
+    limits: Limits,
+    clock: Clock,
+    deadline: Deadline,
+) -> Result<Triaged, Unheard<E::Error>>
+where
+    N: NetworkSource,
+    E: EvidenceSource,
+    P: Publisher,
+    L: Ledger,
+{
+    let provisional_at = Instant::now() + PROVISIONAL_AFTER;
+    let mut told = roles.ledger.sent(&surveyed.id()).await;
+    let last = loop {
+        let began = Instant::now();
+        let mut look = pin!(surveyed.look(roles.networks, roles.source, limits));
+        let triaged = loop {
+            tokio::select! {
+                biased;
+                triaged = &mut look => break triaged?,
+                () = sleep_until(provisional_at), if told.is_none() => {
+                    told = provisional(roles, surveyed.unread(limits)).await;
+                    if told.is_none() {
+                        break look.await?;
+                    }
+                }
+            }
+        };
+        let took = began.elapsed();
+        let late = triaged.records_until.is_some_and(|until| clock.now() < until);
+        if !late || deadline.remaining() < BETWEEN + took * 2 {
+            break triaged;
+        }
+        // Before the next look would be too late for a first word.
+        if told.is_none() && Instant::now() + BETWEEN / 2 >= provisional_at {
+            told = provisional(roles, triaged.diagnosis).await;
+        }
+        tracing::info!(id = surveyed.id(), "flow logs are still arriving; looking again in a while");
+        sleep(BETWEEN).await;
+    };
+    let sent = Sent::of(&last.diagnosis);
+    if told.as_ref().is_some_and(|told| told.answer == sent.answer) {
+        tracing::info!(id = last.diagnosis.id, "the last look says no more than what went out before");
+    } else {
+        publish(roles.publisher, &last.diagnosis).await?;
+    }
+    roles.ledger.record(&last.diagnosis.id, &sent).await;
+    Ok(last)
+}
+
+/// Tells what is known so far; `None` where that did not go out, which the last word makes up for.
+async fn provisional<N, E, P: Publisher, L: Ledger>(
+    roles: &Roles<'_, N, E, P, L>,
+    mut diagnosis: Diagnosis,
+) -> Option<Sent> {
+    diagnosis.stage = Stage::Provisional;
+    if let Err(error) = publish(roles.publisher, &diagnosis).await {
+        tracing::warn!(id = diagnosis.id, "the provisional report did not go out: {error}");
+        return None;
+    }
+    let sent = Sent::of(&diagnosis);
+    roles.ledger.record(&diagnosis.id, &sent).await;
+    Some(sent)
+}
+
+async fn publish(publisher: &impl Publisher, diagnosis: &Diagnosis) -> Result<(), PublishError> {
+    let receipt = publisher.publish(&Message::of(diagnosis)).await?;
+    tracing::info!(
+        id = diagnosis.id,
+        stage = ?diagnosis.stage,
+        verdict = ?diagnosis.verdict,
+        headline = diagnosis.headline,
+        gaps = diagnosis.gaps.len(),
+        message_id = receipt.message_id,
+        "reported"
+    );
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! What is known to have gone out, so that an alarm that is delivered twice, or retried, is not reported
+//! twice.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnosis::{Answer, Diagnosis, Stage};
+
+/// A report that went out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Whether another was to follow if it says more.
+    pub stage: Stage,
+    /// What it said; `None` of a message that was no diagnosis.
+    pub answer: Option<Answer>,
+}
+
+impl Sent {
+    /// This diagnosis went out.
+    #[must_use]
+    pub fn of(diagnosis: &Diagnosis) -> Self {
+        Self { stage: diagnosis.stage, answer: Some(Answer::of(diagnosis)) }
+    }
+}
+
+/// Remembers what went out, by the incident's id. Nothing is recorded before it went out: a report that
+/// comes twice does less harm than one that never comes.
+#[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
+pub trait Ledger {
+    /// The last that is known to have gone out about this incident. Where that can't be found out,
+    /// nothing is known.
+    async fn sent(&self, id: &str) -> Option<Sent>;
+
+    /// Records that this went out. Where that fails, a second copy may follow some day.
+    async fn record(&self, id: &str, sent: &Sent);
+}
+
+/// Incidents that a process remembers: alarms are delivered again within hours, and one gateway has few.
+const REMEMBERED: usize = 256;
+
+/// The memory of one process, for as long as it is kept warm.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<VecDeque<(String, Sent)>>);
+
+impl Ledger for Memory {
+    async fn sent(&self, id: &str) -> Option<Sent> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().rev().find(|(of, _)| of == id).map(|(_, sent)| sent.clone())
+    }
+
+    async fn record(&self, id: &str, sent: &Sent) {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|(of, _)| of != id);
+        if entries.len() == REMEMBERED {
+            entries.pop_front();
+        }
+        entries.push_back((id.to_owned(), sent.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(stage: Stage) -> Sent {
+        Sent { stage, answer: None }
+    }
+
+    #[tokio::test]
+    async fn the_last_report_of_an_incident_is_the_one_that_counts_and_the_oldest_is_forgotten() {
+        let memory = Memory::default();
+        memory.record("nt-1", &sent(Stage::Provisional)).await;
+        memory.record("nt-1", &sent(Stage::Final)).await;
+        assert_eq!(memory.sent("nt-1").await, Some(sent(Stage::Final)));
+        assert_eq!(memory.sent("nt-2").await, None);
+        for other in 0..REMEMBERED {
+            memory.record(&format!("other-{other}"), &sent(Stage::Final)).await;
+        }
+        assert_eq!(memory.sent("nt-1").await, None);
+    }
+}
