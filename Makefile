@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint template-check accuracy clean
+.PHONY: help demo local test check lint template-check accuracy bench clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -41,6 +41,10 @@ template-check: $(call environment,templates) $(call environment,sam) ## templat
 
 accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article
 	cargo run --quiet --release -p accuracy
+
+bench: $(call environment,emulators) ## from event to publish on a slow AWS, against the longest chain of calls
+	# Waiting is nearly all of it: the build that the tests use will do.
+	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo bench --profile dev --bench latency
 
 clean: ## remove what was built and installed here
 	rm -rf target .venv .cache

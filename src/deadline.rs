@@ -8,6 +8,10 @@ use tokio::time::Instant;
 /// Kept back for rendering and publishing.
 pub const PUBLISHING: Duration = Duration::from_secs(15);
 
+/// Longest that a round of look-ups may take, with all retries of each. They answer within a second or two
+/// when all is well.
+const LOOK_UPS: Duration = Duration::from_secs(30);
+
 /// Longest that a Lambda function may run.
 ///
 /// Source: "Lambda quotas" in the AWS Lambda developer guide (15 minutes). A deadline further off,
@@ -46,6 +50,13 @@ impl Deadline {
     pub fn before_publishing(self) -> Self {
         let kept = PUBLISHING.min(self.remaining() / 3);
         Self(self.0 - kept)
+    }
+
+    /// The end of what one round of look-ups may take of it: a third of what is left, and never more than
+    /// [`LOOK_UPS`]. One that hangs must not cost the time for what the others lead to.
+    #[must_use]
+    pub fn of_look_ups(self) -> Self {
+        Self::after(LOOK_UPS.min(self.remaining() / 3))
     }
 
     /// How much is left; nothing once it has passed.

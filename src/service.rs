@@ -172,7 +172,7 @@ impl Service {
             return Ok(triaged.diagnosis.to_json());
         }
         let networks = self.discovery(looking);
-        let queries = Recording::new(InsightsQueries::new(&self.clients, looking));
+        let queries = self.queries(looking);
         let source = LogsInsights::new(&queries);
         let surveyed = Surveyed::new(incident.clone(), &networks).await;
         let roles = Roles { networks: &networks, source: &source, publisher: &publisher, ledger };
@@ -202,7 +202,7 @@ impl Service {
         }
         let looking = deadline.before_publishing();
         let networks = self.discovery(looking);
-        let queries = Recording::new(InsightsQueries::new(&self.clients, looking));
+        let queries = self.queries(looking);
         let surveyed = Surveyed::new(incident.clone(), &networks).await;
         let looked = surveyed.look(&networks, &LogsInsights::new(&queries), limits).await;
         let triaged = match looked {
@@ -267,6 +267,11 @@ impl Service {
             log_format: self.config.log_format.clone(),
         };
         Discovery::new(&self.clients, overrides, deadline)
+    }
+
+    fn queries(&self, deadline: Deadline) -> Recording<InsightsQueries> {
+        let queries = InsightsQueries::new(&self.clients, deadline);
+        Recording::new(queries.scanning_at_most(self.config.max_scan_gib))
     }
 
     /// The embedded source, where it is configured.

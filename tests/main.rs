@@ -3,6 +3,8 @@
 mod agreement;
 mod alarm_events;
 mod cli;
+#[cfg(feature = "aws")]
+mod faults;
 mod insights_queries;
 mod late_logs;
 mod misleading;

@@ -5,161 +5,21 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use insights_server::{Fault, InsightsServer, Operation, QueryEnd, Times};
-use nat_simulator::{Incident, LogFormat, Simulation, View};
+use nat_simulator::LogFormat;
 use serde_json::{Value, json};
 
 use crate::support::incidents::{LOG_GROUP, store};
-use crate::support::processes::{Emulator, Running, checkout, environment};
 use crate::support::runtime_api::{Answered, RuntimeApi};
-
-const REGION: &str = "eu-west-1";
-
-/// The emulators, with a gateway, its flow log, its errors, a topic and a queue in them.
-struct Scene {
-    ec2: Emulator,
-    rest: Emulator,
-    ids: Value,
-}
-
-impl Scene {
-    fn set(format: &LogFormat, errors_from: i64, errors: &[u64]) -> Self {
-        let (ec2, rest) = (Emulator::start("moto"), Emulator::start("ministack"));
-        let fields: Vec<String> = format.header().split(' ').map(|field| format!("${{{field}}}")).collect();
-        let mut args = vec![
-            "create".to_owned(),
-            ec2.url().to_owned(),
-            rest.url().to_owned(),
-            fields.join(" "),
-            "60".to_owned(),
-            errors_from.to_string(),
-        ];
-        args.extend(errors.iter().map(ToString::to_string));
-        let ids = scene(&args);
-        Self { ec2, rest, ids }
-    }
-
-    fn id(&self, name: &str) -> &str {
-        self.ids[name].as_str().unwrap_or_else(|| panic!("the scene has no {name}: {}", self.ids))
-    }
-
-    /// The next message of the queue: SNS's envelope.
-    fn received(&self) -> Value {
-        scene(&["receive".to_owned(), self.rest.url().to_owned(), self.id("queue").to_owned()])
-    }
-}
-
-fn scene(args: &[String]) -> Value {
-    let output = Command::new(environment().join("bin/python3"))
-        .arg(checkout().join("tools/emulators/scene"))
-        .args(args)
-        .output()
-        .expect("Python runs");
-    assert!(output.status.success(), "scene {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON")
-}
-
-/// A Region and credentials that are nobody's, and none from anywhere else.
-const ACCOUNT: [(&str, &str); 6] = [
-    ("AWS_REGION", REGION),
-    ("AWS_ACCESS_KEY_ID", "test"),
-    ("AWS_SECRET_ACCESS_KEY", "test"),
-    ("AWS_EC2_METADATA_DISABLED", "true"),
-    ("AWS_CONFIG_FILE", "/dev/null"),
-    ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-];
-
-/// Where every call goes: to loopback.
-fn endpoints<'a>(scene: &'a Scene, insights: &'a str) -> [(&'static str, &'a str); 5] {
-    let endpoints = [
-        ("AWS_ENDPOINT_URL", scene.rest.url()),
-        ("AWS_ENDPOINT_URL_EC2", scene.ec2.url()),
-        ("AWS_ENDPOINT_URL_CLOUDWATCH", scene.rest.url()),
-        ("AWS_ENDPOINT_URL_SNS", scene.rest.url()),
-        ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", insights),
-    ];
-    for (name, url) in endpoints {
-        assert!(url.starts_with("http://127.0.0.1:"), "{name} is {url}, which is not on loopback");
-    }
-    endpoints
-}
-
-/// The function as Lambda would start it, with every endpoint on loopback.
-fn function(api: &RuntimeApi, scene: &Scene, insights: &str, topic: &str) -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage-lambda"));
-    command
-        .env_clear()
-        .envs(endpoints(scene, insights))
-        .envs(ACCOUNT)
-        .envs([
-            ("AWS_LAMBDA_RUNTIME_API", api.address().as_str()),
-            ("AWS_LAMBDA_FUNCTION_NAME", "nat-triage"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("NAT_TRIAGE_TOPIC_ARN", topic),
-        ])
-        .stdout(Stdio::null());
-    Running::start(&mut command)
-}
-
-/// A full-size leak that ended two hours ago: the emulator drops metrics older than two weeks.
-fn leak() -> Incident {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let mut incident = nat_simulator::sample::incident();
-    let start = i64::try_from(now).expect("this century") - 3 * 3600;
-    incident.start = start - start % 60;
-    incident
-}
-
-/// The sample event, about another gateway and other minutes.
-fn event(simulation: &Simulation, gateway: &str) -> Value {
-    let facts = simulation.facts();
-    let text = std::fs::read_to_string(checkout().join("events/alarm.json")).expect("there");
-    let mut event: Value = serde_json::from_str(&text).expect("JSON");
-    let time = |second: i64| {
-        let time = jiff::Timestamp::from_second(second).expect("this century");
-        time.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string()
-    };
-    let breaching: Vec<Value> = facts
-        .errors
-        .iter()
-        .rev()
-        .map(|(minute, sum)| json!({ "timestamp": time(*minute), "sampleCount": 1.0, "value": *sum as f64 }))
-        .collect();
-    let reason = json!({
-        "version": "1.0",
-        "queryDate": time(facts.end),
-        "startDate": time(facts.errors[0].0),
-        "statistic": "Sum",
-        "period": 60,
-        "recentDatapoints": facts.errors.iter().map(|(_, sum)| *sum as f64).collect::<Vec<_>>(),
-        "threshold": 0.0,
-        "evaluatedDatapoints": breaching,
-    });
-    let alarm = &mut event["alarmData"];
-    alarm["state"]["reasonData"] = Value::String(reason.to_string());
-    alarm["state"]["timestamp"] = Value::String(time(facts.end + 5));
-    alarm["configuration"]["metrics"][0]["metricStat"]["metric"]["dimensions"] =
-        json!({ "NatGatewayId": gateway });
-    event
-}
+use crate::support::scene::{
+    ACCOUNT, REGION, Scene, endpoints, event, function, later, leak, staged, stored,
+};
 
 #[test]
 fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     let format = LogFormat::v3_pkt();
-    let mut incident = leak();
-    let errors = incident.simulate().facts().errors;
-    let sums: Vec<u64> = errors.iter().map(|(_, sum)| *sum).collect();
-    let scene = Scene::set(&format, errors[0].0, &sums);
-
-    // The emulator chooses the gateway's ids; the traffic is that of the gateway it made.
-    let gateway = &mut incident.gateways[0];
-    gateway.id = scene.id("gateway").to_owned();
-    gateway.interface_id = Some(scene.id("interface").to_owned());
-    gateway.addresses[0].private = scene.id("address").parse().ok();
-    let simulation = incident.simulate();
-    let store = store(&simulation.records(&View::of_vpc(format)));
-    store.set_location(REGION, "123456789012");
-    let insights = InsightsServer::start(store);
+    let (scene, simulation) = staged(&format);
+    let sums: Vec<u64> = simulation.facts().errors.iter().map(|(_, sum)| *sum).collect();
+    let insights = InsightsServer::start(stored(&simulation, format));
 
     let api = RuntimeApi::start();
     let _function = function(&api, &scene, &insights.endpoint(), scene.id("topic"));
@@ -236,17 +96,6 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
         let again = run(&[&from_bundle[..], &["--format", "json"]].concat(), false);
         assert!(live == again, "the same diagnosis, byte for byte");
     }
-}
-
-/// The alarm's next transition but `nth`, about the same minutes.
-fn later(event: &Value, nth: i64) -> Value {
-    let mut event = event.clone();
-    let at = &mut event["alarmData"]["state"]["timestamp"];
-    let text = at.as_str().expect("text").replace("+0000", "Z");
-    let second = text.parse::<jiff::Timestamp>().expect("a time").as_second() + nth * 600;
-    let time = jiff::Timestamp::from_second(second).expect("this century");
-    *at = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string().into();
-    event
 }
 
 /// Invokes the function, which has so many seconds, and reads what it published.

@@ -45,7 +45,7 @@ pub struct Discovery<'a> {
 }
 
 impl<'a> Discovery<'a> {
-    /// Look-ups that end by `deadline`, with or without an answer.
+    /// Look-ups that end well before `deadline`, with or without an answer.
     #[must_use]
     pub fn new(clients: &'a Clients, overrides: Overrides, deadline: Deadline) -> Self {
         Self { clients, overrides, deadline }
@@ -54,10 +54,11 @@ impl<'a> Discovery<'a> {
 
 impl NetworkSource for Discovery<'_> {
     async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>) {
+        let round = self.round();
         let ((mut network, mut gaps), (metrics, unmeasured), prefix_lists) = tokio::join!(
-            self.gateway_and_surroundings(incident),
-            self.metrics(incident),
-            surroundings::prefix_lists(&self.clients.ec2, self.deadline),
+            round.gateway_and_surroundings(incident),
+            round.metrics(incident),
+            surroundings::prefix_lists(&self.clients.ec2, round.deadline),
         );
         gaps.extend(unmeasured);
         network.metrics = metrics;
@@ -67,13 +68,18 @@ impl NetworkSource for Discovery<'_> {
 
     async fn identify(&self, parties: &Parties, _: &Incident, network: &mut Network) -> Vec<Gap> {
         let (owners, gaps) =
-            owners::owners(&self.clients.ec2, &parties.clients, network, self.deadline).await;
+            owners::owners(&self.clients.ec2, &parties.clients, network, self.round().deadline).await;
         network.owners = owners;
         gaps
     }
 }
 
 impl Discovery<'_> {
+    /// The same for the look-ups that begin now.
+    fn round(&self) -> Self {
+        Self { deadline: self.deadline.of_look_ups(), ..self.clone() }
+    }
+
     async fn metrics(&self, incident: &Incident) -> (Vec<Metric>, Vec<Gap>) {
         let (Some(gateway), Some(window)) = (&incident.gateway, incident.window) else {
             return (Vec::new(), Vec::new());

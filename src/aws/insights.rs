@@ -12,6 +12,7 @@ use super::Clients;
 use super::errors::{Failure, Kind, cleaned, milliseconds, within};
 use crate::deadline::Deadline;
 use crate::evidence::insights::{Answer, LogsQueries, MOST_ROWS, Query, Row, Unanswered};
+use crate::words;
 
 /// What a gigabyte scanned costs, in US dollars, at the list price of us-east-1.
 ///
@@ -23,10 +24,16 @@ pub const LIST_PRICE_USD_PER_GB: f64 = 0.005;
 /// Most log groups that one query may name (`StartQuery` in the CloudWatch Logs API).
 const MOST_GROUPS: usize = 50;
 
-/// How long to wait before asking for the first time, and at most between two times. Each account
-/// has ten `GetQueryResults` a second for everybody ("CloudWatch Logs quotas").
-const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// How long to wait between two looks at a query, at least and at most. Each account has ten
+/// `GetQueryResults` a second for everybody ("CloudWatch Logs quotas").
+const SHORTEST_WAIT: Duration = Duration::from_millis(150);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// The part of a query's time that is waited between two looks at it: so much of it is lost at most.
+const PART_WAITED: u32 = 32;
+
+/// How often a query is started that the service then fails to run.
+const RUNS: u32 = 2;
 
 /// How long to wait before starting again what was throttled, at first and at most. A query ends
 /// and frees its place within seconds, mostly.
@@ -55,18 +62,30 @@ const AGAIN: &str = "run again: nat-triage triage --event EVENT.json";
 pub struct InsightsQueries {
     client: Client,
     deadline: Deadline,
+    most_bytes: Option<u64>,
 }
 
 impl InsightsQueries {
     /// Queries that have to be done by `deadline`, the stopping of unfinished ones included.
     #[must_use]
     pub fn new(clients: &Clients, deadline: Deadline) -> Self {
-        Self { client: clients.logs.clone(), deadline }
+        Self { client: clients.logs.clone(), deadline, most_bytes: None }
+    }
+
+    /// The same, for queries that scan no more than so many GiB each: what one would scan is estimated
+    /// first, which costs nothing, and one that would scan more is not run.
+    #[must_use]
+    pub fn scanning_at_most(mut self, gib: Option<f64>) -> Self {
+        self.most_bytes = gib.map(|gib| count(gib * GIB));
+        self
     }
 }
 
 impl LogsQueries for InsightsQueries {
     async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
+        if let Some(most) = self.most_bytes {
+            affordable(&self.client, query, most, self.deadline).await?;
+        }
         run(&self.client, query, self.deadline).await
     }
 }
@@ -197,7 +216,60 @@ impl Abandoned {
     }
 }
 
+const GIB: f64 = 1_073_741_824.0;
+
+/// Refuses a query that would scan more than `most` bytes. Where the estimate can't be had the query is
+/// run: the person who waits for the answer is worth more than its price.
+async fn affordable(
+    calls: &impl Calls,
+    query: &Query,
+    most: u64,
+    deadline: Deadline,
+) -> Result<(), Unanswered> {
+    let estimate = Query { text: format!("{}\n| estimate", query.text), ..query.clone() };
+    let answer = match once(calls, &estimate, deadline).await {
+        Ok(answer) => answer,
+        Err(unanswered) => {
+            tracing::warn!(query.purpose = query.purpose, "could not be estimated: {unanswered}");
+            return Ok(());
+        }
+    };
+    // The reference does not say what its one column is called.
+    let bytes = answer.rows.iter().flat_map(|row| row.values()).find_map(|value| value.parse::<f64>().ok());
+    let Some(bytes) = bytes.map(count) else {
+        tracing::warn!(query.purpose = query.purpose, "the estimate holds no number");
+        return Ok(());
+    };
+    tracing::info!(query.purpose = query.purpose, query.bytes_estimated = bytes, "estimated");
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(Unanswered {
+        why: format!(
+            "it would scan about {}, and NAT_TRIAGE_MAX_SCAN_GIB allows {}: it was not run",
+            words::bytes(bytes),
+            words::bytes(most)
+        ),
+        fix: "raise NAT_TRIAGE_MAX_SCAN_GIB, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it".into(),
+    })
+}
+
+/// Runs a query, and once more where the service fails to.
 async fn run(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<Answer, Unanswered> {
+    let mut runs = 1;
+    loop {
+        match once(calls, query, deadline).await {
+            Err(unanswered) if unanswered.why == FAILED && runs < RUNS && !deadline.remaining().is_zero() => {
+                runs += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+const FAILED: &str = "Logs Insights started the query and then failed to run it";
+
+async fn once(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<Answer, Unanswered> {
     check(query)?;
     let began = Instant::now();
     let remaining = deadline.remaining();
@@ -262,9 +334,14 @@ async fn insistently<T, Attempt: Future<Output = Result<T, Failure>>>(
 ) -> Result<T, Failure> {
     let mut pause = FIRST_BACK_OFF;
     let mut tries = 0;
+    let mut before: Option<Failure> = None;
     loop {
         let failure = match within(deadline, action, call()).await {
             Ok(answer) => return Ok(answer),
+            // What the service said says more than that our time was up.
+            Err(failure) if failure.kind == Kind::TimedOut && deadline.remaining().is_zero() => {
+                return Err(before.unwrap_or(failure));
+            }
             Err(failure) => failure,
         };
         tries += 1;
@@ -272,6 +349,7 @@ async fn insistently<T, Attempt: Future<Output = Result<T, Failure>>>(
         if !again || deadline.remaining() <= pause {
             return Err(failure);
         }
+        before = Some(failure);
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_BACK_OFF);
     }
@@ -289,23 +367,23 @@ async fn follow(
     began: Instant,
     deadline: Deadline,
 ) -> Result<Answer, Abandoned> {
-    let mut pause = FIRST_WAIT;
-    let mut status = "Scheduled".to_owned();
+    let mut status: Option<String> = None;
+    let started = Instant::now();
     let first = loop {
+        let pause = (started.elapsed() / PART_WAITED).clamp(SHORTEST_WAIT, LONGEST_WAIT);
         sleep(pause.min(deadline.remaining())).await;
         if deadline.remaining().is_zero() {
-            return Err(out_of_time(began, &status));
+            return Err(out_of_time(began, status.as_deref()));
         }
         let page = results(calls, id, None, deadline)
             .await
-            .map_err(|failure| unread(&failure, began, &status, deadline))?;
+            .map_err(|failure| unread(&failure, began, status.as_deref(), deadline))?;
         match page.status.as_str() {
             "Scheduled" | "Running" => {}
             "Complete" => break page,
             ended => return Err(unsuccessful(ended)),
         }
-        status = page.status;
-        pause = (pause * 3 / 2).min(LONGEST_WAIT);
+        status = Some(page.status);
     };
     let Page { mut answer, mut next, .. } = first;
     let mut pages = 1;
@@ -349,18 +427,20 @@ async fn stop(calls: &impl Calls, id: &str) -> Result<(), Failure> {
     }
 }
 
-fn out_of_time(began: Instant, status: &str) -> Abandoned {
+fn out_of_time(began: Instant, status: Option<&str>) -> Abandoned {
     Abandoned::running(
         format!(
-            "the query timed out after {} s, still {status}, and was given up",
-            began.elapsed().as_secs()
+            "the query timed out after {} s{}, and was given up",
+            began.elapsed().as_secs(),
+            status.map_or(String::new(), |status| format!(", still {status}"))
         ),
         format!("{AGAIN}, with a longer timeout of the function, or about fewer minutes with --window"),
     )
 }
 
-fn unread(failure: &Failure, began: Instant, status: &str, deadline: Deadline) -> Abandoned {
-    if failure.kind == Kind::TimedOut && deadline.remaining().is_zero() {
+fn unread(failure: &Failure, began: Instant, status: Option<&str>, deadline: Deadline) -> Abandoned {
+    // A query that was seen to run ran out of time; of one that never was, nobody knows.
+    if status.is_some() && failure.kind == Kind::TimedOut && deadline.remaining().is_zero() {
         return out_of_time(began, status);
     }
     Abandoned::running(format!("the answer could not be read: {failure}"), fix_results(failure))
@@ -378,7 +458,7 @@ fn fix_results(failure: &Failure) -> String {
 fn unsuccessful(status: &str) -> Abandoned {
     match status {
         "Failed" => Abandoned::ended(
-            "Logs Insights started the query and then failed to run it".into(),
+            FAILED.into(),
             format!(
                 "{AGAIN}; if it fails again, run the query of this report in the console, which shows its cause"
             ),
@@ -516,6 +596,58 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_query_that_would_scan_more_than_is_allowed_is_not_run() {
+        let estimated = |bytes: &str| {
+            let rows = vec![Row::from([("any name".into(), bytes.into())])];
+            Page { answer: Answer { rows, ..Answer::default() }, ..status("Complete") }
+        };
+        let soon = || Deadline::after(Duration::from_secs(60));
+        let most = count(2.0 * GIB);
+        let dear = Service::with([Ok(estimated("3.5e9"))]);
+        let refused = affordable(&dear, &query(), most, soon()).await.expect_err("too much");
+        assert!(refused.why.contains("3.3 GiB") && refused.why.contains("2.0 GiB"), "{refused}");
+        for unlimited in [Ok(estimated("1000")), Ok(estimated("none")), Ok(status("Failed"))] {
+            assert_eq!(affordable(&Service::with([unlimited]), &query(), most, soon()).await, Ok(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_query_that_the_service_fails_to_run_is_run_once_more() {
+        let service = Service::with([Ok(status("Running")), Ok(status("Failed")), Ok(complete("a"))]);
+        assert_eq!(asked(&service, 60).await.expect("answered").rows.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_most_a_thirtieth_of_a_querys_time_is_lost_between_two_looks() {
+        for seconds in [5, 20, 55] {
+            let service = Slow { from: Instant::now(), takes: Duration::from_secs(seconds) };
+            assert!(run(&service, &query(), Deadline::after(Duration::from_secs(90))).await.is_ok());
+            let lost = service.from.elapsed() - service.takes;
+            assert!(lost <= service.takes / 30, "{lost:?} of {seconds} s");
+        }
+    }
+
+    /// A query that takes a while, on a service that answers at once.
+    struct Slow {
+        from: Instant,
+        takes: Duration,
+    }
+
+    impl Calls for Slow {
+        async fn start(&self, _: &Query) -> Result<String, Failure> {
+            Ok("q-1".into())
+        }
+
+        async fn results(&self, _: &str, _: Option<&str>) -> Result<Page, Failure> {
+            Ok(if self.from.elapsed() < self.takes { status("Running") } else { complete("a") })
+        }
+
+        async fn stop(&self, _: &str) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn scheduled_and_running_are_waited_for() {
         let service = Service::with([Ok(status("Scheduled")), Ok(status("Running")), Ok(complete("a"))]);
         assert_eq!(asked(&service, 60).await.expect("answered").rows.len(), 1);
@@ -559,7 +691,7 @@ mod tests {
         let service = Service { unstoppable: true, ..Service::default() };
         let began = Instant::now();
         let unanswered = asked(&service, 40).await.expect_err("unanswered");
-        assert!(unanswered.why.contains("timed out after 38 s"), "{unanswered}");
+        assert!(unanswered.why.contains("logs:GetQueryResults timed out"), "{unanswered}");
         assert!(unanswered.why.contains("could not be stopped"), "{unanswered}");
         assert!(began.elapsed() <= Duration::from_secs(40));
     }
@@ -586,7 +718,7 @@ mod tests {
         let service = Service::refusing(vec![full.clone(); 5]);
         let began = Instant::now();
         asked(&service, 60).await.expect("answered");
-        assert_eq!(began.elapsed(), Duration::from_millis(1000 + 2000 + 4000 + 8000 + 16_000 + 250));
+        assert_eq!(began.elapsed(), Duration::from_millis(1000 + 2000 + 4000 + 8000 + 16_000 + 150));
 
         let service = Service::refusing(vec![full; 100]);
         let began = Instant::now();

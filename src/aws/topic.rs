@@ -1,6 +1,9 @@
 //! The SNS topic that reports go to.
 
+use std::time::Duration;
+
 use aws_sdk_sns::Client;
+use tokio::time::sleep;
 
 use super::Clients;
 use super::errors::{Failure, Kind, within};
@@ -12,6 +15,9 @@ const PUBLISH: &str = "sns:Publish";
 
 /// The group that all reports to a FIFO topic belong to: they arrive in the order they were sent.
 const GROUP: &str = "nat-triage";
+
+/// How long to wait before publishing again what was throttled, at first; then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Longest deduplication id (`Publish` in the SNS API).
 const LONGEST_DEDUPLICATION_ID: usize = 128;
@@ -44,7 +50,7 @@ fn fifo(arn: &str, id: &str) -> (Option<String>, Option<String>) {
 }
 
 impl Publisher for SnsTopic {
-    /// Sends the message once, in one call, which the SDK repeats where SNS was busy, failed or did
+    /// Sends the message once, in one call, which is repeated where SNS was busy, failed or did
     /// not answer in time. In the last case a second copy may go out: its body has the same id.
     async fn publish(&self, message: &Message) -> Result<Receipt, PublishError> {
         let (group, deduplication_id) = fifo(&self.arn, &message.id);
@@ -57,10 +63,21 @@ impl Publisher for SnsTopic {
             .message(&message.body)
             .set_message_group_id(group)
             .set_message_deduplication_id(deduplication_id);
-        let sent = within(self.deadline, PUBLISH, async {
-            request.send().await.map_err(|error| Failure::of(PUBLISH, &error))
-        });
-        match sent.await {
+        // The SDK does not know SNS's word for it, and gives up at the first.
+        let mut pause = FIRST_PAUSE;
+        let sent = loop {
+            let sent = within(self.deadline, PUBLISH, async {
+                request.clone().send().await.map_err(|error| Failure::of(PUBLISH, &error))
+            });
+            match sent.await {
+                Err(failure) if failure.kind == Kind::Throttled && self.deadline.remaining() > pause => {
+                    sleep(pause).await;
+                    pause *= 2;
+                }
+                sent => break sent,
+            }
+        };
+        match sent {
             Ok(output) => {
                 tracing::info!(topic.arn = self.arn, message.id = output.message_id, "report published");
                 Ok(Receipt { message_id: output.message_id })
@@ -122,8 +139,6 @@ fn fix(failure: &Failure, arn: &str, region: Option<&str>, message: &Message) ->
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::errors::tests::{refused, service_error};
     use super::*;
 

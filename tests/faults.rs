@@ -1,0 +1,193 @@
+//! Whatever one call does, the person gets one message that is true and says what is missing.
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use insights_server::InsightsServer;
+use nat_simulator::LogFormat;
+use serde_json::Value;
+
+use crate::support::between::{Between, Beyond, Published, Wrong};
+use crate::support::runtime_api::{Answered, RuntimeApi};
+use crate::support::scene::{REGION, event, staged, started, stored};
+
+/// Seconds that the function has. A third is kept back to publish, and look-ups have a third of the rest: enough
+/// for two retries of the SDK, which wait 3 s at most.
+const ALLOWED: u64 = 18;
+
+/// Cases that are tried at the same time: they wait, mostly.
+const AT_ONCE: usize = 8;
+
+/// The calls without which nothing can be decided.
+const DECIDING: [&str; 4] =
+    ["ec2:DescribeNatGateways", "ec2:DescribeFlowLogs", "logs:StartQuery", "logs:GetQueryResults"];
+
+const PUBLISH: &str = "sns:Publish";
+
+/// What became of one alarm.
+struct Outcome {
+    answered: Answered,
+    published: Vec<Published>,
+    calls: Vec<String>,
+}
+
+impl Outcome {
+    fn of(beyond: &Beyond, event: &Value, wrong: Option<(String, Wrong)>, allowed: u64) -> Self {
+        let between = Between::start(beyond, wrong);
+        let url = between.url();
+        let api = RuntimeApi::start();
+        let topic = format!("arn:aws:sns:{REGION}:123456789012:nat-triage");
+        let _function = started(&api, &[("AWS_ENDPOINT_URL", &url)], &topic);
+        let answered = api.invoke(event, Duration::from_secs(allowed));
+        Self { answered, published: between.published(), calls: between.calls().into_keys().collect() }
+    }
+
+    fn diagnosis(&self) -> Option<&Value> {
+        match &self.answered {
+            Answered::Response(diagnosis) => Some(diagnosis),
+            Answered::Error(_) => None,
+        }
+    }
+}
+
+/// How much a verdict claims.
+fn claim(verdict: &str) -> u8 {
+    match verdict {
+        "confirmed" => 3,
+        "likely" => 2,
+        "cannot-tell" => 1,
+        other => panic!("{other} was made of an incident by one fault"),
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
+}
+
+/// The gaps that name this action.
+fn gaps_of<'a>(diagnosis: &'a Value, action: &str) -> Vec<&'a Value> {
+    let gaps = diagnosis["gaps"].as_array().expect("a list");
+    gaps.iter().filter(|gap| text(gap, "why").contains(action)).collect()
+}
+
+/// One line of the table; panics where the person was not told the truth.
+fn judged(action: &str, wrong: Wrong, outcome: &Outcome, healthy: &Value) -> String {
+    let case = format!("{action} {wrong:?}");
+    let Some(diagnosis) = outcome.diagnosis() else {
+        assert_eq!(action, PUBLISH, "{case}: {:?}", outcome.answered);
+        assert_ne!(wrong, Wrong::ThrottledForAWhile, "{case}");
+        assert!(outcome.published.is_empty(), "{case}: a message that went out is no error");
+        let Answered::Error(error) = &outcome.answered else { unreachable!("no diagnosis") };
+        assert_eq!(text(error, "errorType"), "NotPublished", "{case}");
+        let message = text(error, "errorMessage");
+        assert!(message.contains("nat-triage") && message.contains("failed to publish"), "{case}: {message}");
+        return format!("{case}: no message, and an error for Lambda");
+    };
+    let [published] = &outcome.published[..] else {
+        assert!(
+            action == PUBLISH && matches!(wrong, Wrong::Malformed | Wrong::Empty),
+            "{case}: {} messages",
+            outcome.published.len()
+        );
+        return format!("{case}: taken for sent, as SNS said so");
+    };
+    let machines: Value = serde_json::from_str(text(&published.body, "sqs")).expect("JSON");
+    assert_eq!(machines, *diagnosis, "{case}: what is published is what is returned");
+    assert!(!published.subject.is_empty() && published.subject.len() < 100, "{case}");
+    let people = text(&published.body, "email");
+    assert!(people.contains(text(diagnosis, "headline").split_whitespace().next().expect("words")), "{case}");
+    let verdict = text(diagnosis, "verdict");
+    assert!(claim(verdict) <= claim(text(healthy, "verdict")), "{case}: {verdict}");
+    if !DECIDING.contains(&action) {
+        assert_eq!(verdict, text(healthy, "verdict"), "{case}: nothing that decides was missing");
+    }
+
+    let gaps = gaps_of(diagnosis, action);
+    match wrong {
+        Wrong::ThrottledForAWhile => {
+            assert_eq!(diagnosis["headline"], healthy["headline"], "{case}");
+            assert!(gaps.is_empty(), "{case}: {gaps:?}");
+        }
+        Wrong::Empty => {}
+        _ => {
+            assert!(!gaps.is_empty() || action == "logs:StopQuery", "{case}: {}", diagnosis["gaps"]);
+            for gap in &gaps {
+                assert!(!text(gap, "fix").is_empty(), "{case}");
+                assert!(people.contains("WHAT WE COULD NOT SEE"), "{case}");
+            }
+        }
+    }
+    let unseen: Vec<&str> = gaps.iter().map(|gap| text(gap, "what")).collect();
+    let unseen = if unseen.is_empty() { "nothing".to_owned() } else { unseen.join("; ") };
+    let named = |gap: &str| gap.replace(text(&healthy["nat_gateways"][0], "id"), "the gateway");
+    format!("{case}: one message, {verdict}; unseen by it: {}", named(&unseen))
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "how many faults were tried, and what came of them")]
+fn whatever_one_call_does_the_person_gets_one_true_message() {
+    let (scene, simulation) = staged(&LogFormat::v3_pkt());
+    let insights = InsightsServer::start(stored(&simulation, LogFormat::v3_pkt()));
+    let beyond = Beyond::new(scene.ec2.url(), &insights.endpoint(), scene.rest.url());
+    let event = event(&simulation, scene.id("gateway"));
+
+    // Twice: the second time with every answer at hand.
+    Outcome::of(&beyond, &event, None, 120);
+    let well = Outcome::of(&beyond, &event, None, ALLOWED);
+    let healthy = well.diagnosis().expect("a diagnosis").clone();
+    assert_eq!(text(&healthy, "verdict"), "confirmed", "{healthy:#}");
+
+    let usual = [
+        Wrong::Denied,
+        Wrong::ThrottledForAWhile,
+        Wrong::ThrottledForEver,
+        Wrong::ServerError,
+        Wrong::Reset,
+        Wrong::Slow,
+        Wrong::Malformed,
+        Wrong::Empty,
+    ];
+    let mut cases: Vec<(String, Wrong)> =
+        well.calls.iter().flat_map(|action| usual.map(|wrong| (action.clone(), wrong))).collect();
+    for code in ["NotFound", "KMSAccessDenied", "KMSDisabled", "InvalidParameter"] {
+        cases.push((PUBLISH.into(), Wrong::Code(code)));
+    }
+    for code in ["LimitExceededException", "MalformedQueryException", "ResourceNotFoundException"] {
+        cases.push(("logs:StartQuery".into(), Wrong::Code(code)));
+    }
+
+    let (next, lines) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((action, wrong)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = Outcome::of(&beyond, &event, Some((action.clone(), *wrong)), ALLOWED);
+                    let line = judged(action, *wrong, &outcome, &healthy);
+                    lines.lock().expect("no case panicked").push(line);
+                }
+            });
+        }
+    });
+    let mut lines = lines.into_inner().expect("no case panicked");
+    lines.sort_unstable();
+    let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    let mut table = String::new();
+    writeln!(
+        table,
+        "{} faults of {} calls: {} times one message, {} times none and an error for Lambda, {} times taken for sent",
+        cases.len(),
+        well.calls.len(),
+        count("one message"),
+        count("no message"),
+        count("taken for sent"),
+    )
+    .expect("written");
+    for line in &lines {
+        writeln!(table, "{line}").expect("written");
+    }
+    println!("{table}");
+    insta::assert_snapshot!(table);
+}
