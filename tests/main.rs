@@ -3,6 +3,7 @@
 mod agreement;
 mod alarm_events;
 mod cli;
+mod cost;
 #[cfg(feature = "aws")]
 mod faults;
 mod insights_queries;
