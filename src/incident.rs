@@ -232,6 +232,9 @@ pub struct Incident {
     pub exact_window: bool,
     /// The `ErrorPortAllocation` sum that the alarm itself reported for its breaching datapoints.
     pub errors_reported: Option<f64>,
+    /// Whether the alarm is on several gateways or zones together: then this one may have had no error.
+    #[serde(default)]
+    pub one_of_several: bool,
 }
 
 impl Incident {
@@ -259,6 +262,9 @@ impl Incident {
             None => hash.part(&window.map_or(String::new(), |w| w.to_string())),
         }
         hash.part(self.gateway.as_ref().map_or("", NatGatewayId::as_str));
+        if let (true, Some(zone)) = (self.one_of_several, &self.zone) {
+            hash.part(zone);
+        }
         hash.id()
     }
 }
@@ -334,6 +340,7 @@ mod tests {
             window: None,
             exact_window: false,
             errors_reported: None,
+            one_of_several: false,
         };
         assert_eq!(at(1).id(), at(1).id());
         assert_ne!(at(1).id(), at(2).id());

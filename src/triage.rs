@@ -74,6 +74,12 @@ impl Surveyed {
         Ok(Triaged { diagnosis, network, unidentified, records_until })
     }
 
+    /// Whether the gateway's metrics say that it refused nothing.
+    #[must_use]
+    pub fn had_no_errors(&self) -> bool {
+        self.network.metric("ErrorPortAllocation").is_some_and(|errors| errors.value <= 0.0)
+    }
+
     /// What the look-ups came to.
     #[must_use]
     pub fn found(&self) -> (&Network, &[Gap]) {

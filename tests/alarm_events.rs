@@ -120,18 +120,6 @@ fn the_message_of_an_sns_record_may_stand_alone_and_one_event_may_hold_several()
     assert_eq!(outcomes_from_event(&event).expect("understood").len(), 2);
 }
 
-#[test]
-fn metric_math_over_two_gateways_is_refused_and_over_one_is_not() {
-    let (_, mut event) =
-        events("events").into_iter().find(|(name, _)| name == "alarm-metric-math").expect("there");
-    assert!(matches!(outcomes_from_event(&event).as_deref(), Ok([Outcome::Incident(_)])));
-    let metrics = event["alarmData"]["configuration"]["metrics"].as_array_mut().expect("a list");
-    let mut other = metrics[1].clone();
-    other["metricStat"]["metric"]["dimensions"]["NatGatewayId"] = "nat-0f1e2d3c4b5a69788".into();
-    metrics.push(other);
-    assert!(matches!(outcomes_from_event(&event), Err(AlarmError::NotOneGateway { .. })));
-}
-
 /// How many values a JSON value is made of, itself included.
 fn size(value: &Value) -> usize {
     1 + match value {
@@ -220,4 +208,57 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_contributor_is_told_of_by_its_attributes_in_every_shape_and_the_alarm_over_it_is_ignored() {
+    let (_, bus) = events("events").into_iter().find(|(name, _)| name == "alarm-contributor").expect("there");
+    let direct = serde_json::json!({
+        "source": "aws.cloudwatch", "accountId": "123456789012", "region": "eu-west-1",
+        "alarmArn": bus["resources"][0], "time": bus["time"], "alarmData": bus["detail"],
+    });
+    let sns = serde_json::json!({
+        "AlarmName": "every-nat", "AlarmArn": bus["resources"][0], "AWSAccountId": "123456789012",
+        "NewStateValue": "ALARM", "StateChangeTime": "2026-11-18T02:14:05.123+0000",
+        "AlarmContributorId": "6d442278dba546f6",
+        "AlarmContributorAttributes": { "NatGatewayId": "nat-0a1b2c3d4e5f60718" },
+        "Trigger": { "Metrics": [{
+            "Id": "q1", "Period": 60, "ReturnData": true,
+            "Expression": "SELECT SUM(ErrorPortAllocation) FROM SCHEMA(\"AWS/NATGateway\", NatGatewayId) GROUP BY NatGatewayId",
+        }] },
+    });
+    let ids: Vec<String> = [&bus, &direct, &sns].map(|event| incident(event).id()).into();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(incident(&direct).gateway.expect("named").as_str(), "nat-0a1b2c3d4e5f60718");
+
+    let mut over = bus;
+    over["detail-type"] = "CloudWatch Alarm State Change".into();
+    over["detail"].as_object_mut().expect("an object").remove("alarmContributor");
+    let [Outcome::Ignored(ignored)] = &outcomes_from_event(&over).expect("understood")[..] else {
+        panic!("not ignored")
+    };
+    assert!(ignored.reason.contains("told of by itself"), "{}", ignored.reason);
+}
+
+#[test]
+fn an_alarm_on_several_gateways_asks_for_each_and_says_of_none_how_many_errors_it_had() {
+    let (_, mut event) =
+        events("events").into_iter().find(|(name, _)| name == "alarm-metric-math").expect("there");
+    assert!(matches!(outcomes_from_event(&event).as_deref(), Ok([Outcome::Incident(_)])));
+    let metrics = event["alarmData"]["configuration"]["metrics"].as_array_mut().expect("a list");
+    let mut other = metrics[1].clone();
+    other["metricStat"]["metric"]["dimensions"]["NatGatewayId"] = "nat-0fedcba9876543210".into();
+    metrics.push(other);
+    let outcomes = outcomes_from_event(&event).expect("understood");
+    let incidents: Vec<&Incident> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Incident(incident) => incident,
+            Outcome::Ignored(ignored) => panic!("{}", ignored.reason),
+        })
+        .collect();
+    let gateways: Vec<&str> = incidents.iter().map(|i| i.gateway.as_ref().expect("named").as_str()).collect();
+    assert_eq!(gateways, ["nat-0a1b2c3d4e5f60718", "nat-0fedcba9876543210"]);
+    assert!(incidents.iter().all(|i| i.one_of_several && i.errors_reported.is_none()));
+    assert_ne!(incidents[0].id(), incidents[1].id());
 }

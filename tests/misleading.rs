@@ -96,6 +96,7 @@ async fn diagnosed_in(
         window: TimeWindow::new(at(seconds.0), at(seconds.1)).ok(),
         exact_window: true,
         errors_reported: errors,
+        one_of_several: false,
     };
     let inputs = Inputs::from_memory([("a.log".to_owned(), text.as_bytes().to_vec())]);
     let files = FlowLogFiles::new(inputs, Options::default(), |_| {});

@@ -153,6 +153,7 @@ impl Case {
             window: TimeWindow::new(at(0), at(WINDOW)).ok(),
             exact_window: true,
             errors_reported: self.errors,
+            one_of_several: false,
         };
         let inputs = Inputs::from_memory([("a.log".to_owned(), self.log().into_bytes())]);
         let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
@@ -606,6 +607,7 @@ fn regional(scales: bool) -> Diagnosis {
         window: TimeWindow::new(at(0), at(WINDOW)).ok(),
         exact_window: true,
         errors_reported: Some(100.0),
+        one_of_several: false,
     };
     let inputs = Inputs::from_memory([("a.log".to_owned(), text.into_bytes())]);
     let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
@@ -1066,6 +1068,7 @@ fn without_records(network: Network) -> Vec<String> {
         window: Some(window),
         exact_window: true,
         errors_reported: None,
+        one_of_several: false,
     };
     let evidence = nat_triage::evidence::Evidence::none(window, nat_triage::evidence::Source::LogsInsights);
     let limits = Limits { ports_per_address: CAPACITY };

@@ -10,7 +10,7 @@ mod window;
 use serde_json::Value;
 
 use crate::incident::{Alarm, Incident, NatGatewayId};
-use shapes::{Fired, Series};
+use shapes::{Fired, Metric, Series};
 
 /// The namespace of the alarms that we answer.
 const NAMESPACE: &str = "AWS/NATGateway";
@@ -26,6 +26,17 @@ pub enum Outcome {
     Incident(Incident),
     /// Nothing to do, which is a normal result.
     Ignored(Ignored),
+}
+
+impl Outcome {
+    /// The same, of an incident that is to be looked into whatever the metrics say.
+    #[must_use]
+    pub fn by_itself(self) -> Self {
+        match self {
+            Self::Incident(incident) => Self::Incident(Incident { one_of_several: false, ..incident }),
+            Self::Ignored(ignored) => Self::Ignored(ignored),
+        }
+    }
 }
 
 /// Why nothing is to be done.
@@ -72,26 +83,36 @@ pub enum AlarmError {
     Message,
 }
 
-/// What each alarm of an event asks for, in order: one for a direct action or an EventBridge event,
-/// one for each record of an SNS event.
+/// What each alarm of an event asks for, in order: one for each gateway of a direct action or an
+/// EventBridge event, and of each record of an SNS event.
 ///
 /// # Errors
 /// When the event is none of the shapes, or its alarm is not on one gateway's metric.
 pub fn outcomes_from_event(event: &Value) -> Result<Vec<Outcome>, AlarmError> {
-    shapes::fired(event)?.into_iter().map(outcome).collect()
+    let outcomes: Result<Vec<Vec<Outcome>>, AlarmError> =
+        shapes::fired(event)?.into_iter().map(outcomes).collect();
+    Ok(outcomes?.into_iter().flatten().collect())
 }
 
-fn outcome(fired: Fired) -> Result<Outcome, AlarmError> {
-    let ignored = |reason: String| Ok(Outcome::Ignored(Ignored { reason, alarm: Some(fired.name.clone()) }));
+fn outcomes(fired: Fired) -> Result<Vec<Outcome>, AlarmError> {
+    let ignored =
+        |reason: String| Ok(vec![Outcome::Ignored(Ignored { reason, alarm: Some(fired.name.clone()) })]);
     if fired.state != "ALARM" {
         return ignored(format!("the alarm went into the state {}, not ALARM", shapes::short(&fired.state)));
     }
     let series = match &fired.series {
         Series::None(found) => return Err(AlarmError::NotOneGateway { found }),
+        Series::Contributors => {
+            return ignored(
+                "the alarm is on several metrics, and each that is in ALARM is told of by itself".into(),
+            );
+        }
         Series::Metrics(metrics) => metrics,
     };
-    let ours = |m: &&shapes::Metric| m.namespace == NAMESPACE && m.name == METRIC;
-    let Some(metric) = series.iter().find(ours) else {
+    let mut ours: Vec<&Metric> =
+        series.iter().filter(|m| m.namespace == NAMESPACE && m.name == METRIC).collect();
+    ours.dedup_by(|a, b| a.dimensions == b.dimensions);
+    if ours.is_empty() {
         return match series.first() {
             Some(other) => ignored(format!(
                 "the alarm is on {} {}, not on {NAMESPACE} {METRIC}",
@@ -100,29 +121,34 @@ fn outcome(fired: Fired) -> Result<Outcome, AlarmError> {
             )),
             None => Err(AlarmError::NotOneGateway { found: "an alarm without a metric" }),
         };
-    };
+    }
+    let several = ours.len() > 1;
+    ours.into_iter().map(|metric| incident(&fired, metric, several).map(Outcome::Incident)).collect()
+}
+
+/// The incident of one gateway, and zone, of the alarm's.
+fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Incident, AlarmError> {
     let dimension = |name: &str| metric.dimensions.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     let gateway: NatGatewayId =
         dimension("NatGatewayId").ok_or(AlarmError::NotOneGateway { found: NO_GATEWAY })?.parse()?;
-    if series.iter().filter(ours).any(|m| m.dimensions != metric.dimensions) {
-        return Err(AlarmError::NotOneGateway { found: "an alarm on several gateways or zones" });
-    }
-    let (window, errors_reported) = window::window(&fired, metric)?;
-    Ok(Outcome::Incident(Incident {
+    let (window, errors_reported) = window::window(fired, metric)?;
+    Ok(Incident {
         gateway: Some(gateway),
         zone: dimension("AvailabilityZone").map(str::to_owned),
         window: Some(window),
         exact_window: false,
-        errors_reported,
+        // What the alarm counted is of all of them together.
+        errors_reported: errors_reported.filter(|_| !one_of_several),
+        one_of_several,
         alarm: Some(Alarm {
-            name: fired.name,
-            arn: fired.arn,
-            account: fired.account,
-            region: fired.region,
-            state: fired.state,
+            name: fired.name.clone(),
+            arn: fired.arn.clone(),
+            account: fired.account.clone(),
+            region: fired.region.clone(),
+            state: fired.state.clone(),
             at: fired.at,
         }),
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::AlarmError;
 /// Longest name that an alarm or a dimension's value can have in CloudWatch; more is not kept.
 const NAME: usize = 255;
 
-const CONTRIBUTOR: &str = "a contributor of a Metrics Insights alarm";
+const CONTRIBUTOR: &str = "a contributor of an alarm on other metrics";
 
 /// One alarm's transition, whatever brought it.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Fired {
 pub(super) enum Series {
     /// Metrics, one of which may be ours.
     Metrics(Vec<Metric>),
+    /// Metrics that a query chooses, each of which tells of itself.
+    Contributors,
     /// Something else: what, in words.
     None(&'static str),
 }
@@ -61,9 +63,8 @@ pub(super) fn fired(event: &Value) -> Result<Vec<Fired>, AlarmError> {
         // Other types have an alarm's name and state too, and are no transitions: the
         // configuration change of an alarm that is in ALARM, for one.
         return match text(object, "detail-type").as_deref() {
-            Some("CloudWatch Alarm State Change") => Ok(vec![eventbridge(object, detail)?]),
-            Some("CloudWatch Alarm Contributor State Change") => {
-                Err(AlarmError::NotOneGateway { found: CONTRIBUTOR })
+            Some("CloudWatch Alarm State Change" | "CloudWatch Alarm Contributor State Change") => {
+                Ok(vec![eventbridge(object, detail)?])
             }
             _ => Err(not_an_alarm()),
         };
@@ -174,15 +175,17 @@ fn transition(
 ) -> Result<Fired, AlarmError> {
     let state = data.get("state").and_then(Value::as_object).ok_or(AlarmError::Lacks { field: "state" })?;
     let configuration = data.get("configuration").and_then(Value::as_object);
-    let series = if data.contains_key("alarmContributor") {
-        Series::None(CONTRIBUTOR)
+    let metrics = configuration.and_then(|c| c.get("metrics")).and_then(Value::as_array);
+    let series = if let Some(contributor) = data.get("alarmContributor") {
+        chosen(contributor.get("attributes"), metrics, ["expression", "period"])
+    } else if metrics.is_some_and(|metrics| metrics.iter().any(|m| is_query(m, "expression"))) {
+        Series::Contributors
     } else if configuration.is_some_and(|c| c.contains_key("alarmRule")) {
         Series::None("a composite alarm")
     } else if configuration.is_some_and(|c| c.contains_key("logGroupIdentifiers")) {
         Series::None("an alarm on logs")
     } else {
-        let listed = configuration.and_then(|c| c.get("metrics")).and_then(Value::as_array);
-        Series::Metrics(listed.map(|l| l.iter().filter_map(metric_stat).collect()).unwrap_or_default())
+        Series::Metrics(metrics.map(|l| l.iter().filter_map(metric_stat).collect()).unwrap_or_default())
     };
     Ok(Fired {
         name: name(data, "alarmName")?,
@@ -196,6 +199,35 @@ fn transition(
         evaluation_periods: None,
         series,
     })
+}
+
+/// Whether a metric's expression is a query of Metrics Insights.
+fn is_query(metric: &Value, expression: &str) -> bool {
+    let text = metric.get(expression).and_then(Value::as_str).unwrap_or_default();
+    text.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"))
+}
+
+/// One of the metrics that a query chooses: the query says which metric it is of, the attributes of which
+/// gateway. `keys` are those of a query and of its period.
+fn chosen(attributes: Option<&Value>, metrics: Option<&Vec<Value>>, keys: [&str; 2]) -> Series {
+    let [expression, period] = keys;
+    let asks = |metric: &&Value| {
+        let text = metric.get(expression).and_then(Value::as_str).unwrap_or_default();
+        is_query(metric, expression) && text.contains(super::METRIC)
+    };
+    let Some(query) = metrics.into_iter().flatten().find(asks) else { return Series::None(CONTRIBUTOR) };
+    let attributes = attributes.and_then(Value::as_object).into_iter().flatten();
+    let mut dimensions: Vec<(String, String)> =
+        attributes.filter_map(|(name, value)| Some((named(name), named(value.as_str()?)))).collect();
+    dimensions.sort_unstable();
+    Series::Metrics(vec![Metric {
+        namespace: super::NAMESPACE.to_owned(),
+        name: super::METRIC.to_owned(),
+        dimensions,
+        period: seconds(query.get(period)),
+        stat: None,
+        returned: false,
+    }])
 }
 
 /// A metric of `configuration.metrics`; an expression of metric math is none.
@@ -241,8 +273,11 @@ fn sns(object: &Map<String, Value>) -> Result<Fired, AlarmError> {
     let arn = text(object, "AlarmArn");
     let (account, region) = place(arn.as_deref(), text(object, "AWSAccountId"), None);
     let trigger = object.get("Trigger").and_then(Value::as_object);
+    let metrics = trigger.and_then(|t| t.get("Metrics")).and_then(Value::as_array);
     let series = if object.contains_key("AlarmContributorId") {
-        Series::None(CONTRIBUTOR)
+        chosen(object.get("AlarmContributorAttributes"), metrics, ["Expression", "Period"])
+    } else if metrics.is_some_and(|metrics| metrics.iter().any(|m| is_query(m, "Expression"))) {
+        Series::Contributors
     } else if object.contains_key("AlarmRule") {
         Series::None("a composite alarm")
     } else {

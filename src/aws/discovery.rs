@@ -489,6 +489,7 @@ mod tests {
             window: "2026-11-18T02:00:00Z/2026-11-18T02:05:00Z".parse().ok(),
             exact_window: false,
             errors_reported: None,
+            one_of_several: false,
         };
         let (network, gaps) = Discovery::new(&clients, overrides, deadline).network(&incident).await;
         assert_eq!(network.gateway.provenance, Provenance::Named);

@@ -67,6 +67,7 @@ pub(crate) fn incident(facts: &Facts) -> Incident {
         zone: (facts.kind == Kind::Regional).then(|| facts.addresses[0].zone.clone()),
         window: TimeWindow::new(second(first), second(facts.end)).ok(),
         exact_window: false,
+        one_of_several: false,
         errors_reported: Some(facts.errors.iter().map(|(_, sum)| *sum as f64).sum()),
     }
 }

@@ -14,7 +14,7 @@ use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Input, Inputs, Options};
-use nat_triage::incident::Incident;
+use nat_triage::incident::{Incident, NatGatewayId};
 use nat_triage::network::{Known, NatGateway, Network};
 use nat_triage::triage::triage;
 
@@ -29,7 +29,9 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     let from_stdin = from_stdin.into_iter().flatten().filter(|path| path.as_os_str() == "-").count()
         + args.flow_logs.iter().filter(|input| matches!(input, Input::Stdin)).count();
     anyhow::ensure!(from_stdin <= 1, "standard input can be read once: more than one option names -");
-    let mut incident = match args.event.as_deref().map(incident).transpose()? {
+    let nat_id = args.gateway.nat_id.as_ref();
+    let asked = args.event.as_deref().map(|path| incident(&read_json(path)?, path, nat_id)).transpose()?;
+    let mut incident = match asked {
         Some(Alarmed::Incident(incident)) => incident,
         Some(Alarmed::Ignored(ignored)) => return output::ignored(&ignored.reason, &args.writing),
         None => Incident::default(),
@@ -84,16 +86,16 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
     ProgressBar::new(bytes).with_style(style)
 }
 
-/// The incident, or the reason to ignore it, that the first record of an event tells of.
-fn incident(path: &Path) -> anyhow::Result<Alarmed> {
-    incident_of(&read_json(path)?, path)
-}
-
-/// The same, of an event that was read from a file.
-pub(crate) fn incident_of(event: &Value, path: &Path) -> anyhow::Result<Alarmed> {
+/// The incident, or the reason to ignore it, that an event tells of: of the gateway that was named, else
+/// the first.
+pub(crate) fn incident(event: &Value, path: &Path, named: Option<&NatGatewayId>) -> anyhow::Result<Alarmed> {
     let outcomes = outcomes_from_event(event)
         .with_context(|| format!("failed to understand the event in {}", path.display()))?;
-    outcomes.into_iter().next().with_context(|| format!("the event in {} holds no record", path.display()))
+    let is_named = |outcome: &Alarmed| matches!(outcome, Alarmed::Incident(incident) if incident.gateway.as_ref() == named);
+    let of_named = outcomes.iter().find(|outcome| is_named(outcome)).cloned();
+    of_named
+        .or_else(|| outcomes.into_iter().next())
+        .with_context(|| format!("the event in {} holds no record", path.display()))
 }
 
 /// Reads a file, or standard input where it is named `-`.

@@ -107,6 +107,9 @@ pub(crate) struct Triage {
     /// The alarm's event, in any shape that CloudWatch delivers it.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: PathBuf,
+    /// Which gateway, of an alarm on several.
+    #[arg(long, value_name = "ID")]
+    pub(crate) nat_id: Option<NatGatewayId>,
     /// The minutes in question, RFC 3339 [default: the event's].
     #[arg(long, value_name = "START/END")]
     pub(crate) window: Option<TimeWindow>,

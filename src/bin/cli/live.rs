@@ -14,7 +14,7 @@ use nat_triage::deadline::Deadline;
 use nat_triage::report::Message;
 use nat_triage::service::Service;
 
-use crate::analyze::{incident_of, read_json};
+use crate::analyze::{incident, read_json};
 use crate::args::Triage;
 use crate::output::{self, Outcome};
 
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
     let event = read_json(&args.event)?;
-    let mut incident = match incident_of(&event, &args.event)? {
+    let mut incident = match incident(&event, &args.event, args.nat_id.as_ref())? {
         Alarmed::Incident(incident) => incident,
         Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
     };

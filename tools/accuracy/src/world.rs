@@ -40,6 +40,7 @@ pub(crate) fn incident(facts: &Facts, setup: &Setup) -> anyhow::Result<Incident>
         window: Some(TimeWindow::new(Timestamp::from_second(first)?, Timestamp::from_second(end)?)?),
         exact_window: false,
         errors_reported: Some(errors),
+        one_of_several: false,
     })
 }
 
