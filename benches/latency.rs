@@ -41,7 +41,7 @@ fn main() {
     // Every answer at hand, so that the emulators' own time does not count.
     let api = RuntimeApi::start();
     let quick = Between::start(&beyond, None);
-    let recording = started(&api, &[("AWS_ENDPOINT_URL", &quick.url())], &topic);
+    let recording = started(&api, &[("AWS_ENDPOINT_URL", &quick.url())], &[("NAT_TRIAGE_TOPIC_ARN", &topic)]);
     api.invoke(&alarm, Duration::from_secs(120));
     let calls = quick.calls();
     for call in CHAIN {
@@ -51,7 +51,7 @@ fn main() {
 
     let api = RuntimeApi::start();
     let slow = Between::start_paced(&beyond, None, PACE);
-    let _function = started(&api, &[("AWS_ENDPOINT_URL", &slow.url())], &topic);
+    let _function = started(&api, &[("AWS_ENDPOINT_URL", &slow.url())], &[("NAT_TRIAGE_TOPIC_ARN", &topic)]);
     let chain = PACE.call * u32::try_from(CHAIN.len()).expect("few") + PACE.query;
     let mut ratios: Vec<f64> = (0..RUNS)
         .map(|nth| {

@@ -40,7 +40,7 @@ impl Outcome {
         let url = between.url();
         let api = RuntimeApi::start();
         let topic = format!("arn:aws:sns:{REGION}:123456789012:nat-triage");
-        let _function = started(&api, &[("AWS_ENDPOINT_URL", &url)], &topic);
+        let _function = started(&api, &[("AWS_ENDPOINT_URL", &url)], &[("NAT_TRIAGE_TOPIC_ARN", &topic)]);
         let answered = api.invoke(event, Duration::from_secs(allowed));
         Self { answered, published: between.published(), calls: between.calls().into_keys().collect() }
     }

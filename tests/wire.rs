@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::incidents::{LOG_GROUP, store};
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
-    ACCOUNT, REGION, Scene, endpoints, event, function, later, leak, staged, stored,
+    ACCOUNT, REGION, Scene, endpoints, event, function, later, leak, staged, started, stored,
 };
 
 #[test]
@@ -37,7 +37,9 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(published["metrics"][0]["name"], "ErrorPortAllocation");
     assert_eq!(published["metrics"][0]["value"], sums.iter().sum::<u64>() as f64);
     let gaps = published["gaps"].to_string();
-    assert!(!gaps.contains("ec2:Describe"), "every look-up has an answer: {gaps}");
+    for service in ["ec2:", "cloudwatch:", "servicequotas:", "logs:"] {
+        assert!(!gaps.contains(service), "every look-up has an answer: {gaps}");
+    }
     let subject = envelope["Subject"].as_str().expect("text");
     assert!(subject.len() < 100 && subject.contains(&exhausted.address.to_string()), "{subject}");
 
@@ -96,6 +98,41 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
         let again = run(&[&from_bundle[..], &["--format", "json"]].concat(), false);
         assert!(live == again, "the same diagnosis, byte for byte");
     }
+}
+
+#[test]
+fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_is_kept() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let insights = InsightsServer::start(stored(&simulation, format));
+    let url = insights.endpoint();
+    let settings =
+        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+    let event = event(&simulation, scene.id("gateway"));
+    let first = RuntimeApi::start();
+    let function = started(&first, &endpoints(&scene, &url), &settings);
+    let (answered, _, _) = answered_and_published(&first, &scene, &event, 120);
+    drop(function);
+
+    let second = RuntimeApi::start();
+    let _function = started(&second, &endpoints(&scene, &url), &settings);
+    let Answered::Response(again) = second.invoke(&event, Duration::from_secs(60)) else {
+        panic!("a duplicate delivery is not an error")
+    };
+    assert_eq!(again["reason"], "its report has gone out before", "{again}");
+
+    let kept = scene.kept();
+    let id = answered["id"].as_str().expect("text");
+    let keys: Vec<&String> = kept.as_object().expect("by key").keys().collect();
+    assert_eq!(keys, [&format!("nat-triage/{id}/bundle.json"), &format!("nat-triage/{id}/sent-final.json")]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kept.json");
+    std::fs::write(&path, kept[keys[0]].as_str().expect("text")).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage"));
+    command.env_clear().args(["analyze", "--format", "json", "--bundle"]).arg(&path).stdin(Stdio::null());
+    let output = command.output().expect("nat-triage runs");
+    let made_again: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(made_again, answered);
 }
 
 /// Invokes the function, which has so many seconds, and reads what it published.

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::errors::{Failure, Kind, cleaned, within};
 use super::surroundings::Surroundings;
-use super::{Clients, flow_logs, metrics, owners, surroundings};
+use super::{Clients, flow_logs, metrics, owners, quotas, surroundings};
 use crate::deadline::Deadline;
 use crate::flow::LogFormat;
 use crate::gap::Gap;
@@ -55,11 +55,14 @@ impl<'a> Discovery<'a> {
 impl NetworkSource for Discovery<'_> {
     async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>) {
         let round = self.round();
-        let ((mut network, mut gaps), (metrics, unmeasured), prefix_lists) = tokio::join!(
+        let ((mut network, mut gaps), (metrics, unmeasured), prefix_lists, (quotas, uncounted)) = tokio::join!(
             round.gateway_and_surroundings(incident),
             round.metrics(incident),
             surroundings::prefix_lists(&self.clients.ec2, round.deadline),
+            quotas::quotas(self.clients, round.deadline),
         );
+        gaps.extend(uncounted);
+        network.quotas = Some(quotas);
         gaps.extend(unmeasured);
         network.metrics = metrics;
         network.prefix_lists = prefix_lists.map_err(|gap| gaps.push(gap)).ok();

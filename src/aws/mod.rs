@@ -8,6 +8,7 @@ mod flow_logs;
 mod insights;
 mod metrics;
 mod owners;
+mod quotas;
 mod surroundings;
 mod topic;
 
@@ -53,8 +54,6 @@ pub struct Clients {
     pub ec2: aws_sdk_ec2::Client,
     /// CloudWatch, for metrics.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
-    /// Route 53 Resolver, for where the VPC's DNS queries are logged.
-    pub resolver: aws_sdk_route53resolver::Client,
     /// Service Quotas, for how many addresses there may be.
     pub quotas: aws_sdk_servicequotas::Client,
     /// S3, for what is kept of a report.
@@ -72,7 +71,6 @@ impl Clients {
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             ec2: aws_sdk_ec2::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
-            resolver: aws_sdk_route53resolver::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
             s3: aws_sdk_s3::Client::new(config),
             sns: aws_sdk_sns::Client::new(config),

@@ -41,6 +41,11 @@ impl Scene {
         self.ids[name].as_str().unwrap_or_else(|| panic!("the scene has no {name}: {}", self.ids))
     }
 
+    /// What the bucket holds, by key.
+    pub(crate) fn kept(&self) -> Value {
+        scene(&["kept".to_owned(), self.rest.url().to_owned(), self.id("bucket").to_owned()])
+    }
+
     /// The next message of the queue: SNS's envelope.
     pub(crate) fn received(&self) -> Value {
         scene(&["receive".to_owned(), self.rest.url().to_owned(), self.id("queue").to_owned()])
@@ -68,10 +73,11 @@ pub(crate) const ACCOUNT: [(&str, &str); 6] = [
 ];
 
 /// Where every call goes: to loopback.
-pub(crate) fn endpoints<'a>(scene: &'a Scene, insights: &'a str) -> [(&'static str, &'a str); 5] {
+pub(crate) fn endpoints<'a>(scene: &'a Scene, insights: &'a str) -> [(&'static str, &'a str); 6] {
     let endpoints = [
         ("AWS_ENDPOINT_URL", scene.rest.url()),
         ("AWS_ENDPOINT_URL_EC2", scene.ec2.url()),
+        ("AWS_ENDPOINT_URL_SERVICE_QUOTAS", scene.ec2.url()),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", scene.rest.url()),
         ("AWS_ENDPOINT_URL_SNS", scene.rest.url()),
         ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", insights),
@@ -84,11 +90,11 @@ pub(crate) fn endpoints<'a>(scene: &'a Scene, insights: &'a str) -> [(&'static s
 
 /// The function as Lambda would start it, with every endpoint on loopback.
 pub(crate) fn function(api: &RuntimeApi, scene: &Scene, insights: &str, topic: &str) -> Running {
-    started(api, &endpoints(scene, insights), topic)
+    started(api, &endpoints(scene, insights), &[("NAT_TRIAGE_TOPIC_ARN", topic)])
 }
 
-/// The function as Lambda would start it, with these endpoints.
-pub(crate) fn started(api: &RuntimeApi, endpoints: &[(&str, &str)], topic: &str) -> Running {
+/// The function as Lambda would start it, with these endpoints and settings.
+pub(crate) fn started(api: &RuntimeApi, endpoints: &[(&str, &str)], settings: &[(&str, &str)]) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage-lambda"));
     command
         .env_clear()
@@ -99,8 +105,8 @@ pub(crate) fn started(api: &RuntimeApi, endpoints: &[(&str, &str)], topic: &str)
             ("AWS_LAMBDA_FUNCTION_NAME", "nat-triage"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("NAT_TRIAGE_TOPIC_ARN", topic),
         ])
+        .envs(settings.iter().copied())
         .stdout(Stdio::null());
     Running::start(&mut command)
 }

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # and in the template together with the code that makes it.
 CALLS = {
     "cloudwatch:GetMetricData",
+    "ec2:DescribeAddresses",
     "ec2:DescribeFlowLogs",
     "ec2:DescribeInstances",
     "ec2:DescribeNatGateways",
@@ -39,11 +40,12 @@ CALLS = {
     "logs:StopQuery",
     "s3:GetObject",
     "s3:PutObject",
+    "servicequotas:GetServiceQuota",
     "sns:Publish",
     "sqs:SendMessage",
 }
 # Those of them that AWS can't narrow to a resource.
-ON_ANY_RESOURCE = {call for call in CALLS if call.startswith(("ec2:", "cloudwatch:"))}
+ON_ANY_RESOURCE = {call for call in CALLS if call.startswith(("ec2:", "cloudwatch:", "servicequotas:"))}
 ON_ANY_RESOURCE |= {"logs:GetQueryResults", "logs:StopQuery"}
 
 problems = []
