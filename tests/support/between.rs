@@ -29,6 +29,10 @@ pub(crate) enum Wrong {
     Malformed,
     /// An answer that holds nothing.
     Empty,
+    /// The query has come to this status, or never leaves it.
+    Status(&'static str),
+    /// The query has ten times the rows that one page of an answer holds.
+    ManyRows,
     /// The service's own error of this code.
     Code(&'static str),
 }
@@ -219,6 +223,7 @@ fn serve(
                 thread::sleep(Duration::from_secs(60));
                 return;
             }
+            Some(Wrong::ManyRows) => Some(full_page(&healthy(&action, &request, beyond))),
             Some(wrong) => Some(wrongly(&action, wrong)),
             None => None,
         };
@@ -334,6 +339,21 @@ const CBOR: &str = "application/cbor";
 const JSON: &str = "application/x-amz-json-1.1";
 const XML: &str = "text/xml";
 
+/// The rows of an answer again and again, until they fill a page, with more to come.
+fn full_page(answer: &[u8]) -> Vec<u8> {
+    const PAGE: usize = 10_000;
+
+    let start = answer.windows(4).position(|part| part == b"\r\n\r\n").expect("a head") + 4;
+    let mut page: Value = serde_json::from_slice(&answer[start..]).expect("JSON");
+    let rows = page["results"].as_array().expect("rows").clone();
+    if rows.is_empty() {
+        return answer.to_vec();
+    }
+    page["results"] = rows.iter().cycle().take(PAGE).cloned().collect();
+    page["nextToken"] = "more".into();
+    response(200, JSON, page.to_string().as_bytes())
+}
+
 /// What the services say in each case, in the protocol of each.
 fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
     let (service, operation) = action.split_once(':').expect("an action");
@@ -350,6 +370,9 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
                 format!("<{operation}Response><requestId>r-1</requestId></{operation}Response>").as_bytes(),
             ),
         };
+    }
+    if let Wrong::Status(status) = wrong {
+        return response(200, JSON, format!(r#"{{"status":"{status}","results":[]}}"#).as_bytes());
     }
     let (status, code) = match (wrong, service) {
         (Wrong::Denied, "ec2") => (403, "UnauthorizedOperation"),
