@@ -780,7 +780,7 @@ fn in_a_fan_in_nobody_is_told_to_stop() {
 // ---- close-idle-connections, reuse-connections, stop-retry-storm
 
 fn idle_timeouts(value: f64, baseline: Option<f64>) -> Metric {
-    Metric { name: "IdleTimeoutCount".into(), statistic: "Sum".into(), value, baseline }
+    Metric { name: "IdleTimeoutCount".into(), statistic: "Sum".into(), value, baseline, day_before: None }
 }
 
 #[test]
@@ -792,7 +792,10 @@ fn idle_connections_are_to_be_closed_in_a_leak_or_when_idle_timeouts_rose() {
     };
     let rose = with(120.0, Some(40.0)).offers("close-idle-connections");
     assert_eq!(rose.confidence, Confidence::Medium);
-    assert_eq!(rose.why, "IdleTimeoutCount was 120 in the window, 3.0 times the time before.");
+    assert_eq!(
+        rose.why,
+        "IdleTimeoutCount was 120 in the window, 3.0 times as many as in as long a time of the hours before."
+    );
     with(120.0, Some(0.0)).offers("close-idle-connections");
     for (value, baseline) in [(120.0, Some(100.0)), (0.0, Some(0.0)), (1.0, Some(0.0)), (120.0, None)] {
         with(value, baseline).does_not_offer("close-idle-connections");

@@ -61,11 +61,11 @@ impl NetworkSource for Discovery<'_> {
             surroundings::prefix_lists(&self.clients.ec2, round.deadline),
             quotas::quotas(self.clients, round.deadline),
         );
-        gaps.extend(uncounted);
         network.quotas = Some(quotas);
         gaps.extend(unmeasured);
         network.metrics = metrics;
         network.prefix_lists = prefix_lists.map_err(|gap| gaps.push(gap)).ok();
+        gaps.extend(uncounted);
         (network, gaps)
     }
 
@@ -503,7 +503,7 @@ mod tests {
         let region_wide = "which addresses are those of services with gateway endpoints";
         assert_eq!(
             gaps.iter().map(|gap| gap.what.as_str()).collect::<Vec<_>>(),
-            ["the gateway's metrics", region_wide]
+            ["the gateway's metrics", region_wide, "how many more addresses the account may have"]
         );
 
         let (network, gaps) =
@@ -516,7 +516,8 @@ mod tests {
                 "the addresses, interfaces and VPC of nat-0a1b2c3d4e5f60718",
                 "which flow logs cover the gateway",
                 "the gateway's metrics",
-                region_wide
+                region_wide,
+                "how many more addresses the account may have"
             ]
         );
         assert!(gaps[0].fix.contains("NAT_TRIAGE_NAT_IPS"), "{:?}", gaps[0]);

@@ -1,4 +1,5 @@
-//! What the gateway's CloudWatch metrics did in the window, and in as long a time before it.
+//! What the gateway's CloudWatch metrics did in the window, in the hours before it, and at the same time of
+//! the day before.
 
 use std::collections::BTreeMap;
 
@@ -18,19 +19,26 @@ const GET: &str = "cloudwatch:GetMetricData";
 
 /// What a report makes use of, and the statistic that means something for it. Source: "NAT gateway
 /// metrics and dimensions" in the Amazon VPC user guide.
-const METRICS: [(&str, &str); 6] = [
+const METRICS: [(&str, &str); 8] = [
     ("ErrorPortAllocation", "Sum"),
     ("ActiveConnectionCount", "Maximum"),
     ("ConnectionAttemptCount", "Sum"),
     ("ConnectionEstablishedCount", "Sum"),
     ("IdleTimeoutCount", "Sum"),
     ("PacketsDropCount", "Sum"),
+    ("PeakBytesPerSecond", "Maximum"),
+    ("PeakPacketsPerSecond", "Maximum"),
 ];
 
 /// The gateway sends one datapoint a minute.
 const PERIOD: i32 = 60;
 
-/// Most pages that are read: a window of a day with its baseline is 17,280 datapoints, and a page
+/// What is usual is told by so many seconds before the window.
+const HOURS_BEFORE: i64 = 3 * 3600;
+
+const DAY: i64 = 24 * 3600;
+
+/// Most pages that are read: a window of a day with the day before is 23,040 datapoints, and a page
 /// holds up to 100,800.
 const MOST_PAGES: usize = 20;
 
@@ -53,7 +61,7 @@ pub(super) async fn metrics(
         let request = client
             .get_metric_data()
             .set_metric_data_queries(Some(questions(gateway, zone)))
-            .start_time(DateTime::from_secs(minutes.baseline))
+            .start_time(DateTime::from_secs(minutes.baseline.min(minutes.start - DAY)))
             .end_time(DateTime::from_secs(minutes.end))
             .scan_by(ScanBy::TimestampAscending)
             .set_next_token(token.take());
@@ -86,12 +94,12 @@ struct Minutes {
 }
 
 impl Minutes {
-    /// All minutes that the window touches, and as many before them.
+    /// All minutes that the window touches, and the hours before them.
     fn of(window: TimeWindow) -> Self {
         let period = i64::from(PERIOD);
         let start = window.start().as_second().div_euclid(period) * period;
         let end = -((-window.end().as_second()).div_euclid(period) * period);
-        Self { baseline: start - (end - start), start, end }
+        Self { baseline: start - HOURS_BEFORE, start, end }
     }
 }
 
@@ -127,6 +135,7 @@ struct Points {
 struct Summary {
     window: Vec<f64>,
     baseline: Vec<f64>,
+    day_before: Vec<f64>,
     trouble: Option<String>,
 }
 
@@ -137,11 +146,15 @@ impl Points {
             let summary = self.of.entry(id.to_owned()).or_default();
             for (time, &value) in result.timestamps().iter().zip(result.values()) {
                 let at = time.secs();
-                if !value.is_finite() {
-                } else if (minutes.start..minutes.end).contains(&at) {
+                let within = |start, end| value.is_finite() && (start..end).contains(&at);
+                if within(minutes.start, minutes.end) {
                     summary.window.push(value);
-                } else if (minutes.baseline..minutes.start).contains(&at) {
+                }
+                if within(minutes.baseline, minutes.start) {
                     summary.baseline.push(value);
+                }
+                if within(minutes.start - DAY, minutes.end - DAY) {
+                    summary.day_before.push(value);
                 }
             }
             // Every page has a status of its own, and the last one counts.
@@ -163,12 +176,17 @@ impl Points {
                 };
                 gaps.push(Gap::new(format!("the metric {name}"), format!("{GET} gave it as {status}"), fix));
             } else if let Some(value) = over(&summary.window, statistic) {
-                let baseline = over(&summary.baseline, statistic);
+                let per_minute = |sum: f64| sum / summary.baseline.len() as f64;
+                let baseline = over(&summary.baseline, statistic).map(|all| match statistic {
+                    "Maximum" => all,
+                    _ => per_minute(all) * summary.window.len() as f64,
+                });
                 metrics.push(Metric {
                     name: name.to_owned(),
                     statistic: statistic.to_owned(),
                     value,
                     baseline,
+                    day_before: over(&summary.day_before, statistic),
                 });
             }
         }
@@ -202,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn the_minutes_are_those_that_the_window_touches_and_as_many_before() {
+    fn the_minutes_are_those_that_the_window_touches_and_three_hours_before() {
         let Minutes { baseline, start, end } = minutes();
         assert_eq!(start % 60, 0);
-        assert_eq!((start - baseline, end - start), (180, 180));
+        assert_eq!((start - baseline, end - start), (10_800, 180));
         let whole = Minutes::of("2026-11-18T02:00:00Z/2026-11-18T02:02:00Z".parse().expect("valid"));
         assert_eq!(whole.end - whole.start, 120);
     }
@@ -215,7 +233,7 @@ mod tests {
         let mut points = Points::default();
         points.add(
             &[
-                result("m0", &[(-3, 1.0), (-1, 2.0), (0, 10.0)], StatusCode::PartialData),
+                result("m0", &[(-1440, 8.0), (-180, 1.0), (-1, 2.0), (0, 10.0)], StatusCode::PartialData),
                 result("m1", &[(0, 54_000.0), (1, 55_000.0)], StatusCode::Complete),
             ],
             minutes(),
@@ -225,8 +243,9 @@ mod tests {
         assert_eq!(gaps, []);
         let [errors, active] = metrics.as_slice() else { panic!("{metrics:?}") };
         assert_eq!(
-            (errors.name.as_str(), errors.value, errors.baseline),
-            ("ErrorPortAllocation", 30.0, Some(3.0))
+            (errors.name.as_str(), errors.value, errors.baseline, errors.day_before),
+            // 1.5 a minute in the hours before, and two minutes in the window.
+            ("ErrorPortAllocation", 30.0, Some(3.0), Some(8.0))
         );
         assert_eq!((active.statistic.as_str(), active.value, active.baseline), ("Maximum", 55_000.0, None));
     }

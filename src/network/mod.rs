@@ -265,8 +265,12 @@ pub struct Metric {
     pub statistic: String,
     /// Over the window: the sum of sums, or the greatest maximum.
     pub value: f64,
-    /// The same over as long a time just before; `None` where there was no data.
+    /// What is usual for as long a time, by the three hours before: of sums the mean, of maxima the greatest;
+    /// `None` where there was no data.
     pub baseline: Option<f64>,
+    /// The same over the same minutes of the day before; `None` where there was no data.
+    #[serde(default)]
+    pub day_before: Option<f64>,
 }
 
 impl Metric {

@@ -41,8 +41,8 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     }
     if let Some(metric) = rose {
         let before = metric.change().map_or_else(
-            || "and 0 the time before".to_owned(),
-            |change| format!("{change:.1} times the time before"),
+            || "and 0 in the hours before".to_owned(),
+            |change| format!("{change:.1} times as many as in as long a time of the hours before"),
         );
         why.push(format!("IdleTimeoutCount was {:.0} in the window, {before}.", metric.value));
     }

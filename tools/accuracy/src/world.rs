@@ -121,6 +121,7 @@ fn metrics(minutes: &[MinuteMetrics], incident: &Incident) -> Vec<Metric> {
                 statistic: statistic.into(),
                 value: over(start, end, of, statistic)?,
                 baseline: over(start - (end - start), start, of, statistic),
+                day_before: None,
             })
         })
         .collect()
