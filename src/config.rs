@@ -22,9 +22,12 @@ pub const REPORT_BUCKET: &str = "NAT_TRIAGE_REPORT_BUCKET";
 /// The most that one query may scan, in GiB.
 pub const MAX_SCAN_GIB: &str = "NAT_TRIAGE_MAX_SCAN_GIB";
 
+/// Whether to tell that an alarm ended: `true` or `false`.
+pub const NOTIFY_OK: &str = "NAT_TRIAGE_NOTIFY_OK";
+
 /// Every name that this program reads.
-pub const NAMES: [&str; 7] =
-    [TOPIC_ARN, LOG_GROUPS, LOG_FORMAT, NAT_IPS, FLOW_LOGS, REPORT_BUCKET, MAX_SCAN_GIB];
+pub const NAMES: [&str; 8] =
+    [TOPIC_ARN, LOG_GROUPS, LOG_FORMAT, NAT_IPS, FLOW_LOGS, REPORT_BUCKET, MAX_SCAN_GIB, NOTIFY_OK];
 
 /// What the function was told by its environment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +46,8 @@ pub struct Config {
     pub report_bucket: Option<String>,
     /// [`MAX_SCAN_GIB`].
     pub max_scan_gib: Option<f64>,
+    /// [`NOTIFY_OK`].
+    pub notify_ok: bool,
 }
 
 /// A variable whose value can't be understood.
@@ -108,7 +113,17 @@ impl Config {
         let flow_logs = list(FLOW_LOGS).into_iter().map(PathBuf::from).collect();
         let report_bucket = set(REPORT_BUCKET).map(bucket).transpose()?;
         let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?;
-        Ok(Self { topic_arn, log_groups, log_format, nat_ips, flow_logs, report_bucket, max_scan_gib })
+        let notify_ok = set(NOTIFY_OK).map(yes_or_no).transpose()?.unwrap_or_default();
+        Ok(Self {
+            topic_arn,
+            log_groups,
+            log_format,
+            nat_ips,
+            flow_logs,
+            report_bucket,
+            max_scan_gib,
+            notify_ok,
+        })
     }
 }
 
@@ -167,6 +182,13 @@ fn gib(text: &str) -> Result<f64, ConfigError> {
     })
 }
 
+fn yes_or_no(text: &str) -> Result<bool, ConfigError> {
+    text.to_ascii_lowercase().parse().map_err(|_| ConfigError {
+        name: NOTIFY_OK,
+        why: format!("{:?} is neither true nor false", short(text)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +206,7 @@ mod tests {
             (NAT_IPS, "10.0.0.220;10.0.0.221"),
             (REPORT_BUCKET, "s3://reports"),
             (MAX_SCAN_GIB, "-1"),
+            (NOTIFY_OK, "sometimes"),
             (MAX_SCAN_GIB, "50 GiB"),
         ] {
             let error = config(name, text).expect_err(name);

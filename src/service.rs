@@ -140,6 +140,15 @@ impl Service {
                 tracing::info!(reason = ignored.reason, "ignored");
                 return Ok(json!({ "ignored": true, "reason": ignored.reason }));
             }
+            Outcome::Ended(ended) if self.config.notify_ok => {
+                let over = Trouble::over(&ended, event);
+                self.tell(time, &over).await?;
+                return Ok(json!({ "ended": true, "reason": over.reason, "id": over.id }));
+            }
+            Outcome::Ended(ended) => {
+                tracing::info!(reason = ended.reason(), "ignored");
+                return Ok(json!({ "ignored": true, "reason": ended.reason() }));
+            }
             Outcome::Incident(incident) => incident,
         };
         let id = incident.id();
@@ -269,7 +278,7 @@ impl Service {
         if ledger.sent(&trouble.id).await.is_some() {
             return Ok(());
         }
-        tracing::error!(id = trouble.id, error = trouble.reason, "no diagnosis");
+        tracing::warn!(id = trouble.id, reason = trouble.reason, "no diagnosis");
         self.publish(time.deadline, &Message::of_trouble(trouble)).await?;
         ledger.record(&trouble.id, &Sent { stage: Stage::Final, answer: None }).await;
         Ok(())

@@ -30,6 +30,7 @@ fn incident(event: &Value) -> Incident {
     match outcomes_from_event(event).expect("understood").remove(0) {
         Outcome::Incident(incident) => incident,
         Outcome::Ignored(ignored) => panic!("ignored: {}", ignored.reason),
+        Outcome::Ended(ended) => panic!("ended: {}", ended.reason()),
     }
 }
 
@@ -45,6 +46,9 @@ fn every_sample_event_asks_for_an_incident_or_is_ignored_with_a_reason() {
         for outcome in outcomes_from_event(&event).unwrap_or_else(|e| panic!("{name}: {e}")) {
             match outcome {
                 Outcome::Ignored(ignored) => writeln!(told, "{name}: ignored: {}", ignored.reason),
+                Outcome::Ended(ended) => {
+                    writeln!(told, "{name}: ended: {} {:?}", ended.reason(), ended.gateways)
+                }
                 Outcome::Incident(incident) => {
                     let alarm = incident.alarm.as_ref().expect("known");
                     writeln!(
@@ -199,6 +203,7 @@ proptest! {
                     Outcome::Ignored(ignored) => {
                         prop_assert!(ignored.reason.len() < 300, "{}", ignored.reason);
                     }
+                    Outcome::Ended(ended) => prop_assert!(ended.reason().len() < 300),
                     Outcome::Incident(incident) => {
                         prop_assert!(incident.window.expect("known").seconds() <= 86_400);
                         prop_assert!(incident.errors_reported.is_none_or(|sum| sum > 0.0 && sum.is_finite()));
@@ -254,7 +259,7 @@ fn an_alarm_on_several_gateways_asks_for_each_and_says_of_none_how_many_errors_i
         .iter()
         .map(|outcome| match outcome {
             Outcome::Incident(incident) => incident,
-            Outcome::Ignored(ignored) => panic!("{}", ignored.reason),
+            other => panic!("{other:?}"),
         })
         .collect();
     let gateways: Vec<&str> = incidents.iter().map(|i| i.gateway.as_ref().expect("named").as_str()).collect();

@@ -9,6 +9,7 @@ use nat_simulator::LogFormat;
 use serde_json::{Value, json};
 
 use crate::support::incidents::{LOG_GROUP, store};
+use crate::support::processes::checkout;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
     ACCOUNT, REGION, Scene, endpoints, event, function, later, leak, staged, started, stored,
@@ -106,8 +107,11 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     let (scene, simulation) = staged(&format);
     let insights = InsightsServer::start(stored(&simulation, format));
     let url = insights.endpoint();
-    let settings =
-        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+    let settings = [
+        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
+        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
+        ("NAT_TRIAGE_NOTIFY_OK", "true"),
+    ];
     let event = event(&simulation, scene.id("gateway"));
     let first = RuntimeApi::start();
     let function = started(&first, &endpoints(&scene, &url), &settings);
@@ -133,6 +137,12 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     let output = command.output().expect("nat-triage runs");
     let made_again: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(made_again, answered);
+
+    let text = std::fs::read_to_string(checkout().join("events/alarm-ok.json")).expect("there");
+    let over = serde_json::from_str(&text).expect("JSON");
+    let (answered, envelope, _) = answered_and_published(&second, &scene, &over, 60);
+    assert_eq!(answered["ended"], true, "{answered}");
+    assert!(envelope["Subject"].as_str().is_some_and(|s| s.contains("over")), "{envelope}");
 }
 
 /// Invokes the function, which has so many seconds, and reads what it published.

@@ -9,7 +9,7 @@ mod window;
 
 use serde_json::Value;
 
-use crate::incident::{Alarm, Incident, NatGatewayId};
+use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
 use shapes::{Fired, Metric, Series};
 
 /// The namespace of the alarms that we answer.
@@ -24,6 +24,8 @@ const NO_GATEWAY: &str = "an alarm without the dimension NatGatewayId";
 pub enum Outcome {
     /// Something to look into.
     Incident(Incident),
+    /// The alarm ended: something to tell to those who want to know.
+    Ended(Ended),
     /// Nothing to do, which is a normal result.
     Ignored(Ignored),
 }
@@ -34,9 +36,44 @@ impl Outcome {
     pub fn by_itself(self) -> Self {
         match self {
             Self::Incident(incident) => Self::Incident(Incident { one_of_several: false, ..incident }),
-            Self::Ignored(ignored) => Self::Ignored(ignored),
+            other => other,
         }
     }
+}
+
+/// An alarm of ours that went back to OK.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// The alarm.
+    pub alarm: Alarm,
+    /// Its gateways.
+    pub gateways: Vec<NatGatewayId>,
+}
+
+impl Ended {
+    /// Why nothing is to be done where nobody asked to be told.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        not_alarm(&self.alarm.state)
+    }
+
+    /// The same for the same transition, and none of an incident's.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let alarm = &self.alarm;
+        let parts = [
+            &alarm.account.clone().unwrap_or_default(),
+            &alarm.region.clone().unwrap_or_default(),
+            &alarm.name,
+            &alarm.state,
+            &alarm.at.as_second().to_string(),
+        ];
+        fingerprint(&parts.map(String::as_str).join("\u{0}"))
+    }
+}
+
+fn not_alarm(state: &str) -> String {
+    format!("the alarm went into the state {}, not ALARM", shapes::short(state))
 }
 
 /// Why nothing is to be done.
@@ -98,7 +135,10 @@ fn outcomes(fired: Fired) -> Result<Vec<Outcome>, AlarmError> {
     let ignored =
         |reason: String| Ok(vec![Outcome::Ignored(Ignored { reason, alarm: Some(fired.name.clone()) })]);
     if fired.state != "ALARM" {
-        return ignored(format!("the alarm went into the state {}, not ALARM", shapes::short(&fired.state)));
+        return Ok(vec![match ended(&fired) {
+            Some(ended) => Outcome::Ended(ended),
+            None => Outcome::Ignored(Ignored { reason: not_alarm(&fired.state), alarm: Some(fired.name) }),
+        }]);
     }
     let series = match &fired.series {
         Series::None(found) => return Err(AlarmError::NotOneGateway { found }),
@@ -126,6 +166,27 @@ fn outcomes(fired: Fired) -> Result<Vec<Outcome>, AlarmError> {
     ours.into_iter().map(|metric| incident(&fired, metric, several).map(Outcome::Incident)).collect()
 }
 
+/// An alarm on our metric that went back to OK.
+fn ended(fired: &Fired) -> Option<Ended> {
+    let Series::Metrics(metrics) = &fired.series else { return None };
+    let ours = metrics.iter().filter(|m| m.namespace == NAMESPACE && m.name == METRIC);
+    let ids =
+        ours.filter_map(|m| m.dimensions.iter().find(|(name, _)| name == "NatGatewayId")?.1.parse().ok());
+    let gateways: Vec<NatGatewayId> = ids.collect();
+    (fired.state == "OK" && !gateways.is_empty()).then(|| Ended { alarm: alarm(fired), gateways })
+}
+
+fn alarm(fired: &Fired) -> Alarm {
+    Alarm {
+        name: fired.name.clone(),
+        arn: fired.arn.clone(),
+        account: fired.account.clone(),
+        region: fired.region.clone(),
+        state: fired.state.clone(),
+        at: fired.at,
+    }
+}
+
 /// The incident of one gateway, and zone, of the alarm's.
 fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Incident, AlarmError> {
     let dimension = |name: &str| metric.dimensions.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
@@ -140,14 +201,7 @@ fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Inci
         // What the alarm counted is of all of them together.
         errors_reported: errors_reported.filter(|_| !one_of_several),
         one_of_several,
-        alarm: Some(Alarm {
-            name: fired.name.clone(),
-            arn: fired.arn.clone(),
-            account: fired.account.clone(),
-            region: fired.region.clone(),
-            state: fired.state.clone(),
-            at: fired.at,
-        }),
+        alarm: Some(alarm(fired)),
     })
 }
 

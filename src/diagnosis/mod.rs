@@ -215,8 +215,10 @@ pub struct MetricReport {
     pub statistic: String,
     /// Over the window.
     pub value: f64,
-    /// Over as long a time just before.
+    /// What is usual for as long a time, by the hours before.
     pub baseline: Option<f64>,
+    /// Over the same minutes of the day before.
+    pub day_before: Option<f64>,
     /// How many times the baseline.
     pub change: Option<f64>,
 }
@@ -275,6 +277,8 @@ pub struct CoverageReport {
     pub source: Source,
     /// The formats met.
     pub formats: Vec<String>,
+    /// Which flow log was asked, of how many, and what speaks for it; `null` of files.
+    pub flow_log: Option<String>,
 }
 
 /// Whether more may follow.
@@ -400,6 +404,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
                 statistic: metric.statistic.clone(),
                 value: metric.value,
                 baseline: metric.baseline,
+                day_before: metric.day_before,
                 change: metric.change(),
             })
             .collect(),
@@ -414,6 +419,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
             aggregation_seconds: evidence.coverage.aggregation_seconds,
             source: evidence.coverage.source,
             formats: evidence.coverage.formats.clone(),
+            flow_log: evidence.coverage.flow_log.clone(),
         },
         gaps,
         queries: evidence.queries.clone(),

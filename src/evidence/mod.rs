@@ -211,6 +211,8 @@ pub struct Coverage {
     pub source: Source,
     /// The formats met, as format strings.
     pub formats: Vec<String>,
+    /// Which flow log was asked, of how many, and why that one; `None` of files.
+    pub flow_log: Option<String>,
 }
 
 impl Coverage {

@@ -356,8 +356,10 @@ fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     }
     for metric in &diagnosis.metrics {
         let before =
-            metric.baseline.map_or(String::new(), |baseline| format!(", {baseline:.0} the time before"));
-        writeln!(out, "{} {}: {:.0}{before}", metric.name, metric.statistic.to_lowercase(), metric.value)?;
+            metric.baseline.map_or(String::new(), |n| format!("; {} in the hours before", number(n)));
+        let day = metric.day_before.map_or(String::new(), |n| format!("; {} the day before", number(n)));
+        let statistic = metric.statistic.to_lowercase();
+        wrap(out, "", &format!("{} {statistic}: {}{before}{day}", metric.name, number(metric.value)))?;
     }
     let coverage = &diagnosis.coverage;
     let source = match coverage.source {
@@ -378,6 +380,9 @@ fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             }
         ),
     )?;
+    if let Some(flow_log) = &coverage.flow_log {
+        wrap(out, "", &format!("Flow log: {}", one_line(flow_log, 400)))?;
+    }
     if coverage.records_rejected > 0 {
         writeln!(out, "Lines passed over: {}", words::count(coverage.records_rejected))?;
     }
@@ -388,6 +393,11 @@ fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         writeln!(out, "Query: {}{scanned}{cost}", query.purpose)?;
     }
     writeln!(out, "Report id: {}", diagnosis.id)
+}
+
+/// A metric's value, which is of whole things.
+fn number(value: f64) -> String {
+    words::count(value.round().max(0.0) as u64)
 }
 
 /// What was found refused, beside what CloudWatch counted; nothing where neither was.

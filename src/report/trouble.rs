@@ -1,7 +1,9 @@
-//! What a person gets where there is no diagnosis: what went wrong, and what to do.
+//! What a person gets where there is no diagnosis: what went wrong and what to do, or that all is over.
 
 use serde_json::{Value, json};
 
+use crate::alarm::Ended;
+use crate::incident::NatGatewayId;
 use crate::words::one_line;
 
 /// The version of the JSON that machines get instead of a diagnosis.
@@ -43,6 +45,25 @@ impl Trouble {
             reason: reason.into(),
             title: "nat-triage failed on an alarm of a NAT gateway; there is no diagnosis",
             fix: "Look at the gateway's ErrorPortAllocation yourself, and run: nat-triage triage --event EVENT.json",
+            event: event.clone(),
+        }
+    }
+
+    /// An alarm that ended.
+    #[must_use]
+    pub fn over(ended: &Ended, event: &Value) -> Self {
+        let gateways: Vec<&str> = ended.gateways.iter().map(NatGatewayId::as_str).collect();
+        let alarm = &ended.alarm;
+        Self {
+            id: ended.id(),
+            reason: format!(
+                "the alarm {} on {} went back to OK at {}",
+                alarm.name,
+                gateways.join(", "),
+                alarm.at
+            ),
+            title: "nat-triage: the NAT gateway refuses no more connections; its alarm is over",
+            fix: "Nothing tonight. What filled it may come back: the report of the alarm says what to change.",
             event: event.clone(),
         }
     }

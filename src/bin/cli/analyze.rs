@@ -34,6 +34,7 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     let mut incident = match asked {
         Some(Alarmed::Incident(incident)) => incident,
         Some(Alarmed::Ignored(ignored)) => return output::ignored(&ignored.reason, &args.writing),
+        Some(Alarmed::Ended(ended)) => return output::ignored(&ended.reason(), &args.writing),
         None => Incident::default(),
     };
     incident.window = args.window.or(incident.window);

@@ -31,6 +31,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     let mut incident = match incident(&event, &args.event, args.nat_id.as_ref())? {
         Alarmed::Incident(incident) => incident,
         Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
+        Alarmed::Ended(ended) => return output::ignored(&ended.reason(), &args.writing),
     };
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();

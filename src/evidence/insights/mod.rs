@@ -82,6 +82,8 @@ struct Chosen {
     aggregation_seconds: u32,
     /// Whether clients' interfaces are in it as well.
     covers_clients: bool,
+    /// Which it is, and what speaks for it.
+    why: String,
 }
 
 /// The queries that would be run for a gateway, its format and window, in the order they would be.
@@ -100,6 +102,7 @@ pub fn planned(
         traffic: log.traffic,
         aggregation_seconds: log.aggregation_seconds,
         covers_clients: false,
+        why: String::new(),
     };
     let viewpoint = Viewpoint::of(gateway);
     let (scope, _) = scopes(&viewpoint, &chosen);
@@ -126,6 +129,7 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         };
         evidence.coverage.aggregation_seconds = chosen.aggregation_seconds;
         evidence.coverage.formats = vec![chosen.format.to_string()];
+        evidence.coverage.flow_log = Some(chosen.why.clone());
         evidence.packet_addresses = chosen.format.has_packet_addresses();
         evidence.ends_visible = chosen.format.has(crate::flow::Field::TcpFlags);
         let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
@@ -339,6 +343,7 @@ fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
         traffic: log.traffic,
         aggregation_seconds: log.aggregation_seconds,
         covers_clients: !log.resource_id.starts_with("eni-"),
+        why: reason(log, format, network.flow_logs.len()),
     })
 }
 
@@ -367,14 +372,30 @@ fn readable(log: &FlowLog) -> Result<LogFormat, Gap> {
 /// How much a flow log shows: joined clients first, then ends of connections, then short records,
 /// then all traffic, then the gateway's own interface, whose group is small.
 fn worth(log: &FlowLog, format: &LogFormat) -> u32 {
+    merits(log, format).iter().fold(0, |sum, (has, _)| sum * 2 + u32::from(*has))
+}
+
+/// What speaks for a flow log, most important first, in words.
+fn merits(log: &FlowLog, format: &LogFormat) -> [(bool, &'static str); 6] {
+    let own = log.resource_id.starts_with("eni-") || log.resource_id.starts_with("nat-");
     [
-        log.delivery_error.is_none(),
-        format.has_packet_addresses(),
-        format.has(crate::flow::Field::TcpFlags),
-        log.aggregation_seconds <= 60,
-        log.traffic == TrafficType::All,
-        log.resource_id.starts_with("eni-") || log.resource_id.starts_with("nat-"),
+        (log.delivery_error.is_none(), "is delivered without errors"),
+        (format.has_packet_addresses(), "joins clients and destinations"),
+        (format.has(crate::flow::Field::TcpFlags), "shows ends of connections"),
+        (log.aggregation_seconds <= 60, "has records of a minute"),
+        (log.traffic == TrafficType::All, "holds all traffic"),
+        (own, "is of the gateway alone"),
     ]
-    .iter()
-    .fold(0, |sum, &has| sum * 2 + u32::from(has))
+}
+
+/// `fl-1 of vpc-1, of 3 that cover the gateway: it …, … and …`.
+fn reason(log: &FlowLog, format: &LogFormat, of: usize) -> String {
+    let merits: Vec<&str> =
+        merits(log, format).into_iter().filter_map(|(has, merit)| has.then_some(merit)).collect();
+    let of = if of == 1 {
+        "the one that covers the gateway".to_owned()
+    } else {
+        format!("of {of} that cover the gateway")
+    };
+    format!("{} of {}, {of}: it {}", log.id, log.resource_id, merits.join(", "))
 }
