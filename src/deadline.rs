@@ -53,7 +53,7 @@ impl Deadline {
     }
 
     /// The end of what one round of look-ups may take of it: a third of what is left, and never more than
-    /// [`LOOK_UPS`]. One that hangs must not cost the time for what the others lead to.
+    /// half a minute. One that hangs must not cost the time for what the others lead to.
     #[must_use]
     pub fn of_look_ups(self) -> Self {
         Self::after(LOOK_UPS.min(self.remaining() / 3))

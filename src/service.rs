@@ -320,7 +320,12 @@ impl Service {
     }
 
     fn ledger(&self, deadline: Deadline) -> Ledgers<'_> {
-        Ledgers { memory: &self.sent, bucket: self.bucket(deadline) }
+        // Where nothing goes out, nothing has gone out.
+        let publishes = self.config.topic_arn.is_some();
+        Ledgers {
+            memory: publishes.then_some(&self.sent),
+            bucket: self.bucket(deadline).filter(|_| publishes),
+        }
     }
 }
 
@@ -349,20 +354,22 @@ impl Publisher for Topic<'_> {
 
 /// What this process remembers, and what all of them have written down where there is a place for it.
 struct Ledgers<'a> {
-    memory: &'a Memory,
+    memory: Option<&'a Memory>,
     bucket: Option<ReportBucket<'a>>,
 }
 
 impl Ledger for Ledgers<'_> {
     async fn sent(&self, id: &str) -> Option<Sent> {
-        match (self.memory.sent(id).await, &self.bucket) {
-            (None, Some(bucket)) => bucket.sent(id).await,
-            (remembered, _) => remembered,
+        if let Some(remembered) = self.memory?.sent(id).await {
+            return Some(remembered);
         }
+        self.bucket.as_ref()?.sent(id).await
     }
 
     async fn record(&self, id: &str, sent: &Sent) {
-        self.memory.record(id, sent).await;
+        if let Some(memory) = self.memory {
+            memory.record(id, sent).await;
+        }
         if let Some(bucket) = &self.bucket {
             bucket.record(id, sent).await;
         }
