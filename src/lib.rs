@@ -3,6 +3,7 @@
 //! The modules, in the order data flows; each knows only those above it:
 //!
 //! - [`incident`]: which gateway, which minutes.
+//! - [`words`]: numbers as people read them, and text from outside made harmless.
 //! - [`gap`]: what could not be seen, and what would show it.
 //! - [`deadline`]: how long there is.
 //! - [`alarm`]: every wire shape of a CloudWatch alarm in, an incident or a reason to ignore it out.
@@ -10,7 +11,6 @@
 //! - [`flow`]: fields, formats, records and files of VPC flow logs.
 //! - [`evidence`]: held ports over time, from files or from Logs Insights.
 //! - [`diagnosis`]: verdict, pattern, ranking and remedies. Pure.
-//! - [`words`]: numbers as people read them, and text from outside made harmless.
 //! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
 //! - [`publish`]: where a report goes.
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
