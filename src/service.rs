@@ -190,7 +190,7 @@ impl Service {
             };
             return Ok(triaged.diagnosis.to_json());
         }
-        let networks = self.discovery(looking);
+        let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
         let source = LogsInsights::new(&queries);
         let surveyed = Surveyed::new(incident.clone(), &networks).await;
@@ -214,7 +214,7 @@ impl Service {
     /// When the embedded source is configured and none of its files could be read.
     pub async fn diagnose(
         &self,
-        deadline: Deadline,
+        Time { clock, deadline }: Time,
         event: Option<&Value>,
         incident: Incident,
     ) -> Result<(Triaged, Option<Bundle>), Failure> {
@@ -225,7 +225,7 @@ impl Service {
             return Ok((looked.map_err(|error| error.0)?, None));
         }
         let looking = deadline.before_publishing();
-        let networks = self.discovery(looking);
+        let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
         let surveyed = Surveyed::new(incident.clone(), &networks).await;
         let looked = surveyed.look(&networks, &LogsInsights::new(&queries), limits).await;
@@ -284,13 +284,13 @@ impl Service {
         Ok(())
     }
 
-    fn discovery(&self, deadline: Deadline) -> Discovery<'_> {
+    fn discovery(&self, clock: Clock, deadline: Deadline) -> Discovery<'_> {
         let overrides = Overrides {
             nat_ips: self.config.nat_ips.clone(),
             log_groups: self.config.log_groups.clone(),
             log_format: self.config.log_format.clone(),
         };
-        Discovery::new(&self.clients, overrides, deadline)
+        Discovery::new(&self.clients, overrides, clock, deadline)
     }
 
     fn queries(&self, deadline: Deadline) -> Recording<InsightsQueries> {

@@ -46,6 +46,7 @@ fn every_query_of_every_format_kind_and_scope_is_understood() {
                 window,
                 lead: 410,
                 steps: Steps::over(window),
+                kept_from: None,
             };
             let server = "203.0.113.10".parse().expect("valid");
             let mut scopes = vec![

@@ -6,6 +6,7 @@ mod cli;
 mod cost;
 #[cfg(feature = "aws")]
 mod faults;
+mod flow_logs;
 mod insights_queries;
 mod late_logs;
 mod misleading;

@@ -1034,6 +1034,8 @@ fn flow_log(format: &str, aggregation_seconds: u32) -> FlowLog {
         format: format.into(),
         aggregation_seconds,
         delivery_error: None,
+        log_class: None,
+        kept_from: None,
     }
 }
 

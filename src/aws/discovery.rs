@@ -11,8 +11,8 @@ use ipnet::IpNet;
 
 use super::errors::{Failure, Kind, cleaned, within};
 use super::surroundings::Surroundings;
-use super::{Clients, flow_logs, metrics, owners, quotas, surroundings};
-use crate::deadline::Deadline;
+use super::{Clients, flow_logs, log_groups, metrics, owners, quotas, surroundings};
+use crate::deadline::{Clock, Deadline};
 use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
@@ -41,14 +41,15 @@ pub struct Overrides {
 pub struct Discovery<'a> {
     clients: &'a Clients,
     overrides: Overrides,
+    clock: Clock,
     deadline: Deadline,
 }
 
 impl<'a> Discovery<'a> {
     /// Look-ups that end well before `deadline`, with or without an answer.
     #[must_use]
-    pub fn new(clients: &'a Clients, overrides: Overrides, deadline: Deadline) -> Self {
-        Self { clients, overrides, deadline }
+    pub fn new(clients: &'a Clients, overrides: Overrides, clock: Clock, deadline: Deadline) -> Self {
+        Self { clients, overrides, clock, deadline }
     }
 }
 
@@ -221,11 +222,14 @@ impl Discovery<'_> {
     }
 
     async fn flow_logs(&self, gateway: &NatGateway) -> (Vec<FlowLog>, Vec<Gap>) {
-        if self.overrides.log_groups.is_empty() {
+        let (mut logs, mut gaps) = if self.overrides.log_groups.is_empty() {
             flow_logs::described(&self.clients.ec2, gateway, self.deadline).await
         } else {
             (flow_logs::named(&self.overrides, gateway.vpc_id.as_deref()), Vec::new())
-        }
+        };
+        let now = self.clock.now();
+        gaps.extend(log_groups::look_up(&self.clients.logs, &mut logs, now, self.deadline).await);
+        (logs, gaps)
     }
 
     /// All address ranges of the VPC. Without them, addresses are told to be inside by their being
@@ -347,6 +351,7 @@ mod tests {
     use std::time::Duration;
 
     use aws_sdk_ec2::types::{VpcCidrBlockAssociation, VpcCidrBlockState, VpcIpv6CidrBlockAssociation};
+    use jiff::Timestamp;
 
     use super::*;
 
@@ -485,6 +490,7 @@ mod tests {
             log_format: None,
         };
         let (clients, deadline) = (nowhere(), Deadline::after(Duration::from_secs(5)));
+        let clock = Clock::showing(Timestamp::UNIX_EPOCH);
         let incident = Incident {
             alarm: None,
             gateway: Some(id()),
@@ -494,7 +500,7 @@ mod tests {
             errors_reported: None,
             one_of_several: false,
         };
-        let (network, gaps) = Discovery::new(&clients, overrides, deadline).network(&incident).await;
+        let (network, gaps) = Discovery::new(&clients, overrides, clock, deadline).network(&incident).await;
         assert_eq!(network.gateway.provenance, Provenance::Named);
         assert_eq!(
             (network.gateway.addresses.len(), network.flow_logs.len(), network.metrics.len()),
@@ -507,7 +513,7 @@ mod tests {
         );
 
         let (network, gaps) =
-            Discovery::new(&clients, Overrides::default(), deadline).network(&incident).await;
+            Discovery::new(&clients, Overrides::default(), clock, deadline).network(&incident).await;
         assert_eq!(network.gateway.id, Some(id()));
         let whats: Vec<&str> = gaps.iter().map(|gap| gap.what.as_str()).collect();
         assert_eq!(

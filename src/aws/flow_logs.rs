@@ -134,6 +134,8 @@ fn mapped(log: &Described) -> Result<Option<FlowLog>, Gap> {
             .filter(|seconds| *seconds > 0)
             .unwrap_or(LONGEST_AGGREGATION),
         delivery_error,
+        log_class: None,
+        kept_from: None,
     }))
 }
 
@@ -156,6 +158,8 @@ pub(super) fn named(overrides: &Overrides, vpc_id: Option<&str>) -> Vec<FlowLog>
         format: format.to_string(),
         aggregation_seconds: LONGEST_AGGREGATION,
         delivery_error: None,
+        log_class: None,
+        kept_from: None,
     };
     overrides.log_groups.iter().map(log).collect()
 }
@@ -194,6 +198,8 @@ mod tests {
                 format: "${srcaddr} ${dstaddr}".into(),
                 aggregation_seconds: 60,
                 delivery_error: None,
+                log_class: None,
+                kept_from: None,
             }
         );
     }

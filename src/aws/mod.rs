@@ -6,6 +6,7 @@ mod discovery;
 mod errors;
 mod flow_logs;
 mod insights;
+mod log_groups;
 mod metrics;
 mod owners;
 mod quotas;

@@ -62,19 +62,27 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     };
     let window = findings.evidence.window;
     let (start, end) = (window.start(), window.end());
+    // What was never kept does not arrive later.
+    let needed = start.as_second() - lead(true) + LAST_SECONDS;
+    let earlier = match coverage.kept_from.filter(|kept| kept.as_second() > needed) {
+        Some(kept) => format!(
+            "the log group holds nothing from before {kept:.0}; later incidents will be covered if it keeps its records for longer than that"
+        ),
+        None => again.to_owned(),
+    };
     let reach = format!("the records reach from {from} to {until}, the window from {start} to {end}");
     Some(if until.as_second() + LAST_SECONDS < end.as_second() {
         let what = if from <= start { "the last minutes of the window" } else { "part of the window" };
         Gap::new(what, reach, again)
     } else if from > start {
-        Gap::new("part of the window", reach, again)
-    } else if from.as_second() > start.as_second() - lead(true) + LAST_SECONDS {
+        Gap::new("part of the window", reach, earlier)
+    } else if from.as_second() > needed {
         Gap::new(
             "ports that were last used before the records begin",
             format!(
                 "they begin at {from}, and a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet: to know what was held at {start}, they have to begin that long before"
             ),
-            again,
+            earlier,
         )
     } else {
         Gap::new(

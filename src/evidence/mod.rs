@@ -213,6 +213,8 @@ pub struct Coverage {
     pub formats: Vec<String>,
     /// Which flow log was asked, of how many, and why that one; `None` of files.
     pub flow_log: Option<String>,
+    /// Before when the source holds nothing, and never will; `None` where that is not known.
+    pub kept_from: Option<Timestamp>,
 }
 
 impl Coverage {

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod endpoints;
+mod flow_logs;
 mod names;
 mod owners;
 mod room;
@@ -22,6 +23,7 @@ use crate::incident::{Incident, InterfaceId, NatGatewayId};
 
 pub use addresses::{is_private, nat64_address, nat64_destination};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
+pub use flow_logs::{FlowLog, FlowLogDestination, LogClass, TrafficType};
 pub use names::{HostName, NameSource};
 pub use owners::{Owner, OwnerKind};
 pub use room::{Quotas, SiblingGateway};
@@ -197,63 +199,6 @@ impl NatGateway {
         addresses.dedup();
         addresses
     }
-}
-
-/// Where a flow log is delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FlowLogDestination {
-    /// A CloudWatch Logs group.
-    CloudWatchLogs,
-    /// A bucket.
-    S3,
-    /// A delivery stream.
-    Firehose,
-}
-
-/// Which traffic a flow log holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum TrafficType {
-    /// Accepted and rejected.
-    All,
-    /// Accepted alone.
-    Accept,
-    /// Rejected alone, in which no held port shows.
-    Reject,
-}
-
-impl TrafficType {
-    /// What ends the name of a log stream: `eni-…-all`.
-    #[must_use]
-    pub fn stream_suffix(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Accept => "accept",
-            Self::Reject => "reject",
-        }
-    }
-}
-
-/// A flow log that covers the gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FlowLog {
-    /// Its id, `fl-…`.
-    pub id: String,
-    /// The interface, subnet, VPC or gateway it was made for.
-    pub resource_id: String,
-    /// The log group, where it is delivered to CloudWatch Logs.
-    pub log_group: Option<String>,
-    /// Where it is delivered.
-    pub destination: FlowLogDestination,
-    /// Which traffic it holds.
-    pub traffic: TrafficType,
-    /// Its format string, as AWS gives it.
-    pub format: String,
-    /// Seconds that one record may span: 60 or 600.
-    pub aggregation_seconds: u32,
-    /// What AWS says is wrong with its delivery.
-    pub delivery_error: Option<String>,
 }
 
 /// One metric of the gateway over the window.

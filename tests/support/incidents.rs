@@ -46,6 +46,8 @@ pub(crate) fn network(facts: &Facts, format: &str, covers: &str, aggregation_sec
         format: format.into(),
         aggregation_seconds,
         delivery_error: None,
+        log_class: None,
+        kept_from: None,
     };
     Network { gateway, flow_logs: vec![flow_log], ..Network::default() }
 }

@@ -34,6 +34,7 @@ CALLS = {
     "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs",
     "logs:CreateLogStream",
+    "logs:DescribeLogGroups",
     "logs:GetQueryResults",
     "logs:PutLogEvents",
     "logs:StartQuery",
@@ -46,7 +47,7 @@ CALLS = {
 }
 # Those of them that AWS can't narrow to a resource.
 ON_ANY_RESOURCE = {call for call in CALLS if call.startswith(("ec2:", "cloudwatch:", "servicequotas:"))}
-ON_ANY_RESOURCE |= {"logs:GetQueryResults", "logs:StopQuery"}
+ON_ANY_RESOURCE |= {"logs:DescribeLogGroups", "logs:GetQueryResults", "logs:StopQuery"}
 
 problems = []
 

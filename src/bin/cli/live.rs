@@ -10,9 +10,9 @@ use nat_triage::alarm::Outcome as Alarmed;
 use nat_triage::aws::{self, Clients};
 use nat_triage::bundle::{self, Bundle};
 use nat_triage::config::{Config, TOPIC_ARN};
-use nat_triage::deadline::Deadline;
+use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::report::Message;
-use nat_triage::service::Service;
+use nat_triage::service::{Service, Time};
 
 use crate::analyze::{incident, read_json};
 use crate::args::Triage;
@@ -36,8 +36,8 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();
     let service = Service::new(config, Clients::new(&aws::sdk_config().await));
-    let deadline = Deadline::after(PATIENCE);
-    let (triaged, bundle) = service.diagnose(deadline, Some(&event), incident).await?;
+    let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
+    let (triaged, bundle) = service.diagnose(time, Some(&event), incident).await?;
     if let Some(folder) = &args.save_bundle {
         let bundle = bundle
             .context("there is nothing to save: NAT_TRIAGE_FLOW_LOGS names the files, which say it all")?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     }
     let outcome = output::diagnosis(&triaged.diagnosis, &args.writing)?;
     if args.publish {
-        service.publish(deadline, &Message::of(&triaged.diagnosis)).await?;
+        service.publish(time.deadline, &Message::of(&triaged.diagnosis)).await?;
     }
     Ok(outcome)
 }

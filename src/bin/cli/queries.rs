@@ -24,6 +24,8 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
         format: format.to_string(),
         aggregation_seconds: args.aggregation,
         delivery_error: None,
+        log_class: None,
+        kept_from: None,
     };
     let queries = planned(&gateway, &log, &format, args.window)
         .context("cannot ask Logs Insights; name the gateway with --nat-ip, and --eni or --nat-id")?;

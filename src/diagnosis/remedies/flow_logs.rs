@@ -5,7 +5,7 @@ use crate::diagnosis::commands::region_option;
 use crate::diagnosis::findings::Findings;
 use crate::diagnosis::{Command, Confidence, Remedy, gaps};
 use crate::evidence::Source;
-use crate::network::{FlowLog, FlowLogDestination, Provenance, TrafficType};
+use crate::network::{FlowLog, FlowLogDestination, LogClass, Provenance, TrafficType};
 
 /// Seconds of the shorter of the two aggregation intervals that flow logs know.
 const SHORTER: u32 = 60;
@@ -14,7 +14,9 @@ const SHORTER: u32 = 60;
 fn delivers(findings: &Findings<'_>, log: &FlowLog) -> bool {
     let within_reach = match findings.evidence.coverage.source {
         Source::Files => true,
-        Source::LogsInsights => log.destination == FlowLogDestination::CloudWatchLogs,
+        Source::LogsInsights => {
+            log.destination == FlowLogDestination::CloudWatchLogs && log.log_class != Some(LogClass::Delivery)
+        }
     };
     within_reach && log.traffic != TrafficType::Reject && log.delivery_error.is_none()
 }

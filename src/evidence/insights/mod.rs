@@ -7,13 +7,14 @@ mod rows;
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, TimeWindow};
 use crate::network::{
-    FlowLog, FlowLogDestination, GatewayKind, NatGateway, Network, TrafficType, nat64_address,
+    FlowLog, FlowLogDestination, GatewayKind, LogClass, NatGateway, Network, TrafficType, nat64_address,
 };
 
 use super::files::lead_seconds;
@@ -82,6 +83,8 @@ struct Chosen {
     aggregation_seconds: u32,
     /// Whether clients' interfaces are in it as well.
     covers_clients: bool,
+    /// Before when none of the log groups holds anything, where that is known of all.
+    kept_from: Option<Timestamp>,
     /// Which it is, and what speaks for it.
     why: String,
 }
@@ -102,6 +105,7 @@ pub fn planned(
         traffic: log.traffic,
         aggregation_seconds: log.aggregation_seconds,
         covers_clients: false,
+        kept_from: log.kept_from,
         why: String::new(),
     };
     let viewpoint = Viewpoint::of(gateway);
@@ -130,8 +134,14 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         evidence.coverage.aggregation_seconds = chosen.aggregation_seconds;
         evidence.coverage.formats = vec![chosen.format.to_string()];
         evidence.coverage.flow_log = Some(chosen.why.clone());
+        evidence.coverage.kept_from = chosen.kept_from;
         evidence.packet_addresses = chosen.format.has_packet_addresses();
         evidence.ends_visible = chosen.format.has(crate::flow::Field::TcpFlags);
+        if let Some(from) = chosen.kept_from.filter(|from| *from >= window.end()) {
+            evidence.gaps.push(before_its_time(&chosen, window, from));
+            evidence.unanswered = true;
+            return Ok(evidence);
+        }
         let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
         let (narrow, wide) = scopes(&viewpoint, &chosen);
         evidence.steps = fitting(&chosen, &viewpoint, window, &narrow);
@@ -283,6 +293,7 @@ impl Chosen {
             window,
             lead: lead_seconds(self.aggregation_seconds),
             steps,
+            kept_from: self.kept_from,
         }
     }
 }
@@ -330,6 +341,7 @@ fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
         usable.iter().filter(same).filter_map(|(_, log, _)| log.log_group.clone()).collect();
     log_groups.sort_unstable();
     log_groups.dedup();
+    gaps.extend(indistinct(log, format, &usable));
     if let Some(error) = &log.delivery_error {
         gaps.push(Gap::new(
             format!("records that flow log {} failed to deliver", log.id),
@@ -337,7 +349,18 @@ fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
             "check the flow log's role and its log group's policy",
         ));
     }
+    if log.log_class == Some(LogClass::InfrequentAccess) {
+        gaps.push(Gap::new(
+            "the gateway's log streams by themselves",
+            format!(
+                "the log group of flow log {} is of the class Infrequent Access, in which log streams are not indexed: each query scans, and is charged for, the whole group's minutes",
+                log.id
+            ),
+            "create a flow log of the gateway alone in a log group of the Standard class, which nothing else writes to",
+        ));
+    }
     Some(Chosen {
+        kept_from: usable.iter().filter(same).map(|(_, log, _)| log.kept_from).min().flatten(),
         log_groups,
         format: format.clone(),
         traffic: log.traffic,
@@ -345,6 +368,35 @@ fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
         covers_clients: !log.resource_id.starts_with("eni-"),
         why: reason(log, format, network.flow_logs.len()),
     })
+}
+
+/// Another flow log whose lines in the same log group look like this one's.
+fn indistinct(log: &FlowLog, format: &LogFormat, usable: &[(u32, &FlowLog, LogFormat)]) -> Option<Gap> {
+    let (_, other, _) = usable.iter().find(|(_, other, of)| {
+        other.log_group == log.log_group && of != format && query::alike(of, format)
+    })?;
+    Some(Gap::new(
+        format!("which records are those of flow log {}", log.id),
+        format!(
+            "flow log {} writes lines of the same shape to {}, in another order of fields: some may have been read wrongly",
+            other.id,
+            log.log_group.as_deref().unwrap_or("the same log group")
+        ),
+        "give one of the two a log group of its own",
+    ))
+}
+
+/// Nothing of the window can be there: no query is worth its price.
+fn before_its_time(chosen: &Chosen, window: TimeWindow, from: Timestamp) -> Gap {
+    Gap::new(
+        "any traffic of the gateway",
+        format!(
+            "the window ended at {}, and {} holds nothing from before {from:.0}: it was created later, or keeps records no longer",
+            window.end(),
+            chosen.log_groups.join(", ")
+        ),
+        "read the records from elsewhere, if they were delivered elsewhere too: nat-triage analyze --flow-logs FILES --event EVENT.json",
+    )
 }
 
 /// The format of a flow log that Logs Insights can be asked about, or why it can't be.
@@ -355,6 +407,13 @@ fn readable(log: &FlowLog) -> Result<LogFormat, Gap> {
             what,
             "it is not delivered to CloudWatch Logs, which is where we can ask",
             "copy its files and run nat-triage analyze --flow-logs FILES, or create a second flow log to a log group",
+        ));
+    }
+    if log.log_class == Some(LogClass::Delivery) {
+        return Err(Gap::new(
+            what,
+            "its log group is of the class Delivery, which Logs Insights can't ask",
+            "create a second flow log to a log group of the Standard class",
         ));
     }
     if log.traffic == TrafficType::Reject {
@@ -376,7 +435,7 @@ fn worth(log: &FlowLog, format: &LogFormat) -> u32 {
 }
 
 /// What speaks for a flow log, most important first, in words.
-fn merits(log: &FlowLog, format: &LogFormat) -> [(bool, &'static str); 6] {
+fn merits(log: &FlowLog, format: &LogFormat) -> [(bool, &'static str); 7] {
     let own = log.resource_id.starts_with("eni-") || log.resource_id.starts_with("nat-");
     [
         (log.delivery_error.is_none(), "is delivered without errors"),
@@ -385,6 +444,7 @@ fn merits(log: &FlowLog, format: &LogFormat) -> [(bool, &'static str); 6] {
         (log.aggregation_seconds <= 60, "has records of a minute"),
         (log.traffic == TrafficType::All, "holds all traffic"),
         (own, "is of the gateway alone"),
+        (log.log_class == Some(LogClass::Standard), "has its streams indexed"),
     ]
 }
 

@@ -10,10 +10,42 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::super::{Side, Steps, Viewpoint};
+use jiff::Timestamp;
+
 use crate::flow::format::Column;
 use crate::flow::{Field, LogFormat};
 use crate::incident::{InterfaceId, TimeWindow};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, TrafficType};
+
+/// Whether lines of one format can't be told from lines of the other.
+#[must_use]
+pub fn alike(one: &LogFormat, other: &LogFormat) -> bool {
+    let shapes = |format: &LogFormat| format.columns().iter().map(shape).collect::<Vec<_>>();
+    shapes(one) == shapes(other)
+}
+
+/// What a column's values look like, as a regular expression: formats with as many fields in another
+/// order are mostly told apart by it.
+fn shape(column: &Column) -> &'static str {
+    match column {
+        Column::Known(
+            Field::Srcport
+            | Field::Dstport
+            | Field::Protocol
+            | Field::Packets
+            | Field::Bytes
+            | Field::Start
+            | Field::End
+            | Field::TcpFlags,
+        ) => r"[\d-]\d*",
+        Column::Known(Field::Srcaddr | Field::Dstaddr | Field::PktSrcaddr | Field::PktDstaddr) => {
+            r"[\da-fA-F.:-]+"
+        }
+        Column::Known(Field::InterfaceId) => r"(?:-|eni-\w+)",
+        Column::Known(Field::Action | Field::LogStatus) => "[A-Z-]+",
+        _ => r"\S+",
+    }
+}
 
 /// Longest query text that StartQuery takes (`QueryString` in the CloudWatch Logs API).
 pub const LONGEST_QUERY: usize = 10_000;
@@ -74,6 +106,8 @@ pub struct Question<'a> {
     pub lead: i64,
     /// The instants at which held ports are counted.
     pub steps: Steps,
+    /// Before when the log groups hold nothing: a query is not to begin earlier.
+    pub kept_from: Option<Timestamp>,
 }
 
 /// Why a question cannot be put.
@@ -111,7 +145,8 @@ impl Question<'_> {
             purpose,
             text,
             log_groups: self.log_groups.to_vec(),
-            from: self.window.start().as_second() - self.lead,
+            from: (self.window.start().as_second() - self.lead)
+                .max(self.kept_from.map_or(0, Timestamp::as_second)),
             to: self.window.end().as_second() - 1,
         })
     }
@@ -165,8 +200,8 @@ impl Question<'_> {
     /// second flow log may write to the same group, does not match.
     fn pattern(&self) -> String {
         let columns = self.format.columns().iter().map(|column| match column {
-            Column::Known(field) if self.uses(*field) => format!(r"(?<{}>\S+)", alias(*field)),
-            _ => r"\S+".to_owned(),
+            Column::Known(field) if self.uses(*field) => format!("(?<{}>{})", alias(*field), shape(column)),
+            _ => shape(column).to_owned(),
         });
         columns.collect::<Vec<_>>().join(" ")
     }
@@ -505,6 +540,7 @@ mod tests {
             log_groups: &["/vpc/flow-logs".to_owned()],
             window,
             lead: 410,
+            kept_from: None,
             steps: Steps::over(window),
         };
         question.query("held ports", &Scope::Streams(viewpoint.interfaces.clone(), TrafficType::All))

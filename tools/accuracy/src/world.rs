@@ -86,6 +86,8 @@ pub(crate) fn network(simulation: &Simulation, setup: &Setup, incident: &Inciden
         format: setup.format.header(),
         aggregation_seconds: setup.aggregation_s,
         delivery_error: None,
+        log_class: None,
+        kept_from: None,
     };
     let metrics = if setup.metrics { metrics(simulation.metrics(), incident) } else { Vec::new() };
     Network { gateway, flow_logs: vec![flow_log], metrics, ..Network::default() }
