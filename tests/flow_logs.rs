@@ -146,7 +146,7 @@ async fn lines_of_another_format_with_as_many_fields_are_left_alone() {
     let fields: Vec<String> = LogFormat::v3_pkt().header().split(' ').map(str::to_owned).collect();
     // The same fields the other way round: numbers stand where addresses do.
     let other: Vec<String> = fields.iter().rev().cloned().collect();
-    let view = View::of_gateway(&world.simulation.incident(), LogFormat::v3_pkt());
+    let view = View::of_gateway(world.simulation.incident(), LogFormat::v3_pkt());
     let lines = world.simulation.records(&view).into_iter().map(|record| {
         let line: Vec<&str> = record.line.split(' ').rev().collect();
         (record.timestamp, line.join(" "))

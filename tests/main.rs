@@ -7,6 +7,7 @@ mod cost;
 #[cfg(feature = "aws")]
 mod faults;
 mod flow_logs;
+mod host_names;
 mod insights_queries;
 mod late_logs;
 mod misleading;

@@ -12,7 +12,7 @@ use crate::support::incidents::{LOG_GROUP, store};
 use crate::support::processes::checkout;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
-    ACCOUNT, REGION, Scene, endpoints, event, function, later, leak, staged, started, stored,
+    ACCOUNT, ASKED, REGION, Scene, endpoints, event, function, later, leak, staged, started, stored,
 };
 
 #[test]
@@ -32,26 +32,28 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     let truth = simulation.truth();
     let exhausted = truth.exhausted.expect("the leak exhausts its destination");
     assert_eq!(published["destinations"][0]["address"], exhausted.address.to_string());
+    assert_eq!(published["destinations"][0]["name"], ASKED, "as clients call it");
     assert_eq!(published["nat_gateways"][0]["id"], scene.id("gateway"));
     assert_eq!(published["nat_gateways"][0]["capacity_per_destination"], 55_000);
     assert_eq!(published["destinations"][0]["held"]["estimate"], 55_000);
     assert_eq!(published["metrics"][0]["name"], "ErrorPortAllocation");
     assert_eq!(published["metrics"][0]["value"], sums.iter().sum::<u64>() as f64);
     let gaps = published["gaps"].to_string();
-    for service in ["ec2:", "cloudwatch:", "servicequotas:", "logs:"] {
+    for service in ["ec2:", "cloudwatch:", "servicequotas:", "route53resolver:", "logs:"] {
         assert!(!gaps.contains(service), "every look-up has an answer: {gaps}");
     }
     let subject = envelope["Subject"].as_str().expect("text");
     assert!(subject.len() < 100 && subject.contains(&exhausted.address.to_string()), "{subject}");
 
-    // One scan, and of the gateway's own stream alone.
+    // One scan, and of the gateway's own stream alone; one more for the names.
     let requests = insights.requests();
     let queries: Vec<String> = requests
         .iter()
         .filter(|request| request.target.ends_with("StartQuery"))
         .map(|request| request.body.to_string())
         .collect();
-    assert_eq!(queries.len(), 1, "{queries:?}");
+    assert_eq!(queries.len(), 2, "{queries:?}");
+    assert!(queries[1].contains("query_name"), "{queries:?}");
     assert!(queries[0].contains(&format!("{}-all", scene.id("interface"))), "{queries:?}");
     assert!(queries[0].contains(LOG_GROUP), "{queries:?}");
     assert!(insights.stopped_queries().is_empty());

@@ -11,13 +11,14 @@ use ipnet::IpNet;
 
 use super::errors::{Failure, Kind, cleaned, within};
 use super::surroundings::Surroundings;
-use super::{Clients, flow_logs, log_groups, metrics, owners, quotas, surroundings};
+use super::{Clients, flow_logs, log_groups, metrics, owners, quotas, resolver_logs, surroundings};
 use crate::deadline::{Clock, Deadline};
 use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 use crate::network::{
-    FlowLog, GatewayKind, Metric, NatAddress, NatGateway, Network, NetworkSource, Parties, Provenance,
+    EndpointService, FlowLog, GatewayKind, Metric, NatAddress, NatGateway, Network, NetworkSource, Parties,
+    Provenance,
 };
 
 const DESCRIBE_GATEWAY: &str = "ec2:DescribeNatGateways";
@@ -71,9 +72,18 @@ impl NetworkSource for Discovery<'_> {
     }
 
     async fn identify(&self, parties: &Parties, _: &Incident, network: &mut Network) -> Vec<Gap> {
-        let (owners, gaps) =
-            owners::owners(&self.clients.ec2, &parties.clients, network, self.round().deadline).await;
+        let round = self.round();
+        let ((owners, mut gaps), services) = tokio::join!(
+            owners::owners(&self.clients.ec2, &parties.clients, network, round.deadline),
+            round.endpoint_services(parties, network),
+        );
         network.owners = owners;
+        if let Some(services) = services {
+            match services {
+                Ok(services) => network.endpoint_services = Some(services),
+                Err(gap) => gaps.push(gap),
+            }
+        }
         gaps
     }
 }
@@ -82,6 +92,20 @@ impl Discovery<'_> {
     /// The same for the look-ups that begin now.
     fn round(&self) -> Self {
         Self { deadline: self.deadline.of_look_ups(), ..self.clone() }
+    }
+
+    /// What interface endpoints can be made for, where the names of the servers may lead to one.
+    async fn endpoint_services(
+        &self,
+        parties: &Parties,
+        network: &Network,
+    ) -> Option<Result<Vec<EndpointService>, Gap>> {
+        let named = |server: &IpAddr| network.names_asked_for(*server).next().is_some();
+        if parties.servers.iter().any(named) {
+            Some(surroundings::endpoint_services(&self.clients.ec2, self.deadline).await)
+        } else {
+            None
+        }
     }
 
     async fn metrics(&self, incident: &Incident) -> (Vec<Metric>, Vec<Gap>) {
@@ -94,10 +118,11 @@ impl Discovery<'_> {
 
     async fn gateway_and_surroundings(&self, incident: &Incident) -> (Network, Vec<Gap>) {
         let (mut gateway, mut gaps) = self.gateway(incident).await;
-        let ((flow_logs, uncovered), (ranges, unranged), (around, unknown)) = tokio::join!(
+        let ((flow_logs, uncovered), (ranges, unranged), (around, unknown), (resolver, unnamed)) = tokio::join!(
             self.flow_logs(&gateway),
             self.vpc_ranges(gateway.vpc_id.as_deref()),
             self.surroundings(&gateway),
+            self.resolver_log_groups(gateway.vpc_id.as_deref()),
         );
         gateway.vpc_cidrs = ranges;
         // Of a gateway that was not found there is nothing to ask for.
@@ -106,6 +131,7 @@ impl Discovery<'_> {
         gaps.extend(uncovered);
         gaps.extend(unranged);
         gaps.extend(unknown);
+        gaps.extend(unnamed);
         let Surroundings { subnets, route_tables, siblings, gateway_endpoints, interface_endpoints } = around;
         let network = Network {
             gateway,
@@ -116,9 +142,17 @@ impl Discovery<'_> {
             siblings,
             gateway_endpoints,
             interface_endpoints,
+            resolver_log_groups: resolver,
             ..Network::default()
         };
         (network, gaps)
+    }
+
+    async fn resolver_log_groups(&self, vpc: Option<&str>) -> (Option<Vec<String>>, Option<Gap>) {
+        match vpc {
+            Some(vpc) => resolver_logs::log_groups(&self.clients.resolver, vpc, self.deadline).await,
+            None => (None, None),
+        }
     }
 
     /// What is in the gateway's VPC; nothing where that is not known.
@@ -509,7 +543,12 @@ mod tests {
         let region_wide = "which addresses are those of services with gateway endpoints";
         assert_eq!(
             gaps.iter().map(|gap| gap.what.as_str()).collect::<Vec<_>>(),
-            ["the gateway's metrics", region_wide, "how many more addresses the account may have"]
+            [
+                "how far back the flow logs' log groups reach",
+                "the gateway's metrics",
+                region_wide,
+                "how many more addresses the account may have"
+            ]
         );
 
         let (network, gaps) =

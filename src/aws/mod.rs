@@ -10,6 +10,7 @@ mod log_groups;
 mod metrics;
 mod owners;
 mod quotas;
+mod resolver_logs;
 mod surroundings;
 mod topic;
 
@@ -57,6 +58,8 @@ pub struct Clients {
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// Service Quotas, for how many addresses there may be.
     pub quotas: aws_sdk_servicequotas::Client,
+    /// Route 53 Resolver, for where the questions of clients are logged.
+    pub resolver: aws_sdk_route53resolver::Client,
     /// S3, for what is kept of a report.
     pub s3: aws_sdk_s3::Client,
     /// SNS, for the report.
@@ -73,6 +76,7 @@ impl Clients {
             ec2: aws_sdk_ec2::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
+            resolver: aws_sdk_route53resolver::Client::new(config),
             s3: aws_sdk_s3::Client::new(config),
             sns: aws_sdk_sns::Client::new(config),
             region: config.region().map(ToString::to_string),

@@ -5,17 +5,18 @@
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     Filter, NatGateway as DescribedGateway, NatGatewayState, PrefixList as DescribedList,
-    Route as DescribedRoute, RouteState, RouteTable as DescribedTable, Subnet as DescribedSubnet,
-    VpcEndpoint as DescribedEndpoint, VpcEndpointType,
+    Route as DescribedRoute, RouteState, RouteTable as DescribedTable, ServiceDetail, ServiceType,
+    Subnet as DescribedSubnet, VpcEndpoint as DescribedEndpoint, VpcEndpointType,
 };
 
 use super::discovery;
-use super::errors::listed;
+use super::errors::{Failure, listed, within};
 use crate::deadline::Deadline;
 use crate::gap::Gap;
 use crate::incident::NatGatewayId;
 use crate::network::{
-    GatewayEndpoint, GatewayKind, InterfaceEndpoint, PrefixList, Route, RouteTable, SiblingGateway, Subnet,
+    EndpointService, GatewayEndpoint, GatewayKind, InterfaceEndpoint, PrefixList, Route, RouteTable,
+    SiblingGateway, Subnet,
 };
 
 const SUBNETS: &str = "ec2:DescribeSubnets";
@@ -23,6 +24,10 @@ const ROUTE_TABLES: &str = "ec2:DescribeRouteTables";
 const GATEWAYS: &str = "ec2:DescribeNatGateways";
 const ENDPOINTS: &str = "ec2:DescribeVpcEndpoints";
 const PREFIX_LISTS: &str = "ec2:DescribePrefixLists";
+const SERVICES: &str = "ec2:DescribeVpcEndpointServices";
+
+/// Most pages of services that are read; a Region has some hundreds, and a page up to 1,000.
+const MOST_PAGES: usize = 5;
 
 /// What was found; `None` where it could not be asked for.
 #[derive(Debug, Default)]
@@ -73,6 +78,41 @@ pub(super) async fn prefix_lists(client: &Client, deadline: Deadline) -> Result<
     let what = "which addresses are those of services with gateway endpoints";
     let all = listed(deadline, PREFIX_LISTS, what, lists.try_collect()).await?;
     Ok(mapped(&all, prefix_list, |list| &list.id))
+}
+
+/// What interface endpoints can be made for in the Region, with the names they answer for.
+pub(super) async fn endpoint_services(
+    client: &Client,
+    deadline: Deadline,
+) -> Result<Vec<EndpointService>, Gap> {
+    let what = "which AWS services the destinations' names are";
+    let mut all: Vec<ServiceDetail> = Vec::new();
+    let mut token: Option<String> = None;
+    for _ in 0..MOST_PAGES {
+        let request = client.describe_vpc_endpoint_services().set_next_token(token.take());
+        let answer = within(deadline, SERVICES, async {
+            request.send().await.map_err(|error| Failure::of(SERVICES, &error))
+        });
+        let page = answer.await.map_err(|failure| failure.gap(what, "*"))?;
+        all.extend(page.service_details.unwrap_or_default());
+        token = page.next_token.filter(|token| !token.is_empty());
+        if token.is_none() {
+            break;
+        }
+    }
+    Ok(mapped(&all, endpoint_service, |service| &service.service_name))
+}
+
+/// A service with interface endpoints that answer for its names.
+fn endpoint_service(described: &ServiceDetail) -> Option<EndpointService> {
+    let interface =
+        described.service_type().iter().any(|kind| kind.service_type() == Some(&ServiceType::Interface));
+    let names = described.private_dns_names().iter().filter_map(|name| name.private_dns_name());
+    let private_dns_names: Vec<String> =
+        names.chain(described.private_dns_name()).map(str::to_owned).collect();
+    (interface && !private_dns_names.is_empty()).then(|| {
+        Some(EndpointService { service_name: described.service_name()?.to_owned(), private_dns_names })
+    })?
 }
 
 /// Those that can be understood, by id: AWS promises no order, and the same network has to give the same
@@ -259,6 +299,28 @@ mod tests {
         let [sibling] = &siblings[..] else { panic!("{siblings:?}") };
         assert_eq!(sibling.id.as_str(), "nat-0fedcba9876543210");
         assert_eq!((sibling.zone.as_deref(), sibling.usable_addresses), (Some("eu-west-1b"), 1));
+    }
+
+    #[test]
+    fn a_service_has_the_names_that_its_interface_endpoints_answer_for() {
+        use aws_sdk_ec2::types::{PrivateDnsDetails, ServiceTypeDetail};
+
+        let of = |kind: ServiceType| {
+            ServiceDetail::builder()
+                .service_name("com.amazonaws.eu-west-1.sqs")
+                .service_type(ServiceTypeDetail::builder().service_type(kind).build())
+                .private_dns_name("sqs.eu-west-1.amazonaws.com")
+                .private_dns_names(
+                    PrivateDnsDetails::builder().private_dns_name("*.queue.amazonaws.com").build(),
+                )
+                .build()
+        };
+        let service = endpoint_service(&of(ServiceType::Interface)).expect("one");
+        assert!(
+            service.answers_for("eu-west-1.queue.amazonaws.com")
+                && service.answers_for("sqs.eu-west-1.amazonaws.com.")
+        );
+        assert_eq!(endpoint_service(&of(ServiceType::Gateway)), None);
     }
 
     #[test]

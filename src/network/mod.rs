@@ -252,6 +252,9 @@ pub struct Network {
     pub interface_endpoints: Option<Vec<InterfaceEndpoint>>,
     /// What interface endpoints can be made for in the Region; `None` where that was not asked for.
     pub endpoint_services: Option<Vec<EndpointService>>,
+    /// The log groups, as names or ARNs, that the Route 53 Resolver writes the VPC's queries to; `None` where
+    /// they were not asked for.
+    pub resolver_log_groups: Option<Vec<String>>,
     /// Host names of destinations.
     pub names: Vec<HostName>,
     /// Who clients' addresses belong to, of those that were asked for.

@@ -168,7 +168,11 @@ impl Request {
     fn action(&self) -> String {
         if let Some(target) = self.header("x-amz-target") {
             let (service, operation) = target.split_once('.').expect("a target");
-            let service = if service.starts_with("Logs") { "logs" } else { "servicequotas" };
+            let service = match service {
+                "Logs_20140328" => "logs",
+                "Route53Resolver" => "route53resolver",
+                _ => "servicequotas",
+            };
             return format!("{service}:{operation}");
         }
         if let Some((_, operation)) = self.head.split_once("/operation/") {
@@ -265,7 +269,7 @@ fn healthy(action: &str, request: &Request, beyond: &Beyond) -> Vec<u8> {
         return answer.clone();
     }
     let host = match action.split_once(':').map(|(service, _)| service) {
-        Some("ec2" | "servicequotas") => &beyond.ec2,
+        Some("ec2" | "servicequotas" | "route53resolver") => &beyond.ec2,
         Some("logs") => &beyond.logs,
         _ => &beyond.rest,
     };
@@ -363,7 +367,7 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
     if wrong == Wrong::Empty {
         return match service {
             "cloudwatch" => response(200, CBOR, &[0xa0]),
-            "logs" | "servicequotas" => response(200, JSON, b"{}"),
+            "logs" | "servicequotas" | "route53resolver" => response(200, JSON, b"{}"),
             _ => response(
                 200,
                 XML,
@@ -396,7 +400,7 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
             let body = [vec![0xa2], text("__type"), text(code), text("message"), text(message)].concat();
             response(status, CBOR, &body)
         }
-        "logs" | "servicequotas" => {
+        "logs" | "servicequotas" | "route53resolver" => {
             response(status, JSON, format!(r#"{{"__type":"{code}","message":"{message}"}}"#).as_bytes())
         }
         "ec2" => response(status, XML, format!("<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>r-1</RequestID></Response>").as_bytes()),

@@ -8,6 +8,7 @@ use nat_triage::incident::{Alarm, Incident, TimeWindow};
 use nat_triage::network::{
     FlowLog, FlowLogDestination, GatewayKind, NatAddress, NatGateway, Network, Provenance, TrafficType,
 };
+use serde_json::json;
 
 pub(crate) const LOG_GROUP: &str = "/vpc/flow-logs";
 
@@ -95,4 +96,19 @@ pub(crate) fn file(records: &[Record], header: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+/// One question and its answer, as Route 53 Resolver logs them.
+pub(crate) fn query_log(name: &str, addresses: &[&str]) -> String {
+    let answers: Vec<_> =
+        addresses.iter().map(|address| json!({ "Rdata": address, "Type": "A", "Class": "IN" })).collect();
+    json!({
+        "version": "1.100000",
+        "query_name": format!("{name}."),
+        "query_type": "A",
+        "query_class": "IN",
+        "rcode": "NOERROR",
+        "answers": answers,
+    })
+    .to_string()
 }

@@ -7,7 +7,7 @@ use insights_server::Store;
 use nat_simulator::{Incident, LogFormat, Simulation, View};
 use serde_json::{Value, json};
 
-use super::incidents::store;
+use super::incidents::{query_log, store};
 use super::processes::{Emulator, Running, checkout, environment};
 use super::runtime_api::RuntimeApi;
 
@@ -73,11 +73,12 @@ pub(crate) const ACCOUNT: [(&str, &str); 6] = [
 ];
 
 /// Where every call goes: to loopback.
-pub(crate) fn endpoints<'a>(scene: &'a Scene, insights: &'a str) -> [(&'static str, &'a str); 6] {
+pub(crate) fn endpoints<'a>(scene: &'a Scene, insights: &'a str) -> [(&'static str, &'a str); 7] {
     let endpoints = [
         ("AWS_ENDPOINT_URL", scene.rest.url()),
         ("AWS_ENDPOINT_URL_EC2", scene.ec2.url()),
         ("AWS_ENDPOINT_URL_SERVICE_QUOTAS", scene.ec2.url()),
+        ("AWS_ENDPOINT_URL_ROUTE53RESOLVER", scene.ec2.url()),
         ("AWS_ENDPOINT_URL_CLOUDWATCH", scene.rest.url()),
         ("AWS_ENDPOINT_URL_SNS", scene.rest.url()),
         ("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", insights),
@@ -177,9 +178,22 @@ pub(crate) fn staged(format: &LogFormat) -> (Scene, Simulation) {
     (scene, incident.simulate())
 }
 
-/// Its flow logs, of the whole VPC.
+/// What clients asked the resolver for, to be led to the exhausted destination.
+pub(crate) const ASKED: &str = "payments.example.com";
+
+/// Its flow logs, of the whole VPC, and what its clients asked the resolver.
 pub(crate) fn stored(simulation: &Simulation, format: LogFormat) -> Store {
     let store = store(&simulation.records(&View::of_vpc(format)));
     store.set_location(REGION, "123456789012");
+    let server = simulation.truth().exhausted.expect("the leak exhausts its destination").address;
+    let asked_at = simulation.facts().errors[0].0 - 600;
+    store.add_flow_log_lines(
+        QUERY_LOG_GROUP,
+        "resolver",
+        [(asked_at, query_log(ASKED, &[&server.to_string()]))],
+    );
     store
 }
+
+/// Where the emulators say that the resolver writes.
+const QUERY_LOG_GROUP: &str = "/dns/queries";

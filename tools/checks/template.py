@@ -31,6 +31,7 @@ CALLS = {
     "ec2:DescribePrefixLists",
     "ec2:DescribeRouteTables",
     "ec2:DescribeSubnets",
+    "ec2:DescribeVpcEndpointServices",
     "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs",
     "logs:CreateLogStream",
@@ -39,6 +40,8 @@ CALLS = {
     "logs:PutLogEvents",
     "logs:StartQuery",
     "logs:StopQuery",
+    "route53resolver:GetResolverQueryLogConfig",
+    "route53resolver:ListResolverQueryLogConfigAssociations",
     "s3:GetObject",
     "s3:PutObject",
     "servicequotas:GetServiceQuota",
@@ -46,7 +49,7 @@ CALLS = {
     "sqs:SendMessage",
 }
 # Those of them that AWS can't narrow to a resource.
-ON_ANY_RESOURCE = {call for call in CALLS if call.startswith(("ec2:", "cloudwatch:", "servicequotas:"))}
+ON_ANY_RESOURCE = {call for call in CALLS if call.startswith(("ec2:", "cloudwatch:", "route53resolver:", "servicequotas:"))}
 ON_ANY_RESOURCE |= {"logs:DescribeLogGroups", "logs:GetQueryResults", "logs:StopQuery"}
 
 problems = []
@@ -187,6 +190,7 @@ def main():
         "AWS::StackName": "stack",
         "FlowLogGroup": "flow-logs",
         "SecondFlowLogGroup": "more-flow-logs",
+        "ResolverLogGroup": "dns-queries",
         "ReportBucket": "reports",
         "ReportTopic": "arn:aws:sns:eu-west-1:123456789012:topic",
         "FailedInvocations.Arn": "arn:aws:sqs:eu-west-1:123456789012:queue",

@@ -1,10 +1,12 @@
 //! Evidence from CloudWatch Logs Insights: which flow log to ask, what to ask it, and what its
 //! answers mean. Knows no SDK: [`LogsQueries`] is the role that runs a query.
 
+mod host_names;
 pub mod query;
 mod recording;
 mod rows;
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -14,7 +16,8 @@ use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, TimeWindow};
 use crate::network::{
-    FlowLog, FlowLogDestination, GatewayKind, LogClass, NatGateway, Network, TrafficType, nat64_address,
+    FlowLog, FlowLogDestination, GatewayKind, HostName, LogClass, NatGateway, Network, TrafficType,
+    nat64_address,
 };
 
 use super::files::lead_seconds;
@@ -65,12 +68,22 @@ pub enum Never {}
 /// Logs Insights as a source of evidence.
 pub struct LogsInsights<Queries> {
     queries: Queries,
+    /// What was asked last about the names of servers: a later look at the same ones asks no more.
+    named: RefCell<Option<Named>>,
+}
+
+/// The names of some servers, and the query that found them.
+#[derive(Clone, Debug)]
+struct Named {
+    query: Query,
+    names: Vec<HostName>,
+    run: QueryRun,
 }
 
 impl<Queries: LogsQueries> LogsInsights<Queries> {
     /// A source that runs its queries with `queries`.
     pub fn new(queries: Queries) -> Self {
-        Self { queries }
+        Self { queries, named: RefCell::default() }
     }
 }
 
@@ -119,6 +132,9 @@ const HELD_PORTS: &str = "held ports per destination and client";
 /// are often not the full one.
 const ASKED_ABOUT: usize = 10;
 
+/// Destinations whose names are asked for: those that a report names.
+const NAMED: usize = 3;
+
 const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces";
 
 impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
@@ -165,6 +181,7 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
                 self.ask(&question, CLIENTS, &Scope::Clients(servers), &mut evidence).await;
             }
         }
+        self.name_servers(network, window, &mut evidence).await;
         // Twenty records in ten seconds, as the files have it.
         let seconds = u64::try_from(window.seconds() + question.lead).unwrap_or(u64::MAX);
         evidence.coverage.dense = evidence.coverage.records_read >= seconds.saturating_mul(2);
@@ -173,6 +190,35 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
 }
 
 impl<Queries: LogsQueries> LogsInsights<Queries> {
+    /// Finds out what clients call the fullest destinations, where Resolver query logs say so.
+    async fn name_servers(&self, network: &mut Network, window: TimeWindow, evidence: &mut Evidence) {
+        let groups = network.resolver_log_groups.as_deref().unwrap_or_default();
+        let servers = servers(evidence, NAMED);
+        let Some(query) = host_names::query(&servers, groups, window) else { return };
+        let known = self.named.borrow().clone().filter(|named| named.query == query);
+        let named = match known {
+            Some(named) => named,
+            None => {
+                let answer = self.queries.run(&query).await;
+                let run = query_run(&query, &answer);
+                match answer {
+                    Ok(answer) => Named { names: host_names::read(&answer.rows, &servers), query, run },
+                    Err(Unanswered { why, fix }) => {
+                        evidence.gaps.push(Gap::new(query.purpose, why, fix));
+                        evidence.queries.push(run);
+                        return;
+                    }
+                }
+            }
+        };
+        evidence.queries.push(named.run.clone());
+        // What a context file names besides stays.
+        network.names.extend(
+            named.names.iter().filter(|name| !network.names.contains(name)).cloned().collect::<Vec<_>>(),
+        );
+        self.named.replace(Some(named));
+    }
+
     /// Runs one query and adds what it says; returns how many rows came, `None` where it failed.
     async fn ask(
         &self,
@@ -189,18 +235,7 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
             }
         };
         let answer = self.queries.run(&query).await;
-        let (bytes_scanned, records_scanned, cost_usd) = match &answer {
-            Ok(answer) => (answer.bytes_scanned, answer.records_scanned, answer.cost_usd),
-            Err(_) => (None, None, None),
-        };
-        evidence.queries.push(QueryRun {
-            purpose: purpose.to_owned(),
-            text: query.text.clone(),
-            bytes_scanned,
-            records_scanned,
-            cost_usd,
-            console_url: None,
-        });
+        evidence.queries.push(query_run(&query, &answer));
         let answer = match answer {
             Ok(answer) => answer,
             Err(Unanswered { why, fix }) => {
@@ -230,6 +265,19 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
             ));
         }
         Some(answer.rows.len())
+    }
+}
+
+/// A query as the report has it.
+fn query_run(query: &Query, answer: &Result<Answer, Unanswered>) -> QueryRun {
+    let answer = answer.as_ref().ok();
+    QueryRun {
+        purpose: query.purpose.to_owned(),
+        text: query.text.clone(),
+        bytes_scanned: answer.and_then(|answer| answer.bytes_scanned),
+        records_scanned: answer.and_then(|answer| answer.records_scanned),
+        cost_usd: answer.and_then(|answer| answer.cost_usd),
+        console_url: None,
     }
 }
 

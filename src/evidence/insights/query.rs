@@ -483,7 +483,7 @@ pub(super) fn side_from_name(name: &str) -> Option<Side> {
 }
 
 /// Adds one command, each on a line of its own.
-fn line(text: &mut String, command: &str) {
+pub(super) fn line(text: &mut String, command: &str) {
     if !text.is_empty() {
         text.push_str("\n| ");
     }
