@@ -137,8 +137,7 @@ fn a_custom_format_without_a_header_needs_its_fields_named() {
 
 #[test]
 fn an_alarm_that_ended_is_ignored_with_a_reason_as_a_normal_result() {
-    let event =
-        std::fs::read(crate::support::processes::checkout().join("events/alarm-ok.json")).expect("there");
+    let event = std::fs::read(crate::support::checkout().join("events/alarm-ok.json")).expect("there");
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "ok.json"])
         .file("a.log", LINES)
         .file("ok.json", event)
@@ -228,8 +227,7 @@ fn files_of_other_minutes_say_which_they_hold_and_whose() {
 
 #[test]
 fn a_file_that_is_cut_short_is_no_all_clear() {
-    let sample =
-        std::fs::read(crate::support::processes::checkout().join("samples/leak.log.zst")).expect("there");
+    let sample = std::fs::read(crate::support::checkout().join("samples/leak.log.zst")).expect("there");
     let ran = Cli::new(["analyze", "--flow-logs", "cut.log.zst", "--format", "json"])
         .file("cut.log.zst", &sample[..sample.len() / 5])
         .run();
@@ -275,8 +273,7 @@ fn a_context_with_a_field_that_nobody_knows_is_an_error_that_names_it() {
 
 #[test]
 fn an_event_can_come_on_standard_input() {
-    let event =
-        std::fs::read(crate::support::processes::checkout().join("events/alarm-ok.json")).expect("there");
+    let event = std::fs::read(crate::support::checkout().join("events/alarm-ok.json")).expect("there");
     let cli = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "-"]).file("a.log", LINES).input(event);
     assert!(cli.run().stdout.starts_with("Ignored: "));
     let twice = Cli::new(["analyze", "--flow-logs", "-", "--event", "-"]).run();
@@ -292,7 +289,7 @@ fn where_nothing_was_wrong_nothing_has_to_be_done_first() {
 /// What the repository holds of a schema is what the program makes; with `UPDATE_SCHEMA` set, it is
 /// written.
 fn assert_written(name: &str, schema: &str) {
-    let path = crate::support::processes::checkout().join("docs").join(name);
+    let path = crate::support::checkout().join("docs").join(name);
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
         std::fs::write(&path, schema).expect("written");
     } else {

@@ -1,7 +1,7 @@
 //! What the README shows is what the program prints.
 
+use crate::support::checkout;
 use crate::support::cli::Cli;
-use crate::support::processes::checkout;
 
 #[test]
 fn the_report_in_the_readme_is_the_one_that_the_sample_prints() {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::processes::checkout;
+use super::checkout;
 
 /// One run of `nat-triage` in a folder of its own.
 pub(crate) struct Cli {

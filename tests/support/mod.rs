@@ -5,8 +5,16 @@ pub(crate) mod between;
 pub(crate) mod cli;
 pub(crate) mod evaluator;
 pub(crate) mod incidents;
+#[cfg(feature = "aws")]
 pub(crate) mod processes;
 #[cfg(feature = "aws")]
 pub(crate) mod runtime_api;
 #[cfg(feature = "aws")]
 pub(crate) mod scene;
+
+use std::path::Path;
+
+/// The root of the checkout.
+pub(crate) fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,10 +1,12 @@
 //! Programs that a test starts, and stops by their id when it ends.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::checkout;
 
 /// A child process that does not outlive the test.
 pub(crate) struct Running(Child);
@@ -60,11 +62,6 @@ pub(crate) fn environment() -> PathBuf {
         path.display()
     );
     path
-}
-
-/// The root of the checkout.
-pub(crate) fn checkout() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn free_port() -> u16 {

@@ -7,8 +7,9 @@ use insights_server::Store;
 use nat_simulator::{Incident, LogFormat, Simulation, View};
 use serde_json::{Value, json};
 
+use super::checkout;
 use super::incidents::{query_log, store};
-use super::processes::{Emulator, Running, checkout, environment};
+use super::processes::{Emulator, Running, environment};
 use super::runtime_api::RuntimeApi;
 
 pub(crate) const REGION: &str = "eu-west-1";
