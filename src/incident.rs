@@ -226,6 +226,9 @@ pub struct Incident {
     pub gateway: Option<NatGatewayId>,
     /// The zone dimension of a regional gateway's alarm, as written there.
     pub zone: Option<String>,
+    /// Whether the alarm named no zone, and the gateway's metrics told which it is.
+    #[serde(default)]
+    pub zone_from_metrics: bool,
     /// The minutes in question, where they are known before the records are read.
     pub window: Option<TimeWindow>,
     /// Whether the window was given as it is to be, and not told by an alarm's datapoints.
@@ -262,7 +265,8 @@ impl Incident {
             None => hash.part(&window.map_or(String::new(), |w| w.to_string())),
         }
         hash.part(self.gateway.as_ref().map_or("", NatGatewayId::as_str));
-        if let (true, Some(zone)) = (self.one_of_several, &self.zone) {
+        // The same alarm has the same id, whatever is found out later.
+        if let (true, false, Some(zone)) = (self.one_of_several, self.zone_from_metrics, &self.zone) {
             hash.part(zone);
         }
         hash.id()
@@ -339,6 +343,7 @@ mod tests {
             zone: None,
             window: None,
             exact_window: false,
+            zone_from_metrics: false,
             errors_reported: None,
             one_of_several: false,
         };

@@ -42,6 +42,10 @@ impl Surveyed {
     /// Looks up what stands around the incident's gateway; what could not be found out is a gap.
     pub async fn new<N: NetworkSource>(mut incident: Incident, networks: &N) -> Self {
         let (network, gaps) = networks.network(&incident).await;
+        if incident.zone.is_none() && network.troubled_zone.is_some() {
+            incident.zone.clone_from(&network.troubled_zone);
+            incident.zone_from_metrics = true;
+        }
         incident.window = incident.window.map(|window| widened(window, &network, &incident));
         Self { incident, network, gaps }
     }

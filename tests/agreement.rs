@@ -124,3 +124,30 @@ async fn both_sources_agree_on_fan_in() {
 async fn both_sources_agree_on_a_scan() {
     both_agree_on(Pattern::Scan).await;
 }
+
+#[tokio::test]
+async fn a_zone_that_the_metrics_tell_leads_to_the_same_diagnosis_as_one_that_the_alarm_names() {
+    let regional = (0..)
+        .map(|seed| Incident::random_of(seed, Scale::Reduced { capacity: CAPACITY }, Pattern::Leak, true))
+        .find(|simulated| simulated.simulate().facts().kind == nat_simulator::GatewayKind::Regional)
+        .expect("one in five or so");
+    let simulation = regional.simulate();
+    let facts = simulation.facts();
+    let format = LogFormat::v11();
+    let insights =
+        LogsInsights::new(Evaluator { store: store(&simulation.records(&View::of_vpc(format.clone()))) });
+    let limits = Limits { ports_per_address: facts.ports_per_address };
+    let by_alarm = incident(&facts);
+    let mut by_metrics = by_alarm.clone();
+    let zone = by_metrics.zone.take();
+    let mut told = network(&facts, &format.header(), &facts.vpc_id, 60);
+    let untold = Known(told.clone());
+    told.troubled_zone.clone_from(&zone);
+    assert!(zone.is_some());
+
+    let id = by_metrics.id();
+    let named = triage(by_alarm, &untold, &insights, limits).await.expect("never fails").diagnosis;
+    let found = triage(by_metrics, &Known(told), &insights, limits).await.expect("never fails").diagnosis;
+    assert_eq!(found.id, id, "whatever is found out later, the alarm is the same");
+    assert_eq!((found.verdict, found.destinations), (named.verdict, named.destinations));
+}

@@ -9,7 +9,7 @@ use nat_triage::incident::Incident;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::processes::checkout;
+use crate::support::checkout;
 
 fn events(folder: &str) -> Vec<(String, Value)> {
     let mut paths: Vec<PathBuf> = fs::read_dir(checkout().join(folder))

@@ -95,6 +95,7 @@ async fn diagnosed_in(
         zone: zone.map(ToOwned::to_owned),
         window: TimeWindow::new(at(seconds.0), at(seconds.1)).ok(),
         exact_window: true,
+        zone_from_metrics: false,
         errors_reported: errors,
         one_of_several: false,
     };

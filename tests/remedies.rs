@@ -152,6 +152,7 @@ impl Case {
             zone: self.zone.map(ToOwned::to_owned),
             window: TimeWindow::new(at(0), at(WINDOW)).ok(),
             exact_window: true,
+            zone_from_metrics: false,
             errors_reported: self.errors,
             one_of_several: false,
         };
@@ -606,6 +607,7 @@ fn regional(scales: bool) -> Diagnosis {
         zone,
         window: TimeWindow::new(at(0), at(WINDOW)).ok(),
         exact_window: true,
+        zone_from_metrics: false,
         errors_reported: Some(100.0),
         one_of_several: false,
     };
@@ -635,6 +637,35 @@ fn sibling(zone: Option<&str>) -> SiblingGateway {
         zone: zone.map(ToOwned::to_owned),
         subnet_id: None,
         usable_addresses: 1,
+        errors: None,
+        most_connections: None,
+    }
+}
+
+#[test]
+fn clients_move_to_a_gateway_only_where_it_is_not_known_to_lack_room() {
+    let with = |errors: u64, connections: u64| {
+        let other = SiblingGateway {
+            errors: Some(errors),
+            most_connections: Some(connections),
+            ..sibling(Some("us-east-1b"))
+        };
+        case(Pattern::LongLived)
+            .by(&[(IN_A, 80), (IN_B, 120)])
+            .with(|network| network.siblings = Some(vec![other]))
+            .offers("nat-gateway-per-az")
+    };
+    let free = with(0, 50);
+    assert!(free.commands[0].run.contains("replace-route"), "{free:?}");
+    assert!(
+        free.effect.contains("at most 50 connections") && free.effect.contains("room for 150 more"),
+        "{free:?}"
+    );
+    assert!(!everything_said(&free).contains("was not looked at"), "{free:?}");
+
+    for (full, why) in [(with(9, 50), "could not allocate 9 ports"), (with(0, 90), "up to 90 connections")] {
+        assert!(full.commands[0].run.contains("create-nat-gateway"), "a new one instead: {full:?}");
+        assert!(everything_said(&full).contains(why), "{full:?}");
     }
 }
 
@@ -1072,6 +1103,7 @@ fn without_records(network: Network) -> Vec<String> {
         zone: None,
         window: Some(window),
         exact_window: true,
+        zone_from_metrics: false,
         errors_reported: None,
         one_of_several: false,
     };

@@ -8,8 +8,8 @@ use insights_server::{Fault, InsightsServer, Operation, QueryEnd, Times};
 use nat_simulator::LogFormat;
 use serde_json::{Value, json};
 
+use crate::support::checkout;
 use crate::support::incidents::{LOG_GROUP, store};
-use crate::support::processes::checkout;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
     ACCOUNT, ASKED, REGION, Scene, endpoints, event, function, later, leak, staged, started, stored,

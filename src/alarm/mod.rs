@@ -198,6 +198,7 @@ fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Inci
         zone: dimension("AvailabilityZone").map(str::to_owned),
         window: Some(window),
         exact_window: false,
+        zone_from_metrics: false,
         // What the alarm counted is of all of them together.
         errors_reported: errors_reported.filter(|_| !one_of_several),
         one_of_several,

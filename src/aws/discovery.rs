@@ -65,7 +65,9 @@ impl NetworkSource for Discovery<'_> {
         );
         network.quotas = Some(quotas);
         gaps.extend(unmeasured);
-        network.metrics = metrics;
+        if network.metrics.is_empty() {
+            network.metrics = metrics;
+        }
         network.prefix_lists = prefix_lists.map_err(|gap| gaps.push(gap)).ok();
         gaps.extend(uncounted);
         (network, gaps)
@@ -118,11 +120,18 @@ impl Discovery<'_> {
 
     async fn gateway_and_surroundings(&self, incident: &Incident) -> (Network, Vec<Gap>) {
         let (mut gateway, mut gaps) = self.gateway(incident).await;
-        let ((flow_logs, uncovered), (ranges, unranged), (around, unknown), (resolver, unnamed)) = tokio::join!(
+        let (
+            (flow_logs, uncovered),
+            (ranges, unranged),
+            (around, unknown),
+            (resolver, unnamed),
+            (by_zone, unmeasured),
+        ) = tokio::join!(
             self.flow_logs(&gateway),
             self.vpc_ranges(gateway.vpc_id.as_deref()),
-            self.surroundings(&gateway),
+            self.surroundings(incident, &gateway),
             self.resolver_log_groups(gateway.vpc_id.as_deref()),
+            self.metrics_by_zone(incident, &gateway),
         );
         gateway.vpc_cidrs = ranges;
         // Of a gateway that was not found there is nothing to ask for.
@@ -132,6 +141,8 @@ impl Discovery<'_> {
         gaps.extend(unranged);
         gaps.extend(unknown);
         gaps.extend(unnamed);
+        gaps.extend(unmeasured);
+        let (troubled_zone, metrics) = worst(&gateway, by_zone, &mut gaps);
         let Surroundings { subnets, route_tables, siblings, gateway_endpoints, interface_endpoints } = around;
         let network = Network {
             gateway,
@@ -143,6 +154,8 @@ impl Discovery<'_> {
             gateway_endpoints,
             interface_endpoints,
             resolver_log_groups: resolver,
+            troubled_zone,
+            metrics,
             ..Network::default()
         };
         (network, gaps)
@@ -156,12 +169,28 @@ impl Discovery<'_> {
     }
 
     /// What is in the gateway's VPC; nothing where that is not known.
-    async fn surroundings(&self, gateway: &NatGateway) -> (Surroundings, Vec<Gap>) {
-        match gateway.vpc_id.as_deref() {
-            Some(vpc) => {
-                surroundings::of_vpc(&self.clients.ec2, vpc, gateway.id.as_ref(), self.deadline).await
-            }
-            None => (Surroundings::default(), Vec::new()),
+    async fn surroundings(&self, incident: &Incident, gateway: &NatGateway) -> (Surroundings, Vec<Gap>) {
+        let Some(vpc) = gateway.vpc_id.as_deref() else { return (Surroundings::default(), Vec::new()) };
+        let (mut around, mut gaps) =
+            surroundings::of_vpc(&self.clients.ec2, vpc, gateway.id.as_ref(), self.deadline).await;
+        if let (Some(siblings), Some(window)) = (&mut around.siblings, incident.window) {
+            let (client, deadline) = (&self.clients.cloudwatch, self.deadline);
+            gaps.extend(metrics::of_siblings(client, siblings, window, deadline).await);
+        }
+        (around, gaps)
+    }
+
+    /// The metrics of each zone of a regional gateway whose alarm names none: there is no series of the
+    /// gateway alone. Nothing for others.
+    async fn metrics_by_zone(
+        &self,
+        incident: &Incident,
+        gateway: &NatGateway,
+    ) -> (Vec<Vec<Metric>>, Vec<Gap>) {
+        let regional = gateway.kind == GatewayKind::Regional && incident.zone.is_none();
+        match incident.window.filter(|_| regional) {
+            Some(window) => metrics::of_zones(&self.clients.cloudwatch, gateway, window, self.deadline).await,
+            None => (Vec::new(), Vec::new()),
         }
     }
 
@@ -285,6 +314,39 @@ impl Discovery<'_> {
     }
 }
 
+/// The zone in which most errors were counted, where any were, and the metrics of that one. Others with
+/// errors are a gap: one report is about one zone.
+fn worst(
+    gateway: &NatGateway,
+    by_zone: Vec<Vec<Metric>>,
+    gaps: &mut Vec<Gap>,
+) -> (Option<String>, Vec<Metric>) {
+    let errors = |metrics: &[Metric]| {
+        metrics.iter().find(|metric| metric.name == "ErrorPortAllocation").map_or(0.0, |metric| metric.value)
+    };
+    let mut zones: Vec<(f64, &String, Vec<Metric>)> =
+        gateway.zones.iter().zip(by_zone).map(|(zone, metrics)| (errors(&metrics), zone, metrics)).collect();
+    zones.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    let others: Vec<String> = zones
+        .iter()
+        .skip(1)
+        .filter(|(errors, ..)| *errors > 0.0)
+        .map(|(errors, zone, _)| format!("{zone} ({errors:.0})"))
+        .collect();
+    let Some((errors, zone, metrics)) = zones.into_iter().next() else { return (None, Vec::new()) };
+    if !others.is_empty() {
+        gaps.push(Gap::new(
+            "what happened in the gateway's other zones",
+            format!(
+                "errors were counted in {} too; this is about {zone}, which had the most",
+                others.join(", ")
+            ),
+            "give each zone an alarm of its own, with the dimensions NatGatewayId and AvailabilityZone",
+        ));
+    }
+    ((errors > 0.0).then(|| zone.clone()), metrics)
+}
+
 /// Why the state of a gateway calls for caution.
 fn unavailable(id: &NatGatewayId, described: &Described) -> Option<Gap> {
     let state = described.state().filter(|state| **state != NatGatewayState::Available)?;
@@ -318,6 +380,12 @@ pub(super) fn mapped(id: &NatGatewayId, described: &Described, zone: Option<&str
     let mut zones: Vec<String> = addresses.iter().filter_map(|address| address.zone.clone()).collect();
     zones.sort_unstable();
     zones.dedup();
+    let id_of = |zone: &String| {
+        let same = given.iter().find(|address| address.availability_zone() == Some(zone));
+        same.and_then(|address| address.availability_zone_id()).map(str::to_owned)
+    };
+    // All or none, so that they stand beside their names.
+    let zone_ids: Vec<String> = zones.iter().map(id_of).collect::<Option<_>>().unwrap_or_default();
     let mut interface_ids: Vec<InterfaceId> = Vec::new();
     for interface in given.iter().filter_map(|address| address.network_interface_id()?.parse().ok()) {
         if !interface_ids.contains(&interface) {
@@ -333,6 +401,7 @@ pub(super) fn mapped(id: &NatGatewayId, described: &Described, zone: Option<&str
         subnet_id: described.subnet_id().filter(|subnet| !subnet.is_empty()).map(str::to_owned),
         vpc_cidrs: Vec::new(),
         zones,
+        zone_ids,
         scales_addresses: described.auto_scaling_ips() == Some(&AutoScalingIpsState::Enabled),
         provenance: Provenance::LookedUp,
     }
@@ -506,6 +575,34 @@ mod tests {
         assert_eq!((regional[0].public, regional[0].zone.as_deref()), (Some(ips[0]), Some("eu-west-1a")));
     }
 
+    #[test]
+    fn the_zone_with_the_most_errors_is_the_one_in_question_and_the_others_are_named() {
+        let gateway = NatGateway {
+            id: Some(id()),
+            kind: GatewayKind::Regional,
+            zones: ["eu-west-1a", "eu-west-1b", "eu-west-1c"].map(str::to_owned).to_vec(),
+            ..NatGateway::default()
+        };
+        let with = |errors: [f64; 3]| {
+            let metric = |value| Metric {
+                name: "ErrorPortAllocation".into(),
+                statistic: "Sum".into(),
+                value,
+                baseline: None,
+                day_before: None,
+            };
+            let mut gaps = Vec::new();
+            let (zone, metrics) =
+                worst(&gateway, errors.map(|value| vec![metric(value)]).to_vec(), &mut gaps);
+            (zone, metrics[0].value, gaps)
+        };
+        assert_eq!(with([0.0, 7.0, 0.0]), (Some("eu-west-1b".into()), 7.0, Vec::new()));
+        assert_eq!(with([0.0, 0.0, 0.0]), (None, 0.0, Vec::new()));
+        let (zone, errors, gaps) = with([3.0, 7.0, 0.0]);
+        assert_eq!((zone.as_deref(), errors), (Some("eu-west-1b"), 7.0));
+        assert!(gaps[0].why.contains("eu-west-1a (3)"), "{gaps:?}");
+    }
+
     /// Clients that reach nobody: nothing listens on port 1 of this machine.
     fn nowhere() -> Clients {
         let config = aws_config::SdkConfig::builder()
@@ -531,6 +628,7 @@ mod tests {
             zone: None,
             window: "2026-11-18T02:00:00Z/2026-11-18T02:05:00Z".parse().ok(),
             exact_window: false,
+            zone_from_metrics: false,
             errors_reported: None,
             one_of_several: false,
         };

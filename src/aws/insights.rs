@@ -8,8 +8,8 @@ use aws_sdk_cloudwatchlogs::operation::get_query_results::GetQueryResultsOutput;
 use aws_sdk_cloudwatchlogs::operation::start_query::StartQueryError;
 use tokio::time::{Instant, sleep};
 
-use super::Clients;
 use super::errors::{Failure, Kind, cleaned, milliseconds, within};
+use super::{Clients, whole};
 use crate::deadline::Deadline;
 use crate::evidence::insights::{Answer, LogsQueries, MOST_ROWS, Query, Row, Unanswered};
 use crate::words;
@@ -76,7 +76,7 @@ impl InsightsQueries {
     /// first, which costs nothing, and one that would scan more is not run.
     #[must_use]
     pub fn scanning_at_most(mut self, gib: Option<f64>) -> Self {
-        self.most_bytes = gib.map(|gib| count(gib * GIB));
+        self.most_bytes = gib.map(|gib| whole(gib * GIB));
         self
     }
 }
@@ -179,8 +179,8 @@ fn page(output: GetQueryResultsOutput) -> Page {
         next: output.next_token,
         answer: Answer {
             rows: output.results.unwrap_or_default().into_iter().map(row).collect(),
-            bytes_scanned: bytes.map(count),
-            records_scanned: statistics.map(|s| count(s.records_scanned)),
+            bytes_scanned: bytes.map(whole),
+            records_scanned: statistics.map(|s| whole(s.records_scanned)),
             cost_usd: bytes.map(|bytes| bytes.max(0.0) / 1e9 * LIST_PRICE_USD_PER_GB),
         },
     }
@@ -188,16 +188,6 @@ fn page(output: GetQueryResultsOutput) -> Page {
 
 fn row(fields: Vec<aws_sdk_cloudwatchlogs::types::ResultField>) -> Row {
     fields.into_iter().filter_map(|field| Some((field.field?, field.value?))).collect()
-}
-
-/// A count that the API gives as a floating-point number.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates, and counts are not negative"
-)]
-fn count(number: f64) -> u64 {
-    number as u64
 }
 
 /// A query that will not be answered, and whether it may still be running.
@@ -236,7 +226,7 @@ async fn affordable(
     };
     // The reference does not say what its one column is called.
     let bytes = answer.rows.iter().flat_map(|row| row.values()).find_map(|value| value.parse::<f64>().ok());
-    let Some(bytes) = bytes.map(count) else {
+    let Some(bytes) = bytes.map(whole) else {
         tracing::warn!(query.purpose = query.purpose, "the estimate holds no number");
         return Ok(());
     };
@@ -602,7 +592,7 @@ mod tests {
             Page { answer: Answer { rows, ..Answer::default() }, ..status("Complete") }
         };
         let soon = || Deadline::after(Duration::from_secs(60));
-        let most = count(2.0 * GIB);
+        let most = whole(2.0 * GIB);
         let dear = Service::with([Ok(estimated("3.5e9"))]);
         let refused = affordable(&dear, &query(), most, soon()).await.expect_err("too much");
         assert!(refused.why.contains("3.3 GiB") && refused.why.contains("2.0 GiB"), "{refused}");

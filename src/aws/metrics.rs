@@ -10,10 +10,11 @@ use aws_sdk_cloudwatch::types::{
 };
 
 use super::errors::{Failure, within};
+use super::whole;
 use crate::deadline::Deadline;
 use crate::gap::Gap;
 use crate::incident::{NatGatewayId, TimeWindow};
-use crate::network::Metric;
+use crate::network::{GatewayKind, Metric, NatGateway, SiblingGateway};
 
 const GET: &str = "cloudwatch:GetMetricData";
 
@@ -42,11 +43,23 @@ const DAY: i64 = 24 * 3600;
 /// holds up to 100,800.
 const MOST_PAGES: usize = 20;
 
-/// The metrics of a gateway, asked for in one call; the zone is the second dimension that those of
-/// a regional gateway carry.
+/// What tells whether another gateway has ports left.
+const ROOM: [(&str, &str); 2] = [("ErrorPortAllocation", "Sum"), ("ActiveConnectionCount", "Maximum")];
+
+/// Most gateways, or zones of one, that are asked about at once: each has up to eight metrics, and one
+/// call takes 500.
 ///
-/// CloudWatch keeps datapoints of one minute for 15 days: of an older window nothing is found, and
-/// a metric of which there is nothing is left out, for that is not the same as 0.
+/// Source: `GetMetricData` in the Amazon CloudWatch API.
+const MOST_SERIES: usize = 60;
+
+/// The metrics of one gateway: in one zone where it is a regional one, as these carry both dimensions.
+#[derive(Clone, Copy, Debug)]
+struct Series<'a> {
+    gateway: &'a NatGatewayId,
+    zone: Option<&'a str>,
+}
+
+/// The metrics of a gateway, asked for in one call.
 pub(super) async fn metrics(
     client: &Client,
     gateway: &NatGatewayId,
@@ -54,35 +67,147 @@ pub(super) async fn metrics(
     window: TimeWindow,
     deadline: Deadline,
 ) -> (Vec<Metric>, Vec<Gap>) {
-    let minutes = Minutes::of(window);
-    let mut points = Points::default();
-    let mut token = None;
-    for _ in 0..MOST_PAGES {
-        let request = client
-            .get_metric_data()
-            .set_metric_data_queries(Some(questions(gateway, zone)))
-            .start_time(DateTime::from_secs(minutes.baseline.min(minutes.start - DAY)))
-            .end_time(DateTime::from_secs(minutes.end))
-            .scan_by(ScanBy::TimestampAscending)
-            .set_next_token(token.take());
-        let answer =
-            within(deadline, GET, async { request.send().await.map_err(|error| Failure::of(GET, &error)) })
-                .await;
-        match answer {
-            Ok(output) => {
-                points.add(output.metric_data_results(), minutes);
-                token = output.next_token;
-            }
-            // Sums over a part of the minutes would mislead: all or nothing.
-            Err(failure) => return (Vec::new(), vec![failure.gap("the gateway's metrics", "*")]),
-        }
-        if token.is_none() {
-            tracing::debug!(nat.id = %gateway, metrics = points.of.len(), "metrics read");
-            return points.metrics();
+    let question =
+        Question { series: &[Series { gateway, zone }], metrics: &METRICS, what: "the gateway's metrics" };
+    let (mut of_series, gaps) = question.answer(client, window, deadline).await;
+    (of_series.pop().unwrap_or_default(), gaps)
+}
+
+/// The metrics of a regional gateway in each of its zones, in the zones' order, asked for in one call: by the
+/// zones' names and by their ids, as AWS does not say which of them the dimension holds.
+pub(super) async fn of_zones(
+    client: &Client,
+    gateway: &NatGateway,
+    window: TimeWindow,
+    deadline: Deadline,
+) -> (Vec<Vec<Metric>>, Vec<Gap>) {
+    let Some(id) = &gateway.id else { return (Vec::new(), Vec::new()) };
+    let (names, ids) = (&gateway.zones, &gateway.zone_ids);
+    let series: Vec<Series<'_>> = names
+        .iter()
+        .chain(ids)
+        .take(MOST_SERIES)
+        .map(|zone| Series { gateway: id, zone: Some(zone) })
+        .collect();
+    let question = Question { series: &series, metrics: &METRICS, what: "the gateway's metrics" };
+    let (mut by_name, gaps) = question.answer(client, window, deadline).await;
+    let by_id = by_name.split_off(names.len().min(by_name.len()));
+    for (metrics, other) in by_name.iter_mut().zip(by_id) {
+        if metrics.is_empty() {
+            *metrics = other;
         }
     }
-    let why = format!("{GET} had more than {MOST_PAGES} pages for them");
-    (Vec::new(), vec![Gap::new("the gateway's metrics", why, "ask about fewer minutes with --window")])
+    (by_name, gaps)
+}
+
+/// What other gateways of the VPC had to do, asked for in one call: those of a zone alone, as a regional
+/// one would have to be asked about zone by zone.
+pub(super) async fn of_siblings(
+    client: &Client,
+    siblings: &mut [SiblingGateway],
+    window: TimeWindow,
+    deadline: Deadline,
+) -> Vec<Gap> {
+    let mut zonal: Vec<&mut SiblingGateway> =
+        siblings.iter_mut().filter(|s| s.kind != GatewayKind::Regional).take(MOST_SERIES).collect();
+    if zonal.is_empty() {
+        return Vec::new();
+    }
+    let series: Vec<NatGatewayId> = zonal.iter().map(|sibling| sibling.id.clone()).collect();
+    let series: Vec<Series<'_>> = series.iter().map(|gateway| Series { gateway, zone: None }).collect();
+    let question =
+        Question { series: &series, metrics: &ROOM, what: "how full the VPC's other gateways are" };
+    let (of_series, gaps) = question.answer(client, window, deadline).await;
+    for (sibling, metrics) in zonal.iter_mut().zip(of_series) {
+        let value = |name: &str| metrics.iter().find(|m| m.name == name).map(|metric| whole(metric.value));
+        sibling.errors = value("ErrorPortAllocation");
+        sibling.most_connections = value("ActiveConnectionCount");
+    }
+    gaps
+}
+
+/// One question: all `metrics` of all `series`, and what is missing without its answer.
+struct Question<'a> {
+    series: &'a [Series<'a>],
+    metrics: &'a [(&'static str, &'static str)],
+    what: &'static str,
+}
+
+impl Question<'_> {
+    /// The metrics of each series, in their order. CloudWatch keeps datapoints of one minute for 15 days:
+    /// of an older window nothing is found, and a metric of which there is nothing is left out, for that
+    /// is not the same as 0.
+    async fn answer(
+        &self,
+        client: &Client,
+        window: TimeWindow,
+        deadline: Deadline,
+    ) -> (Vec<Vec<Metric>>, Vec<Gap>) {
+        let minutes = Minutes::of(window);
+        let mut points = Points::default();
+        let mut token = None;
+        for _ in 0..MOST_PAGES {
+            let request = client
+                .get_metric_data()
+                .set_metric_data_queries(Some(self.queries()))
+                .start_time(DateTime::from_secs(minutes.baseline.min(minutes.start - DAY)))
+                .end_time(DateTime::from_secs(minutes.end))
+                .scan_by(ScanBy::TimestampAscending)
+                .set_next_token(token.take());
+            let answer = within(deadline, GET, async {
+                request.send().await.map_err(|error| Failure::of(GET, &error))
+            });
+            match answer.await {
+                Ok(output) => {
+                    points.add(output.metric_data_results(), minutes);
+                    token = output.next_token;
+                }
+                // Sums over a part of the minutes would mislead: all or nothing.
+                Err(failure) => return (Vec::new(), vec![failure.gap(self.what, "*")]),
+            }
+            if token.is_none() {
+                tracing::debug!(series = self.series.len(), metrics = points.of.len(), "metrics read");
+                return self.read(&points);
+            }
+        }
+        let why = format!("{GET} had more than {MOST_PAGES} pages for them");
+        (Vec::new(), vec![Gap::new(self.what, why, "ask about fewer minutes with --window")])
+    }
+
+    fn queries(&self) -> Vec<MetricDataQuery> {
+        let of_series = |(series, Series { gateway, zone }): (usize, &Series<'_>)| {
+            let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+            let mut dimensions = vec![dimension("NatGatewayId", gateway.as_str())];
+            dimensions.extend(zone.map(|zone| dimension("AvailabilityZone", zone)));
+            let query = |(index, (name, statistic)): (usize, &(&str, &str))| {
+                let metric = MetricName::builder()
+                    .namespace("AWS/NATGateway")
+                    .metric_name(*name)
+                    .set_dimensions(Some(dimensions.clone()))
+                    .build();
+                let of_metric = MetricStat::builder().metric(metric).period(PERIOD).stat(*statistic).build();
+                MetricDataQuery::builder().id(id(series, index)).metric_stat(of_metric).build()
+            };
+            self.metrics.iter().enumerate().map(query).collect::<Vec<_>>()
+        };
+        self.series.iter().enumerate().flat_map(of_series).collect()
+    }
+
+    fn read(&self, points: &Points) -> (Vec<Vec<Metric>>, Vec<Gap>) {
+        let mut gaps = Vec::new();
+        let of_series = (0..self.series.len()).map(|series| {
+            let mut metrics = Vec::new();
+            for (index, (name, statistic)) in self.metrics.iter().enumerate() {
+                match points.of.get(&id(series, index)).map(|summary| summary.metric(name, statistic)) {
+                    Some(Ok(metric)) => metrics.extend(metric),
+                    Some(Err(gap)) => gaps.push(gap),
+                    None => {}
+                }
+            }
+            metrics
+        });
+        (of_series.collect(), gaps)
+    }
 }
 
 /// Seconds of the Unix epoch, each at the start of a minute, as datapoints are.
@@ -103,25 +228,9 @@ impl Minutes {
     }
 }
 
-fn questions(gateway: &NatGatewayId, zone: Option<&str>) -> Vec<MetricDataQuery> {
-    let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
-    let mut dimensions = vec![dimension("NatGatewayId", gateway.as_str())];
-    dimensions.extend(zone.map(|zone| dimension("AvailabilityZone", zone)));
-    let question = |(index, (name, statistic)): (usize, &(&str, &str))| {
-        let metric = MetricName::builder()
-            .namespace("AWS/NATGateway")
-            .metric_name(*name)
-            .set_dimensions(Some(dimensions.clone()))
-            .build();
-        let of_metric = MetricStat::builder().metric(metric).period(PERIOD).stat(*statistic).build();
-        MetricDataQuery::builder().id(id(index)).metric_stat(of_metric).build()
-    };
-    METRICS.iter().enumerate().map(question).collect()
-}
-
 /// An id has to begin with a lower-case letter.
-fn id(index: usize) -> String {
-    format!("m{index}")
+fn id(series: usize, metric: usize) -> String {
+    format!("s{series}m{metric}")
 }
 
 /// The datapoints of all pages, summed up per metric.
@@ -164,33 +273,31 @@ impl Points {
             };
         }
     }
+}
 
-    fn metrics(self) -> (Vec<Metric>, Vec<Gap>) {
-        let (mut metrics, mut gaps) = (Vec::new(), Vec::new());
-        for (index, (name, statistic)) in METRICS.into_iter().enumerate() {
-            let Some(summary) = self.of.get(&id(index)) else { continue };
-            if let Some(status) = &summary.trouble {
-                let fix = match status.as_str() {
-                    "Forbidden" => format!("allow {GET} on * to the role or user that nat-triage runs as"),
-                    _ => "run again in a few minutes".to_owned(),
-                };
-                gaps.push(Gap::new(format!("the metric {name}"), format!("{GET} gave it as {status}"), fix));
-            } else if let Some(value) = over(&summary.window, statistic) {
-                let per_minute = |sum: f64| sum / summary.baseline.len() as f64;
-                let baseline = over(&summary.baseline, statistic).map(|all| match statistic {
-                    "Maximum" => all,
-                    _ => per_minute(all) * summary.window.len() as f64,
-                });
-                metrics.push(Metric {
-                    name: name.to_owned(),
-                    statistic: statistic.to_owned(),
-                    value,
-                    baseline,
-                    day_before: over(&summary.day_before, statistic),
-                });
-            }
+impl Summary {
+    /// What the datapoints come to; `None` where there are none of the window.
+    fn metric(&self, name: &str, statistic: &str) -> Result<Option<Metric>, Gap> {
+        if let Some(status) = &self.trouble {
+            let fix = match status.as_str() {
+                "Forbidden" => format!("allow {GET} on * to the role or user that nat-triage runs as"),
+                _ => "run again in a few minutes".to_owned(),
+            };
+            return Err(Gap::new(format!("the metric {name}"), format!("{GET} gave it as {status}"), fix));
         }
-        (metrics, gaps)
+        let Some(value) = over(&self.window, statistic) else { return Ok(None) };
+        let per_minute = |sum: f64| sum / self.baseline.len() as f64;
+        let baseline = over(&self.baseline, statistic).map(|all| match statistic {
+            "Maximum" => all,
+            _ => per_minute(all) * self.window.len() as f64,
+        });
+        Ok(Some(Metric {
+            name: name.to_owned(),
+            statistic: statistic.to_owned(),
+            value,
+            baseline,
+            day_before: over(&self.day_before, statistic),
+        }))
     }
 }
 
@@ -202,7 +309,19 @@ fn over(values: &[f64], statistic: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    fn series(zone: Option<&str>) -> Series<'_> {
+        static GATEWAY: LazyLock<NatGatewayId> =
+            LazyLock::new(|| "nat-0a1b2c3d4e5f60718".parse().expect("valid"));
+        Series { gateway: &GATEWAY, zone }
+    }
+
+    fn question<'a>(series: &'a [Series<'a>]) -> Question<'a> {
+        Question { series, metrics: &METRICS, what: "the gateway's metrics" }
+    }
 
     fn minutes() -> Minutes {
         Minutes::of("2026-11-18T02:00:30Z/2026-11-18T02:02:30Z".parse().expect("valid"))
@@ -233,13 +352,14 @@ mod tests {
         let mut points = Points::default();
         points.add(
             &[
-                result("m0", &[(-1440, 8.0), (-180, 1.0), (-1, 2.0), (0, 10.0)], StatusCode::PartialData),
-                result("m1", &[(0, 54_000.0), (1, 55_000.0)], StatusCode::Complete),
+                result("s0m0", &[(-1440, 8.0), (-180, 1.0), (-1, 2.0), (0, 10.0)], StatusCode::PartialData),
+                result("s0m1", &[(0, 54_000.0), (1, 55_000.0)], StatusCode::Complete),
             ],
             minutes(),
         );
-        points.add(&[result("m0", &[(2, 20.0), (3, 99.0)], StatusCode::Complete)], minutes());
-        let (metrics, gaps) = points.metrics();
+        points.add(&[result("s0m0", &[(2, 20.0), (3, 99.0)], StatusCode::Complete)], minutes());
+        let (metrics, gaps) = question(&[series(None)]).read(&points);
+        let [metrics] = metrics.as_slice() else { panic!("{metrics:?}") };
         assert_eq!(gaps, []);
         let [errors, active] = metrics.as_slice() else { panic!("{metrics:?}") };
         assert_eq!(
@@ -255,25 +375,25 @@ mod tests {
         let mut points = Points::default();
         points.add(
             &[
-                result("m0", &[(-1, 7.0)], StatusCode::Complete),
-                result("m2", &[(0, 7.0)], StatusCode::PartialData),
-                result("m3", &[(0, f64::NAN)], StatusCode::Complete),
+                result("s0m0", &[(-1, 7.0)], StatusCode::Complete),
+                result("s0m2", &[(0, 7.0)], StatusCode::PartialData),
+                result("s0m3", &[(0, f64::NAN)], StatusCode::Complete),
             ],
             minutes(),
         );
-        let (metrics, gaps) = points.metrics();
-        assert_eq!(metrics, []);
+        let (metrics, gaps) = question(&[series(None)]).read(&points);
+        let [metrics] = metrics.as_slice() else { panic!("{metrics:?}") };
+        assert!(metrics.is_empty(), "{metrics:?}");
         let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
         assert_eq!(gap.what, "the metric ConnectionAttemptCount");
     }
 
     #[test]
     fn a_regional_gateways_metrics_carry_the_zone_as_well() {
-        let gateway = "nat-0a1b2c3d4e5f60718".parse().expect("valid");
         let dimensions = |zone| {
-            let questions = questions(&gateway, zone);
-            assert_eq!(questions.len(), METRICS.len());
-            let metric = questions[0].metric_stat().and_then(|stat| stat.metric()).expect("a metric");
+            let queries = question(&[series(zone)]).queries();
+            assert_eq!(queries.len(), METRICS.len());
+            let metric = queries[0].metric_stat().and_then(|stat| stat.metric()).expect("a metric");
             metric.dimensions().iter().filter_map(|d| d.name().map(str::to_owned)).collect::<Vec<_>>()
         };
         assert_eq!(dimensions(None), ["NatGatewayId"]);

@@ -89,3 +89,13 @@ impl Clients {
         self.region.as_deref()
     }
 }
+
+/// A count that an API gives as a floating-point number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and counts are not negative"
+)]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
+}

@@ -190,6 +190,8 @@ fn sibling(described: &DescribedGateway) -> Option<SiblingGateway> {
         usable_addresses: u32::try_from(known.usable_addresses(None)).unwrap_or(u32::MAX),
         kind: known.kind,
         subnet_id: known.subnet_id,
+        errors: None,
+        most_connections: None,
     })
 }
 

@@ -104,6 +104,8 @@ pub struct NatGateway {
     pub vpc_cidrs: Vec<IpNet>,
     /// The zones it serves, for a regional gateway.
     pub zones: Vec<String>,
+    /// The ids of the same zones, in the same order, where they are known as well.
+    pub zone_ids: Vec<String>,
     /// Whether AWS adds addresses by itself, for a regional gateway.
     pub scales_addresses: bool,
     /// How these facts came to be known.
@@ -236,7 +238,9 @@ pub struct Network {
     pub flow_logs: Vec<FlowLog>,
     /// Whether the flow logs could not be asked for: there being none then says nothing.
     pub flow_logs_unknown: bool,
-    /// The gateway's metrics, where they were asked for.
+    /// The zone of a regional gateway in which most errors were counted, where its alarm names none.
+    pub troubled_zone: Option<String>,
+    /// The gateway's metrics, where they were asked for: those of the zone in question, where it is regional.
     pub metrics: Vec<Metric>,
     /// The subnets of the gateway's VPC, all of them; `None` where they were not asked for.
     pub subnets: Option<Vec<Subnet>>,

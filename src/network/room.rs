@@ -23,6 +23,24 @@ pub struct SiblingGateway {
     /// Addresses on which new connections can get ports.
     #[serde(default)]
     pub usable_addresses: u32,
+    /// Ports that it could not allocate over the window, where that is known.
+    #[serde(default)]
+    pub errors: Option<u64>,
+    /// The most TCP connections that it held at once over the window, to all destinations together, where
+    /// that is known.
+    #[serde(default)]
+    pub most_connections: Option<u64>,
+}
+
+impl SiblingGateway {
+    /// Ports that it certainly had left towards any one destination over the window; `None` where its
+    /// metrics are not known.
+    #[must_use]
+    pub fn room(&self, ports_per_address: u32) -> Option<u64> {
+        let (errors, connections) = (self.errors?, self.most_connections?);
+        let capacity = u64::from(self.usable_addresses) * u64::from(ports_per_address);
+        Some(if errors > 0 { 0 } else { capacity.saturating_sub(connections) })
+    }
 }
 
 /// What the account may have, as far as it was asked.

@@ -70,6 +70,7 @@ pub(crate) fn incident(facts: &Facts) -> Incident {
         zone: (facts.kind == Kind::Regional).then(|| facts.addresses[0].zone.clone()),
         window: TimeWindow::new(second(first), second(facts.end)).ok(),
         exact_window: false,
+        zone_from_metrics: false,
         one_of_several: false,
         errors_reported: Some(facts.errors.iter().map(|(_, sum)| *sum as f64).sum()),
     }

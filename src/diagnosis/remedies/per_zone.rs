@@ -116,13 +116,16 @@ fn zones_of<'a>(network: &'a Network, table: &RouteTable) -> BTreeSet<Option<&'a
     using.map(|subnet| subnet.zone.as_deref()).collect()
 }
 
-/// A public gateway that stands in a zone: the one with the most addresses.
-fn sibling<'a>(network: &'a Network, zone: &str) -> Option<&'a SiblingGateway> {
+/// A public gateway that stands in a zone and is not known to lack room for so many more ports: the one
+/// with the most of it, then with the most addresses.
+fn sibling<'a>(network: &'a Network, zone: &str, each: u32, more: u64) -> Option<&'a SiblingGateway> {
     let there = |s: &&SiblingGateway| {
         s.kind == GatewayKind::Zonal && s.zone.as_deref() == Some(zone) && s.usable_addresses > 0
     };
     let siblings = network.siblings.iter().flatten().filter(there);
-    siblings.max_by_key(|s| (s.usable_addresses, std::cmp::Reverse(s.id.as_str())))
+    siblings
+        .filter(|s| s.room(each).is_none_or(|room| room >= more))
+        .max_by_key(|s| (s.room(each), s.usable_addresses, std::cmp::Reverse(s.id.as_str())))
 }
 
 /// A subnet of a zone from which packets to the internet go to an internet gateway.
@@ -150,10 +153,12 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     }
     let mut commands = Vec::new();
     let (mut new, mut siblings) = (0_u32, Vec::new());
+    let each = findings.limits.ports_per_address;
+    let demand = placement.weight(|client| crossing.moves(client));
     for zone in crossing.zones() {
-        let to = match sibling(network, zone) {
+        let to = match sibling(network, zone, each, demand) {
             Some(sibling) => {
-                siblings.push(sibling.id.as_str());
+                siblings.push(sibling);
                 sibling.id.to_string()
             }
             None => {
@@ -170,10 +175,21 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
         "Replacing a route breaks the open connections of every subnet behind that route table, to all destinations.".to_owned(),
         "The moved clients show another public address: partners that allow-list addresses must add it first.".to_owned(),
     ];
-    if !siblings.is_empty() {
+    let (seen, unseen): (Vec<&SiblingGateway>, Vec<&SiblingGateway>) =
+        siblings.into_iter().partition(|sibling| sibling.room(each).is_some());
+    if !unseen.is_empty() {
+        let ids: Vec<&str> = unseen.iter().map(|sibling| sibling.id.as_str()).collect();
         hazards.push(format!(
             "How full {} already is was not looked at: watch its ErrorPortAllocation too.",
-            siblings.join(", ")
+            ids.join(", ")
+        ));
+    }
+    for full in siblings_without_room(network, &crossing, each, demand) {
+        hazards.push(format!(
+            "{} in {} has no room for them: {}.",
+            full.id,
+            shown(full.zone.as_deref().unwrap_or_default()),
+            full_in_words(full)
         ));
     }
     if !crossing.shared.is_empty() {
@@ -193,6 +209,7 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
         placement.in_words(|client| crossing.moves(client)),
         crossing.zones_in_words()
     );
+    effect.extend(seen.into_iter().map(|sibling| room_in_words(sibling, each)));
     effect.extend(saved(shortage, &crossing));
     Some(Offer {
         when: When::Tonight,
@@ -222,6 +239,43 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
             },
         },
     })
+}
+
+/// The gateways in zones that clients come from, of which it is known that they can't take so many more.
+fn siblings_without_room<'a>(
+    network: &'a Network,
+    crossing: &Crossing<'_>,
+    each: u32,
+    more: u64,
+) -> impl Iterator<Item = &'a SiblingGateway> {
+    let zones = crossing.zones();
+    network.siblings.iter().flatten().filter(move |sibling| {
+        sibling.kind == GatewayKind::Zonal
+            && sibling.zone.as_deref().is_some_and(|zone| zones.contains(zone))
+            && sibling.room(each).is_some_and(|room| room < more)
+    })
+}
+
+/// Why a gateway has no room.
+fn full_in_words(sibling: &SiblingGateway) -> String {
+    let errors = sibling.errors.filter(|errors| *errors > 0);
+    let connections = sibling.most_connections.unwrap_or_default();
+    match errors {
+        Some(errors) => {
+            format!("it could not allocate {} ports itself in these minutes", words::count(errors))
+        }
+        None => format!("it held up to {} connections in these minutes", words::count(connections)),
+    }
+}
+
+/// What a gateway has left.
+fn room_in_words(sibling: &SiblingGateway, each: u32) -> String {
+    format!(
+        " {} held at most {} connections in these minutes, to all destinations together: it had room for {} more to this one.",
+        sibling.id,
+        words::count(sibling.most_connections.unwrap_or_default()),
+        words::count(sibling.room(each).unwrap_or_default())
+    )
 }
 
 /// A word that stands for a gateway that is still to be made.
