@@ -39,6 +39,7 @@ pub(crate) fn incident(facts: &Facts, setup: &Setup) -> anyhow::Result<Incident>
         zone: (facts.kind == Kind::Regional).then(|| facts.addresses[0].zone.clone()),
         window: Some(TimeWindow::new(Timestamp::from_second(first)?, Timestamp::from_second(end)?)?),
         exact_window: false,
+        zone_from_metrics: false,
         errors_reported: Some(errors),
         one_of_several: false,
     })
