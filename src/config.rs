@@ -1,7 +1,7 @@
 //! The environment's names and what they mean. The only place, beside the binaries, that reads it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::flow::LogFormat;
@@ -25,9 +25,21 @@ pub const MAX_SCAN_GIB: &str = "NAT_TRIAGE_MAX_SCAN_GIB";
 /// Whether to tell that an alarm ended: `true` or `false`.
 pub const NOTIFY_OK: &str = "NAT_TRIAGE_NOTIFY_OK";
 
+/// Whether to ask the DNS for the names of destinations: `true`, `false`, or the name server to ask.
+pub const REVERSE_DNS: &str = "NAT_TRIAGE_REVERSE_DNS";
+
 /// Every name that this program reads.
-pub const NAMES: [&str; 8] =
-    [TOPIC_ARN, LOG_GROUPS, LOG_FORMAT, NAT_IPS, FLOW_LOGS, REPORT_BUCKET, MAX_SCAN_GIB, NOTIFY_OK];
+pub const NAMES: [&str; 9] = [
+    TOPIC_ARN,
+    LOG_GROUPS,
+    LOG_FORMAT,
+    NAT_IPS,
+    FLOW_LOGS,
+    REPORT_BUCKET,
+    MAX_SCAN_GIB,
+    NOTIFY_OK,
+    REVERSE_DNS,
+];
 
 /// What the function was told by its environment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +60,17 @@ pub struct Config {
     pub max_scan_gib: Option<f64>,
     /// [`NOTIFY_OK`].
     pub notify_ok: bool,
+    /// [`REVERSE_DNS`]; `None` asks nobody.
+    pub reverse_dns: Option<NameServer>,
+}
+
+/// A name server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameServer {
+    /// Those that the machine uses.
+    OfMachine,
+    /// This one.
+    At(SocketAddr),
 }
 
 /// A variable whose value can't be understood.
@@ -114,6 +137,7 @@ impl Config {
         let report_bucket = set(REPORT_BUCKET).map(bucket).transpose()?;
         let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?;
         let notify_ok = set(NOTIFY_OK).map(yes_or_no).transpose()?.unwrap_or_default();
+        let reverse_dns = set(REVERSE_DNS).map(name_server).transpose()?.flatten();
         Ok(Self {
             topic_arn,
             log_groups,
@@ -123,6 +147,7 @@ impl Config {
             report_bucket,
             max_scan_gib,
             notify_ok,
+            reverse_dns,
         })
     }
 }
@@ -189,6 +214,28 @@ fn yes_or_no(text: &str) -> Result<bool, ConfigError> {
     })
 }
 
+/// A name server's address, with or without a port; none where nobody is to be asked.
+fn name_server(text: &str) -> Result<Option<NameServer>, ConfigError> {
+    /// Where name servers listen (RFC 1035).
+    const DNS: u16 = 53;
+    let at = |address: SocketAddr| Some(NameServer::At(address));
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Ok(Some(NameServer::OfMachine)),
+        "false" => Ok(None),
+        _ => {
+            text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, DNS))).map(at).map_err(|_| {
+                ConfigError {
+                    name: REVERSE_DNS,
+                    why: format!(
+                        "{:?} is neither true, false nor the address of a name server, such as 10.0.0.2",
+                        short(text)
+                    ),
+                }
+            })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +254,7 @@ mod tests {
             (REPORT_BUCKET, "s3://reports"),
             (MAX_SCAN_GIB, "-1"),
             (NOTIFY_OK, "sometimes"),
+            (REVERSE_DNS, "dns.example"),
             (MAX_SCAN_GIB, "50 GiB"),
         ] {
             let error = config(name, text).expect_err(name);
@@ -218,6 +266,16 @@ mod tests {
     fn nothing_set_is_a_valid_configuration() {
         assert_eq!(Config::from_values(|_| None), Ok(Config::default()));
         assert_eq!(config(TOPIC_ARN, " "), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_dns_is_asked_where_that_is_wanted_at_the_machines_server_or_another() {
+        let told = |text| config(REVERSE_DNS, text).expect("valid").reverse_dns;
+        assert_eq!(told("True"), Some(NameServer::OfMachine));
+        assert_eq!(told("false"), None);
+        let at = |text: &str| Some(NameServer::At(text.parse().expect("valid")));
+        assert_eq!(told("10.0.0.2"), at("10.0.0.2:53"));
+        assert_eq!(told("[fd00:ec2::253]:5353"), at("[fd00:ec2::253]:5353"));
     }
 
     #[test]

@@ -17,6 +17,8 @@
 //! - [`bundle`]: everything that one live diagnosis rests on, from which it follows again.
 //! - [`looks`]: one look at the flow logs, and further ones while they are late: what is published when.
 //! - `aws`: everything that touches an SDK, behind the feature `aws`.
+//! - `reverse_dns`: the names that addresses have in the DNS, where the operator wants them; behind the same
+//!   feature.
 //! - `service`: one event in, one answer out, with the live edges; behind the same feature.
 //! - [`config`]: the environment's names and what they mean.
 
@@ -35,6 +37,8 @@ pub mod looks;
 pub mod network;
 pub mod publish;
 pub mod report;
+#[cfg(feature = "aws")]
+pub mod reverse_dns;
 #[cfg(feature = "aws")]
 pub mod service;
 pub mod triage;

@@ -114,6 +114,21 @@ fn a_gateway_that_the_records_do_not_show_leaves_the_question_open() {
 }
 
 #[test]
+fn a_client_is_called_what_the_records_of_its_own_interface_call_it() {
+    let format = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status instance-id instance-tag";
+    let gateways = LINES.lines().map(|line| format!("{line} - -"));
+    let clients = [
+        "2 123456789012 eni-0aaaaaaaaaaaaaaaa 10.0.1.17 203.0.113.10 40001 443 6 10 1000 1795000010 1795000050 ACCEPT OK i-0abc check%2Dout",
+        "2 123456789012 eni-0aaaaaaaaaaaaaaaa 203.0.113.10 10.0.1.17 443 40001 6 10 1000 1795000010 1795000050 ACCEPT OK i-0abc check%2Dout",
+    ];
+    let lines: Vec<String> = gateways.chain(clients.map(str::to_owned)).collect();
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--nat-ip", "10.0.0.220", "--log-format", format])
+        .file("a.log", lines.join("\n"))
+        .run();
+    assert!(ran.stdout.contains("Then: i-0abc, tagged check-out"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_custom_format_without_a_header_needs_its_fields_named() {
     let line = "10.0.1.17 10.0.0.220 40001 443 6 1795000000 1795000030\n".repeat(3);
     let lost = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", &line).run();

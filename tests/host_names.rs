@@ -6,7 +6,7 @@ use insights_server::LogGroup;
 use nat_simulator::{Facts, Incident, LogFormat, Pattern, Scale, View};
 use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
 use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Query, Unanswered};
-use nat_triage::network::{Known, Network};
+use nat_triage::network::{HostName, Known, NameSource, Network};
 use nat_triage::triage::Surveyed;
 
 use crate::support::evaluator::Evaluator;
@@ -97,6 +97,26 @@ async fn a_destination_is_called_by_the_name_that_clients_asked_for() {
     let names = |purpose: &&&str| purpose.starts_with("host names");
     assert_eq!(world.watched.purposes.borrow().iter().filter(names).count(), 1);
     assert_eq!((&second.destinations, &second.queries), (&first.destinations, &first.queries));
+}
+
+#[tokio::test]
+async fn a_name_by_reverse_dns_is_said_to_be_one_and_gives_way_to_what_clients_asked_for() {
+    let asked = |server: &str| vec![query_log("payments.example.com", &[server])];
+    for (mut world, called, source) in [
+        (World::new(|_| Vec::new()), "host-10.example.net by reverse DNS", NameSource::ReverseDns),
+        (World::new(asked), "payments.example.com", NameSource::ResolverQueryLog),
+    ] {
+        world.network.names.push(HostName {
+            name: "host-10.example.net".into(),
+            addresses: vec![world.server.parse().expect("an address")],
+            source: NameSource::ReverseDns,
+        });
+        let [diagnosis] = &world.diagnoses(1).await[..] else { panic!("one look") };
+        assert!(diagnosis.headline.contains(&format!("({called})")), "{}", diagnosis.headline);
+        assert_eq!(diagnosis.destinations[0].name_source, Some(source));
+        let report = nat_triage::report::text::text(diagnosis);
+        assert_eq!(report.contains("its owner's name for it"), source == NameSource::ReverseDns, "{report}");
+    }
 }
 
 #[tokio::test]

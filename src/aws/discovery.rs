@@ -17,9 +17,10 @@ use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 use crate::network::{
-    EndpointService, FlowLog, GatewayKind, Metric, NatAddress, NatGateway, Network, NetworkSource, Parties,
-    Provenance,
+    EndpointService, FlowLog, GatewayKind, HostName, Metric, NatAddress, NatGateway, Network, NetworkSource,
+    Parties, Provenance,
 };
+use crate::reverse_dns::ReverseDns;
 
 const DESCRIBE_GATEWAY: &str = "ec2:DescribeNatGateways";
 const DESCRIBE_VPC: &str = "ec2:DescribeVpcs";
@@ -35,6 +36,8 @@ pub struct Overrides {
     /// The format of the records in those log groups; without one, version 2's. Not used for flow
     /// logs that EC2 was asked for, which come with their own.
     pub log_format: Option<LogFormat>,
+    /// Who is asked for the names of destinations that no client's question tells; nobody where `None`.
+    pub reverse_dns: Option<ReverseDns>,
 }
 
 /// The look-ups of one invocation.
@@ -75,11 +78,14 @@ impl NetworkSource for Discovery<'_> {
 
     async fn identify(&self, parties: &Parties, _: &Incident, network: &mut Network) -> Vec<Gap> {
         let round = self.round();
-        let ((owners, mut gaps), services) = tokio::join!(
+        let ((owners, mut gaps), services, (names, unnamed)) = tokio::join!(
             owners::owners(&self.clients.ec2, &parties.clients, network, round.deadline),
             round.endpoint_services(parties, network),
+            round.names(parties, network),
         );
-        network.owners = owners;
+        network.owners.extend(owners);
+        network.names.extend(names);
+        gaps.extend(unnamed);
         if let Some(services) = services {
             match services {
                 Ok(services) => network.endpoint_services = Some(services),
@@ -107,6 +113,16 @@ impl Discovery<'_> {
             Some(surroundings::endpoint_services(&self.clients.ec2, self.deadline).await)
         } else {
             None
+        }
+    }
+
+    /// What the DNS calls those servers that no client's question names, where it may be asked.
+    async fn names(&self, parties: &Parties, network: &Network) -> (Vec<HostName>, Option<Gap>) {
+        let nameless = |server: &IpAddr| network.names_asked_for(*server).next().is_none();
+        let servers: Vec<IpAddr> = parties.servers.iter().copied().filter(nameless).collect();
+        match &self.overrides.reverse_dns {
+            Some(dns) => dns.names(&servers, self.deadline).await,
+            None => (Vec::new(), None),
         }
     }
 
@@ -619,6 +635,7 @@ mod tests {
             nat_ips: vec!["10.0.0.220".parse().expect("valid")],
             log_groups: vec!["/vpc/flow".into()],
             log_format: None,
+            reverse_dns: None,
         };
         let (clients, deadline) = (nowhere(), Deadline::after(Duration::from_secs(5)));
         let clock = Clock::showing(Timestamp::UNIX_EPOCH);

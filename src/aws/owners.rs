@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{Filter, Instance, NetworkInterface, Tag};
 use super::errors::{cleaned, listed};
 use crate::deadline::Deadline;
 use crate::gap::Gap;
-use crate::network::{Network, Owner, OwnerKind};
+use crate::network::{Network, Owner, OwnerKind, OwnerSource};
 
 const INTERFACES: &str = "ec2:DescribeNetworkInterfaces";
 const INSTANCES: &str = "ec2:DescribeInstances";
@@ -107,6 +107,7 @@ fn not_of_vpc(address: IpAddr, network: &Network) -> Owner {
         kind: OwnerKind::OutsideVpc,
         name: format!("not of {vpc}: comes through a transit gateway, from another VPC or network"),
         zone: None,
+        source: OwnerSource::Lookup,
     }
 }
 
@@ -135,7 +136,8 @@ const SCALING_GROUP: &str = "aws:autoscaling:groupName";
 
 fn owner(address: IpAddr, interface: &NetworkInterface, instances: &BTreeMap<String, Instance>) -> Owner {
     let (kind, name) = named(interface, instances);
-    Owner { address, kind, name: cleaned(&name), zone: interface.availability_zone().map(str::to_owned) }
+    let zone = interface.availability_zone().map(str::to_owned);
+    Owner { address, kind, name: cleaned(&name), zone, source: OwnerSource::Lookup }
 }
 
 /// What has an interface. Its description says most: it is how the services that make interfaces mark

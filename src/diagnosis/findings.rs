@@ -13,7 +13,7 @@ use super::refusals::{Refusals, Refused};
 use super::{ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
 use crate::evidence::{AtPeak, Attribution, ClientUse, Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
-use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Network, Provenance};
+use crate::network::{GatewayKind, HostName, IDLE_TIMEOUT_SECONDS, Network, Provenance};
 use crate::words;
 
 /// What is known of port allocation errors within the window.
@@ -94,7 +94,7 @@ pub(super) struct Ranked {
     pub(super) counted: Counted,
     pub(super) service: Option<String>,
     /// The host name that says most of its address.
-    pub(super) name: Option<String>,
+    pub(super) name: Option<HostName>,
 }
 
 impl Ranked {
@@ -109,7 +109,8 @@ impl Ranked {
             refused: self.refused,
             connections: self.tally.connections,
             bytes: self.tally.bytes,
-            name: self.name.clone(),
+            name: self.name.as_ref().map(|name| name.name.clone()),
+            name_source: self.name.as_ref().map(|name| name.source),
             service: self.service.clone(),
             timeline: self.timeline.clone(),
             clients: self.clients.iter().take(clients).cloned().collect(),
@@ -263,7 +264,7 @@ impl<'a> Findings<'a> {
                     clients: Vec::new(),
                     counted,
                     service: self.service(address),
-                    name: self.network.name_of(address).map(|name| name.name.clone()),
+                    name: self.network.name_of(address).cloned(),
                     tally,
                 })
             })
@@ -394,6 +395,7 @@ impl<'a> Findings<'a> {
                     refused: refused.get(&address).map_or(0, |refused| refused.attempts),
                     bytes: tally.bytes,
                     name: owner.map(|owner| owner.name.clone()),
+                    name_source: owner.map(|owner| owner.source),
                     kind: owner.map(|owner| owner.kind.as_str().to_owned()),
                     zone: self.network.zone_of(address).map(str::to_owned),
                     attribution,

@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::findings::{Errors, Findings};
+use crate::network::NameSource;
 use crate::words;
 
 /// Longest name of a client or a destination that is said in the answer; the report has more of it.
@@ -19,12 +20,17 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
         };
         return format!("{gateway}: {why}, so we cannot tell.");
     };
-    let named = |name: Option<&String>| {
-        name.map_or(String::new(), |name| format!(" ({})", words::one_line(name, NAME)))
-    };
-    let label = format!("{}{}", top.label(), named(top.name.as_ref()));
+    let called = top.name.as_ref().map_or(String::new(), |host| {
+        let hint = match host.source {
+            NameSource::ResolverQueryLog => "",
+            NameSource::ReverseDns => " by reverse DNS",
+        };
+        format!(" ({}{hint})", words::one_line(&host.name, NAME))
+    });
+    let label = format!("{}{called}", top.label());
     let holder = top.clients.first().map_or(String::new(), |client| {
-        let name = named(client.name.as_ref());
+        let name = client.name.as_ref();
+        let name = name.map_or(String::new(), |name| format!(" ({})", words::one_line(name, NAME)));
         format!(", {} of them held by {}{name}", words::percent(client.share), client.address)
     });
     let Some(capacity) = findings.capacity else {

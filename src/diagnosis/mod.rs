@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::{Attribution, Evidence, QueryRun, Source};
 use crate::gap::Gap;
 use crate::incident::{Alarm, Incident, TimeWindow};
-use crate::network::{GatewayKind, Network, PORTS_PER_ADDRESS, Provenance};
+use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_ADDRESS, Provenance};
 
 pub use answer::Answer;
 use findings::Findings;
@@ -125,6 +125,8 @@ pub struct ClientReport {
     pub bytes: u64,
     /// Who owns the address, where that is known.
     pub name: Option<String>,
+    /// Whether a record of those minutes says so, or a look-up afterwards.
+    pub name_source: Option<OwnerSource>,
     /// What sort of thing owns it, where that is known.
     pub kind: Option<String>,
     /// Its zone, where that is known.
@@ -155,6 +157,8 @@ pub struct DestinationReport {
     pub bytes: u64,
     /// Its name, where that is known.
     pub name: Option<String>,
+    /// Where the name came from: what clients asked for, or a hint of the address's owner.
+    pub name_source: Option<NameSource>,
     /// The AWS service that its address belongs to, where a flow-log field or prefix list says so.
     pub service: Option<String>,
     /// Held ports over the window.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::infer::{Inference, Inferred};
 use super::lives::{Holding, Lives, Stretch};
+use super::recorded_owners::RecordedOwners;
 use super::{
     AtPeak, ClientUse, Destination, Evidence, EvidenceSource, Held, Peak, Side, Source, Steps, TCP, Tally,
     Viewpoint,
@@ -89,6 +90,8 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 gaps.extend(reading_gaps(&reading));
                 gaps.extend(counter.astray_gap());
                 gaps.extend(counter.nothing_seen(&inference));
+                let mut counter = counter;
+                std::mem::take(&mut counter.owners).add_to(&mut network.owners);
                 let mut evidence = counter.finish();
                 evidence.ambiguous = told.ambiguous;
                 evidence.coverage.records_rejected = reading.lines_rejected();
@@ -286,6 +289,7 @@ struct Counter<'view> {
     /// Packets that left the gateway and were turned away by a rule: towards whom, when, how many.
     turned_away: Vec<(Destination, i64, u64)>,
     services: BTreeMap<IpAddr, String>,
+    owners: RecordedOwners,
     records: u64,
     first: i64,
     last: i64,
@@ -310,6 +314,7 @@ impl<'view> Counter<'view> {
             other_zones: HashMap::new(),
             turned_away: Vec::new(),
             services: BTreeMap::new(),
+            owners: RecordedOwners::default(),
             records: 0,
             first: i64::MAX,
             last: i64::MIN,
@@ -463,6 +468,7 @@ impl Sink for Counter<'_> {
         }
         self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
         let Some(seen) = self.viewpoint.classify(record) else { return };
+        self.owners.note(&seen, record);
         if seen.side == Side::AtClient {
             if !self.needs_client_interfaces() {
                 return;

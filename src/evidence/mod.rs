@@ -9,6 +9,7 @@ mod infer;
 pub mod insights;
 mod leg;
 mod lives;
+mod recorded_owners;
 mod steps;
 
 use std::collections::BTreeMap;

@@ -104,6 +104,23 @@ pub struct FlowRecord<'line> {
     pub next_hop_type: Option<&'line [u8]>,
     /// `pkt-dst-aws-service`, where the format has it.
     pub dst_service: Option<&'line [u8]>,
+    /// Whose the interface is, as far as the format tells.
+    pub owner: OwnerFields<'line>,
+}
+
+/// What a record says of whose its interface is; `None` where it is `-` or not in the format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerFields<'line> {
+    /// `instance-id`.
+    pub instance: Option<&'line [u8]>,
+    /// `ecs-cluster-name`.
+    pub ecs_cluster: Option<&'line [u8]>,
+    /// `ecs-service-name`.
+    pub ecs_service: Option<&'line [u8]>,
+    /// `ecs-task-id`.
+    pub ecs_task: Option<&'line [u8]>,
+    /// `interface-tag`, `instance-tag` and `asg-tag`, and the second of each: values, percent-encoded.
+    pub tags: [Option<&'line [u8]>; 6],
 }
 
 /// What one line turned out to be.
@@ -138,7 +155,7 @@ pub enum LineError {
 }
 
 /// The fields that are decoded, in the order of [`Slots`].
-const DECODED: [Field; 21] = [
+const DECODED: [Field; 31] = [
     Field::InterfaceId,
     Field::ResourceId,
     Field::Srcaddr,
@@ -160,6 +177,16 @@ const DECODED: [Field; 21] = [
     Field::NextHopInterfaceId,
     Field::NextHopInterfaceType,
     Field::PktDstAwsService,
+    Field::InstanceId,
+    Field::EcsClusterName,
+    Field::EcsServiceName,
+    Field::EcsTaskId,
+    Field::InterfaceTag,
+    Field::InterfaceTag2,
+    Field::InstanceTag,
+    Field::InstanceTag2,
+    Field::AsgTag,
+    Field::AsgTag2,
 ];
 
 /// The slot of a column that is passed over.
@@ -243,6 +270,11 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         next_hop_interface,
         next_hop_type,
         dst_service,
+        instance,
+        ecs_cluster,
+        ecs_service,
+        ecs_task,
+        tags @ ..,
     ] = *slots;
     match status {
         None | Some(b"OK") => {}
@@ -288,6 +320,7 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         next_hop_interface,
         next_hop_type,
         dst_service,
+        owner: OwnerFields { instance, ecs_cluster, ecs_service, ecs_task, tags },
     }))
 }
 

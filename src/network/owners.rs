@@ -53,7 +53,18 @@ impl OwnerKind {
     }
 }
 
-/// The owner of a client's address now. Addresses change hands: it may have been another's then.
+/// How it is known whose an address is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnerSource {
+    /// EC2 was asked: whose it is now. Addresses change hands: it may have been another's then.
+    #[default]
+    Lookup,
+    /// A flow-log record of its own interface: whose it was then.
+    FlowLog,
+}
+
+/// The owner of a client's address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// The client's address.
@@ -66,4 +77,7 @@ pub struct Owner {
     /// The name of its Availability Zone, where that is known.
     #[serde(default)]
     pub zone: Option<String>,
+    /// How it is known.
+    #[serde(default)]
+    pub source: OwnerSource,
 }

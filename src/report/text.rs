@@ -10,6 +10,7 @@ use crate::diagnosis::{
 };
 use crate::evidence::{Attribution, Source};
 use crate::incident::TimeWindow;
+use crate::network::{NameSource, OwnerSource};
 use crate::words::{self, one_line};
 
 /// Widest line of prose; commands are never broken.
@@ -207,7 +208,11 @@ fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             .map_or(String::new(), |service| format!(" ({})", one_line(service, NAME)));
         writeln!(out, "{}. {}{service}", index + 1, label(destination))?;
         if let Some(name) = &destination.name {
-            wrap(out, "   ", &format!("Name: {}", one_line(name, NAME)))?;
+            let hint = match destination.name_source {
+                Some(NameSource::ReverseDns) => " (by reverse DNS: its owner's name for it)",
+                Some(NameSource::ResolverQueryLog) | None => "",
+            };
+            wrap(out, "   ", &format!("Name: {}{hint}", one_line(name, NAME)))?;
         }
         wrap(out, "   ", &format!("Ports held: {}{full}", range(&destination.held)))?;
         let refused = refused(destination.refused);
@@ -263,7 +268,11 @@ fn attribution_note(attribution: Attribution) -> Option<&'static str> {
 fn client_block(out: &mut String, number: usize, client: &ClientReport) -> fmt::Result {
     writeln!(out, "{number}. {}: {}", client.address, words::percent(client.share))?;
     if let Some(name) = &client.name {
-        wrap(out, "   ", &format!("Now: {}", one_line(name, NAME)))?;
+        let when = match client.name_source {
+            Some(OwnerSource::FlowLog) => "Then",
+            Some(OwnerSource::Lookup) | None => "Now",
+        };
+        wrap(out, "   ", &format!("{when}: {}", one_line(name, NAME)))?;
     }
     wrap(out, "   ", &format!("Ports held: {}", range(&client.held)))?;
     let refused = refused(client.refused);
