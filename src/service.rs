@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::alarm::{AlarmError, Outcome, outcomes_from_event};
 use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic};
 use crate::bundle::Bundle;
-use crate::config::Config;
+use crate::config::{Config, NameServer};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Limits, Stage};
 use crate::evidence::files::FlowLogFiles;
@@ -21,6 +21,7 @@ use crate::looks::{Roles, Unheard, until_known};
 use crate::network::{Known, NatGateway, Network};
 use crate::publish::{Ledger, Memory, Nowhere, PublishError, Publisher, Receipt, Sent};
 use crate::report::{Message, Trouble};
+use crate::reverse_dns::ReverseDns;
 use crate::triage::{Surveyed, Triaged};
 
 /// Why an event got no answer, or its answer did not go out.
@@ -157,14 +158,12 @@ impl Service {
             tracing::info!(id, "this alarm's report has gone out before");
             return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
         }
-        let told = AssertUnwindSafe(self.report(time, event, incident, &ledger)).catch_unwind().await;
-        match told {
-            Ok(told) => told,
-            Err(panic) => {
-                let failure = Failure::Bug(words_of(panic.as_ref()));
-                self.tell(time, &Trouble::broken(&id, event, &failure.chain())).await?;
-                Err(failure)
+        match or_bug(self.report(time, event, incident, &ledger)).await {
+            Err(bug @ Failure::Bug(_)) => {
+                let trouble = Trouble::broken(&id, event, &bug.chain());
+                self.told_of(time, "broken", &trouble, bug).await
             }
+            told => told,
         }
     }
 
@@ -250,13 +249,25 @@ impl Service {
     /// with the event, which would otherwise be lost.
     async fn unusable(&self, time: Time, event: &Value, error: AlarmError) -> Result<Value, Failure> {
         let failure = Failure::Event(error);
+        let id = fingerprint(&event.to_string());
+        let trouble = Trouble::unusable(&id, event, &failure.chain());
+        self.told_of(time, "unusable", &trouble, failure).await
+    }
+
+    /// Answers with what went wrong, once somebody was told of it: Lambda would only fail in the same way
+    /// again. Where there is nobody to tell, the failure is the answer.
+    async fn told_of(
+        &self,
+        time: Time,
+        key: &str,
+        trouble: &Trouble,
+        failure: Failure,
+    ) -> Result<Value, Failure> {
         if self.config.topic_arn.is_none() {
             return Err(failure);
         }
-        let reason = failure.chain();
-        let id = fingerprint(&event.to_string());
-        self.tell(time, &Trouble::unusable(&id, event, &reason)).await?;
-        Ok(json!({ "unusable": true, "reason": reason, "id": id }))
+        self.tell(time, trouble).await?;
+        Ok(json!({ key: true, "reason": trouble.reason, "id": trouble.id }))
     }
 
     /// The files of the embedded source could not be read: said to whoever reads the reports.
@@ -268,8 +279,8 @@ impl Service {
         error: ReadError,
     ) -> Result<Value, Failure> {
         let failure = Failure::Files(error);
-        self.tell(time, &Trouble::broken(&surveyed.id(), event, &failure.chain())).await?;
-        Err(failure)
+        let trouble = Trouble::broken(&surveyed.id(), event, &failure.chain());
+        self.told_of(time, "broken", &trouble, failure).await
     }
 
     /// Publishes what went wrong, once.
@@ -289,6 +300,10 @@ impl Service {
             nat_ips: self.config.nat_ips.clone(),
             log_groups: self.config.log_groups.clone(),
             log_format: self.config.log_format.clone(),
+            reverse_dns: self.config.reverse_dns.map(|server| match server {
+                NameServer::OfMachine => ReverseDns::of_machine(),
+                NameServer::At(address) => ReverseDns::at(address),
+            }),
         };
         Discovery::new(&self.clients, overrides, clock, deadline)
     }
@@ -327,6 +342,12 @@ impl Service {
             bucket: self.bucket(deadline).filter(|_| publishes),
         }
     }
+}
+
+/// A panic as a failure that can be told of: it must not take the person's message with it.
+async fn or_bug<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|panic| Err(Failure::Bug(words_of(panic.as_ref()))))
 }
 
 /// What a panic said.
@@ -373,5 +394,23 @@ impl Ledger for Ledgers<'_> {
         if let Some(bucket) = &self.bucket {
             bucket.record(id, sent).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mistake_of_ours_is_a_failure_that_says_what_it_was() {
+        for (bug, said) in [
+            (or_bug::<()>(async { panic!("no step {}", 7) }).await, "no step 7"),
+            (or_bug::<()>(async { std::panic::panic_any(7) }).await, "no reason given"),
+        ] {
+            let failure = bug.expect_err("a panic");
+            assert_eq!(failure.kind(), "Bug");
+            assert!(failure.chain().ends_with(said), "{}", failure.chain());
+        }
+        assert!(matches!(or_bug(async { Ok(7) }).await, Ok(7)));
     }
 }

@@ -197,7 +197,7 @@ impl Failure {
         match self.kind {
             Kind::Denied => format!("allow {action} on {on} to the role or user that nat-triage runs as"),
             Kind::Credentials => {
-                "supply credentials that are valid now: in Lambda the function's role does; elsewhere try aws sts get-caller-identity"
+                "supply credentials that are valid now: in Lambda the function's role does; elsewhere try aws sts get-caller-identity, and for a profile with single sign-on first: eval \"$(aws configure export-credentials --format env)\""
                     .to_owned()
             }
             Kind::Settings => "set AWS_REGION to the gateway's Region, and check AWS_ENDPOINT_URL where it is set".to_owned(),
