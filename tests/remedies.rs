@@ -781,7 +781,7 @@ fn a_client_that_holds_most_is_named_with_its_share() {
 fn three_clients_that_hold_most_together_are_named() {
     let by = [(IN_A, 60), (IN_B, 50), ("10.0.1.10", 50), ("10.0.1.11", 40)];
     let remedy = case(Pattern::LongLived).by(&by).offers("limit-connections-per-client");
-    assert_eq!(remedy.commands.len(), 3);
+    assert!(remedy.commands[0].run.contains("Values=10.0.1.9,10.0.1.10,10.0.2.9 "), "{:?}", remedy.commands);
     assert!(remedy.effect.starts_with("Without them about 40 of 200 ports"), "{}", remedy.effect);
 }
 
@@ -790,7 +790,7 @@ fn two_or_three_clients_that_are_all_there_are_named_as_well() {
     let two = case(Pattern::LongLived).by(&[(IN_A, 90), (IN_B, 80), ("10.0.1.10", 30)]);
     assert!(two.offers("limit-connections-per-client").title.contains("two greatest holders"));
     let three = case(Pattern::LongLived).by(&[(IN_A, 68), (IN_B, 66), ("10.0.1.10", 66)]);
-    assert_eq!(three.offers("limit-connections-per-client").commands.len(), 3);
+    assert!(three.offers("limit-connections-per-client").title.contains("three greatest holders"));
     case(Pattern::LongLived)
         .by(&[(IN_A, 50), (IN_B, 50), ("10.0.1.10", 50), ("10.0.1.11", 50)])
         .offers("limit-connections-per-client");

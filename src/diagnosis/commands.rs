@@ -48,14 +48,21 @@ pub(super) fn region_option(region: Option<&str>) -> String {
     region.map_or_else(String::new, |region| format!(" --region {}", quoted(region)))
 }
 
-/// Shows who owns a private address.
-pub(super) fn describe_owner(address: IpAddr, region: Option<&str>) -> String {
-    let filter =
-        if address.is_ipv6() { "ipv6-addresses.ipv6-address" } else { "addresses.private-ip-address" };
-    format!(
-        "aws ec2 describe-network-interfaces --filters Name={filter},Values={address} --query 'NetworkInterfaces[].[NetworkInterfaceId,InterfaceType,Description,Attachment.InstanceId]' --output text{}",
-        region_option(region)
-    )
+/// Shows who owns private addresses: one command for those of each family, as their filters differ.
+pub(super) fn describe_owners(addresses: &[IpAddr], region: Option<&str>) -> Vec<String> {
+    let (six, four): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv6());
+    let families = [("addresses.private-ip-address", four), ("ipv6-addresses.ipv6-address", six)];
+    let asked = families.into_iter().filter(|(_, addresses)| !addresses.is_empty());
+    asked
+        .map(|(filter, addresses)| {
+            let values: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!(
+                "aws ec2 describe-network-interfaces --filters Name={filter},Values={} --query 'NetworkInterfaces[].[PrivateIpAddress,NetworkInterfaceId,InterfaceType,Description,Attachment.InstanceId]' --output text{}",
+                values.join(","),
+                region_option(region)
+            )
+        })
+        .collect()
 }
 
 /// Shows the errors between two times, or from one until now, minute by minute.

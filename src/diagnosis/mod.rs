@@ -227,15 +227,28 @@ pub struct MetricReport {
     pub change: Option<f64>,
 }
 
+/// What an [`Command::undo`] begins with that is no command.
+pub(crate) const NOTHING_TO_UNDO: &str = "nothing to undo";
+
 /// A step a person can take: what to run, how to see that it worked, how to take it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Command {
+    /// What it does, such as `shows who owns the address`: whoever pastes it knows whether it changes anything.
+    pub does: String,
     /// What to run.
     pub run: String,
     /// What shows that it worked.
     pub verify: String,
-    /// What takes it back.
+    /// What takes it back: a command, or a sentence on why there is nothing to undo.
     pub undo: String,
+}
+
+impl Command {
+    /// Whether there is a command that takes it back.
+    #[must_use]
+    pub fn can_be_undone(&self) -> bool {
+        !self.undo.starts_with(NOTHING_TO_UNDO)
+    }
 }
 
 /// A fix that the evidence supports.

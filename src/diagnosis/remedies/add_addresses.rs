@@ -2,7 +2,7 @@
 
 use super::{HOURS_A_MONTH, Offer, RefusedDemand, Shortage, When};
 use crate::diagnosis::commands::{quoted, region_option};
-use crate::diagnosis::{Command, Confidence, Remedy, Verdict};
+use crate::diagnosis::{Command, Confidence, NOTHING_TO_UNDO, Remedy, Verdict};
 use crate::network::{GatewayKind, NatAddress, Provenance, Quotas};
 use crate::words;
 
@@ -124,26 +124,27 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
 /// where it was not asked for, and that of the Region, where it is known to be too small.
 fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u32) -> Vec<Command> {
     let region = region_option(shortage.region());
-    let raise = |service: &str, code: &str, to: u32| Command {
+    let raise = |service: &str, code: &str, to: u32, of: &str| Command {
+        does: format!("asks AWS for {to} addresses per {of}"),
         run: format!(
             "aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} --desired-value {to}{region}"
         ),
         verify: format!(
             "aws service-quotas get-service-quota --service-code {service} --quota-code {code} --query Quota.Value{region}"
         ),
-        undo: "nothing to undo: a higher quota alone changes nothing".into(),
+        undo: format!("{NOTHING_TO_UNDO}: a higher quota alone changes nothing"),
     };
     let kind = shortage.findings.network.gateway.kind;
     let mut raises = Vec::new();
     let per_gateway = quotas.addresses_per_gateway.unwrap_or(Quotas::DEFAULT_ADDRESSES_PER_GATEWAY);
     if kind == GatewayKind::Zonal && all > per_gateway {
-        raises.push(raise("vpc", "L-5F53652F", all));
+        raises.push(raise("vpc", "L-5F53652F", all, "gateway"));
     }
     if let (Some(most), Some(used)) = (quotas.elastic_ips, quotas.elastic_ips_in_use)
         && kind != GatewayKind::Private
         && used + add > most
     {
-        raises.push(raise("ec2", "L-0263D0A3", used + add));
+        raises.push(raise("ec2", "L-0263D0A3", used + add, "Region"));
     }
     raises
 }
@@ -155,6 +156,11 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Co
     let verify = shortage.errors_stop();
     if shortage.findings.network.gateway.kind == GatewayKind::Private {
         return Some(vec![Command {
+            does: if add == 1 {
+                "gives the gateway one more private address".into()
+            } else {
+                format!("gives the gateway {add} more private addresses")
+            },
             run: format!(
                 "aws ec2 assign-private-nat-gateway-address --nat-gateway-id {id} --private-ip-address-count {add}{region}"
             ),
@@ -169,6 +175,11 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Co
     let done = if add > 1 { "; done" } else { "" };
     Some(vec![
         Command {
+            does: if add == 1 {
+                "allocates an Elastic IP address".into()
+            } else {
+                format!("allocates {add} Elastic IP addresses")
+            },
             run: format!(
                 "{again}aws ec2 allocate-address --domain vpc --query AllocationId --output text{region}{done}"
             ),
@@ -176,6 +187,7 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Co
             undo: format!("aws ec2 release-address --allocation-id NEW_ALLOCATION_ID{region}"),
         },
         Command {
+            does: format!("gives {} to the gateway", if add == 1 { "it" } else { "them" }),
             run: format!(
                 "aws ec2 associate-nat-gateway-address --nat-gateway-id {id}{zone} --allocation-ids NEW_ALLOCATION_IDS{region}"
             ),

@@ -75,6 +75,7 @@ pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
             },
             effect: "The next incident is diagnosed with narrow ranges and named clients. It does not help with this one.".into(),
             commands: vec![Command {
+                does: "creates a flow log of the gateway alone".into(),
                 run: gaps::better_format(findings),
                 verify: format!("aws ec2 describe-flow-logs{region}"),
                 undo: format!("aws ec2 delete-flow-logs --flow-log-ids NEW_FLOW_LOG_ID{region}"),

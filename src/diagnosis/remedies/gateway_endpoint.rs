@@ -146,8 +146,9 @@ fn command(shortage: &Shortage<'_>, way: &Way<'_>, tables: &BTreeSet<&str>) -> C
     let tables = words_of_shell(tables.iter().copied());
     let vpc = quoted(way.vpc_id);
     let service = quoted(&way.list.name);
-    let (run, undo) = match way.endpoint {
+    let (does, run, undo) = match way.endpoint {
         None => (
+            "creates the endpoint",
             format!(
                 "aws ec2 create-vpc-endpoint --vpc-id {vpc} --service-name {service} --route-table-ids {tables}{region}"
             ),
@@ -160,7 +161,11 @@ fn command(shortage: &Shortage<'_>, way: &Way<'_>, tables: &BTreeSet<&str>) -> C
                     quoted(&endpoint.id)
                 )
             };
-            (modify("--add-route-table-ids"), modify("--remove-route-table-ids"))
+            (
+                "adds these route tables to the endpoint",
+                modify("--add-route-table-ids"),
+                modify("--remove-route-table-ids"),
+            )
         }
     };
     let verify = format!(
@@ -168,7 +173,7 @@ fn command(shortage: &Shortage<'_>, way: &Way<'_>, tables: &BTreeSet<&str>) -> C
         quoted(&format!("Name=vpc-id,Values={}", way.vpc_id)),
         quoted(&format!("Name=service-name,Values={}", way.list.name))
     );
-    Command { run, verify, undo }
+    Command { does: does.into(), run, verify, undo }
 }
 
 /// Traffic that takes the gateway although an endpoint is in place for it: nothing to fix that we

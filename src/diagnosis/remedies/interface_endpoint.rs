@@ -152,7 +152,7 @@ fn command(
     subnets: &BTreeMap<&str, &str>,
 ) -> Command {
     let region = region_option(shortage.region());
-    let (run, undo) = match unnamed {
+    let (does, run, undo) = match unnamed {
         Some(endpoint) => {
             let modify = |option: &str| {
                 format!(
@@ -160,7 +160,11 @@ fn command(
                     quoted(&endpoint.id)
                 )
             };
-            (modify("--private-dns-enabled"), modify("--no-private-dns-enabled"))
+            (
+                "lets the service's own name lead to the endpoint",
+                modify("--private-dns-enabled"),
+                modify("--no-private-dns-enabled"),
+            )
         }
         None => {
             let subnets = if subnets.is_empty() {
@@ -169,6 +173,7 @@ fn command(
                 words_of_shell(subnets.values().copied())
             };
             (
+                "creates the endpoint",
                 format!(
                     "aws ec2 create-vpc-endpoint --vpc-endpoint-type Interface --vpc-id {} --service-name {} --subnet-ids {subnets} --security-group-ids SECURITY_GROUP_ID --private-dns-enabled{region}",
                     quoted(vpc_id),
@@ -183,5 +188,5 @@ fn command(
         quoted(&format!("Name=vpc-id,Values={vpc_id}")),
         quoted(&format!("Name=service-name,Values={service}"))
     );
-    Command { run, verify, undo }
+    Command { does: does.into(), run, verify, undo }
 }

@@ -41,6 +41,7 @@ pub(super) fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
     let in_words = placement.in_words(|client| could(client).is_some());
     let region = region_option(shortage.region());
     let mut commands = vec![Command {
+        does: "creates the way out for IPv6".into(),
         run: format!("aws ec2 create-egress-only-internet-gateway --vpc-id {}{region}", quoted(vpc_id)),
         verify: format!("aws ec2 describe-egress-only-internet-gateways{region}"),
         undo: format!(
@@ -48,6 +49,7 @@ pub(super) fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
         ),
     }];
     commands.extend(tables.iter().map(|table| Command {
+        does: "sends the route table's subnets out that way for IPv6".into(),
         run: format!(
             "aws ec2 create-route --route-table-id {} --destination-ipv6-cidr-block ::/0 --egress-only-internet-gateway-id NEW_EGRESS_ONLY_GATEWAY_ID{region}",
             quoted(table)

@@ -48,12 +48,7 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
         headroom: Some(shortage.headroom(together(few), shortage.capacity)),
         remedy: Remedy {
             id: "limit-connections-per-client".into(),
-            title: if few == 1 {
-                format!("Find out what {} is, then stop or cap it", holders[0].address)
-            } else {
-                let many = if few == 2 { "two" } else { "three" };
-                format!("Find out what the {many} greatest holders are, then stop or cap them")
-            },
+            title: title(&holders),
             why: format!("{}.", named.join("; ")),
             effect: format!(
                 "Without {} about {} of {} ports stay in use. Ports of connections that {} are free at once; of ones that {}, {IDLE} after their last packet.",
@@ -63,7 +58,7 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
                 if few == 1 { "it closes" } else { "they close" },
                 if few == 1 { "it abandons" } else { "they abandon" },
             ),
-            commands: holders.iter().map(|c| shortage.who_owns(c)).collect(),
+            commands: shortage.who_owns(holders.iter().copied()),
             hazards: vec![
                 "Restarting the client ends what it is doing; look at what it is first.".into(),
                 "The address may stand for several workloads: pods behind a node, or Lambda functions that share a subnet and security groups.".into(),
@@ -72,4 +67,32 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
             confidence: shortage.at_most(Confidence::High),
         },
     })
+}
+
+/// What to do about these one to three clients, conditional on whether it is known what they are.
+fn title(holders: &[&ClientReport]) -> String {
+    /// Longest name that is said; the report has more of it.
+    const NAME: usize = 80;
+
+    let all_known = holders.iter().all(|client| client.name.is_some());
+    match holders {
+        [client] => match &client.name {
+            Some(name) => {
+                format!(
+                    "Make sure that {} is {}, then stop or cap it",
+                    client.address,
+                    words::one_line(name, NAME)
+                )
+            }
+            None => format!("Find out what {} is, then stop or cap it", client.address),
+        },
+        several => {
+            let many = if several.len() == 2 { "two" } else { "three" };
+            if all_known {
+                format!("Make sure who the {many} greatest holders are, named below, then stop or cap them")
+            } else {
+                format!("Find out what the {many} greatest holders are, then stop or cap them")
+            }
+        }
+    }
 }

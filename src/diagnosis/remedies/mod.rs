@@ -24,9 +24,9 @@ mod spread;
 
 use std::cmp::Reverse;
 
-use super::commands::{describe_owner, errors_metric};
+use super::commands::{describe_owners, errors_metric};
 use super::findings::{Findings, Ranked};
-use super::{ClientReport, Command, Confidence, Pattern, Remedy, Verdict};
+use super::{ClientReport, Command, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, Verdict};
 use crate::evidence::Attribution;
 
 pub(super) use gateway_endpoint::endpoint_in_place;
@@ -215,18 +215,25 @@ impl<'a> Shortage<'a> {
         )
     }
 
-    /// Shows who owns a client's address: the way to whoever can change what it does.
-    fn who_owns(&self, client: &ClientReport) -> Command {
-        Command {
-            run: describe_owner(client.address, self.region()),
+    /// Shows who owns clients' addresses: the way to whoever can change what they do.
+    fn who_owns<'c>(&self, clients: impl IntoIterator<Item = &'c ClientReport>) -> Vec<Command> {
+        let addresses: Vec<_> = clients.into_iter().map(|client| client.address).collect();
+        let command = |run| Command {
+            does: if addresses.len() == 1 {
+                "shows who owns the address".into()
+            } else {
+                "shows who owns the addresses".into()
+            },
+            run,
             verify: self.errors_stop(),
-            undo: "nothing to undo: this only shows who owns the address".into(),
-        }
+            undo: format!("{NOTHING_TO_UNDO}: this only shows who owns the address"),
+        };
+        describe_owners(&addresses, self.region()).into_iter().map(command).collect()
     }
 
     /// Shows who the greatest holder is.
     fn who_holds_most(&self) -> Vec<Command> {
-        self.top.clients.first().map(|client| self.who_owns(client)).into_iter().collect()
+        self.who_owns(self.top.clients.first())
     }
 }
 

@@ -290,6 +290,7 @@ fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> Command {
     let subnet = public_subnet(shortage.findings.network, zone, shortage.top.address)
         .map_or_else(|| placeholder.replace("NEW_NAT_GATEWAY", "PUBLIC_SUBNET"), quoted);
     Command {
+        does: format!("creates a gateway in {}", shown(zone)),
         run: format!(
             "aws ec2 create-nat-gateway --subnet-id {subnet} --allocation-id NEW_ALLOCATION_ID{region}"
         ),
@@ -314,6 +315,7 @@ fn replace(shortage: &Shortage<'_>, moved: &Way<'_>, to: &str) -> Command {
         )
     };
     Command {
+        does: "sends the route table's subnets through that gateway, and drops their open connections".into(),
         run: replace(to),
         verify: format!(
             "aws ec2 describe-route-tables --route-table-ids {table} --query 'RouteTables[].Routes[].[DestinationCidrBlock,DestinationIpv6CidrBlock,NatGatewayId]' --output text{region}"

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Offer, Shortage, When};
 use crate::diagnosis::commands::quoted;
-use crate::diagnosis::{Command, Confidence, Remedy};
+use crate::diagnosis::{Command, Confidence, NOTHING_TO_UNDO, Remedy};
 use crate::words;
 
 /// An address that holds less than this part of what the full one holds is hardly used.
@@ -60,9 +60,10 @@ pub(super) fn spread_destination(shortage: &Shortage<'_>) -> Option<Offer> {
                 words::count(u64::from(shortage.capacity))
             ),
             commands: vec![Command {
+                does: "shows the addresses that are answered now".into(),
                 run: format!("dig +short {} A", quoted(&name.name)),
                 verify: shortage.errors_stop(),
-                undo: "nothing to undo: this only shows the addresses that are answered now".into(),
+                undo: format!("{NOTHING_TO_UNDO}: this only shows the addresses that are answered now"),
             }],
             hazards: vec![
                 "It is a change in the clients, or in what they cache: look for one that resolved the name once, at its start.".into(),
