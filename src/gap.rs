@@ -4,6 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// In a fix: the command that asks once more, where nobody knows about what. The diagnosis puts the one
+/// that names the gateway and the minutes in its place.
+pub const ASK_AGAIN: &str = "nat-triage triage --event EVENT.json";
+
 /// Something that could not be seen, and what would show it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
@@ -11,13 +15,22 @@ pub struct Gap {
     pub what: String,
     /// Why not.
     pub why: String,
-    /// The one command or step that would show it.
+    /// The one command or step that would show it. A command stands alone, or last and after a colon.
     pub fix: String,
+    /// Whether the verdict hangs on it.
+    #[serde(default)]
+    pub decides: bool,
 }
 
 impl Gap {
-    /// A gap of these three parts.
+    /// A gap of these three parts, whatever it is the verdict would be the same.
     pub fn new(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into(), fix: fix.into() }
+        Self { what: what.into(), why: why.into(), fix: fix.into(), decides: false }
+    }
+
+    /// The same, as one that the verdict hangs on.
+    #[must_use]
+    pub fn deciding(self) -> Self {
+        Self { decides: true, ..self }
     }
 }

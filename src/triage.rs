@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
 use crate::evidence::{Evidence, EvidenceSource, Source};
-use crate::gap::Gap;
+use crate::gap::{ASK_AGAIN, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{Network, NetworkSource, Parties};
 
@@ -103,11 +103,12 @@ impl Surveyed {
         let mut evidence = Evidence::none(window, Source::LogsInsights);
         evidence.unanswered = true;
         evidence.gaps.clone_from(&self.gaps);
-        evidence.gaps.push(Gap::new(
+        let unread = Gap::new(
             "held ports per destination and client",
             "the flow logs are still being read",
-            "wait for the final report, or run: nat-triage triage --event EVENT.json",
-        ));
+            format!("wait for the final report, or run: {ASK_AGAIN}"),
+        );
+        evidence.gaps.push(unread.deciding());
         diagnose(&self.incident, &self.network, &evidence, limits)
     }
 }

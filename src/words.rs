@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
+
 /// With a comma between thousands: `55,000`.
 #[must_use]
 pub fn count(number: u64) -> String {
@@ -29,9 +31,9 @@ pub fn counted(number: u64, thing: &str) -> String {
 pub fn percent(fraction: f64) -> String {
     let percents = fraction * 100.0;
     if fraction < 1.0 && percents >= 99.5 {
-        ">99%".into()
+        "over 99%".into()
     } else if fraction > 0.0 && percents < 0.5 {
-        "<1%".into()
+        "under 1%".into()
     } else {
         format!("{percents:.0}%")
     }
@@ -48,6 +50,22 @@ pub fn bytes(number: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{number} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// A second: `2026-11-18 02:14:00 UTC`.
+#[must_use]
+pub fn instant(at: Timestamp) -> String {
+    at.strftime("%F %T UTC").to_string()
+}
+
+/// A stretch of time: `2026-11-18 02:01 to 02:14 UTC`, with seconds where there are any.
+#[must_use]
+pub fn span(start: Timestamp, end: Timestamp) -> String {
+    let whole_minutes = start.as_second() % 60 == 0 && end.as_second() % 60 == 0;
+    let clock = if whole_minutes { "%H:%M" } else { "%H:%M:%S" };
+    let [day, end_day] = [start, end].map(|at| at.strftime("%F").to_string());
+    let end_day = if end_day == day { String::new() } else { format!("{end_day} ") };
+    format!("{day} {} to {end_day}{} UTC", start.strftime(clock), end.strftime(clock))
 }
 
 /// An address with its port and protocol, IPv6 in brackets, ICMP without a port.
@@ -101,10 +119,20 @@ mod tests {
             [count(0), count(999), count(55_000), count(1_234_567)],
             ["0", "999", "55,000", "1,234,567"]
         );
-        assert_eq!([percent(0.0), percent(0.001), percent(0.814)], ["0%", "<1%", "81%"]);
-        assert_eq!([percent(0.998), percent(1.0)], [">99%", "100%"]);
+        assert_eq!([percent(0.0), percent(0.001), percent(0.814)], ["0%", "under 1%", "81%"]);
+        assert_eq!([percent(0.998), percent(1.0)], ["over 99%", "100%"]);
         assert_eq!([bytes(512), bytes(1_503_238_554)], ["512 B", "1.4 GiB"]);
         assert_eq!([dollars(0.0), dollars(0.001), dollars(1.5)], ["$0.00", "less than $0.01", "$1.50"]);
+    }
+
+    #[test]
+    fn times_name_their_day_once_and_always_their_zone() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        assert_eq!(instant(at("2026-11-18T02:14:05Z")), "2026-11-18 02:14:05 UTC");
+        let within = span(at("2026-11-18T02:01:00Z"), at("2026-11-18T02:14:00Z"));
+        assert_eq!(within, "2026-11-18 02:01 to 02:14 UTC");
+        let over_midnight = span(at("2026-11-18T23:59:30Z"), at("2026-11-19T00:10:00Z"));
+        assert_eq!(over_midnight, "2026-11-18 23:59:30 to 2026-11-19 00:10:00 UTC");
     }
 
     #[test]

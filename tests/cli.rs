@@ -236,7 +236,7 @@ fn files_of_other_minutes_say_which_they_hold_and_whose() {
     .run();
     assert_eq!(ran.status, 2, "{}", ran.stderr);
     let text = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("from 2026-11-18T11:06:40Z to 2026-11-18T11:07:30Z"), "{text}");
+    assert!(text.contains("records of 2026-11-18 11:06:40 to 11:07:30 UTC"), "{text}");
     assert!(text.contains("a NAT gateway (eni-0123456789abcdef0, 10.0.0.220)"), "{text}");
 }
 

@@ -85,7 +85,7 @@ async fn a_window_that_begins_before_the_log_group_is_clamped_and_said() {
     assert!(first > made && !diagnosis.coverage.complete, "{:?}", diagnosis.coverage);
     assert_ne!(diagnosis.verdict, Verdict::NotSupported);
     if diagnosis.verdict != Verdict::Confirmed {
-        gap(&diagnosis, "the records reach from");
+        gap(&diagnosis, "the records are of");
         assert!(diagnosis.gaps.iter().any(|gap| gap.fix.contains("holds nothing from before")));
     }
 }

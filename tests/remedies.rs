@@ -1211,6 +1211,24 @@ fn nothing_from_outside_reaches_the_shell_or_the_terminal() {
     }
 }
 
+#[test]
+fn not_even_a_region_reaches_the_shell() {
+    let hostile = "eu-west-1'; touch /tmp/pwned; $(reboot) `id`";
+    let mut unknown = case(Pattern::LongLived).region(Some(hostile));
+    unknown.network.gateway.addresses.clear();
+    let mut commands = 0;
+    for diagnosis in [case(Pattern::LongLived).region(Some(hostile)).diagnosed(), unknown.diagnosed()] {
+        let of_remedies = diagnosis.remedies.iter().flat_map(|remedy| &remedy.commands);
+        let of_remedies = of_remedies.flat_map(|command| [&command.run, &command.verify]);
+        let of_gaps = diagnosis.gaps.iter().map(|gap| &gap.fix).filter(|fix| fix.starts_with("aws "));
+        for command in of_remedies.chain(of_gaps) {
+            assert!(["aws", "aws aws"].contains(&programs_run_by(command).as_str()), "{command}");
+            commands += 1;
+        }
+    }
+    assert!(commands > 4, "{commands}");
+}
+
 /// The programs that a command line runs, where none exists but those of the shell itself: each says
 /// its own name instead.
 fn programs_run_by(command: &str) -> String {

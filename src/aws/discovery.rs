@@ -219,7 +219,7 @@ impl Discovery<'_> {
                 "nobody named one",
                 "give the alarm the dimension NatGatewayId, or name the gateway with --nat-id",
             );
-            return (self.named(None, zone), vec![gap]);
+            return (self.named(None, zone), vec![gap.deciding()]);
         };
         let mut gaps = Vec::new();
         let mut gateway = match self.described(id).await {
@@ -235,7 +235,7 @@ impl Discovery<'_> {
                 if self.overrides.nat_ips.is_empty() {
                     let mut gap = failure.gap(format!("the addresses, interfaces and VPC of {id}"), "*");
                     gap.fix.push_str("; or name its addresses in NAT_TRIAGE_NAT_IPS");
-                    gaps.push(gap);
+                    gaps.push(gap.deciding());
                 }
                 self.named(Some(id), zone)
             }
@@ -284,6 +284,7 @@ impl Discovery<'_> {
             ),
             "check the alarm's dimension NatGatewayId, and run nat-triage in the gateway's account and Region",
         )
+        .deciding()
     }
 
     /// The gateway by what the operator says of it. A zone dimension is a regional gateway's.

@@ -34,7 +34,7 @@ pub(super) async fn described(
     if resources.is_empty() {
         let why = "neither the gateway's interface nor its subnet nor its VPC is known";
         let fix = "see to what is missing about the gateway, or name the log groups in NAT_TRIAGE_LOG_GROUPS";
-        return (Vec::new(), vec![Gap::new(WHAT, why, fix)]);
+        return (Vec::new(), vec![Gap::new(WHAT, why, fix).deciding()]);
     }
     let filter = Filter::builder().name("resource-id").set_values(Some(resources)).build();
     let (mut logs, mut gaps) = (Vec::new(), Vec::new());
@@ -57,7 +57,7 @@ pub(super) async fn described(
             Err(failure) => {
                 let mut gap = failure.gap(WHAT, "*");
                 gap.fix.push_str("; or name the log groups in NAT_TRIAGE_LOG_GROUPS");
-                gaps.push(gap);
+                gaps.push(gap.deciding());
                 break;
             }
         }

@@ -12,6 +12,7 @@ use super::errors::{Failure, Kind, cleaned, milliseconds, within};
 use super::{Clients, whole};
 use crate::deadline::Deadline;
 use crate::evidence::insights::{Answer, LogsQueries, MOST_ROWS, Query, Row, Unanswered};
+use crate::gap::ASK_AGAIN;
 use crate::words;
 
 /// What a gigabyte scanned costs, in US dollars, at the list price of us-east-1.
@@ -52,7 +53,6 @@ const MOST_PAGES: usize = 50;
 const START: &str = "logs:StartQuery";
 const RESULTS: &str = "logs:GetQueryResults";
 const STOP: &str = "logs:StopQuery";
-const AGAIN: &str = "run again: nat-triage triage --event EVENT.json";
 
 /// Logs Insights, for one invocation.
 ///
@@ -424,7 +424,7 @@ fn out_of_time(began: Instant, status: Option<&str>) -> Abandoned {
             began.elapsed().as_secs(),
             status.map_or(String::new(), |status| format!(", still {status}"))
         ),
-        format!("{AGAIN}, with a longer timeout of the function, or about fewer minutes with --window"),
+        format!("give the function a longer timeout, or ask about fewer minutes with --window: {ASK_AGAIN}"),
     )
 }
 
@@ -439,9 +439,14 @@ fn unread(failure: &Failure, began: Instant, status: Option<&str>, deadline: Dea
 fn fix_results(failure: &Failure) -> String {
     match failure.kind {
         // A query has no ARN: the permission can't be narrowed.
-        Kind::NotFound | Kind::Refused => AGAIN.to_owned(),
+        Kind::NotFound | Kind::Refused => again(),
         _ => failure.fix("*"),
     }
+}
+
+/// What to do where the same query may well be answered another time.
+fn again() -> String {
+    format!("run again: {ASK_AGAIN}")
 }
 
 /// A status that a query does not come back from, or that means nothing to us.
@@ -450,21 +455,21 @@ fn unsuccessful(status: &str) -> Abandoned {
         "Failed" => Abandoned::ended(
             FAILED.into(),
             format!(
-                "{AGAIN}; if it fails again, run the query of this report in the console, which shows its cause"
+                "run the query of this report in the console, which shows the cause if it fails again; or ask again: {ASK_AGAIN}"
             ),
         ),
-        "Cancelled" => Abandoned::ended("somebody stopped the query before it was complete".into(), AGAIN),
+        "Cancelled" => Abandoned::ended("somebody stopped the query before it was complete".into(), again()),
         "Timeout" => Abandoned::ended(
             "the query ran into the 60 minutes that Logs Insights gives each".into(),
             "ask about fewer minutes with --window",
         ),
-        "" => Abandoned::running("Logs Insights gave no status for the query".into(), AGAIN),
+        "" => Abandoned::running("Logs Insights gave no status for the query".into(), again()),
         other => Abandoned::running(
             format!(
                 "Logs Insights gave the status {:?}, which says neither that the query runs nor how it ended",
                 cleaned(other)
             ),
-            format!("{AGAIN}; if it stays so, a newer nat-triage may know that status"),
+            format!("a newer nat-triage may know that status; or ask again: {ASK_AGAIN}"),
         ),
     }
 }
@@ -476,7 +481,7 @@ fn not_started(failure: &Failure, query: &Query) -> Unanswered {
     let (why, fix) = match (failure.kind, failure.code.as_deref()) {
         (_, Some("MalformedQueryException")) if of_window => (
             format!("log group {groups} was made after these minutes, or keeps its records for less time than has passed since"),
-            "ask about minutes that it still holds: aws logs describe-log-groups shows creationTime and retentionInDays".to_owned(),
+            "ask about minutes that it still holds, as creationTime and retentionInDays tell: aws logs describe-log-groups".to_owned(),
         ),
         (_, Some("MalformedQueryException")) => (
             format!("Logs Insights does not understand the query: {failure}"),

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::incident::NatGatewayId;
+use crate::gap::ASK_AGAIN;
+use crate::incident::{NatGatewayId, TimeWindow};
 
 /// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
 /// characters, which no id or name of AWS has, are dropped: a terminal would act on them.
@@ -85,6 +86,13 @@ pub(super) fn errors_metric(
     )
 }
 
+/// Asks once more about these minutes of the gateway, with the credentials of whoever runs it.
+pub(super) fn triage(gateway: Option<&NatGatewayId>, window: TimeWindow, region: Option<&str>) -> String {
+    let Some(gateway) = gateway.filter(|_| window != TimeWindow::EPOCH) else { return ASK_AGAIN.to_owned() };
+    let region = region.map_or_else(String::new, |region| format!("AWS_REGION={} ", quoted(region)));
+    format!("{region}nat-triage triage --nat-id {gateway} --window {}/{}", window.start(), window.end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +109,18 @@ mod tests {
             let kept: String = hostile.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
             assert_eq!(String::from_utf8_lossy(&shell.stdout), kept, "{hostile:?}");
         }
+    }
+
+    #[test]
+    fn a_look_by_hand_names_what_it_is_about_as_far_as_that_is_known() {
+        let gateway = "nat-0a1b2c3d4e5f60718".parse().expect("valid");
+        let window = "2026-11-18T02:01:00Z/2026-11-18T02:14:00Z".parse().expect("valid");
+        assert_eq!(
+            triage(Some(&gateway), window, Some("eu-west-1")),
+            "AWS_REGION=eu-west-1 nat-triage triage --nat-id nat-0a1b2c3d4e5f60718 --window 2026-11-18T02:01:00Z/2026-11-18T02:14:00Z"
+        );
+        assert!(triage(Some(&gateway), window, Some("x; reboot")).starts_with("AWS_REGION='x; reboot' nat-"));
+        assert_eq!(triage(None, window, None), ASK_AGAIN);
+        assert_eq!(triage(Some(&gateway), TimeWindow::EPOCH, None), ASK_AGAIN);
     }
 }

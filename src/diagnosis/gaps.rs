@@ -6,26 +6,45 @@ use super::commands::{quoted, region_option};
 use super::findings::{Errors, Findings, lead};
 use super::verdict::NOT_NEAR;
 use crate::evidence::{Attribution, Source};
-use crate::gap::Gap;
+use crate::gap::{ASK_AGAIN, Gap};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Provenance};
 use crate::words;
 
 /// All gaps, those of the source first, then those that this diagnosis ran into.
 pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     let mut gaps = findings.evidence.gaps.clone();
-    gaps.extend(no_records(findings).or_else(|| missing_records(findings, verdict)));
+    gaps.extend(no_records(findings).or_else(|| missing_records(findings, verdict)).map(Gap::deciding));
+    gaps.extend(skipped(findings));
     gaps.extend(capacity(findings));
     gaps.extend(addresses(findings));
     gaps.extend(clients(findings));
     gaps.extend(zones(findings));
     gaps.extend(ends(findings));
     gaps.extend(errors(findings, verdict));
-    gaps.extend(unexplained(findings, verdict));
-    gaps.extend(wide_range(findings, verdict));
+    gaps.extend(unexplained(findings, verdict).map(Gap::deciding));
+    gaps.extend(wide_range(findings, verdict).map(Gap::deciding));
     if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
         gaps.extend(super::remedies::endpoint_in_place(findings));
     }
+    // Whoever found the gap may not know which incident it is about.
+    let ask_again = commands::triage(findings.gateway_id(), findings.evidence.window, region(findings));
+    for gap in &mut gaps {
+        gap.fix = gap.fix.replace(ASK_AGAIN, &ask_again);
+    }
     gaps
+}
+
+/// Records that flow logs left out.
+fn skipped(findings: &Findings<'_>) -> Option<Gap> {
+    let records = findings.evidence.coverage.skipdata;
+    (records > 0).then(|| {
+        Gap::new(
+            "records that flow logs left out",
+            format!("{}; each may stand for many flows", words::counted(records, "SKIPDATA record")),
+            "nothing brings them back: take the counts as lower bounds",
+        )
+        .deciding()
+    })
 }
 
 fn region<'a>(findings: &'a Findings<'_>) -> Option<&'a str> {
@@ -40,10 +59,7 @@ fn no_records(findings: &Findings<'_>) -> Option<Gap> {
         Gap::new(
             "any traffic of the gateway",
             "the flow logs held no record of it when they were asked; they arrive 6 to 15 minutes late",
-            format!(
-                "run again in 15 minutes: nat-triage triage --event EVENT.json{}",
-                region_option(region(findings))
-            ),
+            format!("run again in 15 minutes: {ASK_AGAIN}"),
         )
     })
 }
@@ -57,8 +73,8 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     }
     let (from, until) = (coverage.logs_from?, coverage.logs_until?);
     let again = match coverage.source {
-        Source::Files => "run again with the files of the missing minutes",
-        Source::LogsInsights => "run again once they have arrived: nat-triage triage --event EVENT.json",
+        Source::Files => "run again with the files of the missing minutes".to_owned(),
+        Source::LogsInsights => format!("run again once they have arrived: {ASK_AGAIN}"),
     };
     let window = findings.evidence.window;
     let (start, end) = (window.start(), window.end());
@@ -66,11 +82,17 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let needed = start.as_second() - lead(true) + LAST_SECONDS;
     let earlier = match coverage.kept_from.filter(|kept| kept.as_second() > needed) {
         Some(kept) => format!(
-            "the log group holds nothing from before {kept:.0}; later incidents will be covered if it keeps its records for longer than that"
+            "the log group holds nothing from before {}; later incidents will be covered if it keeps its records for longer than that",
+            words::instant(kept)
         ),
-        None => again.to_owned(),
+        // What begins earlier arrives earlier.
+        None if coverage.source == Source::LogsInsights => {
+            "nothing brings them back: the flow log may be younger; later incidents are covered".to_owned()
+        }
+        None => again.clone(),
     };
-    let reach = format!("the records reach from {from} to {until}, the window from {start} to {end}");
+    let reach =
+        format!("the records are of {}, the window is {}", words::span(from, until), words::span(start, end));
     Some(if until.as_second() + LAST_SECONDS < end.as_second() {
         let what = if from <= start { "the last minutes of the window" } else { "part of the window" };
         Gap::new(what, reach, again)
@@ -80,7 +102,9 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         Gap::new(
             "ports that were last used before the records begin",
             format!(
-                "they begin at {from}, and a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet: to know what was held at {start}, they have to begin that long before"
+                "they begin at {}, and a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet: to know what was held at {}, they have to begin that long before",
+                words::instant(from),
+                words::instant(start)
             ),
             earlier,
         )
@@ -129,17 +153,17 @@ fn zones(findings: &Findings<'_>) -> Option<Gap> {
 fn capacity(findings: &Findings<'_>) -> Option<Gap> {
     let gateway = &findings.network.gateway;
     if findings.capacity.is_none() {
-        return Some(Gap::new(
-            "how many ports the gateway has",
-            "none of its addresses is known",
-            match findings.gateway_id() {
-                Some(id) => format!(
+        let fix = match findings.gateway_id() {
+            Some(id) => {
+                format!(
                     "aws ec2 describe-nat-gateways --nat-gateway-ids {id}{}",
                     region_option(region(findings))
-                ),
-                None => "name its addresses with --nat-ip".into(),
-            },
-        ));
+                )
+            }
+            None => "name its addresses with --nat-ip".into(),
+        };
+        let why = "none of its addresses is known";
+        return Some(Gap::new("how many ports the gateway has", why, fix).deciding());
     }
     (gateway.provenance == Provenance::Inferred).then(|| {
         let addresses = gateway.logged_addresses();
@@ -222,11 +246,9 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let missing = matches!(findings.errors, Errors::Unknown)
         || (verdict == Verdict::CannotTell && findings.errors == Errors::Alarmed);
     missing.then(|| {
-        Gap::new(
-            "how many connections the gateway refused",
-            "neither an alarm nor the ErrorPortAllocation metric told",
-            errors_metric(findings),
-        )
+        let what = "how many connections the gateway refused";
+        let why = "neither an alarm nor the ErrorPortAllocation metric told";
+        Gap { decides: verdict == Verdict::CannotTell, ..Gap::new(what, why, errors_metric(findings)) }
     })
 }
 
@@ -265,7 +287,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             format!(
                 "{why}: Logs Insights counted at the beginning of each minute, and between those every port used in the minute may have been held at once"
             ),
-            "export these minutes of the log group and run nat-triage analyze --flow-logs FILES, which counts every second",
+            "export these minutes of the log group, and count every second: nat-triage analyze --flow-logs FILES",
         ),
         Source::Files if findings.evidence.ends_visible => Gap::new(
             what,

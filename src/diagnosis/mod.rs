@@ -351,6 +351,11 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
+    /// What the verdict hangs on that could not be seen, most telling first.
+    pub fn deciding_gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.gaps.iter().filter(|gap| gap.decides)
+    }
+
     /// Whether something of the input was lost (a file, a line, part of the window), or the verdict
     /// leaves the question open.
     #[must_use]

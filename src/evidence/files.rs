@@ -175,7 +175,7 @@ impl Told {
                             others.join(", ")
                         ),
                         "run again with --eni or --nat-ip naming the gateway in question",
-                    ));
+                    ).deciding());
                 }
             }
             None => told.gateway.provenance = Provenance::Unknown,
@@ -194,6 +194,7 @@ fn reading_gaps(reading: &Reading) -> Vec<Gap> {
                 failed.error.clone(),
                 "mend or replace the file, then run again",
             )
+            .deciding()
         })
         .collect();
     gaps.extend(reading.rejected.iter().map(|rejected| {
@@ -211,13 +212,6 @@ fn reading_gaps(reading: &Reading) -> Vec<Gap> {
             },
         )
     }));
-    if reading.skipdata > 0 {
-        gaps.push(Gap::new(
-            "records that flow logs left out",
-            format!("{} SKIPDATA records; each may stand for many flows", reading.skipdata),
-            "nothing brings them back: take the counts as lower bounds",
-        ));
-    }
     gaps
 }
 
@@ -354,7 +348,7 @@ impl<'view> Counter<'view> {
         let times = if from > to {
             "the files hold no record with addresses".to_owned()
         } else {
-            format!("the files hold records from {} to {}", second(from), second(to))
+            format!("the files hold records of {}", words::span(second(from), second(to)))
         };
         let gateway = match inference.finish(&NatGateway::default()) {
             None => "none of them looks like a NAT gateway's".to_owned(),
@@ -376,11 +370,8 @@ impl<'view> Counter<'view> {
             let named: Vec<String> = named.iter().map(ToString::to_string).collect();
             format!("{times}, and within the window none of a NAT gateway at {}; {gateway}", named.join(", "))
         };
-        Some(Gap::new(
-            "any traffic of the gateway",
-            why,
-            "name the gateway with --nat-ip or --eni, or the minutes with --window, or give files of the gateway's own interface",
-        ))
+        let fix = "name the gateway with --nat-ip or --eni, or the minutes with --window, or give files of the gateway's own interface";
+        Some(Gap::new("any traffic of the gateway", why, fix).deciding())
     }
 
     /// Whether the clients' own interfaces are needed to join clients with destinations.

@@ -104,10 +104,10 @@ pub(crate) struct Analyze {
 #[cfg(feature = "aws")]
 #[derive(Debug, Args)]
 pub(crate) struct Triage {
-    /// The alarm's event, in any shape that CloudWatch delivers it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) event: PathBuf,
-    /// Which gateway, of an alarm on several.
+    /// The alarm's event, in any shape that CloudWatch delivers it [or name the gateway and the minutes].
+    #[arg(long, value_name = "FILE", required_unless_present_all = ["nat_id", "window"])]
+    pub(crate) event: Option<PathBuf>,
+    /// Which gateway: without an event, or of an alarm on several.
     #[arg(long, value_name = "ID")]
     pub(crate) nat_id: Option<NatGatewayId>,
     /// The minutes in question, RFC 3339 [default: the event's].

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
 use nat_triage::alarm::Outcome as Alarmed;
 use nat_triage::aws::{self, Clients};
 use nat_triage::bundle::{self, Bundle};
 use nat_triage::config::{Config, TOPIC_ARN};
 use nat_triage::deadline::{Clock, Deadline};
+use nat_triage::incident::Incident;
 use nat_triage::report::Message;
 use nat_triage::service::{Service, Time};
 
@@ -27,17 +29,21 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         !args.publish || config.topic_arn.is_some(),
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
-    let event = read_json(&args.event)?;
-    let mut incident = match incident(&event, &args.event, args.nat_id.as_ref())? {
-        Alarmed::Incident(incident) => incident,
-        Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
-        Alarmed::Ended(ended) => return output::ignored(&ended.reason(), &args.writing),
+    let event: Option<Value> = args.event.as_deref().map(read_json).transpose()?;
+    let named = args.nat_id.as_ref();
+    let mut incident = match event.as_ref().zip(args.event.as_deref()) {
+        None => Incident { gateway: named.cloned(), ..Incident::default() },
+        Some((event, path)) => match incident(event, path, named)? {
+            Alarmed::Incident(incident) => incident,
+            Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
+            Alarmed::Ended(ended) => return output::ignored(&ended.reason(), &args.writing),
+        },
     };
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();
     let service = Service::new(config, Clients::new(&aws::sdk_config().await));
     let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
-    let (triaged, bundle) = service.diagnose(time, Some(&event), incident).await?;
+    let (triaged, bundle) = service.diagnose(time, event.as_ref(), incident).await?;
     if let Some(folder) = &args.save_bundle {
         let bundle = bundle
             .context("there is nothing to save: NAT_TRIAGE_FLOW_LOGS names the files, which say it all")?;

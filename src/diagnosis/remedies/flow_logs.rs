@@ -73,7 +73,12 @@ pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
             } else {
                 format!("The flow log lacks {}.", lacks.join("; "))
             },
-            effect: "The next incident is diagnosed with narrow ranges and named clients. It does not help with this one.".into(),
+            effect: if none {
+                "Records come from ten minutes later on: if errors last that long, ask again then, and they name the destination. What was before stays unknown."
+            } else {
+                "The next incident is diagnosed with narrow ranges and named clients. It does not help with this one."
+            }
+            .into(),
             commands: vec![Command {
                 does: "creates a flow log of the gateway alone".into(),
                 run: gaps::better_format(findings),

@@ -19,6 +19,7 @@ use crate::network::{
     FlowLog, FlowLogDestination, GatewayKind, HostName, LogClass, NatGateway, Network, TrafficType,
     nat64_address,
 };
+use crate::words;
 
 use super::files::lead_seconds;
 use super::{Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step};
@@ -230,7 +231,8 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
         let query = match question.query(purpose, scope) {
             Ok(query) => query,
             Err(unaskable) => {
-                evidence.gaps.push(Gap::new(purpose, unaskable.to_string(), fix(&unaskable)));
+                let gap = Gap::new(purpose, unaskable.to_string(), fix(&unaskable));
+                evidence.gaps.push(Gap { decides: purpose == HELD_PORTS, ..gap });
                 return None;
             }
         };
@@ -239,7 +241,7 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(Unanswered { why, fix }) => {
-                evidence.gaps.push(Gap::new(purpose, why, fix));
+                evidence.gaps.push(Gap { decides: purpose == HELD_PORTS, ..Gap::new(purpose, why, fix) });
                 return None;
             }
         };
@@ -373,13 +375,14 @@ fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
     let Some((_, log, format)) = usable.iter().max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.id.cmp(&a.1.id)))
     else {
         if network.flow_logs.is_empty() && !network.flow_logs_unknown {
-            gaps.push(Gap::new(
+            let none = Gap::new(
                 "any traffic of the gateway",
                 "no flow log covers its interface, subnet or VPC",
-                "create one: see the remedy enable-flow-logs",
-            ));
+                "create one, as the remedies say",
+            );
+            gaps.push(none.deciding());
         }
-        gaps.extend(unusable);
+        gaps.extend(unusable.into_iter().map(Gap::deciding));
         return None;
     };
     let same = |other: &&(u32, &FlowLog, LogFormat)| {
@@ -439,12 +442,14 @@ fn before_its_time(chosen: &Chosen, window: TimeWindow, from: Timestamp) -> Gap 
     Gap::new(
         "any traffic of the gateway",
         format!(
-            "the window ended at {}, and {} holds nothing from before {from:.0}: it was created later, or keeps records no longer",
-            window.end(),
-            chosen.log_groups.join(", ")
+            "the window ended at {}, and {} holds nothing from before {}: it was created later, or keeps records no longer",
+            words::instant(window.end()),
+            chosen.log_groups.join(", "),
+            words::instant(from)
         ),
         "read the records from elsewhere, if they were delivered elsewhere too: nat-triage analyze --flow-logs FILES --event EVENT.json",
     )
+    .deciding()
 }
 
 /// The format of a flow log that Logs Insights can be asked about, or why it can't be.
