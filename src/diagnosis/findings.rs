@@ -375,13 +375,19 @@ impl<'a> Findings<'a> {
         // Of the attempts without an answer, those that left the gateway held a port all the same.
         let attempted: u64 = tallies.values().map(|tally| tally.unanswered).sum();
         let left = if attempted == 0 { 0.0 } else { (silent as f64 / attempted as f64).min(1.0) };
+        // Over the whole window, that is: at the fullest it may have been more, and all of one client's.
+        let uneven = attribution == Attribution::Connection && left > 0.0;
         let scale = self.scale(of.destination.protocol);
         let active: u64 = tallies.values().map(|tally| tally.active_seconds).sum();
         let held = |tally: &Tally| {
             let AtPeak { held, silent } = at_fullest(tally, of, step);
-            let held = held.plus(silent.part(left));
             let active = tally.active_seconds as f64 / active.max(1) as f64;
-            scale.part(held, at, active, &of.counted, of.held.estimate)
+            let part = |held| scale.part(held, at, active, &of.counted, of.held.estimate);
+            let range = part(held.plus(silent.part(left)));
+            if !uneven {
+                return range;
+            }
+            HeldPorts { at_most: range.at_most.max(part(held.plus(silent)).at_most), ..range }
         };
         let mut clients: Vec<ClientReport> = tallies
             .into_iter()
@@ -411,6 +417,12 @@ impl<'a> Findings<'a> {
                 if held > 0 { (u64::from(client.held.estimate), held) } else { (client.connections, opened) };
             client.share = if all == 0 { 0.0 } else { rounded(part as f64 / all as f64) };
             client.held.at_most = client.held.at_most.min(of.held.at_most.max(client.held.at_least));
+            if uneven && held > 0 {
+                // Together they held what the destination did.
+                let estimate = (f64::from(of.held.estimate) * client.share).round() as u32;
+                client.held.estimate = estimate.max(client.held.at_least);
+                client.held.at_most = client.held.at_most.max(estimate);
+            }
         }
         // By the port alone, whoever uses other destinations on it counts as a holder too; what was
         // refused was towards this one.

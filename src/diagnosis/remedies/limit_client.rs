@@ -41,8 +41,7 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
             )
         })
         .collect();
-    let freed: u64 = holders.iter().map(|c| holds(c)).sum();
-    let left = u64::from(top.held.estimate).saturating_sub(freed);
+    let left = (f64::from(top.held.estimate) * (1.0 - together(few)).max(0.0)).round() as u64;
     Some(Offer {
         when: When::Tonight,
         headroom: Some(shortage.headroom(together(few), shortage.capacity)),
