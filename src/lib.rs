@@ -4,6 +4,7 @@
 //!
 //! - [`incident`]: which gateway, which minutes.
 //! - [`words`]: numbers as people read them, and text from outside made harmless.
+//! - [`console`]: links into the AWS console.
 //! - [`gap`]: what could not be seen, and what would show it.
 //! - [`deadline`]: how long there is.
 //! - [`alarm`]: every wire shape of a CloudWatch alarm in, an incident or a reason to ignore it out.
@@ -27,6 +28,7 @@ pub mod alarm;
 pub mod aws;
 pub mod bundle;
 pub mod config;
+pub mod console;
 pub mod deadline;
 pub mod diagnosis;
 pub mod evidence;

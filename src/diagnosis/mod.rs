@@ -10,6 +10,7 @@ mod folded;
 mod gaps;
 mod headline;
 mod held;
+mod links;
 mod pattern;
 mod rank;
 mod refusals;
@@ -29,6 +30,7 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 
 pub use answer::Answer;
 use findings::Findings;
+pub use links::Link;
 
 /// The version of the JSON: fields are added within it, never renamed.
 pub const SCHEMA: &str = "nat-triage.diagnosis.v1";
@@ -348,6 +350,8 @@ pub struct Diagnosis {
     pub gaps: Vec<Gap>,
     /// The queries that were run.
     pub queries: Vec<QueryRun>,
+    /// Where to look for oneself; none where the partition has no public console.
+    pub links: Vec<Link>,
 }
 
 impl Diagnosis {
@@ -444,6 +448,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
             flow_log: evidence.coverage.flow_log.clone(),
         },
         gaps,
-        queries: evidence.queries.clone(),
+        queries: links::with_links(&findings),
+        links: links::links(&findings),
     }
 }

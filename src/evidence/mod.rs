@@ -234,6 +234,14 @@ pub struct QueryRun {
     pub purpose: String,
     /// Its text, which can be pasted into the console.
     pub text: String,
+    /// The log groups that it asked.
+    pub log_groups: Vec<String>,
+    /// By when records had begun at the earliest.
+    #[schemars(with = "String")]
+    pub from: Timestamp,
+    /// By when at the latest, that second included.
+    #[schemars(with = "String")]
+    pub to: Timestamp,
     /// Uncompressed bytes that Logs Insights scanned.
     pub bytes_scanned: Option<u64>,
     /// Log events that it scanned.

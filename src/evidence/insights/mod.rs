@@ -273,9 +273,13 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
 /// A query as the report has it.
 fn query_run(query: &Query, answer: &Result<Answer, Unanswered>) -> QueryRun {
     let answer = answer.as_ref().ok();
+    let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
     QueryRun {
         purpose: query.purpose.to_owned(),
         text: query.text.clone(),
+        log_groups: query.log_groups.clone(),
+        from: second(query.from),
+        to: second(query.to),
         bytes_scanned: answer.and_then(|answer| answer.bytes_scanned),
         records_scanned: answer.and_then(|answer| answer.records_scanned),
         cost_usd: answer.and_then(|answer| answer.cost_usd),
