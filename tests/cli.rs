@@ -45,6 +45,44 @@ fn standard_output_carries_the_result_alone_and_a_pipe_sees_no_progress() {
     assert!(ran.stdout.len() <= 141, "{}", ran.stdout);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_terminal_gets_colours_and_a_chart_and_no_colour_where_none_is_wanted() {
+    let cli = Cli::on_sample([]);
+    let coloured = cli.on_terminal(&[]);
+    assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31m203.0.113.10:443 is full"), "{coloured}");
+    assert!(coloured.contains("02:08    14,359 ██████████"), "{coloured}");
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = cli.on_terminal(&[variable]);
+        assert!(plain.starts_with("203.0.113.10:443 is full") && !plain.contains('\u{1b}'), "{plain}");
+    }
+    let piped = cli.run().stdout;
+    assert!(!piped.contains(['\u{1b}', '█']) && piped.contains("02:08 ##### 14,359"), "{piped}");
+}
+
+#[test]
+fn every_format_is_printed_and_written_to_a_file_alike() {
+    for (format, begins) in [
+        ("text", "No destination was near its limit"),
+        ("json", "{"),
+        ("html", "<!doctype html>"),
+        ("markdown", "# No destination was near its limit"),
+        ("sms", "NAT gateway: no destination near its limit"),
+        ("chat", "{\"content\":"),
+    ] {
+        let args = ["analyze", "--flow-logs", "a.log", "--format", format];
+        let printed = Cli::new(args).file("a.log", LINES).run();
+        assert_eq!((printed.status, printed.stderr.as_str()), (0, ""), "{format}");
+        assert!(printed.stdout.starts_with(begins), "{format}: {}", printed.stdout);
+        assert!(printed.stdout.ends_with('\n') && !printed.stdout.ends_with("\n\n"), "{format}");
+        let cli = Cli::new(["analyze", "--flow-logs", "a.log", "--format", format, "--output", "report"])
+            .file("a.log", LINES);
+        assert_eq!(cli.run().stdout, "", "{format}");
+        let written = std::fs::read_to_string(cli.folder().join("report")).expect("written");
+        assert!(written == printed.stdout, "{format}");
+    }
+}
+
 #[test]
 fn the_result_goes_to_a_file_when_asked() {
     let cli = Cli::new(["analyze", "--flow-logs", "a.log", "--output", "report.txt"]).file("a.log", LINES);
@@ -256,7 +294,7 @@ fn a_file_that_is_cut_short_is_no_all_clear() {
 fn records_without_a_time_make_no_window() {
     let nothing = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status\n2 123456789012 eni-0123456789abcdef0 - - - - - - - 1795000000 1795000050 - NODATA\n";
     let ran = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", nothing).run();
-    assert!(ran.stdout.contains("Window: unknown"), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("Window: at a time that no record tells"), "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]

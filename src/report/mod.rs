@@ -1,10 +1,18 @@
 //! The diagnosis as people and machines read it. Pure: a diagnosis in, text out.
 
+mod basis;
+pub mod chat;
+mod first_step;
+pub mod html;
+mod lead;
+mod lines;
+pub mod markdown;
 pub mod message;
 pub mod schema;
 pub mod sms;
 pub mod text;
 mod trouble;
+mod wording;
 
 pub use message::Message;
 pub use trouble::Trouble;

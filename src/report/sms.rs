@@ -1,49 +1,85 @@
-//! The diagnosis in one text message.
+//! The diagnosis in one text message, and as the subject of a mail.
 
-use crate::diagnosis::{Diagnosis, Verdict};
+use super::wording::{answered, capacity, place};
+use crate::diagnosis::{Diagnosis, Pattern, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
 /// One message part that every phone takes: 140 characters, all of them in the GSM alphabet.
 const LONGEST: usize = 140;
 
+/// Fewer than 100 characters are allowed (`PublishInput` in the Amazon SNS API).
+const SUBJECT: usize = 99;
+
 /// Destination, how full, who holds it, how sure; at most 140 characters of the GSM alphabet.
 #[must_use]
 pub fn sms(diagnosis: &Diagnosis) -> String {
-    ascii_line(&answer(diagnosis), LONGEST)
+    gsm_line(&answer(diagnosis, LONGEST), LONGEST)
 }
 
 /// The subject of a mail: ASCII, at most 99 characters, the answer itself.
 #[must_use]
 pub fn subject(diagnosis: &Diagnosis) -> String {
-    ascii_line(&answer(diagnosis), 99)
+    ascii_line(&answer(diagnosis, SUBJECT), SUBJECT)
 }
 
-fn answer(diagnosis: &Diagnosis) -> String {
+/// As many characters of a gateway's id as it is recognised by: `nat-0a1b2c3d`.
+const ID: usize = 12;
+
+/// The answer, with who holds the ports where that fits into `most` characters: half an address would name
+/// somebody else.
+fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let gateway = diagnosis.nat_gateways.first();
     let id = gateway.and_then(|g| g.id.as_deref()).unwrap_or("gateway");
-    // The first digits of an id are enough to recognise it by.
-    let id = id.get(..12).unwrap_or(id);
+    let id = id.get(..ID).unwrap_or(id);
+    let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
     let Some(top) = diagnosis.destinations.first() else {
-        return format!("NAT {id}: cannot tell, nothing of it in the flow logs; see the report");
+        let why =
+            if answered(diagnosis) { "nothing of it in the flow logs" } else { "no flow log gave an answer" };
+        return format!("NAT {id}: cannot tell{so_far}, {why}; see the report");
     };
-    let place = if top.address.is_ipv6() {
-        format!("[{}]:{}", top.address, top.port)
-    } else {
-        format!("{}:{}", top.address, top.port)
+    let place = place(top);
+    let of = |part: f64, held: u32| match capacity(diagnosis) {
+        Some(capacity) => format!("{} of {} ports", words::percent(part), words::count(capacity)),
+        None => format!("{} ports", words::count(u64::from(held))),
     };
-    let full = match (top.utilization, gateway.and_then(|g| g.capacity_per_destination)) {
-        (Some(utilization), Some(capacity)) => {
-            format!("{} of {} ports", words::percent(utilization), words::count(u64::from(capacity)))
+    let full = of(top.utilization.unwrap_or_default(), top.held.estimate);
+    let answer = match diagnosis.verdict {
+        Verdict::Confirmed => format!("NAT {id}: {place} at {full}"),
+        Verdict::Likely => format!("NAT {id}: {place} probably full{so_far}, {full}"),
+        Verdict::NotSupported => {
+            return format!("NAT {id}: no destination near its limit{so_far}; most {place} at {full}");
         }
-        _ => format!("{} ports", words::count(u64::from(top.held.estimate))),
+        Verdict::CannotTell => format!("NAT {id}: cannot tell{so_far}; most seen {place} at {full}"),
     };
-    let holder = top.clients.first().map_or(String::new(), |client| {
-        format!(", {} held by {}", words::percent(client.share), client.address)
-    });
-    match diagnosis.verdict {
-        Verdict::Confirmed => format!("NAT {id}: {place} at {full}{holder}"),
-        Verdict::Likely => format!("NAT {id}: {place} probably full, {full}{holder}"),
-        Verdict::NotSupported => format!("NAT {id}: no destination near its limit; most {place} at {full}"),
-        Verdict::CannotTell => format!("NAT {id}: cannot tell; most seen {place} at {full}{holder}"),
+    let holder = match top.clients.first() {
+        Some(_) if diagnosis.pattern == Some(Pattern::FanIn) => ", no client stands out".to_owned(),
+        Some(client) => format!(", {} held by {}", words::percent(client.share), client.address),
+        None => String::new(),
+    };
+    if answer.len() + holder.len() <= most { answer + &holder } else { answer }
+}
+
+/// Text in the basic GSM alphabet, where every character is one of the 140: its ASCII part, without those
+/// that it writes with two.
+///
+/// Source: 3GPP TS 23.038, the default alphabet and its extension table.
+fn gsm_line(text: &str, most: usize) -> String {
+    let basic = |c: char| match c {
+        '[' | '{' => '(',
+        ']' | '}' => ')',
+        '`' | '^' | '\\' | '~' | '|' => '?',
+        other => other,
+    };
+    ascii_line(&text.chars().map(basic).collect::<String>(), most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_alphabet_writes_with_two_characters_is_written_with_one() {
+        assert_eq!(gsm_line("[a]{b}`^\\~|_€é", 140), "(a)(b)?????_??");
+        assert_eq!(gsm_line(&"[".repeat(200), 140).len(), 140);
     }
 }

@@ -1,447 +1,375 @@
 //! The diagnosis as plain text: the answer first, then what to do, then what it rests on.
 //!
-//! Nothing depends on columns lining up, as mail is shown in proportional type on phones.
+//! In mail nothing depends on columns lining up, as phones show it in proportional type; lines of prose are
+//! short, and commands and links are never broken. On a terminal the same text has colours and a chart.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Display;
 
-use crate::diagnosis::{
-    ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Pattern, RefusedAttempts, Remedy,
-    Stage, Verdict,
+use anstyle::{AnsiColor, Style};
+
+use super::basis::basis;
+use super::first_step::{FirstStep, first_step, lead_in, split_command};
+use super::lead::lead;
+use super::lines::wrap;
+use super::wording::{
+    FIX, NAME, attribution_note, capacity, client_name, confidence, destination_name, held, incident, label,
+    others_full, query_links, range, refused, stage, stretches, sure, worth_showing,
 };
-use crate::evidence::{Attribution, Source};
-use crate::incident::TimeWindow;
-use crate::network::{NameSource, OwnerSource};
+use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, TimelineStep, Verdict};
 use crate::words::{self, one_line};
 
-/// Widest line of prose; commands are never broken.
-const WIDTH: usize = 72;
-
-/// Longest name from outside that is shown.
-const NAME: usize = 120;
-
-/// Characters of the longest bar.
+/// Characters of the longest bar in mail: with the figures beside it, a line of a phone.
 const BAR: usize = 20;
 
-/// Commands of the first remedy that are shown before the evidence: the three greatest holders have
-/// one each.
-const COMMANDS_FIRST: usize = 3;
+/// Characters of the longest bar on a terminal: with the figures beside it, eighty columns.
+const WIDE_BAR: usize = 40;
 
-/// The whole report.
+/// The whole report as plain text.
 #[must_use]
 pub fn text(diagnosis: &Diagnosis) -> String {
-    let mut text = String::new();
-    render(&mut text, diagnosis).expect("writing to a string does not fail");
-    text
+    mail(diagnosis, None)
 }
 
-fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    wrap(out, "", &diagnosis.headline)?;
-    wrap(out, "", &sure(diagnosis))?;
-    others_full(out, diagnosis)?;
-    stage(out, diagnosis)?;
-    first_step(out, diagnosis)?;
-    timeline(out, diagnosis)?;
-    destinations(out, diagnosis)?;
-    clients(out, diagnosis)?;
-    remedies(out, diagnosis)?;
-    gaps(out, diagnosis)?;
-    basis(out, diagnosis)
+/// The same with a link to the report with its chart, where there is one.
+#[must_use]
+pub fn mail(diagnosis: &Diagnosis, report_url: Option<&str>) -> String {
+    rendered(diagnosis, report_url, Look::Plain)
 }
 
-/// How sure, and why, in a sentence.
-fn sure(diagnosis: &Diagnosis) -> String {
-    let RefusedAttempts { found, counted, accounted } = diagnosis.refused_attempts;
-    let refused = diagnosis.destinations.first().map_or(0, |top| top.refused);
-    let of_counted =
-        accounted.map_or(String::new(), |part| format!(" ({} of those counted)", words::percent(part)));
-    let found = words::count(found);
-    let verdict = match diagnosis.verdict {
-        Verdict::Confirmed if refused > 0 => {
-            format!("Confirmed: the flow logs show it full, and {found} attempts refused{of_counted}.")
+/// The same with ANSI colours and a chart, for a terminal of 80 columns or more.
+#[must_use]
+pub fn terminal(diagnosis: &Diagnosis) -> String {
+    rendered(diagnosis, None, Look::Terminal)
+}
+
+fn rendered(diagnosis: &Diagnosis, report_url: Option<&str>, look: Look) -> String {
+    let mut page = Page { out: String::new(), look };
+    page.report(diagnosis, report_url);
+    page.out
+}
+
+/// How the text is dressed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Plain,
+    Terminal,
+}
+
+/// What a piece of the text is.
+#[derive(Clone, Copy)]
+enum Part {
+    /// The answer, in the colour of its verdict.
+    Lead(Verdict),
+    Heading,
+    Command,
+    /// A bar that reaches capacity.
+    Full,
+}
+
+impl Part {
+    fn style(self) -> Style {
+        let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+        match self {
+            Self::Lead(Verdict::Confirmed) => colour(AnsiColor::Red).bold(),
+            Self::Lead(Verdict::Likely) => colour(AnsiColor::Yellow).bold(),
+            Self::Lead(Verdict::NotSupported) => colour(AnsiColor::Green).bold(),
+            Self::Lead(Verdict::CannotTell) => colour(AnsiColor::Magenta).bold(),
+            Self::Heading => Style::new().bold(),
+            Self::Command => colour(AnsiColor::Cyan),
+            Self::Full => colour(AnsiColor::Red),
         }
-        Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.".to_owned(),
-        Verdict::Likely if refused > 0 && counted.is_none() => format!(
-            "Likely: the flow logs reach the limit and show {found} attempts refused, and no metric is at hand to confirm it."
-        ),
-        Verdict::Likely => {
-            "Likely: the flow logs reach the limit, and nothing beside them proves it.".to_owned()
+    }
+}
+
+struct Page {
+    out: String,
+    look: Look,
+}
+
+impl Page {
+    fn report(&mut self, diagnosis: &Diagnosis, report_url: Option<&str>) {
+        for line in lead(diagnosis) {
+            let line = self.dressed(Part::Lead(diagnosis.verdict), line);
+            self.line(line);
         }
-        Verdict::NotSupported => {
-            "Not supported: with these minutes covered, nothing was near the limit.".to_owned()
+        self.line("");
+        self.wrap("", &incident(diagnosis));
+        self.wrap("", &sure(diagnosis));
+        for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
+            self.wrap("", more);
         }
-        Verdict::CannotTell => "Cannot tell: see below for what is missing and how to get it.".to_owned(),
-    };
-    match diagnosis.pattern {
-        Some(pattern) => format!("{verdict} Pattern: {}.", pattern_in_words(pattern)),
-        None => verdict,
+        self.first_step(diagnosis);
+        if let Some(url) = report_url {
+            self.line("");
+            self.wrap("", "The report with its chart and the queries, for some hours:");
+            self.line(url);
+        }
+        self.timeline(diagnosis);
+        self.destinations(diagnosis);
+        self.clients(diagnosis);
+        self.remedies(diagnosis);
+        self.gaps(diagnosis);
+        self.links("LOOK FOR YOURSELF", diagnosis.links.iter().cloned());
+        self.heading("WHAT THIS RESTS ON");
+        for fact in basis(diagnosis) {
+            self.wrap("", &fact);
+        }
+        // With all their text they are many lines long: at the very end, and not where the page has them.
+        if report_url.is_none() {
+            self.links("THE QUERIES, TO RUN THEM AGAIN", query_links(diagnosis));
+        }
     }
-}
 
-/// Destinations beside the first that had no port left either, so that nobody mends one and waits for
-/// the others.
-fn others_full(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    /// More than these are counted, not named.
-    const NAMED: usize = 3;
-
-    if !matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely) {
-        return Ok(());
+    fn first_step(&mut self, diagnosis: &Diagnosis) {
+        let Some(FirstStep { what, lead_in, command, more }) = first_step(diagnosis) else { return };
+        self.line("");
+        self.wrap("", &format!("Do first: {what}"));
+        if let Some(lead_in) = lead_in {
+            self.wrap("", &lead_in);
+        }
+        if let Some(command) = command {
+            let command = self.dressed(Part::Command, command);
+            self.line(command);
+        }
+        if more > 0 {
+            let more = words::counted(more as u64, "more command");
+            self.wrap("", &format!("Then {more} under WHAT TO DO, 1."));
+        }
     }
-    let full: Vec<String> = diagnosis
-        .destinations
-        .iter()
-        .skip(1)
-        .filter(|other| other.is_full())
-        .map(|other| format!("{} ({})", label(other), words::percent(other.utilization.unwrap_or(1.0))))
-        .collect();
-    let more = match full.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    if full.is_empty() {
-        return Ok(());
-    }
-    wrap(out, "", &format!("Also full: {}{more}.", full[..full.len().min(NAMED)].join(", ")))
-}
 
-/// Says of a provisional report that another may follow.
-fn stage(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    match diagnosis.stage {
-        Stage::Provisional => wrap(
-            out,
-            "",
-            "Provisional: flow logs of these minutes are still arriving. A final report follows if it says more.",
-        ),
-        Stage::Final => Ok(()),
-    }
-}
-
-fn pattern_in_words(pattern: Pattern) -> &'static str {
-    match pattern {
-        Pattern::LongLived => "long-lived (many connections kept in use)",
-        Pattern::Leak => "leak (connections opened, then idle, not closed)",
-        Pattern::Churn => "churn (short connections at a high rate)",
-        Pattern::RetryStorm => "retry storm (attempts without answers)",
-        Pattern::FanIn => "fan-in (very many clients, none remarkable)",
-        Pattern::Scan => "scan (one client, very many destinations)",
-    }
-}
-
-fn first_step(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    // Where nothing was wrong, nothing has to be done first.
-    let Some(first) = diagnosis.remedies.first().filter(|_| diagnosis.verdict != Verdict::NotSupported)
-    else {
-        return Ok(());
-    };
-    writeln!(out)?;
-    wrap(out, "", &format!("Do first: {}.", first.title))?;
-    first.commands.iter().take(COMMANDS_FIRST).try_for_each(|command| writeln!(out, "{}", command.run))
-}
-
-fn heading(out: &mut String, title: &str) -> fmt::Result {
-    writeln!(out, "\n{title}")
-}
-
-fn label(destination: &DestinationReport) -> String {
-    words::endpoint(destination.address, destination.port, &destination.protocol)
-}
-
-fn range(held: &HeldPorts) -> String {
-    if held.at_least == held.at_most {
-        words::count(u64::from(held.at_least))
-    } else {
-        format!(
-            "{} (between {} and {})",
-            words::count(u64::from(held.estimate)),
-            words::count(u64::from(held.at_least)),
-            words::count(u64::from(held.at_most))
-        )
-    }
-}
-
-fn timeline(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    let Some(top) = diagnosis.destinations.first() else { return Ok(()) };
-    let capacity = diagnosis.nat_gateways.first().and_then(|g| g.capacity_per_destination);
-    heading(out, &format!("PORTS HELD TO {}", label(top)))?;
-    let fullest = top.held.at.strftime("%H:%M:%S");
-    if let Some(capacity) = capacity {
-        writeln!(
-            out,
-            "Fullest at {fullest}. A full bar is the capacity, {}.",
-            words::count(u64::from(capacity))
-        )?;
-    } else {
-        writeln!(out, "Fullest at {fullest}. The capacity is unknown; a full bar is the most of these.")?;
-    }
-    writeln!(out, "Held when each step began, refused within it; times are UTC.")?;
-    let most = top.timeline.iter().map(|step| step.held_estimate).max().unwrap_or(0);
-    let full = capacity.unwrap_or(most).max(1);
-    for step in &top.timeline {
-        let filled = (f64::from(step.held_estimate) / f64::from(full) * BAR as f64).round() as usize;
-        let refused = if step.refused > 0 {
-            format!(", {} refused", words::count(step.refused))
-        } else {
-            String::new()
+    fn timeline(&mut self, diagnosis: &Diagnosis) {
+        let Some(top) = diagnosis.destinations.first() else { return };
+        let capacity = capacity(diagnosis);
+        self.heading(&format!("PORTS HELD TO {}", label(top)));
+        let fullest = top.held.at.strftime("%H:%M:%S");
+        let scale = match capacity {
+            Some(capacity) => format!("A full bar is the capacity, {}.", words::count(capacity)),
+            None => "The capacity is unknown; a full bar is the most of these.".to_owned(),
         };
-        writeln!(
-            out,
-            "{} {} {}{refused}",
-            step.at.strftime("%H:%M"),
-            "#".repeat(filled.min(BAR)),
-            words::count(u64::from(step.held_estimate)),
-        )?;
-    }
-    Ok(())
-}
-
-fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    if diagnosis.destinations.is_empty() {
-        return Ok(());
-    }
-    heading(out, "DESTINATIONS, FULLEST FIRST")?;
-    for (index, destination) in diagnosis.destinations.iter().enumerate() {
-        let full = destination
-            .utilization
-            .map_or(String::new(), |part| format!(", {} of capacity", words::percent(part)));
-        let service = destination
-            .service
-            .as_deref()
-            .map_or(String::new(), |service| format!(" ({})", one_line(service, NAME)));
-        writeln!(out, "{}. {}{service}", index + 1, label(destination))?;
-        if let Some(name) = &destination.name {
-            let hint = match destination.name_source {
-                Some(NameSource::ReverseDns) => " (by reverse DNS: its owner's name for it)",
-                Some(NameSource::ResolverQueryLog) | None => "",
-            };
-            wrap(out, "   ", &format!("Name: {}{hint}", one_line(name, NAME)))?;
-        }
-        wrap(out, "   ", &format!("Ports held: {}{full}", range(&destination.held)))?;
-        let refused = refused(destination.refused);
-        wrap(
-            out,
-            "   ",
-            &format!(
-                "Gateway port numbers used, over the whole window: {}; {}{refused}",
-                words::count(destination.connections),
-                words::bytes(destination.bytes)
-            ),
-        )?;
-    }
-    Ok(())
-}
-
-/// Refused attempts, always said to be an inference; nothing where there are none.
-fn refused(attempts: u64) -> String {
-    if attempts > 0 {
-        format!("; {} attempts refused (inferred)", words::count(attempts))
-    } else {
-        String::new()
-    }
-}
-
-fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    let Some(top) = diagnosis.destinations.first().filter(|top| !top.clients.is_empty()) else {
-        return Ok(());
-    };
-    heading(out, &format!("CLIENTS OF {}, GREATEST HOLDER FIRST", label(top)))?;
-    if let Some(note) = attribution_note(top.clients[0].attribution) {
-        wrap(out, "", note)?;
-    }
-    for (index, client) in top.clients.iter().enumerate() {
-        client_block(out, index + 1, client)?;
-    }
-    Ok(())
-}
-
-fn attribution_note(attribution: Attribution) -> Option<&'static str> {
-    match attribution {
-        Attribution::Connection => None,
-        Attribution::ClientInterface => {
-            Some("Joined by the clients' own interfaces, as the format does not join them.")
-        }
-        Attribution::DestinationPort => {
-            Some("Joined by destination port alone: other destinations on that port are counted in.")
-        }
-        Attribution::None => Some("Not joined to the destination."),
-    }
-}
-
-fn client_block(out: &mut String, number: usize, client: &ClientReport) -> fmt::Result {
-    writeln!(out, "{number}. {}: {}", client.address, words::percent(client.share))?;
-    if let Some(name) = &client.name {
-        let when = match client.name_source {
-            Some(OwnerSource::FlowLog) => "Then",
-            Some(OwnerSource::Lookup) | None => "Now",
-        };
-        wrap(out, "   ", &format!("{when}: {}", one_line(name, NAME)))?;
-    }
-    wrap(out, "   ", &format!("Ports held: {}", range(&client.held)))?;
-    let refused = refused(client.refused);
-    wrap(
-        out,
-        "   ",
-        &format!(
-            "Connections: {}; {}{refused}",
-            words::count(client.connections),
-            words::bytes(client.bytes)
-        ),
-    )
-}
-
-fn remedies(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    if diagnosis.remedies.is_empty() {
-        return Ok(());
-    }
-    heading(out, "WHAT TO DO")?;
-    for (index, remedy) in diagnosis.remedies.iter().enumerate() {
-        let same = diagnosis.remedies[..index].iter().position(|earlier| earlier.commands == remedy.commands);
-        remedy_block(out, index + 1, remedy, same.map(|earlier| earlier + 1))?;
-    }
-    Ok(())
-}
-
-/// One remedy; its commands are those of the remedy of number `same`, where there is one.
-fn remedy_block(out: &mut String, number: usize, remedy: &Remedy, same: Option<usize>) -> fmt::Result {
-    let confidence = match remedy.confidence {
-        Confidence::High => "high",
-        Confidence::Medium => "medium",
-        Confidence::Low => "low",
-    };
-    wrap(out, "", &format!("{number}. {} (confidence: {confidence})", remedy.title))?;
-    wrap(out, "   ", &format!("Why: {}", remedy.why))?;
-    wrap(out, "   ", &format!("Effect: {}", remedy.effect))?;
-    if let Some(cost) = remedy.monthly_cost_usd.filter(|cost| *cost > 0.0) {
-        wrap(out, "   ", &format!("Cost: {} a month at us-east-1 list price", words::dollars(cost)))?;
-    }
-    for hazard in &remedy.hazards {
-        wrap(out, "   ", &format!("Mind: {hazard}"))?;
-    }
-    if let Some(same) = same.filter(|_| !remedy.commands.is_empty()) {
-        return writeln!(out, "   Run: as in {same}");
-    }
-    for (index, command) in remedy.commands.iter().enumerate() {
-        writeln!(out, "   Run: {}", command.run)?;
-        // Said once for all commands that are verified and undone alike.
-        let next = remedy.commands.get(index + 1);
-        if next.is_none_or(|next| (&next.verify, &next.undo) != (&command.verify, &command.undo)) {
-            writeln!(out, "   Verify: {}", command.verify)?;
-            writeln!(out, "   Undo: {}", command.undo)?;
-        }
-    }
-    Ok(())
-}
-
-fn gaps(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    if diagnosis.gaps.is_empty() {
-        return Ok(());
-    }
-    heading(out, "WHAT WE COULD NOT SEE")?;
-    for gap in &diagnosis.gaps {
-        wrap(
-            out,
-            "- ",
-            &format!("{}: {}.", one_line(&gap.what, 400), one_line(gap.why.trim_end_matches('.'), 400)),
-        )?;
-        writeln!(out, "  To see it: {}", one_line(&gap.fix, 2_000))?;
-    }
-    Ok(())
-}
-
-fn basis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    heading(out, "WHAT THIS RESTS ON")?;
-    if let Some(alarm) = &diagnosis.alarm {
-        writeln!(out, "Alarm: {} at {}", one_line(&alarm.name, NAME), alarm.at.strftime("%F %T UTC"))?;
-    }
-    let window = diagnosis.window;
-    if window == TimeWindow::EPOCH {
-        writeln!(out, "Window: unknown, as no record tells a time")?;
-    } else {
-        writeln!(out, "Window: {} to {}", window.start(), window.end())?;
-    }
-    if !diagnosis.pattern_evidence.is_empty() {
-        wrap(out, "", &format!("Pattern: {}", diagnosis.pattern_evidence.join("; ")))?;
-    }
-    if let Some(refused) = refused_beside_counted(&diagnosis.refused_attempts) {
-        wrap(out, "", &refused)?;
-    }
-    for metric in &diagnosis.metrics {
-        let before =
-            metric.baseline.map_or(String::new(), |n| format!("; {} in the hours before", number(n)));
-        let day = metric.day_before.map_or(String::new(), |n| format!("; {} the day before", number(n)));
-        let statistic = metric.statistic.to_lowercase();
-        wrap(out, "", &format!("{} {statistic}: {}{before}{day}", metric.name, number(metric.value)))?;
-    }
-    let coverage = &diagnosis.coverage;
-    let source = match coverage.source {
-        Source::Files => "flow-log files",
-        Source::LogsInsights => "CloudWatch Logs Insights",
-    };
-    let until = coverage.logs_until.map_or_else(String::new, |until| format!(", up to {until}"));
-    wrap(
-        out,
-        "",
-        &format!(
-            "Records of the gateway: {} from {source}{until}; {}",
-            words::count(coverage.records_read),
-            if coverage.complete {
-                "the whole window is covered"
-            } else {
-                "the window is not wholly covered"
+        self.wrap("", &format!("Fullest at {fullest} UTC. {scale}"));
+        self.line("Held when each step began, refused within it.");
+        let most = top.timeline.iter().map(|step| u64::from(step.held_estimate)).max().unwrap_or(0);
+        let full = capacity.unwrap_or(most).max(1);
+        for stretch in stretches(&top.timeline) {
+            let (step, last) = (&stretch[0], &stretch[stretch.len() - 1]);
+            match self.look {
+                Look::Plain if stretch.len() > 1 => {
+                    self.step(step, &format!(" to {}", last.at.strftime("%H:%M")), full);
+                }
+                // A chart shows time to scale.
+                Look::Plain | Look::Terminal => stretch.iter().for_each(|step| self.step(step, "", full)),
             }
-        ),
-    )?;
-    if let Some(flow_log) = &coverage.flow_log {
-        wrap(out, "", &format!("Flow log: {}", one_line(flow_log, 400)))?;
+        }
     }
-    if coverage.records_rejected > 0 {
-        writeln!(out, "Lines passed over: {}", words::count(coverage.records_rejected))?;
+
+    /// One line of the timeline, against a bar of `full` ports.
+    fn step(&mut self, step: &TimelineStep, until: &str, full: u64) {
+        let at = step.at.strftime("%H:%M");
+        let part = f64::from(step.held_estimate) / full as f64;
+        let held = words::count(u64::from(step.held_estimate));
+        let refused = match step.refused {
+            0 => String::new(),
+            refused => format!("{} refused", words::count(refused)),
+        };
+        match self.look {
+            Look::Plain => {
+                let bar = "#".repeat(((part * BAR as f64).round() as usize).min(BAR));
+                let bar = if bar.is_empty() { bar } else { format!(" {bar}") };
+                let refused = if refused.is_empty() { refused } else { format!(", {refused}") };
+                self.line(format!("{at}{until}{bar} {held}{refused}"));
+            }
+            Look::Terminal => {
+                let bar = blocks(part, WIDE_BAR);
+                let bar = if part >= 1.0 { self.dressed(Part::Full, bar) } else { bar };
+                self.line(format!("{at} {held:>9} {bar} {refused}").trim_end());
+            }
+        }
     }
-    for query in &diagnosis.queries {
-        let scanned =
-            query.bytes_scanned.map_or(String::new(), |bytes| format!(", {} scanned", words::bytes(bytes)));
-        let cost = query.cost_usd.map_or(String::new(), |cost| format!(", {}", words::dollars(cost)));
-        writeln!(out, "Query: {}{scanned}{cost}", query.purpose)?;
+
+    fn destinations(&mut self, diagnosis: &Diagnosis) {
+        if diagnosis.destinations.is_empty() {
+            return;
+        }
+        self.heading("DESTINATIONS, FULLEST FIRST");
+        let shown = worth_showing(diagnosis.destinations.iter().map(|d| d.utilization));
+        for (index, destination) in diagnosis.destinations.iter().take(shown).enumerate() {
+            let service = destination
+                .service
+                .as_deref()
+                .map_or(String::new(), |service| format!(" ({})", one_line(service, NAME)));
+            self.wrap(&format!("{}. ", index + 1), &format!("{}{service}", label(destination)));
+            if let Some(name) = destination_name(destination) {
+                self.wrap("   ", &format!("Name: {name}"));
+            }
+            self.wrap("   ", &format!("Ports held: {}", held(destination)));
+            let refused = refused(destination.refused);
+            let used = words::count(destination.connections);
+            let bytes = words::bytes(destination.bytes);
+            self.wrap(
+                "   ",
+                &format!("Gateway port numbers used, over the whole window: {used}; {bytes}{refused}"),
+            );
+        }
+        self.not_shown(diagnosis.destinations.len() - shown, "held less than 1% of capacity");
     }
-    writeln!(out, "Report id: {}", diagnosis.id)
+
+    fn clients(&mut self, diagnosis: &Diagnosis) {
+        let Some(top) = diagnosis.destinations.first().filter(|top| !top.clients.is_empty()) else { return };
+        self.heading(&format!("CLIENTS OF {}, GREATEST HOLDER FIRST", label(top)));
+        if let Some(note) = attribution_note(top.clients[0].attribution) {
+            self.wrap("", note);
+        }
+        let shown = worth_showing(top.clients.iter().map(|client| Some(client.share)));
+        for (index, client) in top.clients.iter().take(shown).enumerate() {
+            self.client(index + 1, client);
+        }
+        self.not_shown(top.clients.len() - shown, "held less than 1% of these ports");
+    }
+
+    /// Says how many of a list are left out, and why.
+    fn not_shown(&mut self, left_out: usize, each: &str) {
+        match left_out {
+            0 => {}
+            1 => self.wrap("", &format!("The next one {each}.")),
+            more => self.wrap("", &format!("The next {more} {each} each.")),
+        }
+    }
+
+    fn client(&mut self, number: usize, client: &ClientReport) {
+        self.line(format!("{number}. {}: {}", client.address, words::percent(client.share)));
+        if let Some((when, name)) = client_name(client) {
+            self.wrap("   ", &format!("{when}: {name}"));
+        }
+        self.wrap("   ", &format!("Ports held: {}", range(&client.held)));
+        let refused = refused(client.refused);
+        let (opened, bytes) = (words::count(client.connections), words::bytes(client.bytes));
+        self.wrap("   ", &format!("Connections: {opened}; {bytes}{refused}"));
+    }
+
+    fn remedies(&mut self, diagnosis: &Diagnosis) {
+        if diagnosis.remedies.is_empty() {
+            return;
+        }
+        self.heading("WHAT TO DO");
+        for (index, remedy) in diagnosis.remedies.iter().enumerate() {
+            let earlier = &diagnosis.remedies[..index];
+            let same = earlier.iter().position(|earlier| earlier.commands == remedy.commands);
+            self.remedy(index + 1, remedy, same.map(|earlier| earlier + 1));
+        }
+    }
+
+    /// One remedy; its commands are those of the remedy of number `same`, where there is one.
+    fn remedy(&mut self, number: usize, remedy: &Remedy, same: Option<usize>) {
+        let confidence = confidence(remedy.confidence);
+        self.wrap(&format!("{number}. "), &format!("{} (confidence: {confidence})", remedy.title));
+        self.wrap("   ", &format!("Why: {}", remedy.why));
+        self.wrap("   ", &format!("Effect: {}", remedy.effect));
+        if let Some(cost) = remedy.monthly_cost_usd.filter(|cost| *cost > 0.0) {
+            self.wrap("   ", &format!("Cost: {} a month at us-east-1 list price", words::dollars(cost)));
+        }
+        for hazard in &remedy.hazards {
+            self.wrap("   ", &format!("Mind: {hazard}"));
+        }
+        if let Some(same) = same.filter(|_| !remedy.commands.is_empty()) {
+            self.line(format!("   The command is that of {same}."));
+            return;
+        }
+        for (index, command) in remedy.commands.iter().enumerate() {
+            let Command { run, verify, undo, .. } = command;
+            self.wrap("   ", &lead_in(command));
+            let run = self.dressed(Part::Command, run);
+            self.line(format!("   {run}"));
+            // Said once for all commands that are verified and undone alike.
+            let next = remedy.commands.get(index + 1);
+            if next.is_some_and(|next| (&next.verify, &next.undo) == (verify, undo)) {
+                continue;
+            }
+            self.command("Verify", verify);
+            if command.can_be_undone() {
+                self.command("Undo", undo);
+            } else {
+                self.wrap("   ", &format!("Undo: {undo}"));
+            }
+        }
+    }
+
+    /// A command of a remedy, which is never broken.
+    fn command(&mut self, what: &str, command: &str) {
+        let command = self.dressed(Part::Command, command);
+        self.line(format!("   {what}: {command}"));
+    }
+
+    fn gaps(&mut self, diagnosis: &Diagnosis) {
+        if diagnosis.gaps.is_empty() {
+            return;
+        }
+        self.heading("WHAT WE COULD NOT SEE");
+        for gap in &diagnosis.gaps {
+            let why = one_line(gap.why.trim_end_matches('.'), FIX);
+            self.wrap("- ", &format!("{}: {why}.", one_line(&gap.what, FIX)));
+            let (words, command) = split_command(&gap.fix);
+            let colon = if command.is_some() && !words.is_empty() { ":" } else { "" };
+            self.wrap("  ", &format!("To see it: {words}{colon}"));
+            if let Some(command) = command {
+                let command = self.dressed(Part::Command, command);
+                self.line(format!("  {command}"));
+            }
+        }
+    }
+
+    fn links(&mut self, heading: &str, links: impl Iterator<Item = Link>) {
+        let mut links = links.peekable();
+        if links.peek().is_some() {
+            self.heading(heading);
+        }
+        for Link { title, url } in links {
+            self.line(format!("{title}:\n{url}"));
+        }
+    }
+
+    fn heading(&mut self, title: &str) {
+        let title = self.dressed(Part::Heading, title);
+        self.line(format!("\n{title}"));
+    }
+
+    fn dressed(&self, part: Part, text: impl Display) -> String {
+        match self.look {
+            Look::Plain => text.to_string(),
+            Look::Terminal => {
+                let style = part.style();
+                format!("{style}{text}{style:#}")
+            }
+        }
+    }
+
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.out.push_str(line.as_ref());
+        self.out.push('\n');
+    }
+
+    fn wrap(&mut self, first: &str, prose: &str) {
+        wrap(&mut self.out, first, prose);
+    }
 }
 
-/// A metric's value, which is of whole things.
-fn number(value: f64) -> String {
-    words::count(value.round().max(0.0) as u64)
+/// A bar of so large a part of `full` characters, in eighths of one, filled up with spaces.
+fn blocks(part: f64, full: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = ((part * full as f64 * 8.0).round() as usize).min(full * 8);
+    let bar = format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8]);
+    let missing = full - bar.chars().count();
+    format!("{bar}{}", " ".repeat(missing))
 }
 
-/// What was found refused, beside what CloudWatch counted; nothing where neither was.
-fn refused_beside_counted(refused: &RefusedAttempts) -> Option<String> {
-    let found = words::count(refused.found);
-    match (refused.counted.filter(|counted| *counted > 0.0), refused.accounted) {
-        (Some(counted), Some(part)) => Some(format!(
-            "Refused attempts found: {found}, {} of the {} that CloudWatch counted",
-            words::percent(part),
-            words::count(counted as u64)
-        )),
-        _ if refused.found > 0 => {
-            Some(format!("Refused attempts found: {found}; how many were counted is not known"))
-        }
-        _ => None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Writes prose broken at spaces into lines of at most [`WIDTH`], the later ones indented as far as
-/// the text of the first.
-fn wrap(out: &mut String, indent: &str, prose: &str) -> fmt::Result {
-    let hanging = " ".repeat(indent.chars().count());
-    let mut line = indent.to_owned();
-    let mut empty = true;
-    for word in prose.split_whitespace() {
-        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            writeln!(out, "{line}")?;
-            line.clone_from(&hanging);
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
+    #[test]
+    fn a_bar_grows_in_eighths_and_keeps_its_width() {
+        assert_eq!(blocks(0.0, 4), "    ");
+        assert_eq!(blocks(0.5, 4), "██  ");
+        assert_eq!(blocks(17.0 / 32.0, 4), "██▏ ");
+        assert_eq!(blocks(7.0, 4), "████");
     }
-    writeln!(out, "{line}")
 }

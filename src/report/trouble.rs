@@ -2,12 +2,18 @@
 
 use serde_json::{Value, json};
 
+use super::first_step::split_command;
+use super::lines::wrap;
 use crate::alarm::Ended;
+use crate::gap::ASK_AGAIN;
 use crate::incident::NatGatewayId;
 use crate::words::one_line;
 
 /// The version of the JSON that machines get instead of a diagnosis.
 const SCHEMA: &str = "nat-triage.trouble.v1";
+
+/// Longest part of the reason that is shown.
+const REASON: usize = 1_000;
 
 /// Longest part of the event that is shown to people; machines get it whole.
 const EVENT: usize = 2_000;
@@ -20,7 +26,7 @@ pub struct Trouble {
     /// What went wrong, with its causes.
     pub reason: String,
     title: &'static str,
-    fix: &'static str,
+    fix: String,
     event: Value,
 }
 
@@ -32,7 +38,7 @@ impl Trouble {
             id: id.into(),
             reason: reason.into(),
             title: "nat-triage got an event that it cannot read; no NAT gateway was looked at",
-            fix: "If an alarm of a NAT gateway is behind it, see to how it reaches the function; then look at the gateway's ErrorPortAllocation yourself.",
+            fix: "if an alarm of a NAT gateway is behind it, see to how it reaches the function; then look at the gateway's ErrorPortAllocation yourself".into(),
             event: event.clone(),
         }
     }
@@ -44,7 +50,9 @@ impl Trouble {
             id: id.into(),
             reason: reason.into(),
             title: "nat-triage failed on an alarm of a NAT gateway; there is no diagnosis",
-            fix: "Look at the gateway's ErrorPortAllocation yourself, and run: nat-triage triage --event EVENT.json",
+            fix: format!(
+                "look at the gateway's ErrorPortAllocation yourself, save the event below as EVENT.json, and run: {ASK_AGAIN}"
+            ),
             event: event.clone(),
         }
     }
@@ -63,7 +71,7 @@ impl Trouble {
                 alarm.at
             ),
             title: "nat-triage: the NAT gateway refuses no more connections; its alarm is over",
-            fix: "Nothing tonight. What filled it may come back: the report of the alarm says what to change.",
+            fix: "nothing tonight; what filled it may come back, and the report of the alarm says what to change".into(),
             event: event.clone(),
         }
     }
@@ -74,17 +82,27 @@ impl Trouble {
         self.title
     }
 
+    /// What a person can do about it: in words, and with which command.
+    pub(super) fn what_to_do(&self) -> (String, Option<String>) {
+        split_command(&self.fix)
+    }
+
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        format!(
-            "{}.\n\nWhy: {}.\nWhat to do: {}\n\nThe event, as it arrived:\n{}\n\nReport id: {}\n",
-            self.title,
-            one_line(&self.reason, 1_000),
-            self.fix,
-            one_line(&self.event.to_string(), EVENT),
-            self.id
-        )
+        let (words, command) = self.what_to_do();
+        let mut text = String::new();
+        wrap(&mut text, "", &format!("{}.", self.title));
+        text.push('\n');
+        wrap(&mut text, "", &format!("Why: {}.", one_line(self.reason.trim_end_matches('.'), REASON)));
+        wrap(&mut text, "", &format!("What to do: {words}{}", if command.is_some() { ":" } else { "." }));
+        for line in command.as_deref().into_iter().chain(["", "The event, as it arrived:"]) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        let event = one_line(&self.event.to_string(), EVENT);
+        text.push_str(&format!("{event}\n\nReport id: {}\n", self.id));
+        text
     }
 
     /// For machines.

@@ -53,12 +53,45 @@ impl Cli {
         self.folder.path()
     }
 
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage"));
+        command.args(&self.args).current_dir(self.folder.path()).env_clear();
+        command
+    }
+
+    /// What a terminal gets, where the environment holds these variables besides its type. Lines end as a
+    /// terminal has them end.
+    #[cfg(unix)]
+    pub(crate) fn on_terminal(&self, variables: &[(&str, &str)]) -> String {
+        use std::io::Read as _;
+
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+        grantpt(&terminal).expect("ours");
+        unlockpt(&terminal).expect("ours");
+        let name = ptsname(&terminal, Vec::new()).expect("a name").into_string().expect("UTF-8");
+        let inner = std::fs::File::options().read(true).write(true).open(name).expect("its other end");
+        let mut command = self.command();
+        command.env("TERM", "xterm-256color").envs(variables.iter().copied());
+        command.stdin(Stdio::null()).stdout(inner).stderr(Stdio::null());
+        let mut child = command.spawn().expect("nat-triage starts");
+        // Its own copy of the other end would keep the terminal open.
+        drop(command);
+        let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
+        let mut terminal = std::fs::File::from(terminal);
+        // Where nobody has the other end any more, reading fails.
+        while let Ok(length @ 1..) = terminal.read(&mut piece) {
+            shown.extend_from_slice(&piece[..length]);
+        }
+        child.wait().expect("nat-triage ends");
+        String::from_utf8(shown).expect("UTF-8")
+    }
+
     pub(crate) fn run(&self) -> Ran {
         use std::io::Write as _;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nat-triage"))
-            .args(&self.args)
-            .current_dir(self.folder.path())
-            .env_clear()
+        let mut child = self
+            .command()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

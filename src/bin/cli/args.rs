@@ -60,8 +60,14 @@ pub(crate) enum Format {
     Text,
     /// For machines: the diagnosis as the JSON Schema describes it.
     Json,
+    /// For people, as one self-contained page with a chart.
+    Html,
+    /// For tickets.
+    Markdown,
     /// One text message.
     Sms,
+    /// For Slack and Teams: a custom notification of Amazon Q Developer in chat applications.
+    Chat,
 }
 
 /// How and where the result is written.

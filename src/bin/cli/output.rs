@@ -1,7 +1,7 @@
 //! What is written where: the result alone to standard output, everything else to standard error.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 
@@ -28,9 +28,15 @@ pub(crate) fn problem(text: &str) {
 /// Writes the diagnosis, and says how the run ended.
 pub(crate) fn diagnosis(diagnosis: &Diagnosis, writing: &Writing) -> anyhow::Result<Outcome> {
     let text = match writing.format {
+        Format::Text if writing.output.is_none() && io::stdout().is_terminal() => {
+            report::text::terminal(diagnosis)
+        }
         Format::Text => report::text::text(diagnosis),
         Format::Json => report::json(diagnosis),
+        Format::Html => report::html::html(diagnosis),
+        Format::Markdown => report::markdown::markdown(diagnosis),
         Format::Sms => report::sms::sms(diagnosis) + "\n",
+        Format::Chat => report::chat::chat(diagnosis, None).to_string() + "\n",
     };
     write(&text, writing)?;
     Ok(if diagnosis.from_partial_input() { Outcome::Partial } else { Outcome::Whole })
@@ -39,18 +45,20 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, writing: &Writing) -> anyhow::Res
 /// Says that an event asks for nothing, which is a normal result.
 pub(crate) fn ignored(reason: &str, writing: &Writing) -> anyhow::Result<Outcome> {
     let text = match writing.format {
-        Format::Json => serde_json::json!({ "ignored": true, "reason": reason }).to_string(),
-        Format::Text | Format::Sms => format!("Ignored: {}", nat_triage::words::one_line(reason, 400)),
+        Format::Json | Format::Chat => serde_json::json!({ "ignored": true, "reason": reason }).to_string(),
+        Format::Text | Format::Sms | Format::Markdown | Format::Html => {
+            format!("Ignored: {}", nat_triage::words::one_line(reason, 400))
+        }
     };
     write(&(text + "\n"), writing)?;
     Ok(Outcome::Whole)
 }
 
-/// Writes a result.
+/// Writes a result. Colours come off where there is no terminal, or `NO_COLOR` forbids them.
 pub(crate) fn write(text: &str, writing: &Writing) -> anyhow::Result<()> {
     match &writing.output {
         Some(path) => fs::write(path, text).with_context(|| format!("failed to write {}", path.display())),
-        None => match io::stdout().lock().write_all(text.as_bytes()) {
+        None => match anstream::stdout().lock().write_all(text.as_bytes()) {
             // Whoever reads has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done.context("failed to write to standard output"),

@@ -1,0 +1,83 @@
+//! What a report rests on, a fact each, down to what the queries cost.
+
+use super::wording::{NAME, minutes, number};
+use crate::diagnosis::{Diagnosis, MetricReport, RefusedAttempts};
+use crate::evidence::{QueryRun, Source};
+use crate::words::{self, one_line};
+
+/// What a metric came to, beside what is usual.
+pub(super) fn metric(metric: &MetricReport) -> String {
+    let before = metric.baseline.map_or(String::new(), |n| format!("; {} in the hours before", number(n)));
+    let day = metric.day_before.map_or(String::new(), |n| format!("; {} the day before", number(n)));
+    format!("{} {}: {}{before}{day}", metric.name, metric.statistic.to_lowercase(), number(metric.value))
+}
+
+/// What was found refused, beside what CloudWatch counted; nothing where neither was.
+pub(super) fn refused_beside_counted(refused: &RefusedAttempts) -> Option<String> {
+    let found = words::count(refused.found);
+    match (refused.counted.filter(|counted| *counted > 0.0), refused.accounted) {
+        (Some(counted), Some(part)) => Some(format!(
+            "Refused attempts found: {found}, {} of the {} that CloudWatch counted",
+            words::percent(part),
+            words::count(counted as u64)
+        )),
+        _ if refused.found > 0 => {
+            Some(format!("Refused attempts found: {found}; how many were counted is not known"))
+        }
+        _ => None,
+    }
+}
+
+/// What a query scanned, and what that cost.
+fn query(query: &QueryRun) -> String {
+    let scanned =
+        query.bytes_scanned.map_or(String::new(), |bytes| format!(", {} scanned", words::bytes(bytes)));
+    let cost = query.cost_usd.map_or(String::new(), |cost| format!(", {}", words::dollars(cost)));
+    format!("Query: {}{scanned}{cost}", query.purpose)
+}
+
+/// What all of it rests on, a fact each.
+pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
+    let mut facts = Vec::new();
+    if let Some(alarm) = &diagnosis.alarm {
+        let account =
+            alarm.account.as_deref().map_or(String::new(), |a| format!(", account {}", one_line(a, 20)));
+        let region = alarm.region.as_deref().map_or(String::new(), |r| format!(", {}", one_line(r, 30)));
+        facts.push(format!(
+            "Alarm: {} at {}{account}{region}",
+            one_line(&alarm.name, NAME),
+            words::instant(alarm.at)
+        ));
+    }
+    let window = diagnosis.window;
+    facts.push(format!("Window: {}", minutes(window)));
+    if !diagnosis.pattern_evidence.is_empty() {
+        facts.push(format!("Pattern: {}", diagnosis.pattern_evidence.join("; ")));
+    }
+    facts.extend(refused_beside_counted(&diagnosis.refused_attempts));
+    facts.extend(diagnosis.metrics.iter().map(metric));
+    let coverage = &diagnosis.coverage;
+    let source = match coverage.source {
+        Source::Files => "flow-log files",
+        Source::LogsInsights => "CloudWatch Logs Insights",
+    };
+    let until =
+        coverage.logs_until.map_or_else(String::new, |until| format!(", up to {}", words::instant(until)));
+    facts.push(format!(
+        "Records of the gateway: {} from {source}{until}; {}",
+        words::count(coverage.records_read),
+        if coverage.complete { "the whole window is covered" } else { "the window is not wholly covered" }
+    ));
+    facts.extend(coverage.flow_log.as_deref().map(|log| format!("Flow log: {}", one_line(log, 400))));
+    if coverage.records_rejected > 0 {
+        facts.push(format!("Lines passed over: {}", words::count(coverage.records_rejected)));
+    }
+    facts.extend(diagnosis.queries.iter().map(query));
+    let costs: Vec<f64> = diagnosis.queries.iter().filter_map(|query| query.cost_usd).collect();
+    if costs.len() > 1 {
+        let sum = words::dollars(costs.iter().sum());
+        facts.push(format!("All queries together: {sum} at list price"));
+    }
+    facts.push(format!("Report id: {}", diagnosis.id));
+    facts
+}

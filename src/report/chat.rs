@@ -1,0 +1,238 @@
+//! The diagnosis as a custom notification of Amazon Q Developer in chat applications, which shows it in Slack
+//! and Teams. Their Markdown differs, so that nothing but code, lists and line breaks is used.
+//!
+//! Source of the fields and limits: "Custom notifications" in the Amazon Q Developer in chat applications
+//! administrator guide.
+
+use std::fmt::{self, Write as _};
+
+use serde_json::{Value, json};
+
+use super::Trouble;
+use super::first_step::{FirstStep, first_step, split_command};
+use super::lead::lead;
+use super::sms::subject;
+use super::wording::{
+    FIX, NAME, capacity, client_name, incident, label, others_full, stage, stretches, sure, verdict_in_words,
+    worth_showing,
+};
+use crate::diagnosis::{Diagnosis, Verdict};
+use crate::words::{self, one_line};
+
+/// Most characters of each field.
+const TITLE: usize = 250;
+const DESCRIPTION: usize = 8_000;
+const NEXT_STEP: usize = 350;
+const KEYWORD: usize = 75;
+
+/// Next steps and gaps that are said: a chat is read at a glance, and the mail has the rest.
+const STEPS: usize = 3;
+const GAPS: usize = 3;
+
+/// Links that are longer are left to the mail and the page.
+const LINK: usize = 1_000;
+
+/// The notification; `report_url` leads to the report with its chart, where there is one.
+#[must_use]
+pub fn chat(diagnosis: &Diagnosis, report_url: Option<&str>) -> Value {
+    let [first, second] = lead(diagnosis);
+    let mut description = String::new();
+    describe(&mut description, &second, diagnosis, report_url).expect("writing to a string does not fail");
+    let gateway = diagnosis.nat_gateways.first().and_then(|gateway| gateway.id.as_deref());
+    let gateway = gateway.unwrap_or("unknown-gateway");
+    let verdict = verdict_in_words(diagnosis.verdict);
+    let thread = match &diagnosis.alarm {
+        Some(alarm) => format!("{} {gateway}", one_line(&alarm.name, NAME)),
+        None => gateway.to_owned(),
+    };
+    let remedies = diagnosis.remedies.iter().filter(|_| diagnosis.verdict != Verdict::NotSupported);
+    let next_steps: Vec<String> =
+        remedies.take(STEPS).map(|remedy| one_line(&safe(&remedy.title), NEXT_STEP)).collect();
+    let mut keywords = vec![gateway.to_owned(), verdict.to_lowercase()];
+    keywords.extend(diagnosis.destinations.first().map(label));
+    notification(
+        &diagnosis.id,
+        &safe(&first),
+        &description,
+        &next_steps,
+        &keywords,
+        &json!({
+            "threadId": thread,
+            "summary": subject(diagnosis),
+            "additionalContext": {
+                "schema": diagnosis.schema,
+                "id": diagnosis.id,
+                "natGatewayId": gateway,
+                "verdict": diagnosis.verdict,
+            },
+        }),
+    )
+}
+
+/// The notification that there is no diagnosis, and why.
+#[must_use]
+pub(super) fn of_trouble(trouble: &Trouble) -> Value {
+    let (words, command) = trouble.what_to_do();
+    let command = command.map_or(String::new(), |command| format!("\n{}", code_block(&command)));
+    let reason = safe(trouble.reason.trim_end_matches('.'));
+    let description = format!("Why: {reason}.\n\nWhat to do: {words}{command}");
+    let metadata = json!({ "threadId": trouble.id, "summary": trouble.subject() });
+    notification(&trouble.id, trouble.subject(), &description, &[], &[], &metadata)
+}
+
+fn notification(
+    id: &str,
+    title: &str,
+    description: &str,
+    next_steps: &[String],
+    keywords: &[String],
+    metadata: &Value,
+) -> Value {
+    let keywords: Vec<String> = keywords.iter().map(|word| one_line(word, KEYWORD)).collect();
+    json!({
+        "version": "1.0",
+        "source": "custom",
+        "id": id,
+        "content": {
+            "textType": "client-markdown",
+            "title": one_line(title, TITLE),
+            "description": cut(description, DESCRIPTION),
+            "nextSteps": next_steps,
+            "keywords": keywords,
+        },
+        "metadata": metadata,
+    })
+}
+
+fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: Option<&str>) -> fmt::Result {
+    writeln!(out, "{}\n\n{}\n{}", safe(second), safe(&incident(diagnosis)), safe(&sure(diagnosis)))?;
+    for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
+        writeln!(out, "{}", safe(more))?;
+    }
+    if let Some(FirstStep { what, lead_in, command, .. }) = first_step(diagnosis) {
+        writeln!(out, "\nDo first: {}", safe(&what))?;
+        lead_in.map_or(Ok(()), |lead_in| writeln!(out, "{}", safe(&lead_in)))?;
+        if let Some(command) = command {
+            writeln!(out, "{}", code_block(&command))?;
+        }
+    }
+    if let Some(url) = report_url {
+        writeln!(out, "\nThe report with its chart, for some hours: {url}")?;
+    }
+    if let Some(top) = diagnosis.destinations.first() {
+        let of = capacity(diagnosis).map_or(String::new(), |all| format!(" of {}", words::count(all)));
+        writeln!(out, "\nPorts held to {}{of}, UTC:", label(top))?;
+        for stretch in stretches(&top.timeline) {
+            let step = &stretch[0];
+            let refused = match step.refused {
+                0 => String::new(),
+                refused => format!(", {} refused", words::count(refused)),
+            };
+            let held = words::count(u64::from(step.held_estimate));
+            writeln!(out, "- {} {held}{refused}", step.at.strftime("%H:%M"))?;
+        }
+        if !top.clients.is_empty() {
+            writeln!(out, "\nHeld by:")?;
+        }
+        let shown = worth_showing(top.clients.iter().map(|client| Some(client.share)));
+        for client in top.clients.iter().take(shown) {
+            let name = client_name(client)
+                .map_or(String::new(), |(when, name)| format!(", {} {}", when.to_lowercase(), code(&name)));
+            let held = words::count(u64::from(client.held.estimate));
+            writeln!(out, "- {}: {}, {held} ports{name}", client.address, words::percent(client.share))?;
+        }
+    }
+    if !diagnosis.gaps.is_empty() {
+        writeln!(out, "\nWe could not see:")?;
+    }
+    for gap in diagnosis.gaps.iter().take(GAPS) {
+        let (words, command) = split_command(&gap.fix);
+        writeln!(out, "- {}: {}", safe(&one_line(&gap.what, FIX)), safe(&words))?;
+        if let Some(command) = command {
+            writeln!(out, "{}", code_block(&command))?;
+        }
+    }
+    if diagnosis.gaps.len() > GAPS {
+        writeln!(out, "- and {} more", diagnosis.gaps.len() - GAPS)?;
+    }
+    // Chats leave a last parenthesis out of what they take for the link.
+    for link in diagnosis.links.iter().filter(|link| link.url.len() <= LINK && !link.url.ends_with(')')) {
+        writeln!(out, "\n{}: {}", link.title, link.url)?;
+    }
+    Ok(())
+}
+
+/// Text that a chat shows as it is: no markup, no link, nobody mentioned. What would be markup is replaced by
+/// what looks like it.
+fn safe(text: &str) -> String {
+    one_line(text, usize::MAX)
+        .replace("://", ": //")
+        .chars()
+        .map(|c| match c {
+            '<' => '‹',
+            '>' => '›',
+            '`' => '\'',
+            '*' => '∗',
+            '~' => '∼',
+            '[' => '(',
+            ']' => ')',
+            '@' => '＠',
+            other => other,
+        })
+        .collect()
+}
+
+/// A name from outside, as code.
+fn code(text: &str) -> String {
+    format!("`{}`", safe(text))
+}
+
+/// A command. What Slack takes for markup even within code, it shows for the entities that stand for it.
+fn code_block(command: &str) -> String {
+    let command =
+        command.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace("```", "` ` `");
+    format!("```\n{command}\n```")
+}
+
+/// The first lines of a text, as many as fit in so many characters.
+fn cut(text: &str, most: usize) -> String {
+    const MORE: &str = "\n(cut: the mail has the rest)";
+
+    let text = text.trim_end();
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut left = most - MORE.chars().count();
+    for line in text.split_inclusive('\n') {
+        let length = line.chars().count();
+        if length > left {
+            break;
+        }
+        left -= length;
+        kept.push_str(line);
+    }
+    format!("{}{MORE}", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_mentions_links_and_marks_up_nothing() {
+        assert_eq!(
+            safe("<!channel> `x` *b* [l](https://evil.example) @here\n"),
+            "‹!channel› 'x' ∗b∗ (l)(https: //evil.example) ＠here "
+        );
+        assert_eq!(code("a`b"), "`a'b`");
+    }
+
+    #[test]
+    fn a_long_description_ends_with_a_whole_line_and_says_so() {
+        let text = "0123456789\n".repeat(2_000);
+        let kept = cut(&text, DESCRIPTION);
+        assert!(kept.chars().count() <= DESCRIPTION);
+        assert!(kept.ends_with("0123456789\n(cut: the mail has the rest)"), "{kept}");
+    }
+}

@@ -1,0 +1,114 @@
+//! What to do first, with its one command, and what is said of commands.
+
+use super::wording::FIX;
+use crate::diagnosis::{Command, Diagnosis, Verdict};
+use crate::words::one_line;
+
+/// What to do first.
+pub(super) struct FirstStep {
+    /// In words: a sentence that ends with a colon where its command follows at once.
+    pub(super) what: String,
+    /// What the command does, where that does not go without saying, with a colon.
+    pub(super) lead_in: Option<String>,
+    /// Its one command, where it has one.
+    pub(super) command: Option<String>,
+    /// How many more commands the first remedy has.
+    pub(super) more: usize,
+}
+
+/// What to do first: the first remedy, or where we cannot tell, what would show it. Nothing where nothing was
+/// wrong.
+pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
+    if diagnosis.verdict == Verdict::NotSupported {
+        return None;
+    }
+    let gap = diagnosis.deciding_gaps().next().filter(|_| diagnosis.verdict == Verdict::CannotTell);
+    let remedy = diagnosis.remedies.first();
+    // Without a flow log there is nothing to look at again.
+    if let (Some(gap), false) = (gap, remedy.is_some_and(|remedy| remedy.id == "enable-flow-logs")) {
+        let (words, command) = split_command(&gap.fix);
+        let words = if words.is_empty() { "run this".into() } else { words };
+        let end = if command.is_some() { ':' } else { '.' };
+        let what = format!("To see {}, {words}{end}", one_line(&gap.what, FIX));
+        return Some(FirstStep { what, lead_in: None, command, more: 0 });
+    }
+    let remedy = remedy?;
+    Some(FirstStep {
+        what: format!("{}.", remedy.title),
+        lead_in: remedy.commands.first().map(lead_in),
+        command: remedy.commands.first().map(|command| command.run.clone()),
+        more: remedy.commands.len().saturating_sub(1),
+    })
+}
+
+/// What a command does, and which words in it have to be filled in first.
+pub(super) fn lead_in(command: &Command) -> String {
+    let blanks = blanks(&command.run);
+    let filled = match &blanks[..] {
+        [] => String::new(),
+        [one] => format!(", with {one} filled in"),
+        [others @ .., last] => format!(", with {} and {last} filled in", others.join(", ")),
+    };
+    format!("This {}{filled}:", command.does)
+}
+
+/// Words of a command that stand for what only its reader knows, or what an earlier command printed:
+/// `ROLE_ARN`.
+fn blanks(command: &str) -> Vec<&str> {
+    let is_blank = |word: &&str| {
+        word.contains('_')
+            && word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    let mut blanks: Vec<&str> = command.split(' ').filter(is_blank).collect();
+    blanks.dedup();
+    blanks
+}
+
+/// The words of a fix, and the command that it ends with, where it does: on one line, both.
+pub(super) fn split_command(fix: &str) -> (String, Option<String>) {
+    /// What our commands begin with.
+    const COMMANDS: [&str; 3] = ["aws ", "nat-triage ", "AWS_REGION="];
+
+    let is_command = |text: &str| COMMANDS.iter().any(|command| text.starts_with(command));
+    let (words, command) = match fix.split_once(": ") {
+        _ if is_command(fix) => ("", Some(fix)),
+        Some((words, command)) if is_command(command) => (words, Some(command)),
+        _ => (fix, None),
+    };
+    (one_line(words, FIX), command.map(|command| one_line(command, usize::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_be_filled_in_is_said_before_the_command() {
+        let command = |run: &str| Command {
+            does: "creates it".into(),
+            run: run.into(),
+            verify: String::new(),
+            undo: String::new(),
+        };
+        assert_eq!(lead_in(&command("aws x --id nat-0A_B --filters Name=A_B")), "This creates it:");
+        assert_eq!(
+            lead_in(&command("aws x --group LOG_GROUP --role ROLE_ARN --region eu-west-1")),
+            "This creates it, with LOG_GROUP and ROLE_ARN filled in:"
+        );
+    }
+
+    #[test]
+    fn a_fix_ends_with_its_command_or_has_none() {
+        let split = |fix: &str, words: &str, command: Option<&str>| {
+            assert_eq!(split_command(fix), (words.to_owned(), command.map(str::to_owned)));
+        };
+        split("aws ec2 describe-vpcs", "", Some("aws ec2 describe-vpcs"));
+        let again = "AWS_REGION=eu-west-1 nat-triage triage --window a:b";
+        split(&format!("run again: {again}"), "run again", Some(again));
+        for words in ["name them: aws-like names", "see to it", "ask a newer nat-triage: it may know"] {
+            split(words, words, None);
+        }
+        split("a\nb: aws x\ny", "a b", Some("aws x y"));
+    }
+}

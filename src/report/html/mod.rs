@@ -1,0 +1,312 @@
+//! The diagnosis as one self-contained HTML page: no network, light and dark, for a phone, the desk and paper.
+//!
+//! What comes from outside goes through the template's escaping and nothing else; and the page forbids by its
+//! own policy every script and style but the two that are in it.
+
+mod chart;
+
+use askama::Template;
+
+use super::basis::basis;
+use super::first_step::{FirstStep, first_step, lead_in, split_command};
+use super::lead::lead;
+use super::sms::subject;
+use super::wording::{
+    FIX, NAME, attribution_note, capacity, client_name, confidence, destination_name, incident, label,
+    number, others_full, query_links, stage, sure, verdict_in_words,
+};
+use crate::diagnosis::{
+    ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Verdict,
+};
+use crate::evidence::QueryRun;
+use crate::gap::Gap;
+use crate::words::{self, one_line};
+use chart::{Size, chart};
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// SHA-256 of the two, as a Content-Security-Policy names what it allows. A test computes them.
+const STYLE_HASH: &str = "sha256-WObHYYI+fnSDmdygCD0MaLFayJA3g2bHMQwkuyQvTSI=";
+const SCRIPT_HASH: &str = "sha256-e2NT2p5hKp6aSlB2khPWVFW+ZGgoAxKRtrBJU/IdiwY=";
+
+/// The page.
+#[must_use]
+pub fn html(diagnosis: &Diagnosis) -> String {
+    let mut page = Page::of(diagnosis).render().expect("writing to a string does not fail");
+    page.push('\n');
+    page
+}
+
+#[derive(Template)]
+#[template(path = "report.html", config = "src/report/html/askama.toml")]
+struct Page<'a> {
+    style: &'static str,
+    script: &'static str,
+    style_hash: &'static str,
+    script_hash: &'static str,
+    subject: String,
+    verdict_class: &'static str,
+    verdict: &'static str,
+    lead: [String; 2],
+    incident: String,
+    sure: String,
+    asides: Vec<String>,
+    first: Option<FirstStep>,
+    top: Option<Top>,
+    narrow_chart: String,
+    wide_chart: String,
+    scale: String,
+    destinations: Vec<Row>,
+    note: Option<&'static str>,
+    clients: Vec<Row>,
+    remedies: Vec<Fix<'a>>,
+    gaps: Vec<Unseen>,
+    links: Vec<Link>,
+    metrics: Vec<Measured<'a>>,
+    basis: Vec<String>,
+    queries: Vec<Asked<'a>>,
+    schema: &'a str,
+    id: &'a str,
+}
+
+/// The fullest destination.
+struct Top {
+    label: String,
+    steps: Vec<StepRow>,
+}
+
+struct StepRow {
+    at: String,
+    at_least: String,
+    estimate: String,
+    at_most: String,
+    refused: String,
+}
+
+/// A destination or a client.
+struct Row {
+    label: String,
+    sub: Vec<String>,
+    held: String,
+    range: String,
+    part: String,
+    refused: String,
+}
+
+struct Fix<'a> {
+    title: &'a str,
+    why: &'a str,
+    effect: &'a str,
+    confidence: &'static str,
+    cost: Option<String>,
+    hazards: &'a [String],
+    commands: Vec<Step<'a>>,
+}
+
+struct Step<'a> {
+    lead_in: String,
+    command: &'a Command,
+    /// Whether those that follow are verified and undone otherwise.
+    last_of_its_kind: bool,
+}
+
+struct Unseen {
+    what: String,
+    why: String,
+    /// In words, perhaps none.
+    fix: String,
+    command: Option<String>,
+}
+
+struct Measured<'a> {
+    name: &'a str,
+    statistic: &'a str,
+    value: String,
+    baseline: String,
+    day_before: String,
+}
+
+struct Asked<'a> {
+    purpose: &'a str,
+    log_groups: String,
+    text: &'a str,
+}
+
+impl<'a> Page<'a> {
+    fn of(diagnosis: &'a Diagnosis) -> Self {
+        let top = diagnosis.destinations.first();
+        let capacity = capacity(diagnosis);
+        let timeline = top.map_or(&[][..], |top| &top.timeline[..]);
+        Self {
+            style: STYLE,
+            script: SCRIPT,
+            style_hash: STYLE_HASH,
+            script_hash: SCRIPT_HASH,
+            subject: subject(diagnosis),
+            verdict_class: match diagnosis.verdict {
+                Verdict::Confirmed => "confirmed",
+                Verdict::Likely => "likely",
+                Verdict::NotSupported => "not-supported",
+                Verdict::CannotTell => "cannot-tell",
+            },
+            verdict: verdict_in_words(diagnosis.verdict),
+            lead: lead(diagnosis),
+            incident: incident(diagnosis),
+            sure: sure(diagnosis),
+            asides: others_full(diagnosis).into_iter().chain(stage(diagnosis).map(str::to_owned)).collect(),
+            first: first_step(diagnosis),
+            top: top.map(Top::of),
+            narrow_chart: chart(timeline, capacity, Size::Narrow),
+            wide_chart: chart(timeline, capacity, Size::Wide),
+            scale: match capacity {
+                Some(capacity) => format!("Capacity is {} ports.", words::count(capacity)),
+                None => "The capacity is not known.".into(),
+            },
+            destinations: diagnosis.destinations.iter().map(Row::of_destination).collect(),
+            note: top.and_then(|top| attribution_note(top.clients.first()?.attribution)),
+            clients: top.map_or(&[][..], |top| &top.clients[..]).iter().map(Row::of_client).collect(),
+            remedies: diagnosis.remedies.iter().map(Fix::of).collect(),
+            gaps: diagnosis.gaps.iter().map(Unseen::of).collect(),
+            links: links(diagnosis),
+            metrics: diagnosis.metrics.iter().map(Measured::of).collect(),
+            basis: basis(diagnosis),
+            queries: diagnosis.queries.iter().map(Asked::of).collect(),
+            schema: &diagnosis.schema,
+            id: &diagnosis.id,
+        }
+    }
+}
+
+impl Top {
+    fn of(destination: &DestinationReport) -> Self {
+        let count = |ports: u32| words::count(u64::from(ports));
+        let steps = destination.timeline.iter().map(|step| StepRow {
+            at: step.at.strftime("%H:%M:%S").to_string(),
+            at_least: count(step.held_at_least),
+            estimate: count(step.held_estimate),
+            at_most: count(step.held_at_most),
+            refused: words::count(step.refused),
+        });
+        Self { label: label(destination), steps: steps.collect() }
+    }
+}
+
+impl Row {
+    fn of_destination(destination: &DestinationReport) -> Self {
+        let mut sub: Vec<String> = destination_name(destination).into_iter().collect();
+        sub.extend(destination.service.as_deref().map(|service| one_line(service, NAME)));
+        sub.push(format!(
+            "{} port numbers of the gateway used in all, {}",
+            words::count(destination.connections),
+            words::bytes(destination.bytes)
+        ));
+        Self {
+            label: label(destination),
+            sub,
+            held: words::count(u64::from(destination.held.estimate)),
+            range: ends(&destination.held),
+            part: destination.utilization.map_or_else(|| "unknown".into(), words::percent),
+            refused: words::count(destination.refused),
+        }
+    }
+
+    fn of_client(client: &ClientReport) -> Self {
+        let mut sub: Vec<String> =
+            client_name(client).map(|(when, name)| format!("{when}: {name}")).into_iter().collect();
+        sub.extend(client.zone.as_deref().map(|zone| format!("Zone: {}", one_line(zone, NAME))));
+        sub.push(format!("{} connections, {}", words::count(client.connections), words::bytes(client.bytes)));
+        Self {
+            label: client.address.to_string(),
+            sub,
+            held: words::count(u64::from(client.held.estimate)),
+            range: ends(&client.held),
+            part: words::percent(client.share),
+            refused: words::count(client.refused),
+        }
+    }
+}
+
+/// The ends of a range, where it has two.
+fn ends(held: &HeldPorts) -> String {
+    if held.at_least == held.at_most {
+        return String::new();
+    }
+    format!("{} to {}", words::count(u64::from(held.at_least)), words::count(u64::from(held.at_most)))
+}
+
+impl<'a> Fix<'a> {
+    fn of(remedy: &'a Remedy) -> Self {
+        let steps = remedy.commands.iter().enumerate().map(|(index, command)| {
+            let next = remedy.commands.get(index + 1);
+            let differs = |next: &Command| (&next.verify, &next.undo) != (&command.verify, &command.undo);
+            Step { lead_in: lead_in(command), command, last_of_its_kind: next.is_none_or(differs) }
+        });
+        Self {
+            title: &remedy.title,
+            why: &remedy.why,
+            effect: &remedy.effect,
+            confidence: confidence(remedy.confidence),
+            cost: remedy
+                .monthly_cost_usd
+                .filter(|cost| *cost > 0.0)
+                .map(|cost| format!("{} a month at us-east-1 list price", words::dollars(cost))),
+            hazards: &remedy.hazards,
+            commands: steps.collect(),
+        }
+    }
+}
+
+impl<'a> Measured<'a> {
+    fn of(metric: &'a MetricReport) -> Self {
+        let known = |value: Option<f64>| value.map_or_else(|| "unknown".into(), number);
+        Self {
+            name: &metric.name,
+            statistic: &metric.statistic,
+            value: number(metric.value),
+            baseline: known(metric.baseline),
+            day_before: known(metric.day_before),
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn of(query: &'a QueryRun) -> Self {
+        let groups: Vec<String> = query.log_groups.iter().map(|group| one_line(group, NAME)).collect();
+        Self { purpose: &query.purpose, log_groups: groups.join(", "), text: &query.text }
+    }
+}
+
+impl Unseen {
+    fn of(gap: &Gap) -> Self {
+        let (words, command) = split_command(&gap.fix);
+        Self {
+            what: one_line(&gap.what, FIX),
+            why: one_line(gap.why.trim_end_matches('.'), FIX),
+            fix: words,
+            command,
+        }
+    }
+}
+
+/// All links, those to the queries too. Nothing but the web's own scheme is a link.
+fn links(diagnosis: &Diagnosis) -> Vec<Link> {
+    let all = diagnosis.links.iter().cloned().chain(query_links(diagnosis));
+    all.filter(|link| link.url.starts_with("https://")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_the_pages_own_style_and_script_and_no_other() {
+        for (text, hash) in [(STYLE, STYLE_HASH), (SCRIPT, SCRIPT_HASH)] {
+            assert_eq!(hash, format!("sha256-{}", STANDARD.encode(Sha256::digest(text))));
+        }
+    }
+}

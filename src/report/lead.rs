@@ -1,0 +1,119 @@
+//! The answer in the first two lines, which every report for people begins with.
+
+use super::lines::WIDTH;
+use super::wording::{NAME, answered, capacity, place};
+use crate::diagnosis::{DestinationReport, Diagnosis, Pattern, Stage, Verdict};
+use crate::evidence::Attribution;
+use crate::network::NameSource;
+use crate::words::{self, one_line};
+
+/// A name of fewer characters than this says nothing any more.
+const SHORTEST_NAME: usize = 12;
+
+/// The answer in two lines of at most [`WIDTH`] characters: which destination, by name and address, and how
+/// full; who holds it, and how sure we are.
+pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
+    let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
+    let Some(top) = diagnosis.destinations.first() else {
+        let what = "We cannot tell which destination ran out of ports.".to_owned();
+        let why = if answered(diagnosis) {
+            format!("The flow logs show none of its traffic{so_far}; see below.")
+        } else {
+            format!("No flow log gave an answer{so_far}; see below how to mend that.")
+        };
+        return [what, why];
+    };
+    let capacity = capacity(diagnosis).map(words::count);
+    let Some(capacity) = capacity else {
+        let held = words::count(u64::from(top.held.estimate));
+        return [
+            about(top, "Most ports held to ", &format!(": about {held}")),
+            holder(diagnosis, top, &format!("Capacity unknown: cannot tell{so_far}.")),
+        ];
+    };
+    let full = words::percent(top.utilization.unwrap_or_default());
+    let part = |held: u32| words::percent(part_of_capacity(diagnosis, held));
+    let (least, most) = (part(top.held.at_least), part(top.held.at_most));
+    let least = if least == most { String::new() } else { format!("{least} to ") };
+    match diagnosis.verdict {
+        Verdict::Confirmed => [
+            about(top, "", &format!(" is full: {full} of {capacity} NAT ports")),
+            holder(diagnosis, top, &format!("Confirmed{so_far}.")),
+        ],
+        Verdict::Likely => [
+            about(top, "", &format!(" probably full: {full} of {capacity} NAT ports")),
+            holder(diagnosis, top, &format!("Likely{so_far}, not proven.")),
+        ],
+        Verdict::NotSupported => [
+            format!("No destination was near its limit of {capacity} NAT ports{so_far}."),
+            about(top, "Fullest: ", &format!(", at most {most} of that")),
+        ],
+        Verdict::CannotTell => [
+            format!("We cannot tell{so_far} if a destination ran out of its {capacity} ports."),
+            about(top, "Fullest seen: ", &format!(", {least}{most} of that")),
+        ],
+    }
+}
+
+/// So many ports as a fraction of capacity; 0 where that is not known.
+fn part_of_capacity(diagnosis: &Diagnosis, held: u32) -> f64 {
+    capacity(diagnosis).map_or(0.0, |capacity| f64::from(held) / capacity.max(1) as f64)
+}
+
+/// A destination with its name, as much of that as fits a line between two texts.
+fn about(destination: &DestinationReport, before: &str, after: &str) -> String {
+    let place = place(destination);
+    // Whoever owns the address may call it what they like.
+    let hint = match destination.name_source {
+        Some(NameSource::ReverseDns) => "PTR ",
+        Some(NameSource::ResolverQueryLog) | None => "",
+    };
+    let name = named(destination.name.as_deref(), hint, &[before, &place, after]);
+    format!("{before}{place}{name}{after}")
+}
+
+/// Who holds most, as far as that is known, and how sure we are.
+fn holder(diagnosis: &Diagnosis, top: &DestinationReport, sure: &str) -> String {
+    let Some(client) = top.clients.first() else { return format!("Who holds them does not show. {sure}") };
+    let share = words::percent(client.share);
+    if diagnosis.pattern == Some(Pattern::FanIn) {
+        return format!("No client stands out: the most is {share}. {sure}");
+    }
+    let holds = match client.attribution {
+        Attribution::Connection | Attribution::ClientInterface => "holds",
+        Attribution::DestinationPort | Attribution::None => "perhaps holds",
+    };
+    let address = client.address.to_string();
+    let after = format!(" {holds} {share} of them. {sure}");
+    let name = named(client.name.as_deref(), "", &[&address, &after]);
+    format!("{address}{name}{after}")
+}
+
+/// ` (NAME)`, as much of the name as fits into a line beside these texts; nothing where that would say nothing.
+fn named(name: Option<&str>, hint: &str, beside: &[&str]) -> String {
+    const BRACKETS: usize = " ()".len();
+
+    let used: usize = beside.iter().chain([&hint]).map(|text| text.chars().count()).sum();
+    let room = WIDTH.saturating_sub(used + BRACKETS);
+    let name = one_line(name.unwrap_or_default().trim(), NAME);
+    let fits = name.chars().count() <= room;
+    if name.is_empty() || !(fits || room >= SHORTEST_NAME) {
+        return String::new();
+    }
+    format!(" ({hint}{})", one_line(&name, room))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_name_there_is_as_much_as_the_line_has_room_for() {
+        let beside = "x".repeat(40);
+        assert_eq!(named(Some("api.example.com"), "", &[&beside]), " (api.example.com)");
+        assert_eq!(named(Some(&"y".repeat(100)), "", &[&beside]).chars().count(), WIDTH - 40);
+        assert_eq!(named(Some("a name"), "", &[&"x".repeat(70)]), "");
+        assert_eq!(named(Some("a\nb"), "hint: ", &[]), " (hint: a b)");
+        assert_eq!(named(None, "hint: ", &[]), "");
+    }
+}

@@ -1,0 +1,213 @@
+//! The diagnosis in Markdown, for tickets: `CommonMark` with the tables that ticket systems add to it.
+
+use std::fmt::{self, Write as _};
+
+use super::basis::basis;
+use super::first_step::{FirstStep, first_step, lead_in, split_command};
+use super::lead::lead;
+use super::wording::{
+    FIX, attribution_note, client_name, confidence, destination_name, held, incident, label, others_full,
+    query_links, range, stage, sure,
+};
+use crate::diagnosis::{Diagnosis, Remedy};
+use crate::words::{self, one_line};
+
+/// The whole report.
+#[must_use]
+pub fn markdown(diagnosis: &Diagnosis) -> String {
+    let mut text = String::new();
+    render(&mut text, diagnosis).expect("writing to a string does not fail");
+    text
+}
+
+fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let [first, second] = lead(diagnosis);
+    writeln!(out, "# {}\n\n**{}**\n", escaped(&first), escaped(&second))?;
+    writeln!(out, "{}\n{}", escaped(&incident(diagnosis)), escaped(&sure(diagnosis)))?;
+    for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
+        writeln!(out, "{}", escaped(more))?;
+    }
+    if let Some(FirstStep { what, lead_in, command, .. }) = first_step(diagnosis) {
+        writeln!(out, "\n## Do first\n\n{}", escaped(&what))?;
+        lead_in.map_or(Ok(()), |lead_in| writeln!(out, "\n{}", escaped(&lead_in)))?;
+        command.map_or(Ok(()), |command| fenced(out, &command))?;
+    }
+    held_over_time(out, diagnosis)?;
+    destinations(out, diagnosis)?;
+    clients(out, diagnosis)?;
+    if !diagnosis.remedies.is_empty() {
+        writeln!(out, "\n## What to do")?;
+    }
+    for (index, one) in diagnosis.remedies.iter().enumerate() {
+        remedy(out, index + 1, one)?;
+    }
+    if !diagnosis.gaps.is_empty() {
+        writeln!(out, "\n## What we could not see\n")?;
+    }
+    for gap in &diagnosis.gaps {
+        let why = one_line(gap.why.trim_end_matches('.'), FIX);
+        writeln!(out, "- {}: {}.", escaped(&one_line(&gap.what, FIX)), escaped(&why))?;
+        let (words, command) = split_command(&gap.fix);
+        let command = command.map_or(String::new(), |command| format!(" {}", code(&command)));
+        writeln!(out, "  To see it: {}{command}", escaped(&words))?;
+    }
+    links(out, diagnosis)?;
+    writeln!(out, "\n## What this rests on\n")?;
+    basis(diagnosis).iter().try_for_each(|fact| writeln!(out, "- {}", escaped(fact)))
+}
+
+fn held_over_time(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let Some(top) = diagnosis.destinations.first() else { return Ok(()) };
+    writeln!(out, "\n## Ports held to {}\n", escaped(&label(top)))?;
+    writeln!(out, "| UTC | at least | estimate | at most | refused |\n|---|--:|--:|--:|--:|")?;
+    for step in &top.timeline {
+        let [least, estimate, most] = [step.held_at_least, step.held_estimate, step.held_at_most]
+            .map(|ports| words::count(u64::from(ports)));
+        let (at, refused) = (step.at.strftime("%H:%M"), words::count(step.refused));
+        writeln!(out, "| {at} | {least} | {estimate} | {most} | {refused} |")?;
+    }
+    Ok(())
+}
+
+fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    if diagnosis.destinations.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n## Destinations, fullest first\n")?;
+    writeln!(out, "| destination | ports held | refused (inferred) | bytes |\n|---|---|--:|--:|")?;
+    for destination in &diagnosis.destinations {
+        let mut names: Vec<String> = destination_name(destination).into_iter().collect();
+        names.extend(destination.service.as_deref().map(|service| one_line(service, 120)));
+        let names: String = names.iter().map(|name| format!(" {}", escaped(name))).collect();
+        writeln!(
+            out,
+            "| {}{names} | {} | {} | {} |",
+            escaped(&label(destination)),
+            escaped(&held(destination)),
+            words::count(destination.refused),
+            words::bytes(destination.bytes)
+        )?;
+    }
+    Ok(())
+}
+
+fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let Some(top) = diagnosis.destinations.first().filter(|top| !top.clients.is_empty()) else {
+        return Ok(());
+    };
+    writeln!(out, "\n## Clients of {}, greatest holder first\n", escaped(&label(top)))?;
+    if let Some(note) = attribution_note(top.clients[0].attribution) {
+        writeln!(out, "{note}\n")?;
+    }
+    writeln!(out, "| client | share | ports held | connections | refused (inferred) | bytes |")?;
+    writeln!(out, "|---|--:|---|--:|--:|--:|")?;
+    for client in &top.clients {
+        let name = client_name(client)
+            .map_or(String::new(), |(when, name)| format!(" ({}: {})", when.to_lowercase(), escaped(&name)));
+        writeln!(
+            out,
+            "| {}{name} | {} | {} | {} | {} | {} |",
+            client.address,
+            escaped(&words::percent(client.share)),
+            range(&client.held),
+            words::count(client.connections),
+            words::count(client.refused),
+            words::bytes(client.bytes)
+        )?;
+    }
+    Ok(())
+}
+
+fn remedy(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result {
+    writeln!(out, "\n### {number}. {}\n", escaped(&remedy.title))?;
+    writeln!(out, "- Confidence: {}", confidence(remedy.confidence))?;
+    writeln!(out, "- Why: {}\n- Effect: {}", escaped(&remedy.why), escaped(&remedy.effect))?;
+    if let Some(cost) = remedy.monthly_cost_usd.filter(|cost| *cost > 0.0) {
+        writeln!(out, "- Cost: {} a month at us-east-1 list price", words::dollars(cost))?;
+    }
+    for hazard in &remedy.hazards {
+        writeln!(out, "- Mind: {}", escaped(hazard))?;
+    }
+    for (index, command) in remedy.commands.iter().enumerate() {
+        writeln!(out, "\n{}", escaped(&lead_in(command)))?;
+        fenced(out, &command.run)?;
+        let next = remedy.commands.get(index + 1);
+        if next.is_none_or(|next| (&next.verify, &next.undo) != (&command.verify, &command.undo)) {
+            write!(out, "\nVerify:")?;
+            fenced(out, &command.verify)?;
+            if command.can_be_undone() {
+                write!(out, "\nUndo:")?;
+                fenced(out, &command.undo)?;
+            } else {
+                writeln!(out, "\nUndo: {}", escaped(&command.undo))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn links(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let mut links = diagnosis.links.iter().cloned().chain(query_links(diagnosis)).peekable();
+    if links.peek().is_some() {
+        writeln!(out, "\n## Look for yourself\n")?;
+    }
+    // In angle brackets a link may hold parentheses; it holds no angle brackets itself.
+    links.try_for_each(|link| writeln!(out, "- [{}](<{}>)", escaped(&link.title), link.url))
+}
+
+/// A block of code that nothing in it can end.
+fn fenced(out: &mut String, code: &str) -> fmt::Result {
+    let fence = "`".repeat((longest_backticks(code) + 1).max(3));
+    writeln!(out, "\n{fence}sh\n{code}\n{fence}")
+}
+
+/// Code within a line that nothing in it can end.
+fn code(code: &str) -> String {
+    let fence = "`".repeat(longest_backticks(code) + 1);
+    format!("{fence} {code} {fence}")
+}
+
+fn longest_backticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// Text that means nothing but itself in Markdown, and notifies and links nobody.
+fn escaped(text: &str) -> String {
+    let text = one_line(text, usize::MAX).replace("://", ": //").replace("www.", "www .");
+    let mut escaped = String::with_capacity(text.len());
+    let mut at_start = true;
+    for c in text.chars() {
+        match c {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '$' | '^' => {
+                escaped.extend(['\\', c]);
+            }
+            // No backslash keeps ticket systems from notifying whom it names.
+            '@' => escaped.push('＠'),
+            '#' | '+' | '-' | '=' if at_start => escaped.extend(['\\', c]),
+            _ => escaped.push(c),
+        }
+        at_start = false;
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_no_markup() {
+        assert_eq!(escaped("a|b `c` [d](e) <f>"), r"a\|b \`c\` \[d\](e) \<f\>");
+        assert_eq!(
+            escaped("# x\n@all https://evil.example www.evil.example"),
+            r"\# x ＠all https: //evil.example www .evil.example"
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_command_ends_its_block() {
+        let mut out = String::new();
+        fenced(&mut out, "echo '````'\n```").expect("written");
+        assert!(out.starts_with("\n`````sh\n") && out.ends_with("\n`````\n"), "{out}");
+    }
+}

@@ -1,0 +1,252 @@
+//! What a diagnosis comes to, in sentences: every renderer says the same in the same words.
+
+use crate::diagnosis::{
+    ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Link, Pattern, RefusedAttempts, Stage,
+    TimelineStep, Verdict,
+};
+use crate::evidence::{Attribution, Source};
+use crate::incident::TimeWindow;
+use crate::network::{NameSource, OwnerSource};
+use crate::words::{self, one_line};
+
+/// Longest name from outside that is shown.
+pub(super) const NAME: usize = 120;
+
+/// Longest text of a gap that is shown.
+pub(super) const FIX: usize = 400;
+
+/// Ports that can be held towards one destination at once, where that is known.
+pub(super) fn capacity(diagnosis: &Diagnosis) -> Option<u64> {
+    diagnosis.nat_gateways.first()?.capacity_per_destination.map(u64::from)
+}
+
+/// Whether any flow log was read, whatever it held.
+pub(super) fn answered(diagnosis: &Diagnosis) -> bool {
+    diagnosis.coverage.source == Source::Files
+        || diagnosis.queries.iter().any(|query| query.records_scanned.is_some())
+}
+
+/// `203.0.113.10:443`: the protocol is said where it is not TCP.
+pub(super) fn place(destination: &DestinationReport) -> String {
+    let label = label(destination);
+    label.strip_suffix("/tcp").map_or(label.clone(), str::to_owned)
+}
+
+/// `203.0.113.10:443/tcp`.
+pub(super) fn label(destination: &DestinationReport) -> String {
+    words::endpoint(destination.address, destination.port, &destination.protocol)
+}
+
+/// Which gateway, which minutes.
+pub(super) fn incident(diagnosis: &Diagnosis) -> String {
+    let gateway = diagnosis.nat_gateways.first().and_then(|gateway| gateway.id.as_deref());
+    let gateway = gateway.map_or_else(|| "A NAT gateway".to_owned(), |id| format!("NAT gateway {id}"));
+    format!("{gateway}, {}.", minutes(diagnosis.window))
+}
+
+/// `2026-11-18 02:01 to 02:14 UTC`.
+pub(super) fn minutes(window: TimeWindow) -> String {
+    if window == TimeWindow::EPOCH {
+        return "at a time that no record tells".into();
+    }
+    words::span(window.start(), window.end())
+}
+
+/// How sure, and why, and what sort of use it was, in a sentence or two.
+pub(super) fn sure(diagnosis: &Diagnosis) -> String {
+    let RefusedAttempts { found, counted, accounted } = diagnosis.refused_attempts;
+    let refused = diagnosis.destinations.first().map_or(0, |top| top.refused);
+    let of_counted =
+        accounted.map_or(String::new(), |part| format!(" ({} of those counted)", words::percent(part)));
+    let found = words::count(found);
+    let verdict = match diagnosis.verdict {
+        Verdict::Confirmed if refused > 0 => {
+            format!("Confirmed: the flow logs show it full, and {found} attempts refused{of_counted}.")
+        }
+        Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.".to_owned(),
+        Verdict::Likely if refused > 0 && counted.is_none() => format!(
+            "Likely: the flow logs reach the limit and show {found} attempts refused, and no metric is at hand to confirm it."
+        ),
+        Verdict::Likely => {
+            "Likely: the flow logs reach the limit, and nothing beside them proves it.".to_owned()
+        }
+        Verdict::NotSupported => match counted.filter(|counted| *counted > 0.0) {
+            Some(counted) => format!(
+                "Not supported: with these minutes covered, nothing was near the limit. CloudWatch counted {} errors all the same, which nothing in these records explains.",
+                number(counted)
+            ),
+            None => "Not supported: with these minutes covered, nothing was near the limit.".to_owned(),
+        },
+        Verdict::CannotTell => {
+            let unseen: Vec<String> = diagnosis.deciding_gaps().map(|gap| one_line(&gap.what, FIX)).collect();
+            match &unseen[..] {
+                [] => "Cannot tell: nothing speaks clearly for it or against it.".to_owned(),
+                [gap] => format!("Cannot tell: we could not see {gap}."),
+                [first, second] => format!("Cannot tell: we could see neither {first} nor {second}."),
+                [first, others @ ..] => {
+                    format!("Cannot tell: we could not see {first}, nor {} things more.", others.len())
+                }
+            }
+        }
+    };
+    match diagnosis.pattern {
+        Some(pattern) => format!("{verdict} Pattern: {}.", pattern_in_words(pattern)),
+        None => verdict,
+    }
+}
+
+/// The verdict as a word or two.
+pub(super) fn verdict_in_words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Confirmed => "Confirmed",
+        Verdict::Likely => "Likely",
+        Verdict::NotSupported => "Not supported",
+        Verdict::CannotTell => "Cannot tell",
+    }
+}
+
+pub(super) fn pattern_in_words(pattern: Pattern) -> &'static str {
+    match pattern {
+        Pattern::LongLived => "long-lived (many connections kept in use)",
+        Pattern::Leak => "leak (connections opened, then idle, not closed)",
+        Pattern::Churn => "churn (short connections at a high rate)",
+        Pattern::RetryStorm => "retry storm (attempts without answers)",
+        Pattern::FanIn => "fan-in (very many clients, none remarkable)",
+        Pattern::Scan => "scan (one client, very many destinations)",
+    }
+}
+
+pub(super) fn confidence(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::High => "high",
+        Confidence::Medium => "medium",
+        Confidence::Low => "low",
+    }
+}
+
+/// Destinations beside the first that had no port left either, so that nobody mends one and waits for
+/// the others.
+pub(super) fn others_full(diagnosis: &Diagnosis) -> Option<String> {
+    /// More than these are counted, not named.
+    const NAMED: usize = 3;
+
+    if !matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely) {
+        return None;
+    }
+    let full: Vec<String> = diagnosis
+        .destinations
+        .iter()
+        .skip(1)
+        .filter(|other| other.is_full())
+        .map(|other| format!("{} ({})", label(other), words::percent(other.utilization.unwrap_or(1.0))))
+        .collect();
+    let more = match full.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!full.is_empty()).then(|| format!("Also full: {}{more}.", full[..full.len().min(NAMED)].join(", ")))
+}
+
+/// Says of a provisional report that another may follow.
+pub(super) fn stage(diagnosis: &Diagnosis) -> Option<&'static str> {
+    match diagnosis.stage {
+        Stage::Provisional => Some(
+            "Provisional: flow logs of these minutes are still arriving. A final report follows if it says more.",
+        ),
+        Stage::Final => None,
+    }
+}
+
+/// `44,019 (between 324 and 44,019)`.
+pub(super) fn range(held: &HeldPorts) -> String {
+    if held.at_least == held.at_most {
+        words::count(u64::from(held.at_least))
+    } else {
+        format!(
+            "{} (between {} and {})",
+            words::count(u64::from(held.estimate)),
+            words::count(u64::from(held.at_least)),
+            words::count(u64::from(held.at_most))
+        )
+    }
+}
+
+/// Ports held to a destination, and how full that makes it.
+pub(super) fn held(destination: &DestinationReport) -> String {
+    let full = destination
+        .utilization
+        .map_or(String::new(), |part| format!(", {} of capacity", words::percent(part)));
+    format!("{}{full}", range(&destination.held))
+}
+
+/// The name of a destination, and whose word for it that is; what it is of, where AWS says so.
+pub(super) fn destination_name(destination: &DestinationReport) -> Option<String> {
+    let hint = match destination.name_source {
+        Some(NameSource::ReverseDns) => " (by reverse DNS: its owner's name for it)",
+        Some(NameSource::ResolverQueryLog) | None => "",
+    };
+    destination.name.as_deref().map(|name| format!("{}{hint}", one_line(name, NAME)))
+}
+
+/// Who has a client's address, and whether that is now or was then.
+pub(super) fn client_name(client: &ClientReport) -> Option<(&'static str, String)> {
+    let when = match client.name_source {
+        Some(OwnerSource::FlowLog) => "Then",
+        Some(OwnerSource::Lookup) | None => "Now",
+    };
+    client.name.as_deref().map(|name| (when, one_line(name, NAME)))
+}
+
+/// Refused attempts, always said to be an inference; nothing where there are none.
+pub(super) fn refused(attempts: u64) -> String {
+    if attempts > 0 {
+        format!("; {} attempts refused (inferred)", words::count(attempts))
+    } else {
+        String::new()
+    }
+}
+
+/// How clients were joined to the destination, where not by their connections.
+pub(super) fn attribution_note(attribution: Attribution) -> Option<&'static str> {
+    match attribution {
+        Attribution::Connection => None,
+        Attribution::ClientInterface => {
+            Some("Joined by the clients' own interfaces, as the format does not join them.")
+        }
+        Attribution::DestinationPort => {
+            Some("Joined by destination port alone: other destinations on that port are counted in.")
+        }
+        Attribution::None => Some("Not joined to the destination."),
+    }
+}
+
+/// How many of a list, fullest first, are worth a block each: the first three, and whoever has a part of at
+/// least a hundredth. The JSON has all.
+pub(super) fn worth_showing(parts: impl Iterator<Item = Option<f64>>) -> usize {
+    /// Shown whatever they hold.
+    const AT_LEAST: usize = 3;
+    const WORTH: f64 = 0.01;
+
+    parts.enumerate().take_while(|(index, part)| *index < AT_LEAST || part.is_none_or(|p| p >= WORTH)).count()
+}
+
+/// The queries that were run, each to open in Logs Insights.
+pub(super) fn query_links(diagnosis: &Diagnosis) -> impl Iterator<Item = Link> {
+    diagnosis.queries.iter().filter_map(|query| {
+        let title = format!("Logs Insights: {}", query.purpose);
+        query.console_url.clone().map(|url| Link { title, url })
+    })
+}
+
+/// Steps of a timeline, those in a row in which nothing changed as one.
+pub(super) fn stretches(timeline: &[TimelineStep]) -> Vec<&[TimelineStep]> {
+    let same = |a: &TimelineStep, b: &TimelineStep| {
+        a.refused == 0 && b.refused == 0 && a.held_estimate == b.held_estimate
+    };
+    timeline.chunk_by(same).collect()
+}
+
+/// A metric's value, which is of whole things.
+pub(super) fn number(value: f64) -> String {
+    words::count(value.round().max(0.0) as u64)
+}
