@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::flow::LogFormat;
+use crate::report::HttpsReaders;
 
 /// Where to publish; without it the result is only returned and logged.
 pub const TOPIC_ARN: &str = "NAT_TRIAGE_TOPIC_ARN";
@@ -25,11 +26,14 @@ pub const MAX_SCAN_GIB: &str = "NAT_TRIAGE_MAX_SCAN_GIB";
 /// Whether to tell that an alarm ended: `true` or `false`.
 pub const NOTIFY_OK: &str = "NAT_TRIAGE_NOTIFY_OK";
 
+/// Who is subscribed to the topic by HTTPS: `chat` or `machines`.
+pub const HTTPS: &str = "NAT_TRIAGE_HTTPS";
+
 /// Whether to ask the DNS for the names of destinations: `true`, `false`, or the name server to ask.
 pub const REVERSE_DNS: &str = "NAT_TRIAGE_REVERSE_DNS";
 
 /// Every name that this program reads.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
@@ -38,6 +42,7 @@ pub const NAMES: [&str; 9] = [
     REPORT_BUCKET,
     MAX_SCAN_GIB,
     NOTIFY_OK,
+    HTTPS,
     REVERSE_DNS,
 ];
 
@@ -60,6 +65,8 @@ pub struct Config {
     pub max_scan_gib: Option<f64>,
     /// [`NOTIFY_OK`].
     pub notify_ok: bool,
+    /// [`HTTPS`].
+    pub https: HttpsReaders,
     /// [`REVERSE_DNS`]; `None` asks nobody.
     pub reverse_dns: Option<NameServer>,
 }
@@ -137,6 +144,7 @@ impl Config {
         let report_bucket = set(REPORT_BUCKET).map(bucket).transpose()?;
         let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?;
         let notify_ok = set(NOTIFY_OK).map(yes_or_no).transpose()?.unwrap_or_default();
+        let https = set(HTTPS).map(https_readers).transpose()?.unwrap_or_default();
         let reverse_dns = set(REVERSE_DNS).map(name_server).transpose()?.flatten();
         Ok(Self {
             topic_arn,
@@ -147,6 +155,7 @@ impl Config {
             report_bucket,
             max_scan_gib,
             notify_ok,
+            https,
             reverse_dns,
         })
     }
@@ -214,6 +223,14 @@ fn yes_or_no(text: &str) -> Result<bool, ConfigError> {
     })
 }
 
+fn https_readers(text: &str) -> Result<HttpsReaders, ConfigError> {
+    match text.to_ascii_lowercase().as_str() {
+        "chat" => Ok(HttpsReaders::Chat),
+        "machines" => Ok(HttpsReaders::Machines),
+        _ => Err(ConfigError { name: HTTPS, why: format!("{:?} is neither chat nor machines", short(text)) }),
+    }
+}
+
 /// A name server's address, with or without a port; none where nobody is to be asked.
 fn name_server(text: &str) -> Result<Option<NameServer>, ConfigError> {
     /// Where name servers listen (RFC 1035).
@@ -254,6 +271,7 @@ mod tests {
             (REPORT_BUCKET, "s3://reports"),
             (MAX_SCAN_GIB, "-1"),
             (NOTIFY_OK, "sometimes"),
+            (HTTPS, "slack"),
             (REVERSE_DNS, "dns.example"),
             (MAX_SCAN_GIB, "50 GiB"),
         ] {
@@ -266,6 +284,12 @@ mod tests {
     fn nothing_set_is_a_valid_configuration() {
         assert_eq!(Config::from_values(|_| None), Ok(Config::default()));
         assert_eq!(config(TOPIC_ARN, " "), Ok(Config::default()));
+    }
+
+    #[test]
+    fn chats_read_what_is_sent_by_https_unless_machines_do() {
+        assert_eq!(Config::default().https, HttpsReaders::Chat);
+        assert_eq!(config(HTTPS, "Machines").expect("valid").https, HttpsReaders::Machines);
     }
 
     #[test]

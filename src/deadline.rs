@@ -52,11 +52,17 @@ impl Deadline {
         Self(self.0 - kept)
     }
 
-    /// The end of what one round of look-ups may take of it: a third of what is left, and never more than
-    /// half a minute. One that hangs must not cost the time for what the others lead to.
+    /// The end of what one round of look-ups may take of it: never more than half a minute.
     #[must_use]
     pub fn of_look_ups(self) -> Self {
-        Self::after(LOOK_UPS.min(self.remaining() / 3))
+        self.for_one_thing(LOOK_UPS)
+    }
+
+    /// The end of what one thing may take of it: a third of what is left, and at `most` so long. One that
+    /// hangs must not cost the time for what comes after it.
+    #[must_use]
+    pub fn for_one_thing(self, most: Duration) -> Self {
+        Self::after(most.min(self.remaining() / 3))
     }
 
     /// How much is left; nothing once it has passed.

@@ -14,8 +14,7 @@ use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::evidence::EvidenceSource;
 use crate::network::NetworkSource;
-use crate::publish::{Ledger, PublishError, Publisher, Sent};
-use crate::report::Message;
+use crate::publish::{Ledger, Outbox, Pages, PublishError, Publisher, Sent};
 use crate::triage::{NoEvidence, Surveyed, Triaged};
 
 /// How long a person waits for a first word.
@@ -38,13 +37,13 @@ pub enum Unheard<E: std::error::Error + 'static> {
 
 /// What has the evidence, where reports go, and what went there before.
 #[derive(Debug)]
-pub struct Roles<'a, N, E, P, L> {
+pub struct Roles<'a, N, E, P, G, L> {
     /// Finds out who the parties are.
     pub networks: &'a N,
     /// Has the evidence.
     pub source: &'a E,
     /// Takes the reports.
-    pub publisher: &'a P,
+    pub outbox: &'a Outbox<P, G>,
     /// Knows what went out.
     pub ledger: &'a L,
 }
@@ -54,9 +53,9 @@ pub struct Roles<'a, N, E, P, L> {
 ///
 /// # Errors
 /// When there is no evidence to diagnose, or the last word did not go out.
-pub async fn until_known<N, E, P, L>(
+pub async fn until_known<N, E, P, G, L>(
     surveyed: &Surveyed,
-    roles: &Roles<'_, N, E, P, L>,
+    roles: &Roles<'_, N, E, P, G, L>,
     limits: Limits,
     clock: Clock,
     deadline: Deadline,
@@ -65,6 +64,7 @@ where
     N: NetworkSource,
     E: EvidenceSource,
     P: Publisher,
+    G: Pages,
     L: Ledger,
 {
     let provisional_at = Instant::now() + PROVISIONAL_AFTER;
@@ -100,19 +100,19 @@ where
     if told.as_ref().is_some_and(|told| told.answer == sent.answer) {
         tracing::info!(id = last.diagnosis.id, "the last look says no more than what went out before");
     } else {
-        publish(roles.publisher, &last.diagnosis).await?;
+        send(roles.outbox, &last.diagnosis).await?;
     }
     roles.ledger.record(&last.diagnosis.id, &sent).await;
     Ok(last)
 }
 
 /// Tells what is known so far; `None` where that did not go out, which the last word makes up for.
-async fn provisional<N, E, P: Publisher, L: Ledger>(
-    roles: &Roles<'_, N, E, P, L>,
+async fn provisional<N, E, P: Publisher, G: Pages, L: Ledger>(
+    roles: &Roles<'_, N, E, P, G, L>,
     mut diagnosis: Diagnosis,
 ) -> Option<Sent> {
     diagnosis.stage = Stage::Provisional;
-    if let Err(error) = publish(roles.publisher, &diagnosis).await {
+    if let Err(error) = send(roles.outbox, &diagnosis).await {
         tracing::warn!(id = diagnosis.id, "the provisional report did not go out: {error}");
         return None;
     }
@@ -121,8 +121,11 @@ async fn provisional<N, E, P: Publisher, L: Ledger>(
     Some(sent)
 }
 
-async fn publish(publisher: &impl Publisher, diagnosis: &Diagnosis) -> Result<(), PublishError> {
-    let receipt = publisher.publish(&Message::of(diagnosis)).await?;
+async fn send<P: Publisher, G: Pages>(
+    outbox: &Outbox<P, G>,
+    diagnosis: &Diagnosis,
+) -> Result<(), PublishError> {
+    let receipt = outbox.send(diagnosis).await?;
     tracing::info!(
         id = diagnosis.id,
         stage = ?diagnosis.stage,

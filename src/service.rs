@@ -12,14 +12,14 @@ use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, S
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
 use crate::deadline::{Clock, Deadline};
-use crate::diagnosis::{Limits, Stage};
+use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::{Incident, fingerprint};
 use crate::looks::{Roles, Unheard, until_known};
 use crate::network::{Known, NatGateway, Network};
-use crate::publish::{Ledger, Memory, Nowhere, PublishError, Publisher, Receipt, Sent};
+use crate::publish::{Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent};
 use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
 use crate::triage::{Surveyed, Triaged};
@@ -176,13 +176,13 @@ impl Service {
         ledger: &Ledgers<'_>,
     ) -> Result<Value, Failure> {
         let Time { clock, deadline } = time;
-        let publisher = Topic { service: self, deadline };
+        let outbox = self.outbox(deadline);
         let looking = deadline.before_publishing();
         let limits = Limits::default();
         if let Some(files) = self.files()? {
             let networks = Known(self.named());
             let surveyed = Surveyed::new(incident, &networks).await;
-            let roles = Roles { networks: &networks, source: &files, publisher: &publisher, ledger };
+            let roles = Roles { networks: &networks, source: &files, outbox: &outbox, ledger };
             let triaged = match until_known(&surveyed, &roles, limits, clock, looking).await {
                 Err(Unheard::NoEvidence(error)) => return self.unread(time, event, &surveyed, error.0).await,
                 told => told?,
@@ -198,7 +198,7 @@ impl Service {
             tracing::info!(id = surveyed.id(), reason, "ignored");
             return Ok(json!({ "ignored": true, "reason": reason, BLAMELESS: incident.gateway }));
         }
-        let roles = Roles { networks: &networks, source: &source, publisher: &publisher, ledger };
+        let roles = Roles { networks: &networks, source: &source, outbox: &outbox, ledger };
         let triaged = until_known(&surveyed, &roles, limits, clock, looking).await?;
         if let Some(bucket) = self.bucket(deadline) {
             bucket.keep(&Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked())).await;
@@ -236,13 +236,14 @@ impl Service {
         Ok((triaged, Some(bundle)))
     }
 
-    /// Publishes to the configured topic; without one the answer is only returned.
+    /// Sends a diagnosis to the configured topic, and its page to the configured bucket; without a topic the
+    /// answer is only returned.
     ///
     /// # Errors
     /// When the message did not go out. A retry of the whole is then worth its cost, as the id is the
     /// same on every delivery.
-    pub async fn publish(&self, deadline: Deadline, message: &Message) -> Result<(), PublishError> {
-        Topic { service: self, deadline }.publish(message).await.map(drop)
+    pub async fn send(&self, deadline: Deadline, diagnosis: &Diagnosis) -> Result<(), PublishError> {
+        self.outbox(deadline).send(diagnosis).await.map(drop)
     }
 
     /// Nothing can be made of an event, and no retry would change that: whoever reads the reports is told,
@@ -290,7 +291,7 @@ impl Service {
             return Ok(());
         }
         tracing::warn!(id = trouble.id, reason = trouble.reason, "no diagnosis");
-        self.publish(time.deadline, &Message::of_trouble(trouble)).await?;
+        self.outbox(time.deadline).tell(trouble).await?;
         ledger.record(&trouble.id, &Sent { stage: Stage::Final, answer: None }).await;
         Ok(())
     }
@@ -327,6 +328,15 @@ impl Service {
     fn named(&self) -> Network {
         let gateway = NatGateway::default().with_addresses(&self.config.nat_ips);
         Network { gateway, ..Network::default() }
+    }
+
+    fn outbox(&self, deadline: Deadline) -> Outbox<Topic<'_>, Option<ReportBucket<'_>>> {
+        Outbox {
+            publisher: Topic { service: self, deadline },
+            // Without a topic there is no message that could lead to a page.
+            pages: self.config.topic_arn.as_ref().and_then(|_| self.bucket(deadline)),
+            https: self.config.https,
+        }
     }
 
     fn bucket(&self, deadline: Deadline) -> Option<ReportBucket<'_>> {

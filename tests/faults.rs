@@ -11,6 +11,7 @@ use nat_simulator::LogFormat;
 use serde_json::Value;
 
 use crate::support::between::{Between, Beyond, Published, Wrong};
+use crate::support::chat::assert_shown;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{REGION, event, staged, started, stored};
 
@@ -97,7 +98,14 @@ fn judged(action: &str, wrong: Wrong, outcome: &Outcome, healthy: &Value) -> Str
         );
         return format!("{case}: taken for sent, as SNS said so");
     };
-    let machines: Value = serde_json::from_str(text(&published.body, "sqs")).expect("JSON");
+    // What machines get: none of their protocols has a text of its own.
+    let machines: Value = serde_json::from_str(text(&published.body, "default")).expect("JSON");
+    for protocol in ["sqs", "lambda", "http", "firehose"] {
+        assert!(published.body.get(protocol).is_none(), "{case}: {protocol}");
+    }
+    let sms = text(&published.body, "sms");
+    assert!(sms.is_ascii() && sms.len() <= 140, "{case}: {sms}");
+    assert_shown(&serde_json::from_str(text(&published.body, "https")).expect("JSON"));
     assert_eq!(machines, *diagnosis, "{case}: what is published is what is returned");
     assert!(!published.subject.is_empty() && published.subject.len() < 100, "{case}");
     let size = published.subject.len() + published.body.to_string().len();

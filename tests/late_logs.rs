@@ -11,8 +11,8 @@ use nat_triage::diagnosis::{Diagnosis, Limits, Stage};
 use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Query, Unanswered};
 use nat_triage::looks::{Roles, until_known};
 use nat_triage::network::Known;
-use nat_triage::publish::{Ledger as _, Memory, PublishError, Publisher, Receipt, Sent};
-use nat_triage::report::Message;
+use nat_triage::publish::{Ledger as _, Memory, Outbox, Pages, PublishError, Publisher, Receipt, Sent};
+use nat_triage::report::{HttpsReaders, Message};
 use nat_triage::triage::Surveyed;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -69,9 +69,22 @@ impl Publisher for Post<'_> {
             });
         }
         let body: Value = serde_json::from_str(&message.body).expect("JSON");
-        let diagnosis = serde_json::from_str(body["sqs"].as_str().expect("text")).expect("JSON");
+        for protocol in ["email", "https"] {
+            let text = body[protocol].as_str().expect("text");
+            assert!(text.contains("https://pages.example/"), "{protocol} leads to no page: {text}");
+        }
+        let diagnosis = serde_json::from_str(body["default"].as_str().expect("text")).expect("JSON");
         inbox.messages.borrow_mut().push((began.elapsed(), diagnosis));
         Ok(Receipt { message_id: None })
+    }
+}
+
+/// A place for pages where each is known by what it is of.
+struct Pinboard;
+
+impl Pages for Pinboard {
+    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String> {
+        Some(format!("https://pages.example/{}/{:?}", diagnosis.id, diagnosis.stage))
     }
 }
 
@@ -125,8 +138,9 @@ impl Night<'_> {
         let source = LogsInsights::new(&arriving);
         let now = Timestamp::from_second(facts.end + 30).expect("this century");
         let surveyed = Surveyed::new(incident(&facts), &known).await;
-        let publisher = Post(inbox, began);
-        let roles = Roles { networks: &known, source: &source, publisher: &publisher, ledger: memory };
+        let outbox =
+            Outbox { publisher: Post(inbox, began), pages: Pinboard, https: HttpsReaders::default() };
+        let roles = Roles { networks: &known, source: &source, outbox: &outbox, ledger: memory };
         let deadline = Deadline::after(Duration::from_secs(self.allowed));
         let limits = Limits { ports_per_address: facts.ports_per_address };
         let last =

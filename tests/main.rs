@@ -13,6 +13,7 @@ mod late_logs;
 mod misleading;
 mod readme;
 mod remedies;
+mod reports;
 mod support;
 #[cfg(feature = "aws")]
 mod wire;

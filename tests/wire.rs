@@ -1,6 +1,7 @@
 //! The whole path on the wire: the real function, invoked through a runtime API, asks emulators of
 //! AWS on loopback, and its diagnosis is read from a queue that is subscribed to the topic.
 
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,12 +9,15 @@ use insights_server::{Fault, InsightsServer, Operation, QueryEnd, Times};
 use nat_simulator::LogFormat;
 use serde_json::{Value, json};
 
+use crate::support::chat::assert_shown;
 use crate::support::checkout;
 use crate::support::incidents::{LOG_GROUP, store};
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
-    ACCOUNT, ASKED, REGION, Scene, endpoints, event, function, later, leak, staged, started, stored,
+    ACCOUNT, ASKED, REGION, Scene, endpoints, event, function, later, leak, staged, staged_trusting, started,
+    stored,
 };
+use crate::support::subscriber::Subscriber;
 
 #[test]
 fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
@@ -104,6 +108,80 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
 }
 
 #[test]
+fn every_kind_of_subscriber_gets_its_own_text_of_one_message_and_a_link_to_the_page() {
+    let format = LogFormat::v3_pkt();
+    let subscriber = Subscriber::start();
+    let (scene, simulation) = staged_trusting(&format, Some(&subscriber.certificate()));
+    for protocol in ["http", "https"] {
+        scene.subscribe(protocol, subscriber.url(protocol));
+    }
+    let insights = InsightsServer::start(stored(&simulation, format));
+    let url = insights.endpoint();
+    let settings = [
+        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
+        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
+        ("NAT_TRIAGE_HTTPS", "chat"),
+    ];
+    let alarm = event(&simulation, scene.id("gateway"));
+    let api = RuntimeApi::start();
+    let function = started(&api, &endpoints(&scene, &url), &settings);
+    let (answered, by_queue, published) = answered_and_published(&api, &scene, &alarm, 120);
+    drop(function);
+    let message = |envelope: &Value| -> Value {
+        serde_json::from_str(envelope["Message"].as_str().expect("text")).expect("JSON")
+    };
+
+    // Machines: the contract, by whichever way.
+    assert_eq!(published, answered);
+    assert_eq!(schema_errors(&published), Vec::<String>::new());
+    let by_http = subscriber.received("http", 0);
+    assert_eq!(message(&by_http), answered);
+    // One message: all have its id and its subject.
+    let by_https = subscriber.received("https", 0);
+    for key in ["MessageId", "Subject"] {
+        assert_eq!((&by_http[key], &by_https[key]), (&by_queue[key], &by_queue[key]), "{key}");
+    }
+
+    // Chat: what it shows, and the way to the page.
+    let chat = message(&by_https);
+    assert_shown(&chat);
+    assert_eq!(chat["id"], answered["id"]);
+    let description = chat["content"]["description"].as_str().expect("text");
+    let link = description.split_whitespace().find(|word| word.contains("X-Amz-Signature=")).expect("a link");
+    assert!(link.starts_with(scene.rest.url()) && link.contains("X-Amz-Expires=43200"), "{link}");
+    let (kind, page) = scene.fetched(link);
+    assert_eq!(kind, "text/html; charset=utf-8");
+    assert!(page.starts_with("<!doctype html>"), "{page}");
+    assert!(page.contains(answered["id"].as_str().expect("text")), "{page}");
+
+    // Where machines are subscribed by HTTPS, they get what machines get.
+    let settings = [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_HTTPS", "machines")];
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &settings);
+    let (answered, _, _) = answered_and_published(&api, &scene, &later(&alarm, 1), 120);
+    assert_eq!(message(&subscriber.received("https", 1)), answered);
+}
+
+#[test]
+fn a_bucket_that_never_answers_costs_the_person_a_link_and_not_the_message() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let insights = InsightsServer::start(stored(&simulation, format));
+    // Takes connections, as far as the backlog goes, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port on loopback is free");
+    let (url, s3) = (insights.endpoint(), format!("http://{}", silent.local_addr().expect("an address")));
+    let endpoints = [&endpoints(&scene, &url)[..], &[("AWS_ENDPOINT_URL_S3", &s3)]].concat();
+    let settings =
+        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints, &settings);
+    let (answered, _, published) =
+        answered_and_published(&api, &scene, &event(&simulation, scene.id("gateway")), 90);
+    assert_eq!(published, answered);
+    assert_eq!(published["verdict"], "confirmed", "{published:#}");
+}
+
+#[test]
 fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_is_kept() {
     let format = LogFormat::v3_pkt();
     let (scene, simulation) = staged(&format);
@@ -130,7 +208,8 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     let kept = scene.kept();
     let id = answered["id"].as_str().expect("text");
     let keys: Vec<&String> = kept.as_object().expect("by key").keys().collect();
-    assert_eq!(keys, [&format!("nat-triage/{id}/bundle.json"), &format!("nat-triage/{id}/sent-final.json")]);
+    let names = ["bundle.json", "report.html", "sent-final.json"];
+    assert_eq!(keys, names.map(|name| format!("nat-triage/{id}/{name}")).iter().collect::<Vec<_>>());
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kept.json");
     std::fs::write(&path, kept[keys[0]].as_str().expect("text")).expect("written");

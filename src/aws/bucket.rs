@@ -1,20 +1,35 @@
-//! The bucket in which reports leave a mark, and what they rest on.
+//! The bucket in which reports leave a mark, their page, and what they rest on.
+
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::Clients;
 use super::errors::{Failure, Kind, within};
 use crate::bundle::{self, Bundle};
 use crate::deadline::Deadline;
-use crate::diagnosis::Stage;
-use crate::publish::{Ledger, Sent};
+use crate::diagnosis::{Diagnosis, Stage};
+use crate::publish::{Ledger, Pages, Sent};
+use crate::report;
 
 const GET: &str = "s3:GetObject";
 const PUT: &str = "s3:PutObject";
+const PRESIGN: &str = "s3:GetObject for a link";
 
 /// What all of our keys begin with; the policy allows no others.
 const PREFIX: &str = "nat-triage";
+
+/// Longest that one call may take: nothing here is worth the message's time.
+const CALL: Duration = Duration::from_secs(5);
+
+/// How long a link to a page opens it, at most: it ends with the credentials that signed it, and a role's
+/// last no longer.
+///
+/// Source: "Maximum session duration setting for a role" in the IAM user guide, and "Who can create a
+/// presigned URL" in the Amazon S3 user guide.
+const LINK: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// A bucket, for one invocation.
 #[derive(Clone, Debug)]
@@ -35,24 +50,32 @@ impl<'a> ReportBucket<'a> {
     /// failure is told to the log alone.
     pub async fn keep(&self, bundle: &Bundle) {
         let key = format!("{PREFIX}/{}/{}", bundle.incident().id(), bundle::FILE);
-        let _ = self.put(&key, bundle.to_json(), false).await;
+        let _ = self.put(&key, JSON, bundle.to_json(), false).await;
     }
 
-    async fn put(&self, key: &str, text: String, only_new: bool) -> Result<(), Failure> {
+    /// By when one call has to be done.
+    fn soon(&self) -> Deadline {
+        self.deadline.for_one_thing(CALL)
+    }
+
+    async fn put(&self, key: &str, kind: &str, text: String, only_new: bool) -> Result<(), Failure> {
         let request = self
             .client
             .put_object()
             .bucket(self.name)
             .key(key)
-            .content_type("application/json")
+            .content_type(kind)
             .body(ByteStream::from(text.into_bytes()))
             .set_if_none_match(only_new.then(|| "*".to_owned()));
-        let put = within(self.deadline, PUT, async {
+        let put = within(self.soon(), PUT, async {
             request.send().await.map(drop).map_err(|error| Failure::of(PUT, &error))
         });
         put.await
     }
 }
+
+const JSON: &str = "application/json";
+const PAGE: &str = "text/html; charset=utf-8";
 
 fn mark(id: &str, stage: Stage) -> String {
     let stage = match stage {
@@ -62,11 +85,33 @@ fn mark(id: &str, stage: Stage) -> String {
     format!("{PREFIX}/{id}/sent-{stage}.json")
 }
 
+fn page(id: &str, stage: Stage) -> String {
+    let name = match stage {
+        Stage::Provisional => "report-provisional",
+        Stage::Final => "report",
+    };
+    format!("{PREFIX}/{id}/{name}.html")
+}
+
+impl Pages for ReportBucket<'_> {
+    /// Keeps the page as `nat-triage/ID/report.html`, and signs a link to it.
+    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String> {
+        let key = page(&diagnosis.id, diagnosis.stage);
+        self.put(&key, PAGE, report::html::html(diagnosis), false).await.ok()?;
+        let signed = within(self.soon(), PRESIGN, async {
+            let lasting = PresigningConfig::expires_in(LINK).expect("less than the week that S3 allows");
+            let request = self.client.get_object().bucket(self.name).key(&key).presigned(lasting);
+            request.await.map_err(|error| Failure::of(PRESIGN, &error))
+        });
+        signed.await.ok().map(|signed| signed.uri().to_owned())
+    }
+}
+
 impl Ledger for ReportBucket<'_> {
     async fn sent(&self, id: &str) -> Option<Sent> {
         let read = async |stage| {
             let request = self.client.get_object().bucket(self.name).key(mark(id, stage));
-            let read = within(self.deadline, GET, async {
+            let read = within(self.soon(), GET, async {
                 let object = request.send().await.map_err(|error| Failure::of(GET, &error))?;
                 let bytes = object.body.collect().await.map_err(|error| Failure {
                     action: GET,
@@ -87,6 +132,6 @@ impl Ledger for ReportBucket<'_> {
     /// Written only where there is none: of two deliveries that are worked on at once, one leaves its mark.
     async fn record(&self, id: &str, sent: &Sent) {
         let text = serde_json::to_string(sent).expect("holds nothing that JSON cannot");
-        let _ = self.put(&mark(id, sent.stage), text, true).await;
+        let _ = self.put(&mark(id, sent.stage), JSON, text, true).await;
     }
 }

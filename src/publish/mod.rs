@@ -1,10 +1,12 @@
 //! Where a report goes, what can go wrong with it, and what is known to have gone out.
 
 mod ledger;
+mod outbox;
 
 use crate::report::Message;
 
 pub use ledger::{Ledger, Memory, Sent};
+pub use outbox::{Outbox, Pages};
 
 /// What the publisher gave for it.
 #[derive(Clone, Debug, PartialEq, Eq)]

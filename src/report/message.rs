@@ -3,17 +3,31 @@
 use serde_json::{Map, Value};
 
 use super::Trouble;
+use super::chat::{self, chat};
 use super::sms::{sms, subject};
-use super::text::text;
+use super::text::mail;
 use crate::diagnosis::{Diagnosis, Stage};
+use crate::gap::Gap;
+use crate::words::ascii_line;
 
 /// Most bytes of a message, body and subject together.
 ///
 /// Source: `PublishInput` in the Amazon SNS API.
 pub const LARGEST: usize = 262_144;
 
-/// Protocols whose subscribers are machines: they get the JSON contract.
-const MACHINES: [&str; 5] = ["sqs", "lambda", "http", "https", "firehose"];
+/// The text for every protocol that has none of its own. Those of machines (`sqs`, `lambda`, `firehose`,
+/// `http`) have none: what they get is by far the longest, and one copy of it is enough.
+const DEFAULT: &str = "default";
+
+/// Who is subscribed by HTTPS: a message has one text for each protocol, and these want different ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpsReaders {
+    /// Amazon Q Developer in chat applications, which shows it in Slack and Teams.
+    #[default]
+    Chat,
+    /// Machines, which want the JSON contract.
+    Machines,
+}
 
 /// What is sent: a subject for mail, and a JSON object with one text per protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,32 +41,70 @@ pub struct Message {
 }
 
 /// How much of each list is kept: destinations, clients of each, steps of the timelines of all
-/// destinations but the first.
-const CUTS: [(usize, usize, bool); 5] =
-    [(10, 10, true), (10, 10, false), (5, 5, false), (3, 3, false), (1, 1, false)];
+/// destinations but the first, and the texts of queries.
+#[derive(Clone, Copy)]
+struct Cut {
+    destinations: usize,
+    clients: usize,
+    timelines: bool,
+    queries: bool,
+}
+
+/// From the least important rows on. Headline, remedies and gaps are in none of them.
+const CUTS: [Cut; 5] = [
+    Cut { destinations: 10, clients: 10, timelines: false, queries: true },
+    Cut { destinations: 10, clients: 10, timelines: false, queries: false },
+    Cut { destinations: 5, clients: 5, timelines: false, queries: false },
+    Cut { destinations: 3, clients: 3, timelines: false, queries: false },
+    Cut { destinations: 1, clients: 1, timelines: false, queries: false },
+];
 
 impl Message {
-    /// The message for a diagnosis. Where it would be too large the least important rows go first,
-    /// and the message says so; headline, remedies and gaps stay.
+    /// The message for a diagnosis; `report_url` leads to the page with its chart, where there is one. Where
+    /// the message would be too large the least important rows go first, and it says so; headline, remedies
+    /// and gaps stay. Where even that does not suffice, machines get what people read, and at the very last its
+    /// end is cut off: a message that is too large reaches nobody.
     #[must_use]
-    pub fn of(diagnosis: &Diagnosis) -> Self {
-        let mut message = Self::uncut(diagnosis);
-        for cut in CUTS {
-            if message.size() <= LARGEST {
-                break;
-            }
-            message = Self::uncut(&shortened(diagnosis, cut));
+    pub fn of(diagnosis: &Diagnosis, report_url: Option<&str>, https: HttpsReaders) -> Self {
+        let texts = |diagnosis: &Diagnosis| Texts::of(diagnosis, report_url);
+        let whole = texts(diagnosis).message(https);
+        if whole.size() <= LARGEST {
+            return whole;
         }
-        message
+        let mut short = diagnosis.clone();
+        short.gaps.push(Gap::new(
+            "the full lists of destinations and clients",
+            format!("the message would have been larger than {LARGEST} bytes"),
+            "ask once more, with --format json",
+        ));
+        for cut in CUTS {
+            cut.apply(&mut short);
+            let message = texts(&short).message(https);
+            if message.size() <= LARGEST {
+                return message;
+            }
+        }
+        texts(&short).fitting(https)
     }
 
     /// The message that there is no diagnosis, and why.
     #[must_use]
-    pub fn of_trouble(trouble: &Trouble) -> Self {
-        let machines = trouble.to_json().to_string();
-        // Ten copies of an event of any size would not fit.
-        let body = if machines.len() * (MACHINES.len() + 1) < LARGEST { machines } else { String::new() };
-        Self::to_all(trouble.subject().into(), trouble.text(), trouble.subject().into(), &body, &trouble.id)
+    pub fn of_trouble(trouble: &Trouble, https: HttpsReaders) -> Self {
+        let subject = trouble.subject();
+        let texts = Texts {
+            id: trouble.id.clone(),
+            subject: subject.into(),
+            people: trouble.text(),
+            sms: ascii_line(subject, 140),
+            chat: chat::of_trouble(trouble).to_string(),
+            machines: Some(trouble.to_json().to_string()),
+        };
+        let whole = texts.message(https);
+        if whole.size() <= LARGEST {
+            return whole;
+        }
+        // It holds the event, which can have any size.
+        texts.fitting(https)
     }
 
     /// Bytes that count towards the limit.
@@ -60,44 +112,80 @@ impl Message {
     pub fn size(&self) -> usize {
         self.subject.len() + self.body.len()
     }
+}
 
-    fn uncut(diagnosis: &Diagnosis) -> Self {
-        let machines = diagnosis.to_json().to_string();
-        // A final report is no copy of the provisional one.
-        let id = match diagnosis.stage {
-            Stage::Provisional => format!("{}-provisional", diagnosis.id),
-            Stage::Final => diagnosis.id.clone(),
-        };
-        Self::to_all(subject(diagnosis), text(diagnosis), sms(diagnosis), &machines, &id)
+/// What each kind of subscriber gets.
+struct Texts {
+    id: String,
+    subject: String,
+    people: String,
+    sms: String,
+    chat: String,
+    /// Where nothing is said to machines, they get what people do.
+    machines: Option<String>,
+}
+
+impl Texts {
+    fn of(diagnosis: &Diagnosis, report_url: Option<&str>) -> Self {
+        Self {
+            // A final report is no copy of the provisional one.
+            id: match diagnosis.stage {
+                Stage::Provisional => format!("{}-provisional", diagnosis.id),
+                Stage::Final => diagnosis.id.clone(),
+            },
+            subject: subject(diagnosis),
+            people: mail(diagnosis, report_url),
+            sms: sms(diagnosis),
+            chat: chat(diagnosis, report_url).to_string(),
+            machines: Some(diagnosis.to_json().to_string()),
+        }
     }
 
-    /// One body for all protocols; machines get what people do where nothing is said to them.
-    fn to_all(subject: String, people: String, sms: String, machines: &str, id: &str) -> Self {
-        let mut body = Map::new();
-        for protocol in MACHINES.iter().filter(|_| !machines.is_empty()) {
-            body.insert((*protocol).into(), machines.into());
+    /// One body for all protocols, which fits: without anything for machines alone, and with the end of what
+    /// people read cut off where it has to be.
+    fn fitting(mut self, https: HttpsReaders) -> Message {
+        self.machines = None;
+        const CUT: &str = "\n\n(cut off here: a message cannot be larger)\n";
+
+        let whole = self.message(https);
+        let excess = whole.size().saturating_sub(LARGEST);
+        if excess == 0 {
+            return whole;
         }
-        body.insert("sms".into(), sms.into());
-        body.insert("email".into(), people.clone().into());
-        body.insert("default".into(), people.into());
-        Self { subject, body: Value::Object(body).to_string(), id: id.into() }
+        // The body has two copies of it, in each of which a byte counts for one at least.
+        let most = self.people.len().saturating_sub(excess.div_ceil(2) + CUT.len());
+        self.people.truncate(self.people.floor_char_boundary(most));
+        self.people.push_str(CUT);
+        self.message(https)
+    }
+
+    /// One body for all protocols.
+    fn message(&self, https: HttpsReaders) -> Message {
+        let mut body = Map::new();
+        let machines = self.machines.as_ref().unwrap_or(&self.people);
+        body.insert(DEFAULT.into(), machines.as_str().into());
+        body.insert("email".into(), self.people.as_str().into());
+        body.insert("sms".into(), self.sms.as_str().into());
+        if https == HttpsReaders::Chat {
+            body.insert("https".into(), self.chat.as_str().into());
+        }
+        Message { subject: self.subject.clone(), body: Value::Object(body).to_string(), id: self.id.clone() }
     }
 }
 
-fn shortened(diagnosis: &Diagnosis, (destinations, clients, timelines): (usize, usize, bool)) -> Diagnosis {
-    let mut short = diagnosis.clone();
-    short.destinations.truncate(destinations);
-    for (index, destination) in short.destinations.iter_mut().enumerate() {
-        destination.clients.truncate(clients);
-        if index > 0 && !timelines {
-            destination.timeline.clear();
+impl Cut {
+    fn apply(self, diagnosis: &mut Diagnosis) {
+        diagnosis.destinations.truncate(self.destinations);
+        for (index, destination) in diagnosis.destinations.iter_mut().enumerate() {
+            destination.clients.truncate(self.clients);
+            if index > 0 && !self.timelines {
+                destination.timeline.clear();
+            }
+        }
+        diagnosis.clients.truncate(self.clients);
+        for query in diagnosis.queries.iter_mut().filter(|_| !self.queries) {
+            query.console_url = None;
+            query.text = "left out: the message would have been too large".into();
         }
     }
-    short.clients.truncate(clients);
-    short.gaps.push(crate::gap::Gap::new(
-        "the full lists of destinations and clients",
-        format!("the message would have been larger than {LARGEST} bytes"),
-        "nat-triage triage --event EVENT.json --format json",
-    ));
-    short
 }

@@ -14,7 +14,7 @@ pub mod text;
 mod trouble;
 mod wording;
 
-pub use message::Message;
+pub use message::{HttpsReaders, Message};
 pub use trouble::Trouble;
 
 use crate::diagnosis::Diagnosis;

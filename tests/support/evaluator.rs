@@ -3,6 +3,9 @@
 use insights_server::{Store, Window};
 use nat_triage::evidence::insights::{Answer, LogsQueries, Query, Unanswered};
 
+/// What a gigabyte scanned costs, in US dollars.
+const PRICE_OF_A_GB: f64 = 0.005;
+
 /// Runs queries on a store of log groups.
 pub(crate) struct Evaluator {
     pub(crate) store: Store,
@@ -19,7 +22,7 @@ impl LogsQueries for Evaluator {
             rows: output.rows.into_iter().map(|row| row.into_iter().collect()).collect(),
             bytes_scanned: Some(output.statistics.bytes_scanned),
             records_scanned: Some(output.statistics.records_scanned),
-            cost_usd: None,
+            cost_usd: Some(output.statistics.bytes_scanned as f64 / 1e9 * PRICE_OF_A_GB),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "aws")]
 pub(crate) mod between;
+pub(crate) mod chat;
 pub(crate) mod cli;
 pub(crate) mod evaluator;
 pub(crate) mod incidents;
@@ -11,6 +12,8 @@ pub(crate) mod processes;
 pub(crate) mod runtime_api;
 #[cfg(feature = "aws")]
 pub(crate) mod scene;
+#[cfg(feature = "aws")]
+pub(crate) mod subscriber;
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Programs that a test starts, and stops by their id when it ends.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,10 +34,16 @@ pub(crate) struct Emulator {
 impl Emulator {
     /// Starts `ministack` or `moto`, and waits until it takes connections.
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_trusting(name, None)
+    }
+
+    /// The same, trusting nobody by TLS but who has this certificate.
+    pub(crate) fn start_trusting(name: &str, certificate: Option<&Path>) -> Self {
         let port = free_port();
         let mut command = Command::new(checkout().join("tools/emulators/run"));
         command.args([name, &port.to_string()]).env("NAT_TRIAGE_TEST_EMULATORS", environment());
         command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.envs(certificate.map(|path| ("SSL_CERT_FILE", path)));
         let process = Running::start(&mut command);
         let until = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {

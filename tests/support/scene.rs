@@ -1,5 +1,6 @@
 //! The function among emulators of AWS on loopback, and an alarm for it.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,7 +24,17 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn set(format: &LogFormat, errors_from: i64, errors: &[u64]) -> Self {
-        let (ec2, rest) = (Emulator::start("moto"), Emulator::start("ministack"));
+        Self::set_trusting(format, errors_from, errors, None)
+    }
+
+    /// The same, whose topic sends by HTTPS to who has this certificate.
+    fn set_trusting(
+        format: &LogFormat,
+        errors_from: i64,
+        errors: &[u64],
+        certificate: Option<&Path>,
+    ) -> Self {
+        let (ec2, rest) = (Emulator::start("moto"), Emulator::start_trusting("ministack", certificate));
         let fields: Vec<String> = format.header().split(' ').map(|field| format!("${{{field}}}")).collect();
         let mut args = vec![
             "create".to_owned(),
@@ -45,6 +56,19 @@ impl Scene {
     /// What the bucket holds, by key.
     pub(crate) fn kept(&self) -> Value {
         scene(&["kept".to_owned(), self.rest.url().to_owned(), self.id("bucket").to_owned()])
+    }
+
+    /// Subscribes to the topic, and waits until that is confirmed.
+    pub(crate) fn subscribe(&self, protocol: &str, url: &str) {
+        let args = ["subscribe", self.rest.url(), self.id("topic"), protocol, url];
+        scene(&args.map(str::to_owned));
+    }
+
+    /// What a link of ours on the emulators leads to: its type and its text.
+    pub(crate) fn fetched(&self, url: &str) -> (String, String) {
+        let found = scene(&["fetch".to_owned(), url.to_owned()]);
+        let text = |key: &str| found[key].as_str().expect("text").to_owned();
+        (text("type"), text("text"))
     }
 
     /// The next message of the queue: SNS's envelope.
@@ -168,10 +192,15 @@ pub(crate) fn later(event: &Value, nth: i64) -> Value {
 
 /// The leak, as traffic of a gateway that the emulators know: they choose its ids.
 pub(crate) fn staged(format: &LogFormat) -> (Scene, Simulation) {
+    staged_trusting(format, None)
+}
+
+/// The same, whose topic sends by HTTPS to who has this certificate.
+pub(crate) fn staged_trusting(format: &LogFormat, certificate: Option<&Path>) -> (Scene, Simulation) {
     let mut incident = leak();
     let errors = incident.simulate().facts().errors;
     let sums: Vec<u64> = errors.iter().map(|(_, sum)| *sum).collect();
-    let scene = Scene::set(format, errors[0].0, &sums);
+    let scene = Scene::set_trusting(format, errors[0].0, &sums, certificate);
     let gateway = &mut incident.gateways[0];
     gateway.id = scene.id("gateway").to_owned();
     gateway.interface_id = Some(scene.id("interface").to_owned());

@@ -13,7 +13,6 @@ use nat_triage::bundle::{self, Bundle};
 use nat_triage::config::{Config, TOPIC_ARN};
 use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::incident::Incident;
-use nat_triage::report::Message;
 use nat_triage::service::{Service, Time};
 
 use crate::analyze::{incident, read_json};
@@ -51,7 +50,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     }
     let outcome = output::diagnosis(&triaged.diagnosis, &args.writing)?;
     if args.publish {
-        service.publish(time.deadline, &Message::of(&triaged.diagnosis)).await?;
+        service.send(time.deadline, &triaged.diagnosis).await?;
     }
     Ok(outcome)
 }

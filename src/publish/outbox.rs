@@ -1,0 +1,50 @@
+//! The way out: the report's page to where readers can open it, then the message that leads to it.
+
+use super::{PublishError, Publisher, Receipt};
+use crate::diagnosis::Diagnosis;
+use crate::report::{HttpsReaders, Message, Trouble};
+
+/// Keeps the page of a report, as HTML, where readers of the message can open it.
+#[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
+pub trait Pages {
+    /// Keeps the page of this diagnosis and gives the link to it; `None` where there is no place for it, or
+    /// it could not be kept in time: the message goes out all the same.
+    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String>;
+}
+
+/// Perhaps a place for pages.
+impl<P: Pages> Pages for Option<P> {
+    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String> {
+        self.as_ref()?.keep(diagnosis).await
+    }
+}
+
+/// Where reports go, and how.
+#[derive(Clone, Debug)]
+pub struct Outbox<P, G> {
+    /// Takes the messages.
+    pub publisher: P,
+    /// Takes the pages.
+    pub pages: G,
+    /// Who reads what is sent by HTTPS.
+    pub https: HttpsReaders,
+}
+
+impl<P: Publisher, G: Pages> Outbox<P, G> {
+    /// Sends a diagnosis out.
+    ///
+    /// # Errors
+    /// When the message did not go out.
+    pub async fn send(&self, diagnosis: &Diagnosis) -> Result<Receipt, PublishError> {
+        let report_url = self.pages.keep(diagnosis).await;
+        self.publisher.publish(&Message::of(diagnosis, report_url.as_deref(), self.https)).await
+    }
+
+    /// Tells that there is no diagnosis, and why.
+    ///
+    /// # Errors
+    /// When the message did not go out.
+    pub async fn tell(&self, trouble: &Trouble) -> Result<Receipt, PublishError> {
+        self.publisher.publish(&Message::of_trouble(trouble, self.https)).await
+    }
+}

@@ -1,0 +1,446 @@
+//! What people and machines receive: every format of every sort of answer, and whatever a name holds.
+
+use std::sync::LazyLock;
+
+use insights_server::LogGroup;
+use jiff::Timestamp;
+use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, View};
+use nat_triage::diagnosis::{Diagnosis, Limits, Stage, Verdict};
+use nat_triage::evidence::insights::LogsInsights;
+use nat_triage::gap::Gap;
+use nat_triage::incident::Incident;
+use nat_triage::network::{Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource};
+use nat_triage::report::message::LARGEST;
+use nat_triage::report::{self, HttpsReaders, Message, Trouble};
+use nat_triage::triage::Surveyed;
+use serde_json::Value;
+
+use crate::support::chat::assert_shown;
+use crate::support::evaluator::Evaluator;
+use crate::support::incidents::{incident, network, query_log, store};
+
+/// Ports per address, so that incidents are small.
+const CAPACITY: u32 = 400;
+
+const QUERY_LOG_GROUP: &str = "/dns/queries";
+
+/// An incident as the function meets it: a whole VPC's flow log, the metrics, and what clients asked for.
+struct Night {
+    incident: Incident,
+    network: Network,
+    records: Vec<Record>,
+    server: Option<String>,
+    limits: Limits,
+}
+
+impl Night {
+    fn of(pattern: Pattern) -> Self {
+        Self::seeded(8, pattern, true)
+    }
+
+    fn seeded(seed: u64, pattern: Pattern, exhausts: bool) -> Self {
+        let simulated = Simulated::random_of(seed, Scale::Reduced { capacity: CAPACITY }, pattern, exhausts);
+        let simulation = simulated.simulate();
+        let (facts, truth) = (simulation.facts(), simulation.truth());
+        let format = LogFormat::v11();
+        let mut network = network(&facts, &format.header(), &facts.vpc_id, 60);
+        network.metrics = vec![Metric {
+            name: "ErrorPortAllocation".into(),
+            statistic: "Sum".into(),
+            value: facts.errors.iter().map(|(_, sum)| *sum as f64).sum(),
+            baseline: Some(0.0),
+            day_before: None,
+        }];
+        network.owners = truth
+            .worst_client
+            .iter()
+            .map(|client| Owner {
+                address: *client,
+                kind: OwnerKind::Instance,
+                name: "i-0a1b2c3d4e5f60718 checkout, of the Auto Scaling group checkout-blue".into(),
+                zone: None,
+                source: OwnerSource::Lookup,
+            })
+            .collect();
+        Self {
+            incident: incident(&facts),
+            network,
+            records: simulation.records(&View::of_gateway(&simulated, format)),
+            server: truth.exhausted.map(|destination| destination.address.to_string()),
+            limits: Limits { ports_per_address: facts.ports_per_address },
+        }
+    }
+
+    async fn surveyed(&self) -> Surveyed {
+        Surveyed::new(self.incident.clone(), &Known(self.network.clone())).await
+    }
+
+    async fn diagnosis(&self) -> Diagnosis {
+        let store = store(&self.records);
+        let mut network = self.network.clone();
+        if let Some(server) = &self.server {
+            store.add_group(LogGroup::new(QUERY_LOG_GROUP));
+            let at = self.incident.window.expect("known").start().as_second() - 600;
+            let line = query_log("payments.example.com", &[server]);
+            store.add_flow_log_lines(QUERY_LOG_GROUP, "vpc", [(at, line)]);
+            network.resolver_log_groups = Some(vec![QUERY_LOG_GROUP.into()]);
+        }
+        let known = Known(network);
+        let source = LogsInsights::new(Evaluator { store });
+        let surveyed = Surveyed::new(self.incident.clone(), &known).await;
+        surveyed.look(&known, &source, self.limits).await.expect("never fails").diagnosis
+    }
+}
+
+/// Every sort of answer, by name; made once for all tests.
+static ANSWERS: LazyLock<Vec<(&'static str, Diagnosis)>> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // A runtime cannot be started within another one, which a test may have.
+    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(answers())).join().expect("no panic"))
+});
+
+/// One of them.
+fn answer(name: &str) -> &'static Diagnosis {
+    let (_, diagnosis) = ANSWERS.iter().find(|(answer, _)| *answer == name).expect("made");
+    diagnosis
+}
+
+async fn answers() -> Vec<(&'static str, Diagnosis)> {
+    // A gateway of four addresses, and clients that use IPv6.
+    let mut answers = vec![("long-lived", Night::seeded(11, Pattern::LongLived, true).diagnosis().await)];
+    for (name, pattern) in [
+        ("leak", Pattern::Leak),
+        ("churn", Pattern::Churn),
+        ("retry-storm", Pattern::RetryStorm),
+        ("fan-in", Pattern::FanIn),
+        ("scan", Pattern::Scan),
+    ] {
+        answers.push((name, Night::of(pattern).diagnosis().await));
+    }
+    let mut unproven = Night::of(Pattern::LongLived);
+    unproven.incident.errors_reported = None;
+    unproven.incident.alarm = None;
+    unproven.network.metrics.clear();
+    answers.push(("likely", unproven.diagnosis().await));
+    answers.push(("not-supported", Night::seeded(8, Pattern::LongLived, false).diagnosis().await));
+    let mut late = Night::of(Pattern::LongLived);
+    let window = late.incident.window.expect("known");
+    late.records.retain(|record| record.timestamp < window.start().as_second());
+    answers.push(("cannot-tell", late.diagnosis().await));
+    let mut blind = Night::of(Pattern::Leak);
+    blind.network.flow_logs.clear();
+    answers.push(("no-flow-log", blind.diagnosis().await));
+    let early = Night::of(Pattern::Leak);
+    let mut unread = early.surveyed().await.unread(early.limits);
+    unread.stage = Stage::Provisional;
+    answers.push(("provisional", unread));
+    answers
+}
+
+/// All that can be made of a diagnosis, by name.
+fn formats(diagnosis: &Diagnosis) -> Vec<(&'static str, String)> {
+    let message = Message::of(
+        diagnosis,
+        Some("https://bucket.example/report.html?X-Amz-Signature=0a1b"),
+        HttpsReaders::Chat,
+    );
+    let body: Value = serde_json::from_str(&message.body).expect("JSON");
+    let mail = body["email"].as_str().expect("text");
+    vec![
+        ("mail", format!("Subject: {}\n\n{mail}", message.subject)),
+        ("terminal", report::text::terminal(diagnosis)),
+        ("sms", report::sms::sms(diagnosis)),
+        ("chat", serde_json::to_string_pretty(&report::chat::chat(diagnosis, None)).expect("JSON")),
+        ("markdown", report::markdown::markdown(diagnosis)),
+        ("html", report::html::html(diagnosis)),
+        ("json", report::json(diagnosis)),
+    ]
+}
+
+fn format<'a>(formats: &'a [(&str, String)], name: &str) -> &'a str {
+    &formats.iter().find(|(format, _)| *format == name).expect("made").1
+}
+
+#[test]
+fn every_format_of_every_answer_is_as_it_was_read_and_found_good() {
+    for (answer, diagnosis) in ANSWERS.iter() {
+        for (format, text) in formats(diagnosis) {
+            insta::with_settings!({
+                snapshot_path => "snapshots/reports",
+                prepend_module_to_snapshot => false,
+                omit_expression => true,
+            }, {
+                insta::assert_snapshot!(format!("{answer}.{format}"), text);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_page_of_hostile_names_is_there_for_a_browser_to_look_at() {
+    let page = report::html::html(&hostile(answer("leak"), &HOSTILE.join(" ")));
+    insta::with_settings!({
+        snapshot_path => "snapshots/reports",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!("hostile.html", page);
+    });
+}
+
+#[test]
+fn the_answers_are_of_every_verdict_and_pattern() {
+    let verdicts = [Verdict::Confirmed, Verdict::Likely, Verdict::NotSupported, Verdict::CannotTell];
+    for verdict in verdicts {
+        assert!(ANSWERS.iter().any(|(_, diagnosis)| diagnosis.verdict == verdict), "{verdict:?}");
+    }
+    for (name, diagnosis) in ANSWERS.iter().take(6) {
+        assert_eq!(diagnosis.verdict, Verdict::Confirmed, "{name}");
+        let pattern = serde_json::to_value(diagnosis.pattern).expect("JSON");
+        assert_eq!(pattern, *name, "{:?}", diagnosis.pattern_evidence);
+    }
+}
+
+/// Whether a line of mail is one that is never broken: a command, a link, or what holds one.
+fn unbroken(line: &str) -> bool {
+    let held = line.trim_start_matches(' ');
+    let held =
+        ["Run: ", "Verify: ", "Undo: "].iter().find_map(|what| held.strip_prefix(what)).unwrap_or(held);
+    ["aws ", "for n in ", "AWS_REGION=", "nat-triage ", "https://"]
+        .iter()
+        .any(|start| held.starts_with(start))
+}
+
+#[test]
+fn a_mail_is_read_on_a_phone_and_its_first_two_lines_are_the_answer() {
+    for (name, diagnosis) in ANSWERS.iter() {
+        let text = report::text::text(diagnosis);
+        for line in text.lines().filter(|line| !unbroken(line)) {
+            assert!(line.chars().count() <= 72, "{name}: {line}");
+            assert!(!line.contains("  ") || line.starts_with("  "), "{name}: columns in {line:?}");
+        }
+        let first: Vec<&str> = text.lines().take(3).collect();
+        assert!(first[2].is_empty(), "{name}: the answer is two lines: {first:?}");
+        if diagnosis.verdict == Verdict::Confirmed {
+            let top = &diagnosis.destinations[0];
+            assert!(first[0].contains(&top.address.to_string()), "{name}: {first:?}");
+            assert!(first[0].contains("is full"), "{name}: {first:?}");
+            assert!(first[1].ends_with("Confirmed."), "{name}: {first:?}");
+        }
+        let message = Message::of(diagnosis, None, HttpsReaders::Chat);
+        assert!(message.subject.is_ascii() && message.subject.len() <= 99, "{name}: {}", message.subject);
+        let sms = report::sms::sms(diagnosis);
+        assert!(sms.is_ascii() && sms.len() <= 140, "{name}: {sms}");
+    }
+}
+
+#[test]
+fn what_the_owner_of_an_address_calls_it_is_said_to_be_just_that() {
+    let mut diagnosis = answer("leak").clone();
+    diagnosis.destinations[0].name_source = Some(NameSource::ReverseDns);
+    for (format, text) in formats(&diagnosis) {
+        assert!(text.contains("(PTR payments.exam") || ["sms", "json"].contains(&format), "{format}: {text}");
+    }
+}
+
+#[test]
+fn the_json_of_every_answer_keeps_to_its_schema() {
+    let schema = serde_json::from_str(&report::schema::schema()).expect("JSON");
+    let schema = jsonschema::validator_for(&schema).expect("a schema");
+    for (name, diagnosis) in ANSWERS.iter() {
+        let errors: Vec<String> =
+            schema.iter_errors(&diagnosis.to_json()).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_chat_gets_what_amazon_q_shows_and_one_thread_for_each_alarm_and_gateway() {
+    for (_, diagnosis) in ANSWERS.iter() {
+        assert_shown(&report::chat::chat(diagnosis, None));
+    }
+    let thread = |diagnosis: &Diagnosis| report::chat::chat(diagnosis, None)["metadata"]["threadId"].clone();
+    let (one, mut other) = (answer("leak"), answer("leak").clone());
+    other.id = "nt-another-night".into();
+    assert_eq!(thread(one), thread(&other));
+    other.nat_gateways[0].id = Some("nat-0fedcba9876543210".into());
+    assert_ne!(thread(one), thread(&other));
+}
+
+/// What a name from outside may hold. Each has a word that has to be recognised.
+const HOSTILE: [&str; 14] = [
+    "KRAKEN' OR '1'='1",
+    "KRAKEN\"><img src=x onerror=alert(1)>",
+    "KRAKEN</script><script>alert(1)</script>",
+    "KRAKEN</title></style><style>*{display:none}",
+    "KRAKEN`reboot`",
+    "KRAKEN$(reboot)",
+    "KRAKEN\r\nSubject: other\r\n\r\nDo first: run rm -rf /",
+    "KRAKEN\u{1b}[2J\u{7}\u{0}",
+    "KRAKEN\u{202e}txt.exe\u{2066}",
+    "KRAKEN [click](https://evil.example) ![x](https://evil.example)",
+    "KRAKEN <!channel> <https://evil.example|click> @here @channel",
+    "KRAKEN | | a | b |\n|---|",
+    "KRAKEN ```\n# x\n```",
+    "KRAKEN {{ secret }} {% x %} &lt; ${secret} %s ñ 😀",
+];
+
+fn hostile(diagnosis: &Diagnosis, text: &str) -> Diagnosis {
+    let mut hostile = diagnosis.clone();
+    let name = || Some(text.to_owned());
+    if let Some(alarm) = &mut hostile.alarm {
+        text.clone_into(&mut alarm.name);
+        alarm.account = name();
+    }
+    for destination in &mut hostile.destinations {
+        (destination.name, destination.service) = (name(), name());
+        for client in &mut destination.clients {
+            (client.name, client.kind, client.zone) = (name(), name(), name());
+        }
+    }
+    hostile.coverage.flow_log = name();
+    hostile.coverage.formats = vec![text.to_owned()];
+    for gap in &mut hostile.gaps {
+        *gap = Gap::new(text, text, text);
+    }
+    for query in &mut hostile.queries {
+        query.log_groups = vec![text.to_owned()];
+    }
+    hostile
+}
+
+#[test]
+fn whatever_a_name_holds_every_format_is_harmless_and_the_name_recognisable() {
+    let mut diagnosis = answer("leak").clone();
+    diagnosis.gaps.push(Gap::new("what", "why", "fix"));
+    let long = format!("KRAKEN{}", "x".repeat(1_000));
+    let benign = formats(&hostile(&diagnosis, "KRAKEN"));
+    let count = |text: &str, what: &str| text.matches(what).count();
+    for value in HOSTILE.into_iter().chain([long.as_str()]) {
+        let diagnosis = hostile(&diagnosis, value);
+        let formats = formats(&diagnosis);
+        for (format, text) in &formats {
+            if *format != "sms" {
+                assert!(text.contains("KRAKEN"), "{format} of {value:?}:\n{text}");
+            }
+            let control = |c: char| c.is_control() && c != '\n' && !(c == '\u{1b}' && *format == "terminal");
+            assert!(!text.contains(control), "{format} of {value:?}:\n{text}");
+            if *format != "json" {
+                assert!(!text.contains(['\u{202e}', '\u{2066}']), "{format} of {value:?}");
+            }
+            // Whatever is in a name: only its own line grows, and no section begins.
+            assert!(
+                !text.contains("\nSubject: other") && !text.contains("\nDo first: run"),
+                "{format}: {text}"
+            );
+            assert!(text.len() < 400_000, "{format} of {value:?}");
+        }
+        for format_of_people in ["mail", "terminal", "markdown", "html"] {
+            let (text, usual) = (format(&formats, format_of_people), format(&benign, format_of_people));
+            if *value != *long {
+                assert!(text.lines().count() < usual.lines().count() + 60, "{value:?}\n{text}");
+            }
+        }
+        assert_eq!(
+            count(format(&formats, "terminal"), "\u{1b}["),
+            count(format(&benign, "terminal"), "\u{1b}["),
+            "{value:?} dresses the terminal"
+        );
+        let html = format(&formats, "html");
+        for tag in ["<script", "<style", "</script", "<img", "<title", "<meta", "onerror=alert(1)>"] {
+            assert_eq!(count(html, tag), count(format(&benign, "html"), tag), "{tag} by {value:?}");
+        }
+        let markdown = format(&formats, "markdown");
+        assert!(!markdown.contains("](https://evil") && !markdown.contains("@here"), "{markdown}");
+        assert_eq!(count(markdown, "\n```"), count(format(&benign, "markdown"), "\n```"), "{value:?}");
+        let rows = |text: &str| text.lines().filter(|line| line.starts_with('|')).count();
+        assert_eq!(rows(markdown), rows(format(&benign, "markdown")), "{value:?}");
+        let chat: Value = serde_json::from_str(format(&formats, "chat")).expect("JSON");
+        assert_shown(&chat);
+        let shown = chat["content"].to_string();
+        for active in ["<!channel>", "@here", "](https://evil", "<https://evil", "https://evil"] {
+            assert!(!shown.contains(active), "{active} of {value:?}: {shown}");
+        }
+        // Machines get it as it is.
+        let json: Value = serde_json::from_str(format(&formats, "json")).expect("JSON");
+        assert_eq!(json["destinations"][0]["name"], *value);
+        let message = Message::of(&diagnosis, None, HttpsReaders::Chat);
+        assert!(message.size() <= LARGEST && message.subject.is_ascii() && message.subject.len() <= 99);
+    }
+}
+
+#[test]
+fn whatever_an_event_holds_the_message_that_it_failed_on_is_harmless() {
+    let long = format!("KRAKEN{}", "x".repeat(1_000));
+    let huge = "KRAKEN".repeat(100_000);
+    for value in HOSTILE.into_iter().chain([long.as_str(), huge.as_str()]) {
+        let event = serde_json::json!({ "alarmData": { "alarmName": value }, value: [value] });
+        for trouble in [
+            Trouble::unusable("nt-1", &event, value),
+            Trouble::broken("nt-1", &event, &format!("it: {value}")),
+        ] {
+            let message = Message::of_trouble(&trouble, HttpsReaders::Chat);
+            assert!(message.size() <= LARGEST, "{} bytes", message.size());
+            assert!(message.subject.is_ascii() && message.subject.len() <= 99, "{}", message.subject);
+            let body: Value = serde_json::from_str(&message.body).expect("JSON");
+            let mail = body["email"].as_str().expect("text");
+            assert!(mail.contains("KRAKEN") && !mail.contains("\nSubject: other"), "{mail}");
+            assert!(!mail.contains(|c: char| c.is_control() && c != '\n'), "{mail}");
+            assert!(!mail.contains(['\u{202e}', '\u{2066}']), "{mail}");
+            let chat: Value = serde_json::from_str(body["https"].as_str().expect("text")).expect("JSON");
+            assert_shown(&chat);
+            for active in ["<!channel>", "@here", "](https://evil", "<https://evil"] {
+                assert!(!chat["content"].to_string().contains(active), "{active} of {value:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_that_would_be_too_large_loses_rows_and_never_the_answer_the_remedies_or_the_gaps() {
+    let mut large = answer("leak").clone();
+    let mut top = large.destinations[0].clone();
+    let client = top.clients[0].clone();
+    top.clients = vec![client; 10];
+    let step = top.timeline[0].clone();
+    let minute = |n: i64| Timestamp::from_second(step.at.as_second() + n * 60).expect("valid");
+    top.timeline =
+        (0..240).map(|n| nat_triage::diagnosis::TimelineStep { at: minute(n), ..step.clone() }).collect();
+    large.destinations = vec![top; 10];
+    let mut of_gaps = |n: usize, https| {
+        large.gaps = (0..n).map(|n| Gap::new(format!("gap {n};"), "why", "x".repeat(900))).collect();
+        let message = Message::of(&large, None, https);
+        assert!(message.size() <= LARGEST, "{} bytes", message.size());
+        let body: Value = serde_json::from_str(&message.body).expect("JSON");
+        let text = |protocol: &str| body[protocol].as_str().expect("text").to_owned();
+        let mail = text("email");
+        for kept in report::text::text(&large).lines().take(2).chain(["WHAT TO DO"]) {
+            assert!(mail.contains(kept), "{kept}: {mail}");
+        }
+        for remedy in &large.remedies {
+            assert!(mail.contains(&remedy.commands[0].run), "{}", remedy.id);
+        }
+        let gaps = (0..n).filter(|n| mail.contains(&format!("gap {n};"))).count();
+        (text("default"), mail, gaps, large.clone())
+    };
+
+    // Rows of lists go, and the message says so.
+    for https in [HttpsReaders::Chat, HttpsReaders::Machines] {
+        let (machines, mail, gaps, large) = of_gaps(10, https);
+        assert_eq!(gaps, 10);
+        assert!(mail.contains("the full lists of destinations and clients"), "it says so");
+        let kept: Value = serde_json::from_str(&machines).expect("JSON");
+        assert_eq!(kept["headline"], large.headline);
+        assert_eq!(kept["remedies"], serde_json::to_value(&large.remedies).expect("JSON"));
+        assert_eq!(kept["gaps"].as_array().expect("a list").len(), 11);
+        assert_eq!(kept["destinations"][0]["timeline"].as_array().expect("a list").len(), 240);
+        assert_eq!(kept["destinations"][1]["timeline"].as_array().expect("a list").len(), 0);
+    }
+    // So many gaps that not even those of the contract fit beside those that people read.
+    let (machines, mail, gaps, _) = of_gaps(200, HttpsReaders::Chat);
+    assert_eq!((gaps, &machines), (200, &mail));
+    // And so many that people cannot be told them all: better most of them than no message.
+    let (machines, mail, gaps, _) = of_gaps(600, HttpsReaders::Chat);
+    assert!((100..600).contains(&gaps), "{gaps}");
+    assert!(mail.contains("cut off here") && machines == mail);
+}
