@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint template-check accuracy bench clean
+.PHONY: help demo local test check lint template-check pages screenshots accuracy bench clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -38,6 +38,15 @@ lint: ## formatting, clippy, documentation, dependencies
 
 template-check: $(call environment,templates) $(call environment,sam) ## template.yaml, linted and expanded
 	tools/checks/template
+
+pages: $(call environment,pages) ## every HTML report among the snapshots, in headless Chromium
+	tools/checks/pages
+
+screenshots: $(call environment,pages) ## the README's pictures of the sample's HTML report, taken anew
+	cargo build $(DEMO)
+	@mkdir -p .cache
+	@cargo run --quiet $(DEMO) -- analyze --event events/alarm.json --flow-logs samples/leak.log.zst --format html --output .cache/sample.html
+	tools/checks/pages screenshots .cache/sample.html
 
 accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article
 	cargo run --quiet --release -p accuracy
