@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::support::between::{Between, Beyond, Published, Wrong};
 use crate::support::chat::assert_shown;
+use crate::support::contract::assert_kept;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{REGION, event, staged, started, stored};
 
@@ -107,6 +108,7 @@ fn judged(action: &str, wrong: Wrong, outcome: &Outcome, healthy: &Value) -> Str
     assert!(sms.is_ascii() && sms.len() <= 140, "{case}: {sms}");
     assert_shown(&serde_json::from_str(text(&published.body, "https")).expect("JSON"));
     assert_eq!(machines, *diagnosis, "{case}: what is published is what is returned");
+    assert_kept(&machines, &case);
     assert!(!published.subject.is_empty() && published.subject.len() < 100, "{case}");
     let size = published.subject.len() + published.body.to_string().len();
     assert!(size <= LARGEST, "{case}: {size} bytes");

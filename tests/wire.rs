@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::chat::assert_shown;
 use crate::support::checkout;
+use crate::support::contract::assert_kept;
 use crate::support::incidents::{LOG_GROUP, store};
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
@@ -31,7 +32,7 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     let event = event(&simulation, scene.id("gateway"));
     let (answered, envelope, published) = answered_and_published(&api, &scene, &event, 120);
     assert_eq!(published, answered, "what is published is what is returned");
-    assert_eq!(schema_errors(&published), Vec::<String>::new());
+    assert_kept(&published, "by the queue");
     assert_eq!(published["verdict"], "confirmed", "{published:#}");
     let truth = simulation.truth();
     let exhausted = truth.exhausted.expect("the leak exhausts its destination");
@@ -133,7 +134,7 @@ fn every_kind_of_subscriber_gets_its_own_text_of_one_message_and_a_link_to_the_p
 
     // Machines: the contract, by whichever way.
     assert_eq!(published, answered);
-    assert_eq!(schema_errors(&published), Vec::<String>::new());
+    assert_kept(&published, "by the queue");
     let by_http = subscriber.received("http", 0);
     assert_eq!(message(&by_http), answered);
     // One message: all have its id and its subject.
@@ -242,12 +243,6 @@ fn answered_and_published(
     (answered, envelope, published)
 }
 
-fn schema_errors(diagnosis: &Value) -> Vec<String> {
-    let schema = serde_json::from_str(&nat_triage::report::schema::schema()).expect("JSON");
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    validator.iter_errors(diagnosis).map(|error| error.to_string()).collect()
-}
-
 /// One thing that goes wrong, and what the person then reads among the gaps.
 struct Trouble {
     name: &'static str,
@@ -311,7 +306,7 @@ fn whatever_goes_wrong_a_person_gets_one_message_that_says_what_and_how_to_mend_
             assert!(gaps.contains(word), "{name}: {word}: {gaps}");
         }
         assert_eq!(published["verdict"], "cannot-tell", "{name}");
-        assert_eq!(schema_errors(&published), Vec::<String>::new(), "{name}");
+        assert_kept(&published, name);
         assert!(
             envelope["Subject"].as_str().is_some_and(|s| s.contains("cannot tell")),
             "{name}: {envelope}"
