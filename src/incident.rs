@@ -115,18 +115,14 @@ resource_id!(
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Bounds")]
 pub struct TimeWindow {
-    #[schemars(with = "String")]
     start: Timestamp,
-    #[schemars(with = "String")]
     end: Timestamp,
 }
 
 /// The two ends as they are written, before they are known to be in order.
 #[derive(Deserialize, JsonSchema)]
 struct Bounds {
-    #[schemars(with = "String")]
     start: Timestamp,
-    #[schemars(with = "String")]
     end: Timestamp,
 }
 
@@ -213,7 +209,6 @@ pub struct Alarm {
     /// The state that it went into.
     pub state: String,
     /// When it went into that state.
-    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 

@@ -161,6 +161,7 @@ impl Discovery<'_> {
         let (troubled_zone, metrics) = worst(&gateway, by_zone, &mut gaps);
         let Surroundings { subnets, route_tables, siblings, gateway_endpoints, interface_endpoints } = around;
         let network = Network {
+            region: self.clients.region().map(str::to_owned),
             gateway,
             flow_logs,
             flow_logs_unknown,

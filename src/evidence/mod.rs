@@ -237,10 +237,8 @@ pub struct QueryRun {
     /// The log groups that it asked.
     pub log_groups: Vec<String>,
     /// By when records had begun at the earliest.
-    #[schemars(with = "String")]
     pub from: Timestamp,
     /// By when at the latest, that second included.
-    #[schemars(with = "String")]
     pub to: Timestamp,
     /// Uncompressed bytes that Logs Insights scanned.
     pub bytes_scanned: Option<u64>,
@@ -265,6 +263,14 @@ pub enum Attribution {
     /// Not at all.
     #[default]
     None,
+}
+
+impl Attribution {
+    /// Whether such a client certainly used the destination.
+    #[must_use]
+    pub fn is_certain(self) -> bool {
+        matches!(self, Self::Connection | Self::ClientInterface)
+    }
 }
 
 /// What the flow logs show of one gateway over one window.

@@ -79,6 +79,5 @@ pub struct FlowLog {
     /// Before when its log group holds nothing, being created later or keeping records no longer; `None`
     /// where that is not known.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
     pub kept_from: Option<Timestamp>,
 }

@@ -232,6 +232,8 @@ impl Metric {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
+    /// The Region that was asked, where one was.
+    pub region: Option<String>,
     /// The gateway itself.
     pub gateway: NatGateway,
     /// The flow logs that cover it.

@@ -24,7 +24,6 @@ pub struct HostName {
     pub name: String,
     /// What was answered for it, IPv4 (A) and IPv6 (AAAA).
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<IpAddr>,
     /// Where it came from.
     pub source: NameSource,

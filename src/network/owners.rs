@@ -68,7 +68,6 @@ pub enum OwnerSource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// The client's address.
-    #[schemars(with = "String")]
     pub address: IpAddr,
     /// What sort of thing it is.
     pub kind: OwnerKind,
