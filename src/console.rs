@@ -31,7 +31,9 @@ impl Console {
         let parts: Vec<&str> = region.split('-').collect();
         let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
         let (number, words) = parts.split_last()?;
-        let is_region = words.len() >= 2 && words.iter().all(word) && number.parse::<u8>().is_ok();
+        let is_number =
+            |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        let is_region = words.len() >= 2 && words.iter().all(word) && is_number(number);
         let isolated = words.get(1).is_some_and(|word| word.starts_with("iso"));
         if !is_region || isolated || region.len() > 30 {
             return None;
@@ -190,6 +192,7 @@ mod tests {
             "eu-west",
             "evil.example/#-1",
             "EU-WEST-1",
+            "eu-west-+1",
         ] {
             assert_eq!(Console::of(none), None, "{none}");
         }

@@ -35,7 +35,7 @@ pub fn percent(fraction: f64) -> String {
     } else if fraction > 0.0 && percents < 0.5 {
         "under 1%".into()
     } else {
-        format!("{percents:.0}%")
+        format!("{:.0}%", percents.round())
     }
 }
 
@@ -84,15 +84,36 @@ pub fn dollars(amount: f64) -> String {
     if amount > 0.0 && amount < 0.01 { "less than $0.01".into() } else { format!("${amount:.2}") }
 }
 
+/// Whether a character acts instead of showing: on a terminal, or on the order or the place of what stands
+/// beside it.
+///
+/// Source: the Unicode categories Cc, Cf, Zl and Zp, as of the general punctuation, the marks of scripts, the
+/// interlinear annotations and the tags.
+#[must_use]
+pub fn is_unprintable(c: char) -> bool {
+    let formats = matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    c.is_control() || formats
+}
+
 /// One line of printable text, of at most `most` characters: control characters and those that turn
 /// the reading direction become spaces, and what is cut off shows as an ellipsis.
 #[must_use]
 pub fn one_line(text: &str, most: usize) -> String {
-    let harmless = |c: char| {
-        let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || turns { ' ' } else { c }
-    };
-    let mut characters = text.chars().map(harmless);
+    let mut characters = text.chars().map(|c| if is_unprintable(c) { ' ' } else { c });
     let mut line: String = characters.by_ref().take(most).collect();
     if characters.next().is_some() {
         line.pop();
@@ -120,6 +141,7 @@ mod tests {
             ["0", "999", "55,000", "1,234,567"]
         );
         assert_eq!([percent(0.0), percent(0.001), percent(0.814)], ["0%", "under 1%", "81%"]);
+        assert_eq!([percent(0.005), percent(0.0149), percent(0.985)], ["1%", "1%", "99%"]);
         assert_eq!([percent(0.998), percent(1.0)], ["over 99%", "100%"]);
         assert_eq!([bytes(512), bytes(1_503_238_554)], ["512 B", "1.4 GiB"]);
         assert_eq!([dollars(0.0), dollars(0.001), dollars(1.5)], ["$0.00", "less than $0.01", "$1.50"]);
@@ -139,6 +161,7 @@ mod tests {
     fn a_hostile_name_stays_on_its_line_and_recognisable() {
         assert_eq!(one_line("nat\r\nSubject: x\u{202e}evil", 80), "nat  Subject: x evil");
         assert_eq!(one_line("abcdef", 4), "abc…");
+        assert_eq!(one_line("a\u{61c}b\u{ad}c\u{e0041}d", 80), "a b c d");
         assert_eq!(ascii_line("größe\n", 80), "gr??e ");
         assert_eq!(ascii_line(&"x".repeat(1000), 99).len(), 99);
     }

@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use jiff::Timestamp;
-
 use crate::gap::ASK_AGAIN;
 use crate::incident::{NatGatewayId, TimeWindow};
+use crate::words;
 
 /// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
 /// characters, which no id or name of AWS has, are dropped: a terminal would act on them.
@@ -36,12 +35,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect()
-}
-
-/// Characters that change the order in which text is shown.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    text.chars().filter(|c| !words::is_unprintable(*c)).collect()
 }
 
 /// ` --region eu-west-1`, where the Region is known.
@@ -58,7 +52,7 @@ pub(super) fn describe_owners(addresses: &[IpAddr], region: Option<&str>) -> Vec
         .map(|(filter, addresses)| {
             let values: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             format!(
-                "aws ec2 describe-network-interfaces --filters Name={filter},Values={} --query 'NetworkInterfaces[].[PrivateIpAddress,NetworkInterfaceId,InterfaceType,Description,Attachment.InstanceId]' --output text{}",
+                "aws ec2 describe-network-interfaces --filters Name={filter},Values={} --query 'NetworkInterfaces[].[PrivateIpAddress,VpcId,NetworkInterfaceId,InterfaceType,Description,Attachment.InstanceId]' --output text{}",
                 values.join(","),
                 region_option(region)
             )
@@ -66,22 +60,34 @@ pub(super) fn describe_owners(addresses: &[IpAddr], region: Option<&str>) -> Vec
         .collect()
 }
 
-/// Shows the errors between two times, or from one until now, minute by minute.
+/// Shows the errors between two times, minute by minute.
 pub(super) fn errors_metric(
     gateway: Option<&NatGatewayId>,
     zone: Option<&str>,
-    from: Timestamp,
-    until: Option<Timestamp>,
+    window: TimeWindow,
     region: Option<&str>,
 ) -> String {
-    // `date` without arithmetic is the same on every system.
-    let until = until.map_or_else(|| "\"$(date -u +%FT%TZ)\"".to_owned(), |until| until.to_string());
-    let id = gateway.map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
+    let gateway = gateway.map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
+    metric("ErrorPortAllocation", "Sum", gateway, zone, window, region)
+}
+
+/// Shows a metric of the gateway minute by minute. `get-metric-statistics` gives 1,440 values at the most: the
+/// minutes of a day.
+pub(super) fn metric(
+    name: &'static str,
+    statistic: &'static str,
+    gateway: &str,
+    zone: Option<&str>,
+    window: TimeWindow,
+    region: Option<&str>,
+) -> String {
     let zone = zone.map_or_else(String::new, |zone| {
         format!(" {}", quoted(&format!("Name=AvailabilityZone,Value={zone}")))
     });
     format!(
-        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name ErrorPortAllocation --dimensions Name=NatGatewayId,Value={id}{zone} --statistics Sum --period 60 --start-time {from} --end-time {until}{}",
+        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name {name} --dimensions Name=NatGatewayId,Value={gateway}{zone} --statistics {statistic} --period 60 --start-time {} --end-time {}{}",
+        window.start(),
+        window.end(),
         region_option(region)
     )
 }
@@ -106,7 +112,7 @@ mod tests {
                 .args(["-c", &format!("printf %s {word}")])
                 .output()
                 .expect("sh runs");
-            let kept: String = hostile.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
+            let kept: String = hostile.chars().filter(|c| !words::is_unprintable(*c)).collect();
             assert_eq!(String::from_utf8_lossy(&shell.stdout), kept, "{hostile:?}");
         }
     }

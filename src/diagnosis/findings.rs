@@ -10,7 +10,7 @@ use super::folded::Folded;
 use super::held::{Counted, Scale, times_in_use};
 use super::rank;
 use super::refusals::{Refusals, Refused};
-use super::{ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
+use super::{ClientOrder, ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
 use crate::evidence::{AtPeak, Attribution, ClientUse, Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
 use crate::network::{GatewayKind, HostName, IDLE_TIMEOUT_SECONDS, Network, Provenance};
@@ -90,6 +90,8 @@ pub(super) struct Ranked {
     pub(super) timeline: Vec<TimelineStep>,
     /// Its clients; looked up for the destinations that are listed alone.
     pub(super) clients: Vec<ClientReport>,
+    /// What they are ordered by.
+    pub(super) client_order: ClientOrder,
     /// What its range was made from.
     pub(super) counted: Counted,
     pub(super) service: Option<String>,
@@ -114,6 +116,8 @@ impl Ranked {
             service: self.service.clone(),
             timeline: self.timeline.clone(),
             clients: self.clients.iter().take(clients).cloned().collect(),
+            clients_ordered_by: self.client_order,
+            clients_seen: u64::try_from(self.clients.len()).unwrap_or(u64::MAX),
         }
     }
 
@@ -184,6 +188,26 @@ impl<'a> Findings<'a> {
         RefusedAttempts { found: self.refused, counted, accounted }
     }
 
+    /// Whether nothing says that the records are of the gateway in question: it was inferred from them, which
+    /// of the alarm's they need not be.
+    pub(super) fn perhaps_of_another(&self) -> bool {
+        self.network.gateway.provenance == Provenance::Inferred && self.gateway_id().is_some()
+    }
+
+    /// Whether the records cannot be of the gateway in question: the alarm is on a zone of a regional one, and
+    /// they are of one that is in a subnet.
+    pub(super) fn of_another_kind(&self) -> bool {
+        self.perhaps_of_another()
+            && self.incident.zone.is_some()
+            && self.network.gateway.kind != GatewayKind::Regional
+    }
+
+    /// The alarm's Region, else the one that was asked.
+    pub(super) fn region(&self) -> Option<&'a str> {
+        let of_alarm = self.incident.alarm.as_ref().and_then(|alarm| alarm.region.as_deref());
+        of_alarm.or(self.network.region.as_deref())
+    }
+
     /// The gateway's id, from the alarm or from the look-ups.
     pub(super) fn gateway_id(&self) -> Option<&NatGatewayId> {
         self.network.gateway.id.as_ref().or(self.incident.gateway.as_ref())
@@ -251,6 +275,7 @@ impl<'a> Findings<'a> {
                 let refused_connections = refused_by_client.values().map(|refused| refused.connections).sum();
                 let turned_away = refused.speak_for(refused_total, self.errors.counted());
                 let held = self.held(destination.protocol, &counted, turned_away);
+                let timeline = self.timeline(&counted, refused, destination, &held);
                 Some(Ranked {
                     destination,
                     address,
@@ -260,8 +285,9 @@ impl<'a> Findings<'a> {
                     refused_connections,
                     turned_away,
                     located: refused.located(),
-                    timeline: self.timeline(&counted, refused, destination),
+                    timeline,
                     clients: Vec::new(),
+                    client_order: ClientOrder::default(),
                     counted,
                     service: self.service(address),
                     name: self.network.name_of(address).cloned(),
@@ -272,7 +298,7 @@ impl<'a> Findings<'a> {
         ranked.sort_by(rank::fullest_first);
         for of_report in ranked.iter_mut().take(super::LISTED) {
             let by_client = refused.of_destination(of_report.destination);
-            of_report.clients = self.clients(uses, of_report, &by_client);
+            (of_report.clients, of_report.client_order) = self.clients(uses, of_report, &by_client);
         }
         ranked
     }
@@ -318,20 +344,34 @@ impl<'a> Findings<'a> {
         held
     }
 
-    fn timeline(&self, counted: &Counted, refused: &Refusals, destination: Destination) -> Vec<TimelineStep> {
+    fn timeline(
+        &self,
+        counted: &Counted,
+        refused: &Refusals,
+        destination: Destination,
+        fullest: &HeldPorts,
+    ) -> Vec<TimelineStep> {
         let refused = refused.timeline(destination);
+        let refused_in = |index: usize| refused.get(index).copied().unwrap_or(0);
+        let was_full = self.capacity.is_some_and(|capacity| fullest.estimate >= capacity);
+        let steps = &self.evidence.steps;
+        let fullest_step = (0..counted.steps.len()).rev().find(|index| steps.instant(*index) <= fullest.at);
         let folded = self.folded();
         let scale = self.scale(destination.protocol);
         let range = |(index, held): (usize, &Held)| {
             let (at, held) = (self.evidence.steps.instant(index), folded.unfolded(*held));
             let range =
                 if self.covered(at) { scale.range(held, 0, at) } else { scale.open_range(held, 0, at) };
+            // A full destination stays so between two steps in which attempts were refused.
+            let refused_around = was_full && index > 0 && refused_in(index - 1) > 0 && refused_in(index) > 0;
+            let as_full = refused_around || fullest_step == Some(index);
+            let estimate = if as_full { range.estimate.max(fullest.estimate) } else { range.estimate };
             TimelineStep {
                 at,
                 held_at_least: range.at_least,
-                held_estimate: range.estimate,
-                held_at_most: range.at_most,
-                refused: refused.get(index).copied().unwrap_or(0),
+                held_estimate: estimate,
+                held_at_most: range.at_most.max(estimate),
+                refused: refused_in(index),
             }
         };
         counted.steps.iter().enumerate().map(range).collect()
@@ -351,7 +391,7 @@ impl<'a> Findings<'a> {
     /// The service that an address is of: as the records say, else as the Region's prefix lists do.
     fn service(&self, address: IpAddr) -> Option<String> {
         let of_list = || {
-            let region = self.incident.alarm.as_ref()?.region.as_deref()?;
+            let region = self.region()?;
             self.network.gateway_service_of(address, region).map(|(_, service)| service.name().to_owned())
         };
         self.evidence.services.get(&address).cloned().or_else(of_list)
@@ -363,7 +403,7 @@ impl<'a> Findings<'a> {
         uses: &Uses<'_>,
         of: &Ranked,
         refused: &BTreeMap<IpAddr, Refused>,
-    ) -> Vec<ClientReport> {
+    ) -> (Vec<ClientReport>, ClientOrder) {
         let (attribution, mut tallies) = client_tallies(uses, of.destination);
         if let Some(zone) = self.zone_in_question() {
             // The others use the addresses of their own zones.
@@ -408,30 +448,31 @@ impl<'a> Findings<'a> {
                 }
             })
             .collect();
+        // By the port alone, whoever uses other destinations on it counts as a holder too; what was
+        // refused was towards this one.
+        let refused: u64 = clients.iter().map(|c| c.refused).sum();
+        let by_refused = attribution == Attribution::DestinationPort && of.turned_away && refused > 0;
         // Shares are of what these clients hold together; where nothing was held on their side
         // (attempts alone), of what they attempted.
         let held: u64 = clients.iter().map(|c| u64::from(c.held.estimate)).sum();
         let opened: u64 = clients.iter().map(|c| c.connections).sum();
         for client in &mut clients {
-            let (part, all) =
-                if held > 0 { (u64::from(client.held.estimate), held) } else { (client.connections, opened) };
+            let (part, all) = match (by_refused, held) {
+                (true, _) => (client.refused, refused),
+                (false, 1..) => (u64::from(client.held.estimate), held),
+                (false, 0) => (client.connections, opened),
+            };
             client.share = if all == 0 { 0.0 } else { rounded(part as f64 / all as f64) };
             client.held.at_most = client.held.at_most.min(of.held.at_most.max(client.held.at_least));
-            if uneven && held > 0 {
+            if by_refused || (held > 0 && (uneven || held > u64::from(of.held.estimate))) {
                 // Together they held what the destination did.
                 let estimate = (f64::from(of.held.estimate) * client.share).round() as u32;
                 client.held.estimate = estimate.max(client.held.at_least);
                 client.held.at_most = client.held.at_most.max(estimate);
             }
         }
-        // By the port alone, whoever uses other destinations on it counts as a holder too; what was
-        // refused was towards this one.
-        if attribution == Attribution::DestinationPort && of.turned_away {
-            clients.sort_by(rank::most_refused_first);
-        } else {
-            clients.sort_by(rank::greatest_holder_first);
-        }
-        clients
+        clients.sort_by(if by_refused { rank::most_refused_first } else { rank::greatest_holder_first });
+        (clients, if by_refused { ClientOrder::RefusedAttempts } else { ClientOrder::HeldPorts })
     }
 
     /// The zone that the alarm is about, where the gateway serves others as well: the records show the

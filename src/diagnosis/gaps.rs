@@ -27,7 +27,7 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
         gaps.extend(super::remedies::endpoint_in_place(findings));
     }
     // Whoever found the gap may not know which incident it is about.
-    let ask_again = commands::triage(findings.gateway_id(), findings.evidence.window, region(findings));
+    let ask_again = commands::triage(findings.gateway_id(), findings.evidence.window, findings.region());
     for gap in &mut gaps {
         gap.fix = gap.fix.replace(ASK_AGAIN, &ask_again);
     }
@@ -45,10 +45,6 @@ fn skipped(findings: &Findings<'_>) -> Option<Gap> {
         )
         .deciding()
     })
-}
-
-fn region<'a>(findings: &'a Findings<'_>) -> Option<&'a str> {
-    findings.incident.alarm.as_ref()?.region.as_deref()
 }
 
 fn no_records(findings: &Findings<'_>) -> Option<Gap> {
@@ -82,7 +78,7 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let needed = start.as_second() - lead(true) + LAST_SECONDS;
     let earlier = match coverage.kept_from.filter(|kept| kept.as_second() > needed) {
         Some(kept) => format!(
-            "the log group holds nothing from before {}; later incidents will be covered if it keeps its records for longer than that",
+            "nothing brings them back: the log group holds nothing from before {}; later incidents will be covered if it keeps its records for longer than that",
             words::instant(kept)
         ),
         // What begins earlier arrives earlier.
@@ -145,7 +141,7 @@ fn zones(findings: &Findings<'_>) -> Option<Gap> {
         format!(
             "aws ec2 describe-subnets --filters Name=vpc-id,Values={} --query 'Subnets[].[CidrBlock,AvailabilityZone,SubnetId]' --output text{}",
             quoted(findings.network.gateway.vpc_id.as_deref().unwrap_or("VPC_ID")),
-            region_option(region(findings))
+            region_option(findings.region())
         ),
     ))
 }
@@ -157,7 +153,7 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
             Some(id) => {
                 format!(
                     "aws ec2 describe-nat-gateways --nat-gateway-ids {id}{}",
-                    region_option(region(findings))
+                    region_option(findings.region())
                 )
             }
             None => "name its addresses with --nat-ip".into(),
@@ -171,13 +167,20 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
         let list = list.join(", ");
         let fix = "name all of its addresses with --nat-ip; each adds to its capacity";
         match findings.gateway_id() {
+            Some(id) if findings.of_another_kind() => Gap::new(
+                format!("any traffic of {id}"),
+                format!("its alarm is on a zone of a regional gateway, and these records are of one in a subnet, at {list}"),
+                "give records with the field resource-id, which are of the regional gateway itself",
+            )
+            .deciding(),
             Some(id) if gateway.kind != GatewayKind::Regional => Gap::new(
                 format!("whether these records are of {id}, and all of its addresses"),
                 format!(
                     "nothing in them says so: that it has {list}, and nothing else, was inferred from them"
                 ),
                 fix,
-            ),
+            )
+            .deciding(),
             _ => Gap::new(
                 "the gateway's addresses other than in these records",
                 format!("nobody named them: {list} was inferred from the records"),
@@ -254,9 +257,8 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
 
 /// Shows the errors of the window, minute by minute.
 fn errors_metric(findings: &Findings<'_>) -> String {
-    let window = findings.evidence.window;
     let (gateway, zone) = (findings.gateway_id(), findings.incident.zone.as_deref());
-    commands::errors_metric(gateway, zone, window.start(), Some(window.end()), region(findings))
+    commands::errors_metric(gateway, zone, findings.evidence.window, findings.region())
 }
 
 /// A range that reaches the neighbourhood of capacity, and nothing that tells whether it was there.
@@ -268,6 +270,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         return None;
     }
     let what = format!("whether {} was full", wide.label());
+    let window = findings.evidence.window;
     let metric = || errors_metric(findings);
     if wide.held.at_least == wide.held.at_most {
         let why = format!(
@@ -306,7 +309,25 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             metric(),
         ),
         Source::Files => {
-            Gap::new(what, format!("{why}: the format shows no ends of connections"), better_format(findings))
+            let why = format!("{why}: the format shows no ends of connections");
+            match (findings.gateway_id(), findings.network.metric("ActiveConnectionCount")) {
+                (Some(gateway), None) => Gap::new(
+                    what,
+                    format!("{why}, and the gateway's own count of them is not at hand"),
+                    format!(
+                        "give its maximum as a metric in --context FILE: {}",
+                        commands::metric(
+                            "ActiveConnectionCount",
+                            "Maximum",
+                            gateway.as_str(),
+                            findings.incident.zone.as_deref(),
+                            window,
+                            findings.region()
+                        )
+                    ),
+                ),
+                _ => Gap::new(what, why, better_format(findings)),
+            }
         }
     })
 }
@@ -331,7 +352,7 @@ pub(super) fn better_format(findings: &Findings<'_>) -> String {
         .map_or_else(|| "LOG_GROUP".into(), quoted);
     format!(
         "aws ec2 create-flow-logs --resource-type {resource} --resource-ids {id} --traffic-type ALL --max-aggregation-interval 60 --log-destination-type cloud-watch-logs --log-group-name {group} --deliver-logs-permission-arn ROLE_ARN --log-format '{BETTER_FORMAT}'{}",
-        region_option(region(findings))
+        region_option(findings.region())
     )
 }
 

@@ -31,7 +31,8 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
     let holder = top.clients.first().map_or(String::new(), |client| {
         let name = client.name.as_ref();
         let name = name.map_or(String::new(), |name| format!(" ({})", words::one_line(name, NAME)));
-        format!(", {} of them held by {}{name}", words::percent(client.share), client.address)
+        let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
+        format!(", {perhaps}{} of them held by {}{name}", words::percent(client.share), client.address)
     });
     let Some(capacity) = findings.capacity else {
         return format!(
@@ -47,6 +48,7 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
             words::percent(f64::from(held) / f64::from(capacity))
         )
     };
+    let most = findings.destinations.iter().map(|d| d.held.at_most).max().unwrap_or(0);
     match verdict {
         Verdict::Confirmed => {
             format!("{gateway} ran out of ports to {label}: {} held{holder}.", of_capacity(top.held.estimate))
@@ -59,14 +61,14 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
         }
         Verdict::NotSupported if findings.errors == Errors::Counted(0.0) => {
             format!(
-                "{gateway} refused nothing in these minutes: no port allocation error was counted; the fullest destination, {label}, held {} at the most.",
-                of_capacity(top.held.at_most)
+                "{gateway} refused nothing in these minutes: no port allocation error was counted; no destination held more than {}.",
+                of_capacity(most)
             )
         }
         Verdict::NotSupported => {
             format!(
-                "{gateway} had ports left to every destination: the fullest, {label}, held {} at the most.",
-                of_capacity(top.held.at_most)
+                "{gateway} had ports left to every destination: none held more than {}.",
+                of_capacity(most)
             )
         }
         Verdict::CannotTell => {

@@ -53,5 +53,5 @@ pub(super) fn with_links(findings: &Findings<'_>) -> Vec<QueryRun> {
 }
 
 fn console(findings: &Findings<'_>) -> Option<Console> {
-    Console::of(findings.incident.alarm.as_ref()?.region.as_deref()?)
+    Console::of(findings.region()?)
 }

@@ -89,7 +89,6 @@ pub struct HeldPorts {
     /// Held at the very most: the idle timeout added wherever no end was seen.
     pub at_most: u32,
     /// The instant that the figures are about.
-    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
@@ -97,11 +96,10 @@ pub struct HeldPorts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineStep {
     /// The step's first instant.
-    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Certainly held at that instant.
     pub held_at_least: u32,
-    /// The best estimate for that instant.
+    /// The best estimate for that instant; of the step in which the destination was fullest, for the fullest.
     pub held_estimate: u32,
     /// Held at the very most at any time within the step.
     pub held_at_most: u32,
@@ -113,9 +111,8 @@ pub struct TimelineStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientReport {
     /// The private address that opened the connections.
-    #[schemars(with = "String")]
     pub address: IpAddr,
-    /// Its part of the held ports, as a fraction of 1.
+    /// Its part of the held ports, or of what else the clients are ordered by, as a fraction of 1.
     pub share: f64,
     /// Ports it held when the destination was fullest.
     pub held: HeldPorts,
@@ -141,7 +138,6 @@ pub struct ClientReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DestinationReport {
     /// Its address.
-    #[schemars(with = "String")]
     pub address: IpAddr,
     /// Its port; 0 for protocols without ports.
     pub port: u16,
@@ -167,6 +163,22 @@ pub struct DestinationReport {
     pub timeline: Vec<TimelineStep>,
     /// Who holds it, most first.
     pub clients: Vec<ClientReport>,
+    /// What their order and their shares go by.
+    pub clients_ordered_by: ClientOrder,
+    /// How many clients it had in all, those that are not listed included.
+    pub clients_seen: u64,
+}
+
+/// What clients are ordered by, and what their shares are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientOrder {
+    /// The ports that they held.
+    #[default]
+    HeldPorts,
+    /// Their attempts that were refused, where records join clients to the destination by its port alone: who
+    /// uses other destinations on that port counts as a holder too.
+    RefusedAttempts,
 }
 
 impl DestinationReport {
@@ -185,7 +197,6 @@ pub struct GatewayReport {
     /// What sort it is.
     pub kind: GatewayKind,
     /// The addresses by which flow logs show it.
-    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<IpAddr>,
     /// Its interfaces.
     pub interface_ids: Vec<String>,
@@ -279,8 +290,9 @@ pub struct Remedy {
 pub struct CoverageReport {
     /// Whether the records reach through the window, with none known to be left out.
     pub complete: bool,
+    /// The first packet of the earliest record.
+    pub logs_from: Option<Timestamp>,
     /// The last packet of the latest record.
-    #[schemars(with = "Option<String>")]
     pub logs_until: Option<Timestamp>,
     /// Records of the gateway that were used.
     pub records_read: u64,
@@ -336,6 +348,8 @@ pub struct Diagnosis {
     pub headline: String,
     /// Destinations, fullest first.
     pub destinations: Vec<DestinationReport>,
+    /// How many destinations there were in all, those that are not listed included.
+    pub destinations_seen: u64,
     /// Clients over all reported destinations, greatest holder first.
     pub clients: Vec<ClientReport>,
     /// Refused attempts, reconciled with the errors that were counted.
@@ -420,6 +434,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         pattern_evidence: pattern.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
         headline: headline::headline(&findings, verdict),
         destinations: findings.destinations.iter().take(LISTED).map(|d| d.report(LISTED)).collect(),
+        destinations_seen: u64::try_from(findings.destinations.len()).unwrap_or(u64::MAX),
         clients: findings.clients_overall(LISTED),
         refused_attempts: findings.refused_attempts(),
         metrics: network
@@ -437,6 +452,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         remedies: remedies::remedies(&findings, verdict, pattern.as_ref().map(|(pattern, _)| *pattern)),
         coverage: CoverageReport {
             complete: findings.window_covered,
+            logs_from: evidence.coverage.logs_from,
             logs_until: evidence.coverage.logs_until,
             records_read: evidence.coverage.records_read,
             records_rejected: evidence.coverage.records_rejected,

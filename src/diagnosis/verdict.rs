@@ -23,7 +23,7 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
     }
     if reaches(top, capacity) {
         return match (findings.errors.happened(), agreed(findings, top, capacity)) {
-            (true, true) if !findings.evidence.ambiguous => Verdict::Confirmed,
+            (true, true) if !findings.evidence.ambiguous && !findings.of_another_kind() => Verdict::Confirmed,
             (_, true) => Verdict::Likely,
             (true, false) if plausible(findings, top, capacity) => Verdict::Likely,
             (_, false) => Verdict::CannotTell,
@@ -33,7 +33,10 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
     let nothing_near =
         findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && !d.turned_away);
     // Where the records show several gateways, this one's being well says nothing of the others.
-    let certain = findings.complete && !findings.evidence.ambiguous && findings.unexplained == 0;
+    let certain = findings.complete
+        && !findings.evidence.ambiguous
+        && findings.unexplained == 0
+        && !(findings.errors.happened() && findings.perhaps_of_another());
     if certain && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
 }
 

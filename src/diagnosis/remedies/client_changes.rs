@@ -42,9 +42,16 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     if let Some(metric) = rose {
         let before = metric.change().map_or_else(
             || "and 0 in the hours before".to_owned(),
-            |change| format!("{change:.1} times as many as in as long a time of the hours before"),
+            |change| {
+                let times =
+                    if change < 10.0 { format!("{change:.1}") } else { words::count(change.round() as u64) };
+                format!("{times} times as many as in as long a time of the hours before")
+            },
         );
-        why.push(format!("IdleTimeoutCount was {:.0} in the window, {before}.", metric.value));
+        why.push(format!(
+            "IdleTimeoutCount was {} in the window, {before}.",
+            words::count(metric.value.round() as u64)
+        ));
     }
     // Only what carried packets would have held a port, had the rest been closed.
     let idle = 1.0 - f64::from(top.held.at_least) / f64::from(top.held.estimate.max(1));
@@ -59,7 +66,9 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
                 "A closed connection gives its port back at once; an abandoned one keeps it for {IDLE}. TCP keepalive does not help: it keeps ports taken."
             ),
             commands: shortage.who_holds_most(),
-            hazards: vec!["It is a change in the client's code or pool settings, so not a fix for tonight; stopping the greatest holder is.".into()],
+            hazards: vec![
+                "It is a change in the client's code or pool settings, so not a fix for tonight.".into(),
+            ],
             monthly_cost_usd: Some(0.0),
             confidence: if leak { Confidence::High } else { Confidence::Medium },
         },

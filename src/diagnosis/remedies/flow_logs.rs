@@ -1,6 +1,6 @@
 //! A flow log that shows more, where the one at hand shows too little.
 
-use super::{Offer, When, region};
+use super::{Offer, When};
 use crate::diagnosis::commands::region_option;
 use crate::diagnosis::findings::Findings;
 use crate::diagnosis::{Command, Confidence, Remedy, gaps};
@@ -61,7 +61,7 @@ pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
         }
         lacks
     };
-    let region = region_option(region(findings));
+    let region = region_option(findings.region());
     Some(Offer {
         when: When::NextTime,
         headroom: None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
-use super::{Offer, Shortage, WORTH, When, region};
+use super::{Offer, Shortage, WORTH, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::findings::{Findings, Ranked};
 use crate::diagnosis::{Command, Confidence, Remedy};
@@ -28,7 +28,7 @@ impl<'a> Way<'a> {
     /// is not enough: it does not say the Region.
     fn to(findings: &Findings<'a>, top: &Ranked) -> Option<Self> {
         let network = findings.network;
-        let region = findings.incident.alarm.as_ref()?.region.as_deref()?;
+        let region = findings.region()?;
         let (list, service) = network.gateway_service_of(top.address, region)?;
         let vpc_id = network.gateway.vpc_id.as_deref()?;
         let of_service = |endpoint: &&GatewayEndpoint| {
@@ -196,7 +196,7 @@ pub(in crate::diagnosis) fn endpoint_in_place(findings: &Findings<'_>) -> Option
         format!(
             "aws ec2 describe-route-tables --route-table-ids {} --query 'RouteTables[].Routes[].[DestinationPrefixListId,GatewayId,State]' --output text{}",
             words_of_shell(tables.iter().copied()),
-            region_option(region(findings))
+            region_option(findings.region())
         ),
     ))
 }

@@ -1,6 +1,7 @@
 //! Stopping or capping whoever holds most of the ports.
 
 use super::{IDLE, Offer, Shortage, When};
+use crate::diagnosis::findings::Ranked;
 use crate::diagnosis::{ClientReport, Confidence, Remedy};
 use crate::words;
 
@@ -30,8 +31,9 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
         .iter()
         .map(|c| {
             format!(
-                "{} {} {} of the {} to {} (about {}{})",
+                "{}{} {} {} of the {} to {} (about {}{})",
                 c.address,
+                if c.attribution.is_certain() { "" } else { " perhaps" },
                 if counted { "holds" } else { "opened" },
                 words::percent(c.share),
                 if counted { "ports" } else { "connections" },
@@ -58,14 +60,26 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
                 if few == 1 { "it abandons" } else { "they abandon" },
             ),
             commands: shortage.who_owns(holders.iter().copied()),
-            hazards: vec![
-                "Restarting the client ends what it is doing; look at what it is first.".into(),
-                "The address may stand for several workloads: pods behind a node, or Lambda functions that share a subnet and security groups.".into(),
-            ],
+            hazards: hazards(top, &holders),
             monthly_cost_usd: Some(0.0),
             confidence: shortage.at_most(Confidence::High),
         },
     })
+}
+
+/// What stopping them may break, or miss.
+fn hazards(top: &Ranked, holders: &[&ClientReport]) -> Vec<String> {
+    let uncertain = holders.iter().any(|client| !client.attribution.is_certain()).then(|| {
+        format!(
+            "It may be another client: the records join clients to {} by its port alone. Look at its open connections first.",
+            top.label()
+        )
+    });
+    let always = [
+        "Restarting the client ends what it is doing; look at what it is first.",
+        "The address may stand for several workloads: pods behind a node, or Lambda functions that share a subnet and security groups.",
+    ];
+    uncertain.into_iter().chain(always.map(str::to_owned)).collect()
 }
 
 /// What to do about these one to three clients, conditional on whether it is known what they are.

@@ -24,10 +24,13 @@ mod spread;
 
 use std::cmp::Reverse;
 
-use super::commands::{describe_owners, errors_metric};
+use jiff::{SignedDuration, Timestamp};
+
+use super::commands::{describe_owners, errors_metric, shown};
 use super::findings::{Findings, Ranked};
 use super::{ClientReport, Command, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, Verdict};
 use crate::evidence::Attribution;
+use crate::incident::TimeWindow;
 
 pub(super) use gateway_endpoint::endpoint_in_place;
 
@@ -139,13 +142,9 @@ fn ranked(mut offers: Vec<Offer>) -> Vec<Remedy> {
     offers.into_iter().map(|offer| offer.remedy).collect()
 }
 
-fn region<'a>(findings: &'a Findings<'_>) -> Option<&'a str> {
-    findings.incident.alarm.as_ref()?.region.as_deref()
-}
-
 impl<'a> Shortage<'a> {
     fn region(&self) -> Option<&'a str> {
-        region(self.findings)
+        self.findings.region()
     }
 
     /// The refused connections, and how many of them would have wanted a port at the same time: all of
@@ -203,27 +202,26 @@ impl<'a> Shortage<'a> {
         matches!(self.pattern, Some(Pattern::LongLived | Pattern::Churn | Pattern::FanIn))
     }
 
-    /// What shows that a remedy worked: the errors since then stop.
+    /// What shows that a remedy worked: the errors of the day since then stop.
     fn errors_stop(&self) -> String {
+        const DAY: SignedDuration = SignedDuration::from_hours(24);
+
         let findings = self.findings;
-        errors_metric(
-            findings.gateway_id(),
-            findings.incident.zone.as_deref(),
-            findings.evidence.window.end(),
-            None,
-            self.region(),
-        )
+        let since = findings.evidence.window.end();
+        let until = since.checked_add(DAY).unwrap_or(Timestamp::MAX);
+        let window = TimeWindow::new(since, until).unwrap_or(findings.evidence.window);
+        errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), window, self.region())
     }
 
     /// Shows who owns clients' addresses: the way to whoever can change what they do.
     fn who_owns<'c>(&self, clients: impl IntoIterator<Item = &'c ClientReport>) -> Vec<Command> {
         let addresses: Vec<_> = clients.into_iter().map(|client| client.address).collect();
+        let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        // Private addresses may be in use in several VPCs.
+        let gateway = self.findings.network.gateway.vpc_id.as_deref();
+        let vpc = gateway.map_or_else(String::new, |vpc| format!(" (the gateway is in {})", shown(vpc)));
         let command = |run| Command {
-            does: if addresses.len() == 1 {
-                "shows who owns the address".into()
-            } else {
-                "shows who owns the addresses".into()
-            },
+            does: format!("shows who owns {}{vpc}", listed.join(" and ")),
             run,
             verify: self.errors_stop(),
             undo: format!("{NOTHING_TO_UNDO}: this only shows who owns the address"),
