@@ -6,17 +6,20 @@ use insights_server::LogGroup;
 use jiff::Timestamp;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, View};
 use nat_triage::diagnosis::{Diagnosis, Limits, Stage, Verdict};
+use nat_triage::evidence::Attribution;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::gap::Gap;
-use nat_triage::incident::Incident;
-use nat_triage::network::{Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource};
+use nat_triage::incident::{Incident, TimeWindow};
+use nat_triage::network::{
+    Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource, PrefixList, Route, RouteTable, Subnet,
+};
 use nat_triage::report::message::LARGEST;
 use nat_triage::report::{self, HttpsReaders, Message, Trouble};
 use nat_triage::triage::Surveyed;
 use serde_json::Value;
 
 use crate::support::chat::assert_shown;
-use crate::support::contract::assert_kept;
+use crate::support::contract::{assert_kept, assert_trouble};
 use crate::support::evaluator::Evaluator;
 use crate::support::incidents::{incident, network, query_log, store};
 
@@ -40,10 +43,13 @@ impl Night {
     }
 
     fn seeded(seed: u64, pattern: Pattern, exhausts: bool) -> Self {
+        Self::logged(seed, pattern, exhausts, LogFormat::v11())
+    }
+
+    fn logged(seed: u64, pattern: Pattern, exhausts: bool, format: LogFormat) -> Self {
         let simulated = Simulated::random_of(seed, Scale::Reduced { capacity: CAPACITY }, pattern, exhausts);
         let simulation = simulated.simulate();
         let (facts, truth) = (simulation.facts(), simulation.truth());
-        let format = LogFormat::v11();
         let mut network = network(&facts, &format.header(), &facts.vpc_id, 60);
         network.metrics = vec![Metric {
             name: "ErrorPortAllocation".into(),
@@ -70,6 +76,34 @@ impl Night {
             server: truth.exhausted.map(|destination| destination.address.to_string()),
             limits: Limits { ports_per_address: facts.ports_per_address },
         }
+    }
+
+    /// The destination as one of S3's addresses, to which no endpoint leads yet.
+    fn of_s3(mut self) -> Self {
+        let server = self.server.as_deref().expect("exhausted");
+        let list = |name: &str, ranges: &str| PrefixList {
+            id: "pl-6fa54006".into(),
+            name: name.into(),
+            ranges: vec![ranges.parse().expect("a range")],
+        };
+        let network = &mut self.network;
+        network.prefix_lists = Some(vec![list("com.amazonaws.us-east-1.s3", &format!("{server}/32"))]);
+        network.gateway_endpoints = Some(Vec::new());
+        network.subnets = Some(vec![Subnet {
+            id: "subnet-0a1b2c3d4e5f60718".into(),
+            zone: Some("us-east-1a".into()),
+            ranges: vec!["10.0.1.0/24".parse().expect("a range")],
+        }]);
+        network.route_tables = Some(vec![RouteTable {
+            id: "rtb-0a1b2c3d4e5f60718".into(),
+            main: true,
+            subnet_ids: Vec::new(),
+            routes: vec![Route {
+                destination: "0.0.0.0/0".into(),
+                target: network.gateway.id.as_ref().expect("known").to_string(),
+            }],
+        }]);
+        self
     }
 
     async fn surveyed(&self) -> Surveyed {
@@ -135,7 +169,37 @@ async fn answers() -> Vec<(&'static str, Diagnosis)> {
     let mut unread = early.surveyed().await.unread(early.limits);
     unread.stage = Stage::Provisional;
     answers.push(("provisional", unread));
+    let mut so_far = late.diagnosis().await;
+    so_far.stage = Stage::Provisional;
+    answers.push(("provisional-with-records", so_far));
+    // The format that flow logs have where nobody asked for another.
+    let default = Night::logged(8, Pattern::Leak, true, LogFormat::v2_default());
+    answers.push(("default-format", default.diagnosis().await));
+    let mut skipped = Night::of(Pattern::LongLived);
+    let some = skipped.records.len() / 2;
+    let fields = skipped.records[some].line.split(' ').map(|_| "-").collect::<Vec<_>>().join(" ");
+    skipped.records[some].line = skipdata(&skipped.records[some].line, &fields);
+    answers.push(("skipdata", skipped.diagnosis().await));
+    // Hours instead of minutes, over midnight.
+    let mut hours = Night::of(Pattern::Leak);
+    let end = hours.incident.window.expect("known").end();
+    let start = Timestamp::from_second(end.as_second() - 14 * 3600).expect("valid");
+    (hours.incident.window, hours.incident.exact_window) = (TimeWindow::new(start, end).ok(), true);
+    answers.push(("hours", hours.diagnosis().await));
+    answers.push(("s3", Night::of(Pattern::LongLived).of_s3().diagnosis().await));
     answers
+}
+
+/// A record of the same time and interface that says that others were left out.
+fn skipdata(line: &str, nothing: &str) -> String {
+    let (given, mut fields): (Vec<&str>, Vec<&str>) =
+        (line.split(' ').collect(), nothing.split(' ').collect());
+    // version, account-id, interface-id, start, end; then log-status instead of OK.
+    for kept in [0, 1, 2, 10, 11] {
+        fields[kept] = given[kept];
+    }
+    fields[13] = "SKIPDATA";
+    fields.join(" ")
 }
 
 /// All that can be made of a diagnosis, by name.
@@ -207,7 +271,7 @@ fn unbroken(line: &str) -> bool {
     let held = line.trim_start_matches(' ');
     let held =
         ["Run: ", "Verify: ", "Undo: "].iter().find_map(|what| held.strip_prefix(what)).unwrap_or(held);
-    ["aws ", "for n in ", "AWS_REGION=", "nat-triage ", "https://"]
+    ["aws ", "for n in ", "AWS_REGION=", "nat-triage ", "https://", "<https://"]
         .iter()
         .any(|start| held.starts_with(start))
 }
@@ -218,7 +282,7 @@ fn a_mail_is_read_on_a_phone_and_its_first_two_lines_are_the_answer() {
         let text = report::text::text(diagnosis);
         for line in text.lines().filter(|line| !unbroken(line)) {
             assert!(line.chars().count() <= 72, "{name}: {line}");
-            assert!(!line.contains("  ") || line.starts_with("  "), "{name}: columns in {line:?}");
+            assert!(!line.trim_start().contains("  "), "{name}: columns in {line:?}");
         }
         let first: Vec<&str> = text.lines().take(3).collect();
         assert!(first[2].is_empty(), "{name}: the answer is two lines: {first:?}");
@@ -366,6 +430,78 @@ fn whatever_a_name_holds_every_format_is_harmless_and_the_name_recognisable() {
     }
 }
 
+/// Names that come in with the alarm, the tags, the DNS and the network, and not afterwards: they are in titles,
+/// reasons, commands and links as well.
+#[test]
+fn the_longest_addresses_leave_the_answer_its_two_lines() {
+    let mut long = answer("default-format").clone();
+    let top = &mut long.destinations[0];
+    top.address = [255, 255, 255, 255].into();
+    top.port = 65_535;
+    top.clients[0].address = "2600:1f18:1234:5600:aaaa:bbbb:cccc:dddd".parse().expect("an address");
+    top.held.estimate = 123_456;
+    for (capacity, verdict) in [
+        (Some(440_000), Verdict::Confirmed),
+        (Some(440_000), Verdict::Likely),
+        (Some(440_000), Verdict::CannotTell),
+        (None, Verdict::CannotTell),
+    ] {
+        for attribution in [Attribution::Connection, Attribution::DestinationPort] {
+            for stage in [Stage::Provisional, Stage::Final] {
+                long.nat_gateways[0].capacity_per_destination = capacity;
+                long.destinations[0].clients[0].attribution = attribution;
+                (long.verdict, long.stage) = (verdict, stage);
+                let text = report::text::text(&long);
+                let lines: Vec<&str> = text.lines().take(3).collect();
+                assert!(lines[..2].iter().all(|line| (50..=72).contains(&line.chars().count())), "{lines:?}");
+                assert_eq!(lines[2], "", "{lines:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_world_calls_things_the_report_of_it_is_harmless() {
+    let mut usual = Night::of(Pattern::Leak).of_s3();
+    usual.network.gateway.vpc_id = Some("vpc-KRAKEN".into());
+    let benign = formats(&usual.diagnosis().await);
+    let count = |text: &str, what: &str| text.matches(what).count();
+    for value in HOSTILE {
+        let mut night = Night::of(Pattern::Leak).of_s3();
+        night.incident.alarm.as_mut().expect("an alarm").name = value.into();
+        let network = &mut night.network;
+        network.owners[0].name = value.into();
+        network.gateway.vpc_id = Some(value.into());
+        network.route_tables.as_mut().expect("known")[0].id = value.into();
+        network.metrics[0].name = value.into();
+        network.flow_logs[0].id = value.into();
+        for (format, text) in formats(&night.diagnosis().await) {
+            if !["sms", "chat"].contains(&format) {
+                assert!(text.contains("KRAKEN"), "{format} of {value:?}");
+            }
+            let control = |c: char| c.is_control() && c != '\n' && !(c == '\u{1b}' && format == "terminal");
+            assert!(!text.contains(control), "{format} of {value:?}: {text}");
+            if format != "json" {
+                assert!(!text.contains(['\u{202e}', '\u{2066}']), "{format} of {value:?}");
+            }
+            assert!(!text.contains("\nSubject: other") && !text.contains("\nDo first: run"), "{format}");
+            // What would act there: tags in a browser, sequences on a terminal.
+            let active: &[&str] = match format {
+                "html" => &["<script", "<style", "</script", "<img", "<title", "<meta"],
+                "terminal" => &["\u{1b}["],
+                _ => &[],
+            };
+            for what in active {
+                assert_eq!(
+                    count(&text, what),
+                    count(self::format(&benign, format), what),
+                    "{what}: {value:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn whatever_an_event_holds_the_message_that_it_failed_on_is_harmless() {
     let long = format!("KRAKEN{}", "x".repeat(1_000));
@@ -384,6 +520,14 @@ fn whatever_an_event_holds_the_message_that_it_failed_on_is_harmless() {
             assert!(mail.contains("KRAKEN") && !mail.contains("\nSubject: other"), "{mail}");
             assert!(!mail.contains(|c: char| c.is_control() && c != '\n'), "{mail}");
             assert!(!mail.contains(['\u{202e}', '\u{2066}']), "{mail}");
+            let machines = Message::of_trouble(&trouble, HttpsReaders::Machines);
+            let told: Value = serde_json::from_str(&machines.body).expect("JSON");
+            let told = told["default"].as_str().expect("text");
+            if value.len() < LARGEST / 10 {
+                assert_trouble(&serde_json::from_str(told).expect("JSON"), value);
+            } else {
+                assert_eq!(told, mail, "what machines get of an event that fits no message");
+            }
             let chat: Value = serde_json::from_str(body["https"].as_str().expect("text")).expect("JSON");
             assert_shown(&chat);
             for active in ["<!channel>", "@here", "](https://evil", "<https://evil"] {

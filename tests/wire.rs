@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::chat::assert_shown;
 use crate::support::checkout;
-use crate::support::contract::assert_kept;
+use crate::support::contract::{assert_kept, assert_trouble};
 use crate::support::incidents::{LOG_GROUP, store};
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
@@ -78,6 +78,7 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(unusable["unusable"], true, "{unusable}");
     let told = scene.received();
     let told: Value = serde_json::from_str(told["Message"].as_str().expect("text")).expect("JSON");
+    assert_trouble(&told, "an event that nobody can read");
     assert_eq!(
         (&told["schema"], &told["event"]["hello"]),
         (&json!("nat-triage.trouble.v1"), &json!("there"))

@@ -1,6 +1,6 @@
 //! What a report rests on, a fact each, down to what the queries cost.
 
-use super::wording::{NAME, minutes, number};
+use super::wording::{minutes, number, outside};
 use crate::diagnosis::{Diagnosis, MetricReport, RefusedAttempts};
 use crate::evidence::{QueryRun, Source};
 use crate::words::{self, one_line};
@@ -9,7 +9,8 @@ use crate::words::{self, one_line};
 pub(super) fn metric(metric: &MetricReport) -> String {
     let before = metric.baseline.map_or(String::new(), |n| format!("; {} in the hours before", number(n)));
     let day = metric.day_before.map_or(String::new(), |n| format!("; {} the day before", number(n)));
-    format!("{} {}: {}{before}{day}", metric.name, metric.statistic.to_lowercase(), number(metric.value))
+    let [name, statistic] = [&metric.name, &metric.statistic].map(|text| outside(text));
+    format!("{name} {}: {}{before}{day}", statistic.to_lowercase(), number(metric.value))
 }
 
 /// What was found refused, beside what CloudWatch counted; nothing where neither was.
@@ -45,7 +46,7 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
         let region = alarm.region.as_deref().map_or(String::new(), |r| format!(", {}", one_line(r, 30)));
         facts.push(format!(
             "Alarm: {} at {}{account}{region}",
-            one_line(&alarm.name, NAME),
+            outside(&alarm.name),
             words::instant(alarm.at)
         ));
     }
@@ -54,7 +55,10 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
     if !diagnosis.pattern_evidence.is_empty() {
         facts.push(format!("Pattern: {}", diagnosis.pattern_evidence.join("; ")));
     }
-    facts.extend(refused_beside_counted(&diagnosis.refused_attempts));
+    // Where no record was read, nothing was found and nothing looked for.
+    if diagnosis.coverage.records_read > 0 {
+        facts.extend(refused_beside_counted(&diagnosis.refused_attempts));
+    }
     facts.extend(diagnosis.metrics.iter().map(metric));
     let coverage = &diagnosis.coverage;
     let source = match coverage.source {

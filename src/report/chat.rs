@@ -12,9 +12,10 @@ use super::Trouble;
 use super::first_step::{FirstStep, first_step, split_command};
 use super::lead::lead;
 use super::sms::subject;
+use super::timeline::Timeline;
 use super::wording::{
-    FIX, NAME, capacity, client_name, incident, label, others_full, stage, stretches, sure, verdict_in_words,
-    worth_showing,
+    FIX, attribution_note, capacity, client_name, clients_heading, incident, label, not_listed, others_full,
+    outside, stage, sure, verdict_in_words, worth_showing,
 };
 use crate::diagnosis::{Diagnosis, Verdict};
 use crate::words::{self, one_line};
@@ -42,7 +43,7 @@ pub fn chat(diagnosis: &Diagnosis, report_url: Option<&str>) -> Value {
     let gateway = gateway.unwrap_or("unknown-gateway");
     let verdict = verdict_in_words(diagnosis.verdict);
     let thread = match &diagnosis.alarm {
-        Some(alarm) => format!("{} {gateway}", one_line(&alarm.name, NAME)),
+        Some(alarm) => format!("{} {gateway}", safe(&outside(&alarm.name))),
         None => gateway.to_owned(),
     };
     let remedies = diagnosis.remedies.iter().filter(|_| diagnosis.verdict != Verdict::NotSupported);
@@ -69,12 +70,18 @@ pub fn chat(diagnosis: &Diagnosis, report_url: Option<&str>) -> Value {
     )
 }
 
+/// A text that is no diagnosis.
+#[must_use]
+pub fn note(text: &str) -> Value {
+    notification("nat-triage", "nat-triage", &safe(text), &[], &[], &json!({ "threadId": "nat-triage" }))
+}
+
 /// The notification that there is no diagnosis, and why.
 #[must_use]
 pub(super) fn of_trouble(trouble: &Trouble) -> Value {
     let (words, command) = trouble.what_to_do();
     let command = command.map_or(String::new(), |command| format!("\n{}", code_block(&command)));
-    let reason = safe(trouble.reason.trim_end_matches('.'));
+    let reason = safe(&trouble.reason_shown());
     let description = format!("Why: {reason}.\n\nWhat to do: {words}{command}");
     let metadata = json!({ "threadId": trouble.id, "summary": trouble.subject() });
     notification(&trouble.id, trouble.subject(), &description, &[], &[], &metadata)
@@ -109,30 +116,39 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
     for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
         writeln!(out, "{}", safe(more))?;
     }
-    if let Some(FirstStep { what, lead_in, command, .. }) = first_step(diagnosis) {
+    if let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) {
         writeln!(out, "\nDo first: {}", safe(&what))?;
-        lead_in.map_or(Ok(()), |lead_in| writeln!(out, "{}", safe(&lead_in)))?;
+        let hazard = hazard.map(|hazard| format!("Mind: {hazard}"));
+        for said in hazard.into_iter().chain(lead_in) {
+            writeln!(out, "{}", safe(&said))?;
+        }
         if let Some(command) = command {
             writeln!(out, "{}", code_block(&command))?;
+        }
+        if more > 0 {
+            writeln!(out, "Then {}: the mail has all.", words::counted(more as u64, "more command"))?;
         }
     }
     if let Some(url) = report_url {
         writeln!(out, "\nThe report with its chart, for some hours: {url}")?;
     }
     if let Some(top) = diagnosis.destinations.first() {
-        let of = capacity(diagnosis).map_or(String::new(), |all| format!(" of {}", words::count(all)));
-        writeln!(out, "\nPorts held to {}{of}, UTC:", label(top))?;
-        for stretch in stretches(&top.timeline) {
-            let step = &stretch[0];
-            let refused = match step.refused {
-                0 => String::new(),
-                refused => format!(", {} refused", words::count(refused)),
-            };
-            let held = words::count(u64::from(step.held_estimate));
-            writeln!(out, "- {} {held}{refused}", step.at.strftime("%H:%M"))?;
+        if let Some(timeline) = Timeline::of(diagnosis) {
+            let of = capacity(diagnosis).map_or(String::new(), |all| format!(" of {}", words::count(all)));
+            writeln!(out, "\nPorts held to {}{of}, UTC. {}", label(top), timeline.legend())?;
+            for stretch in timeline.stretches() {
+                let (step, last) = (stretch[0], stretch[stretch.len() - 1]);
+                let until = if stretch.len() > 1 {
+                    format!(" to {}", timeline.time(last.figures.at))
+                } else {
+                    String::new()
+                };
+                writeln!(out, "- {}{until}: {}", timeline.time(step.figures.at), step.in_words())?;
+            }
         }
         if !top.clients.is_empty() {
-            writeln!(out, "\nHeld by:")?;
+            let note = attribution_note(top).map_or(String::new(), |note| format!(" {note}"));
+            writeln!(out, "\n{}:{note}", clients_heading(top))?;
         }
         let shown = worth_showing(top.clients.iter().map(|client| Some(client.share)));
         for client in top.clients.iter().take(shown) {
@@ -140,6 +156,9 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
                 .map_or(String::new(), |(when, name)| format!(", {} {}", when.to_lowercase(), code(&name)));
             let held = words::count(u64::from(client.held.estimate));
             writeln!(out, "- {}: {}, {held} ports{name}", client.address, words::percent(client.share))?;
+        }
+        if let Some(more) = not_listed(top.clients_seen, top.clients.len(), "client") {
+            writeln!(out, "{more}")?;
         }
     }
     if !diagnosis.gaps.is_empty() {

@@ -1,13 +1,16 @@
 //! What to do first, with its one command, and what is said of commands.
 
 use super::wording::FIX;
-use crate::diagnosis::{Command, Diagnosis, Verdict};
+use crate::diagnosis::{Command, Diagnosis, Remedy, Verdict};
+use crate::gap::Gap;
 use crate::words::one_line;
 
 /// What to do first.
 pub(super) struct FirstStep {
     /// In words: a sentence that ends with a colon where its command follows at once.
     pub(super) what: String,
+    /// What it may break: the first thing to mind.
+    pub(super) hazard: Option<String>,
     /// What the command does, where that does not go without saying, with a colon.
     pub(super) lead_in: Option<String>,
     /// Its one command, where it has one.
@@ -17,28 +20,49 @@ pub(super) struct FirstStep {
 }
 
 /// What to do first: the first remedy, or where we cannot tell, what would show it. Nothing where nothing was
-/// wrong.
+/// wrong, or where nothing would help with this incident.
 pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
-    if diagnosis.verdict == Verdict::NotSupported {
-        return None;
-    }
-    let gap = diagnosis.deciding_gaps().next().filter(|_| diagnosis.verdict == Verdict::CannotTell);
     let remedy = diagnosis.remedies.first();
-    // Without a flow log there is nothing to look at again.
-    if let (Some(gap), false) = (gap, remedy.is_some_and(|remedy| remedy.id == "enable-flow-logs")) {
-        let (words, command) = split_command(&gap.fix);
-        let words = if words.is_empty() { "run this".into() } else { words };
-        let end = if command.is_some() { ':' } else { '.' };
-        let what = format!("To see {}, {words}{end}", one_line(&gap.what, FIX));
-        return Some(FirstStep { what, lead_in: None, command, more: 0 });
+    match diagnosis.verdict {
+        Verdict::Confirmed | Verdict::Likely => remedy.filter(|r| !is_of_flow_logs(r)).map(of_remedy),
+        Verdict::NotSupported => None,
+        // Without a flow log there is nothing to look at again.
+        Verdict::CannotTell => match remedy.filter(|remedy| remedy.id == ENABLE) {
+            Some(enable) => Some(of_remedy(enable)),
+            None => diagnosis.deciding_gaps().find_map(of_gap),
+        },
     }
-    let remedy = remedy?;
-    Some(FirstStep {
+}
+
+const ENABLE: &str = "enable-flow-logs";
+
+/// Whether it helps with the next incident alone.
+fn is_of_flow_logs(remedy: &Remedy) -> bool {
+    [ENABLE, "improve-flow-log-format"].contains(&remedy.id.as_str())
+}
+
+fn of_remedy(remedy: &Remedy) -> FirstStep {
+    FirstStep {
         what: format!("{}.", remedy.title),
+        hazard: remedy.hazards.first().cloned(),
         lead_in: remedy.commands.first().map(lead_in),
         command: remedy.commands.first().map(|command| command.run.clone()),
         more: remedy.commands.len().saturating_sub(1),
-    })
+    }
+}
+
+/// `None` of a gap that nothing closes, or whose command would show the next incident alone: one with words to
+/// fill in creates something.
+fn of_gap(gap: &Gap) -> Option<FirstStep> {
+    let (words, command) = split_command(&gap.fix);
+    let creates = command.as_deref().is_some_and(|command| !blanks(command).is_empty());
+    if creates || words.starts_with("nothing ") {
+        return None;
+    }
+    let words = if words.is_empty() { "run this".into() } else { words };
+    let end = if command.is_some() { ':' } else { '.' };
+    let what = format!("To see {}, {words}{end}", one_line(&gap.what, FIX));
+    Some(FirstStep { what, hazard: None, lead_in: None, command, more: 0 })
 }
 
 /// What a command does, and which words in it have to be filled in first.

@@ -1,9 +1,8 @@
 //! The answer in the first two lines, which every report for people begins with.
 
 use super::lines::WIDTH;
-use super::wording::{NAME, answered, capacity, place};
+use super::wording::{answered, capacity, number, outside, part_of_capacity, place};
 use crate::diagnosis::{DestinationReport, Diagnosis, Pattern, Stage, Verdict};
-use crate::evidence::Attribution;
 use crate::network::NameSource;
 use crate::words::{self, one_line};
 
@@ -16,10 +15,10 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
     let Some(top) = diagnosis.destinations.first() else {
         let what = "We cannot tell which destination ran out of ports.".to_owned();
-        let why = if answered(diagnosis) {
-            format!("The flow logs show none of its traffic{so_far}; see below.")
-        } else {
-            format!("No flow log gave an answer{so_far}; see below how to mend that.")
+        let why = match (answered(diagnosis), diagnosis.stage) {
+            (true, _) => format!("The flow logs show none of its traffic{so_far}; see below."),
+            (false, Stage::Provisional) => "The flow logs are still being read; a report follows.".to_owned(),
+            (false, Stage::Final) => "No flow log gave an answer; see below how to mend that.".to_owned(),
         };
         return [what, why];
     };
@@ -27,8 +26,8 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
     let Some(capacity) = capacity else {
         let held = words::count(u64::from(top.held.estimate));
         return [
-            about(top, "Most ports held to ", &format!(": about {held}")),
-            holder(diagnosis, top, &format!("Capacity unknown: cannot tell{so_far}.")),
+            about(top, "Most ports to ", &format!(": about {held} held (limit unknown)")),
+            holder(diagnosis, top, &format!("Cannot tell{so_far}.")),
         ];
     };
     let full = words::percent(top.utilization.unwrap_or_default());
@@ -44,20 +43,23 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             about(top, "", &format!(" probably full: {full} of {capacity} NAT ports")),
             holder(diagnosis, top, &format!("Likely{so_far}, not proven.")),
         ],
-        Verdict::NotSupported => [
-            format!("No destination was near its limit of {capacity} NAT ports{so_far}."),
-            about(top, "Fullest: ", &format!(", at most {most} of that")),
-        ],
+        Verdict::NotSupported => {
+            let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
+            let fullest = diagnosis.destinations.iter().max_by_key(|d| d.held.at_most).unwrap_or(top);
+            let most = part(fullest.held.at_most);
+            [
+                format!("No destination was near its limit of {capacity} NAT ports{so_far}."),
+                match counted {
+                    Some(errors) => format!("Yet {} errors were counted; see below.", number(errors)),
+                    None => about(fullest, "Fullest: ", &format!(", at most {most} of that")),
+                },
+            ]
+        }
         Verdict::CannotTell => [
             format!("We cannot tell{so_far} if a destination ran out of its {capacity} ports."),
             about(top, "Fullest seen: ", &format!(", {least}{most} of that")),
         ],
     }
-}
-
-/// So many ports as a fraction of capacity; 0 where that is not known.
-fn part_of_capacity(diagnosis: &Diagnosis, held: u32) -> f64 {
-    capacity(diagnosis).map_or(0.0, |capacity| f64::from(held) / capacity.max(1) as f64)
 }
 
 /// A destination with its name, as much of that as fits a line between two texts.
@@ -79,13 +81,19 @@ fn holder(diagnosis: &Diagnosis, top: &DestinationReport, sure: &str) -> String 
     if diagnosis.pattern == Some(Pattern::FanIn) {
         return format!("No client stands out: the most is {share}. {sure}");
     }
-    let holds = match client.attribution {
-        Attribution::Connection | Attribution::ClientInterface => "holds",
-        Attribution::DestinationPort | Attribution::None => "perhaps holds",
-    };
+    let [holds, held_by] =
+        if client.attribution.is_certain() { ["holds"; 2] } else { ["perhaps holds", "perhaps"] };
     let address = client.address.to_string();
-    let after = format!(" {holds} {share} of them. {sure}");
-    let name = named(client.name.as_deref(), "", &[&address, &after]);
+    // An IPv6 address leaves no room for all of it.
+    let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
+    let after = [
+        format!(" {holds} {share} of them. {sure}"),
+        format!(" {holds} {share}. {sure}"),
+        format!(" {held_by} {share}. {briefly}"),
+    ];
+    let fits = |after: &&String| address.len() + after.len() <= WIDTH;
+    let after = after.iter().find(fits).unwrap_or(&after[2]);
+    let name = named(client.name.as_deref(), "", &[&address, after]);
     format!("{address}{name}{after}")
 }
 
@@ -95,7 +103,7 @@ fn named(name: Option<&str>, hint: &str, beside: &[&str]) -> String {
 
     let used: usize = beside.iter().chain([&hint]).map(|text| text.chars().count()).sum();
     let room = WIDTH.saturating_sub(used + BRACKETS);
-    let name = one_line(name.unwrap_or_default().trim(), NAME);
+    let name = outside(name.unwrap_or_default().trim());
     let fits = name.chars().count() <= room;
     if name.is_empty() || !(fits || room >= SHORTEST_NAME) {
         return String::new();

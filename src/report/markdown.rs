@@ -5,9 +5,10 @@ use std::fmt::{self, Write as _};
 use super::basis::basis;
 use super::first_step::{FirstStep, first_step, lead_in, split_command};
 use super::lead::lead;
+use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, attribution_note, client_name, confidence, destination_name, held, incident, label, others_full,
-    query_links, range, stage, sure,
+    FIX, attribution_note, client_name, clients_heading, confidence, destination_name, held, incident, label,
+    not_listed, others_full, outside, query_links, range, stage, sure,
 };
 use crate::diagnosis::{Diagnosis, Remedy};
 use crate::words::{self, one_line};
@@ -20,6 +21,12 @@ pub fn markdown(diagnosis: &Diagnosis) -> String {
     text
 }
 
+/// A text that is no diagnosis.
+#[must_use]
+pub fn note(text: &str) -> String {
+    escaped(text)
+}
+
 fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     let [first, second] = lead(diagnosis);
     writeln!(out, "# {}\n\n**{}**\n", escaped(&first), escaped(&second))?;
@@ -27,10 +34,16 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
         writeln!(out, "{}", escaped(more))?;
     }
-    if let Some(FirstStep { what, lead_in, command, .. }) = first_step(diagnosis) {
+    if let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) {
         writeln!(out, "\n## Do first\n\n{}", escaped(&what))?;
-        lead_in.map_or(Ok(()), |lead_in| writeln!(out, "\n{}", escaped(&lead_in)))?;
+        let hazard = hazard.map(|hazard| format!("Mind: {hazard}"));
+        for said in hazard.into_iter().chain(lead_in) {
+            writeln!(out, "\n{}", escaped(&said))?;
+        }
         command.map_or(Ok(()), |command| fenced(out, &command))?;
+        if more > 0 {
+            writeln!(out, "\nThen {} under What to do, 1.", words::counted(more as u64, "more command"))?;
+        }
     }
     held_over_time(out, diagnosis)?;
     destinations(out, diagnosis)?;
@@ -57,14 +70,20 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
 }
 
 fn held_over_time(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
-    let Some(top) = diagnosis.destinations.first() else { return Ok(()) };
-    writeln!(out, "\n## Ports held to {}\n", escaped(&label(top)))?;
+    let Some((top, timeline)) = diagnosis.destinations.first().zip(Timeline::of(diagnosis)) else {
+        return Ok(());
+    };
+    writeln!(out, "\n## Ports held to {}\n\n{}\n", escaped(&label(top)), timeline.legend())?;
     writeln!(out, "| UTC | at least | estimate | at most | refused |\n|---|--:|--:|--:|--:|")?;
-    for step in &top.timeline {
-        let [least, estimate, most] = [step.held_at_least, step.held_estimate, step.held_at_most]
+    for Step { figures, seen } in &timeline.steps {
+        let [least, estimate, most] = [figures.held_at_least, figures.held_estimate, figures.held_at_most]
             .map(|ports| words::count(u64::from(ports)));
-        let (at, refused) = (step.at.strftime("%H:%M"), words::count(step.refused));
-        writeln!(out, "| {at} | {least} | {estimate} | {most} | {refused} |")?;
+        let (at, refused) = (timeline.time(figures.at), words::count(figures.refused));
+        if *seen {
+            writeln!(out, "| {at} | {least} | {estimate} | {most} | {refused} |")?;
+        } else {
+            writeln!(out, "| {at} | | not seen | | |")?;
+        }
     }
     Ok(())
 }
@@ -77,7 +96,7 @@ fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     writeln!(out, "| destination | ports held | refused (inferred) | bytes |\n|---|---|--:|--:|")?;
     for destination in &diagnosis.destinations {
         let mut names: Vec<String> = destination_name(destination).into_iter().collect();
-        names.extend(destination.service.as_deref().map(|service| one_line(service, 120)));
+        names.extend(destination.service.as_deref().map(outside));
         let names: String = names.iter().map(|name| format!(" {}", escaped(name))).collect();
         writeln!(
             out,
@@ -88,15 +107,16 @@ fn destinations(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             words::bytes(destination.bytes)
         )?;
     }
-    Ok(())
+    let more = not_listed(diagnosis.destinations_seen, diagnosis.destinations.len(), "destination");
+    more.map_or(Ok(()), |more| writeln!(out, "\n{more}"))
 }
 
 fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     let Some(top) = diagnosis.destinations.first().filter(|top| !top.clients.is_empty()) else {
         return Ok(());
     };
-    writeln!(out, "\n## Clients of {}, greatest holder first\n", escaped(&label(top)))?;
-    if let Some(note) = attribution_note(top.clients[0].attribution) {
+    writeln!(out, "\n## {}\n", escaped(&clients_heading(top)))?;
+    if let Some(note) = attribution_note(top) {
         writeln!(out, "{note}\n")?;
     }
     writeln!(out, "| client | share | ports held | connections | refused (inferred) | bytes |")?;
@@ -115,7 +135,8 @@ fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             words::bytes(client.bytes)
         )?;
     }
-    Ok(())
+    let more = not_listed(top.clients_seen, top.clients.len(), "client");
+    more.map_or(Ok(()), |more| writeln!(out, "\n{more}"))
 }
 
 fn remedy(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result {
@@ -181,9 +202,11 @@ fn escaped(text: &str) -> String {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '$' | '^' => {
                 escaped.extend(['\\', c]);
             }
-            // No backslash keeps ticket systems from notifying whom it names.
+            // No backslash keeps ticket systems from notifying whom it names, and from linking other tickets.
             '@' => escaped.push('＠'),
-            '#' | '+' | '-' | '=' if at_start => escaped.extend(['\\', c]),
+            '#' => escaped.push('＃'),
+            '!' => escaped.push('！'),
+            '+' | '-' | '=' if at_start => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
         at_start = false;
@@ -200,7 +223,7 @@ mod tests {
         assert_eq!(escaped("a|b `c` [d](e) <f>"), r"a\|b \`c\` \[d\](e) \<f\>");
         assert_eq!(
             escaped("# x\n@all https://evil.example www.evil.example"),
-            r"\# x ＠all https: //evil.example www .evil.example"
+            "＃ x ＠all https: //evil.example www .evil.example"
         );
     }
 

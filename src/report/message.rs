@@ -146,6 +146,8 @@ impl Texts {
     fn fitting(mut self, https: HttpsReaders) -> Message {
         self.machines = None;
         const CUT: &str = "\n\n(cut off here: a message cannot be larger)\n";
+        /// Line breaks and quotation marks take more in JSON.
+        const CUT_IN_JSON: usize = CUT.len() + 3;
 
         let whole = self.message(https);
         let excess = whole.size().saturating_sub(LARGEST);
@@ -153,7 +155,7 @@ impl Texts {
             return whole;
         }
         // The body has two copies of it, in each of which a byte counts for one at least.
-        let most = self.people.len().saturating_sub(excess.div_ceil(2) + CUT.len());
+        let most = self.people.len().saturating_sub(excess.div_ceil(2) + CUT_IN_JSON);
         self.people.truncate(self.people.floor_char_boundary(most));
         self.people.push_str(CUT);
         self.message(https)

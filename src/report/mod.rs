@@ -11,6 +11,7 @@ pub mod message;
 pub mod schema;
 pub mod sms;
 pub mod text;
+mod timeline;
 mod trouble;
 mod wording;
 

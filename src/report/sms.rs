@@ -1,7 +1,7 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
-use super::wording::{answered, capacity, place};
-use crate::diagnosis::{Diagnosis, Pattern, Stage, Verdict};
+use super::wording::{answered, capacity, number, part_of_capacity, place};
+use crate::diagnosis::{Diagnosis, HeldPorts, Pattern, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
 /// One message part that every phone takes: 140 characters, all of them in the GSM alphabet.
@@ -14,6 +14,12 @@ const SUBJECT: usize = 99;
 #[must_use]
 pub fn sms(diagnosis: &Diagnosis) -> String {
     gsm_line(&answer(diagnosis, LONGEST), LONGEST)
+}
+
+/// A text that is no diagnosis.
+#[must_use]
+pub fn note(text: &str) -> String {
+    gsm_line(text, LONGEST)
 }
 
 /// The subject of a mail: ASCII, at most 99 characters, the answer itself.
@@ -33,8 +39,11 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let id = id.get(..ID).unwrap_or(id);
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
     let Some(top) = diagnosis.destinations.first() else {
-        let why =
-            if answered(diagnosis) { "nothing of it in the flow logs" } else { "no flow log gave an answer" };
+        let why = match (answered(diagnosis), diagnosis.stage) {
+            (true, _) => "nothing of it in the flow logs",
+            (false, Stage::Provisional) => "the flow logs are still being read",
+            (false, Stage::Final) => "no flow log gave an answer",
+        };
         return format!("NAT {id}: cannot tell{so_far}, {why}; see the report");
     };
     let place = place(top);
@@ -43,20 +52,42 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
         None => format!("{} ports", words::count(u64::from(held))),
     };
     let full = of(top.utilization.unwrap_or_default(), top.held.estimate);
-    let answer = match diagnosis.verdict {
-        Verdict::Confirmed => format!("NAT {id}: {place} at {full}"),
-        Verdict::Likely => format!("NAT {id}: {place} probably full{so_far}, {full}"),
+    let (answer, more) = match diagnosis.verdict {
+        Verdict::Confirmed => (format!("NAT {id}: {place} at {full}"), holder(diagnosis)),
+        Verdict::Likely => (format!("NAT {id}: {place} probably full{so_far}, {full}"), holder(diagnosis)),
         Verdict::NotSupported => {
-            return format!("NAT {id}: no destination near its limit{so_far}; most {place} at {full}");
+            let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
+            let yet = counted.map_or(String::new(), |errors| format!(", yet {} errors", number(errors)));
+            let most = diagnosis.destinations.iter().max_by_key(|d| d.held.at_most).unwrap_or(top);
+            let at_most = of(part_of_capacity(diagnosis, most.held.at_most), most.held.at_most);
+            let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
+            (answer, format!("; {} at most at {at_most}", self::place(most)))
         }
-        Verdict::CannotTell => format!("NAT {id}: cannot tell{so_far}; most seen {place} at {full}"),
+        Verdict::CannotTell => {
+            let part = |held: u32| words::percent(part_of_capacity(diagnosis, held));
+            let HeldPorts { at_least, at_most, .. } = top.held;
+            let full = match capacity(diagnosis) {
+                Some(_) if at_least < at_most => {
+                    format!("{} to {}", part(at_least), of(part_of_capacity(diagnosis, at_most), at_most))
+                }
+                _ => full,
+            };
+            (format!("NAT {id}: cannot tell{so_far}"), format!("; most seen {place} at {full}"))
+        }
     };
-    let holder = match top.clients.first() {
+    if answer.len() + more.len() <= most { answer + &more } else { answer }
+}
+
+/// Who holds them, and how certain that is.
+fn holder(diagnosis: &Diagnosis) -> String {
+    match diagnosis.destinations.first().and_then(|top| top.clients.first()) {
         Some(_) if diagnosis.pattern == Some(Pattern::FanIn) => ", no client stands out".to_owned(),
-        Some(client) => format!(", {} held by {}", words::percent(client.share), client.address),
+        Some(client) => {
+            let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
+            format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)
+        }
         None => String::new(),
-    };
-    if answer.len() + holder.len() <= most { answer + &holder } else { answer }
+    }
 }
 
 /// Text in the basic GSM alphabet, where every character is one of the 140: its ASCII part, without those

@@ -11,11 +11,13 @@ use super::basis::basis;
 use super::first_step::{FirstStep, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::lines::wrap;
+use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, NAME, attribution_note, capacity, client_name, confidence, destination_name, held, incident, label,
-    others_full, query_links, range, refused, stage, stretches, sure, worth_showing,
+    FIX, attribution_note, capacity, client_name, clients_heading, confidence, destination_name, held,
+    incident, label, not_listed, others_full, outside, query_links, range, refused, stage, sure,
+    worth_showing,
 };
-use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, TimelineStep, Verdict};
+use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Verdict};
 use crate::words::{self, one_line};
 
 /// Characters of the longest bar in mail: with the figures beside it, a line of a phone.
@@ -89,8 +91,12 @@ struct Page {
 impl Page {
     fn report(&mut self, diagnosis: &Diagnosis, report_url: Option<&str>) {
         for line in lead(diagnosis) {
-            let line = self.dressed(Part::Lead(diagnosis.verdict), line);
-            self.line(line);
+            let mut lines = String::new();
+            wrap(&mut lines, "", &line);
+            for line in lines.lines() {
+                let line = self.dressed(Part::Lead(diagnosis.verdict), line);
+                self.line(line);
+            }
         }
         self.line("");
         self.wrap("", &incident(diagnosis));
@@ -121,11 +127,12 @@ impl Page {
     }
 
     fn first_step(&mut self, diagnosis: &Diagnosis) {
-        let Some(FirstStep { what, lead_in, command, more }) = first_step(diagnosis) else { return };
+        let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) else { return };
         self.line("");
         self.wrap("", &format!("Do first: {what}"));
-        if let Some(lead_in) = lead_in {
-            self.wrap("", &lead_in);
+        let hazard = hazard.map(|hazard| format!("Mind: {hazard}"));
+        for said in hazard.into_iter().chain(lead_in) {
+            self.wrap("", &said);
         }
         if let Some(command) = command {
             let command = self.dressed(Part::Command, command);
@@ -138,51 +145,54 @@ impl Page {
     }
 
     fn timeline(&mut self, diagnosis: &Diagnosis) {
-        let Some(top) = diagnosis.destinations.first() else { return };
+        let Some((top, timeline)) = diagnosis.destinations.first().zip(Timeline::of(diagnosis)) else {
+            return;
+        };
         let capacity = capacity(diagnosis);
         self.heading(&format!("PORTS HELD TO {}", label(top)));
-        let fullest = top.held.at.strftime("%H:%M:%S");
         let scale = match capacity {
             Some(capacity) => format!("A full bar is the capacity, {}.", words::count(capacity)),
             None => "The capacity is unknown; a full bar is the most of these.".to_owned(),
         };
-        self.wrap("", &format!("Fullest at {fullest} UTC. {scale}"));
-        self.line("Held when each step began, refused within it.");
+        self.wrap("", &format!("Fullest {}. {scale}", timeline.moment(top.held.at)));
+        self.wrap("", &timeline.legend());
         let most = top.timeline.iter().map(|step| u64::from(step.held_estimate)).max().unwrap_or(0);
         let full = capacity.unwrap_or(most).max(1);
-        for stretch in stretches(&top.timeline) {
-            let (step, last) = (&stretch[0], &stretch[stretch.len() - 1]);
+        for stretch in timeline.stretches() {
+            let (step, last) = (stretch[0], stretch[stretch.len() - 1]);
             match self.look {
                 Look::Plain if stretch.len() > 1 => {
-                    self.step(step, &format!(" to {}", last.at.strftime("%H:%M")), full);
+                    self.step(&timeline, step, &format!(" to {}", timeline.time(last.figures.at)), full);
                 }
                 // A chart shows time to scale.
-                Look::Plain | Look::Terminal => stretch.iter().for_each(|step| self.step(step, "", full)),
+                Look::Plain | Look::Terminal => {
+                    stretch.iter().for_each(|step| self.step(&timeline, *step, "", full));
+                }
             }
         }
     }
 
     /// One line of the timeline, against a bar of `full` ports.
-    fn step(&mut self, step: &TimelineStep, until: &str, full: u64) {
-        let at = step.at.strftime("%H:%M");
-        let part = f64::from(step.held_estimate) / full as f64;
-        let held = words::count(u64::from(step.held_estimate));
-        let refused = match step.refused {
-            0 => String::new(),
-            refused => format!("{} refused", words::count(refused)),
-        };
+    fn step(&mut self, timeline: &Timeline<'_>, step: Step<'_>, until: &str, full: u64) {
+        let at = timeline.time(step.figures.at);
+        let part = if step.seen { f64::from(step.figures.held_estimate) / full as f64 } else { 0.0 };
         match self.look {
             Look::Plain => {
                 let bar = "#".repeat(((part * BAR as f64).round() as usize).min(BAR));
                 let bar = if bar.is_empty() { bar } else { format!(" {bar}") };
-                let refused = if refused.is_empty() { refused } else { format!(", {refused}") };
-                self.line(format!("{at}{until}{bar} {held}{refused}"));
+                self.line(format!("{at}{until}{bar} {}", step.in_words()));
             }
-            Look::Terminal => {
+            Look::Terminal if step.seen => {
+                let held = words::count(u64::from(step.figures.held_estimate));
+                let refused = match step.figures.refused {
+                    0 => String::new(),
+                    refused => format!("{} refused", words::count(refused)),
+                };
                 let bar = blocks(part, WIDE_BAR);
                 let bar = if part >= 1.0 { self.dressed(Part::Full, bar) } else { bar };
                 self.line(format!("{at} {held:>9} {bar} {refused}").trim_end());
             }
+            Look::Terminal => self.line(format!("{at} {:>9}", step.in_words())),
         }
     }
 
@@ -196,7 +206,7 @@ impl Page {
             let service = destination
                 .service
                 .as_deref()
-                .map_or(String::new(), |service| format!(" ({})", one_line(service, NAME)));
+                .map_or(String::new(), |service| format!(" ({})", outside(service)));
             self.wrap(&format!("{}. ", index + 1), &format!("{}{service}", label(destination)));
             if let Some(name) = destination_name(destination) {
                 self.wrap("   ", &format!("Name: {name}"));
@@ -211,12 +221,16 @@ impl Page {
             );
         }
         self.not_shown(diagnosis.destinations.len() - shown, "held less than 1% of capacity");
+        self.not_listed(diagnosis.destinations_seen, diagnosis.destinations.len(), "destination");
     }
 
     fn clients(&mut self, diagnosis: &Diagnosis) {
         let Some(top) = diagnosis.destinations.first().filter(|top| !top.clients.is_empty()) else { return };
-        self.heading(&format!("CLIENTS OF {}, GREATEST HOLDER FIRST", label(top)));
-        if let Some(note) = attribution_note(top.clients[0].attribution) {
+        let place = label(top);
+        // Addresses stay as they are.
+        let heading = clients_heading(top).replace(&place, "{}").to_uppercase().replace("{}", &place);
+        self.heading(&heading);
+        if let Some(note) = attribution_note(top) {
             self.wrap("", note);
         }
         let shown = worth_showing(top.clients.iter().map(|client| Some(client.share)));
@@ -224,6 +238,14 @@ impl Page {
             self.client(index + 1, client);
         }
         self.not_shown(top.clients.len() - shown, "held less than 1% of these ports");
+        self.not_listed(top.clients_seen, top.clients.len(), "client");
+    }
+
+    /// Says how many there were beyond those that are listed at all.
+    fn not_listed(&mut self, seen: u64, listed: usize, what: &str) {
+        if let Some(more) = not_listed(seen, listed, what) {
+            self.wrap("", &more);
+        }
     }
 
     /// Says how many of a list are left out, and why.
@@ -323,7 +345,10 @@ impl Page {
             self.heading(heading);
         }
         for Link { title, url } in links {
-            self.line(format!("{title}:\n{url}"));
+            // What ends a sentence, or brackets, programs that show mail take for no part of a link.
+            let url = if url.ends_with(')') { format!("<{url}>") } else { url };
+            self.wrap("", &format!("{title}:"));
+            self.line(url);
         }
     }
 

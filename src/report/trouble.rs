@@ -1,6 +1,8 @@
 //! What a person gets where there is no diagnosis: what went wrong and what to do, or that all is over.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::first_step::split_command;
 use super::lines::wrap;
@@ -10,7 +12,7 @@ use crate::incident::NatGatewayId;
 use crate::words::one_line;
 
 /// The version of the JSON that machines get instead of a diagnosis.
-const SCHEMA: &str = "nat-triage.trouble.v1";
+pub(super) const SCHEMA: &str = "nat-triage.trouble.v1";
 
 /// Longest part of the reason that is shown.
 const REASON: usize = 1_000;
@@ -87,6 +89,11 @@ impl Trouble {
         split_command(&self.fix)
     }
 
+    /// The reason as people read it, without its full stop.
+    pub(super) fn reason_shown(&self) -> String {
+        one_line(self.reason.trim_end_matches('.'), REASON)
+    }
+
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
@@ -94,7 +101,7 @@ impl Trouble {
         let mut text = String::new();
         wrap(&mut text, "", &format!("{}.", self.title));
         text.push('\n');
-        wrap(&mut text, "", &format!("Why: {}.", one_line(self.reason.trim_end_matches('.'), REASON)));
+        wrap(&mut text, "", &format!("Why: {}.", self.reason_shown()));
         wrap(&mut text, "", &format!("What to do: {words}{}", if command.is_some() { ":" } else { "." }));
         for line in command.as_deref().into_iter().chain(["", "The event, as it arrived:"]) {
             text.push_str(line);
@@ -108,19 +115,34 @@ impl Trouble {
     /// For machines.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({
-            "schema": SCHEMA,
-            "id": self.id,
-            "title": self.title,
-            "reason": self.reason,
-            "fix": self.fix,
-            "event": self.event,
-        })
+        let Self { id, reason, title, fix, event } = self;
+        let json = Json { schema: SCHEMA, id, title, reason, fix, event };
+        serde_json::to_value(json).expect("it holds nothing that JSON cannot")
     }
+}
+
+/// What machines get instead of a diagnosis.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Trouble")]
+pub(super) struct Json<'a> {
+    /// Its version: fields are added within it, never renamed.
+    schema: &'static str,
+    /// The same on every delivery of the same event.
+    id: &'a str,
+    /// What it is, in a few words.
+    title: &'static str,
+    /// What went wrong, with its causes.
+    reason: &'a str,
+    /// What a person can do about it.
+    fix: &'a str,
+    /// The event as it arrived.
+    event: &'a Value,
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a diagnosis comes to, in sentences: every renderer says the same in the same words.
 
 use crate::diagnosis::{
-    ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Link, Pattern, RefusedAttempts, Stage,
-    TimelineStep, Verdict,
+    ClientOrder, ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Link, Pattern,
+    RefusedAttempts, Stage, Verdict,
 };
 use crate::evidence::{Attribution, Source};
 use crate::incident::TimeWindow;
@@ -12,12 +12,22 @@ use crate::words::{self, one_line};
 /// Longest name from outside that is shown.
 pub(super) const NAME: usize = 120;
 
+/// A name from outside, on one line, and no link: programs that show mail make one of whatever looks like it.
+pub(super) fn outside(name: &str) -> String {
+    one_line(&name.replace("://", ": //"), NAME)
+}
+
 /// Longest text of a gap that is shown.
 pub(super) const FIX: usize = 400;
 
 /// Ports that can be held towards one destination at once, where that is known.
 pub(super) fn capacity(diagnosis: &Diagnosis) -> Option<u64> {
     diagnosis.nat_gateways.first()?.capacity_per_destination.map(u64::from)
+}
+
+/// So many ports as a fraction of capacity; 0 where that is not known.
+pub(super) fn part_of_capacity(diagnosis: &Diagnosis, held: u32) -> f64 {
+    capacity(diagnosis).map_or(0.0, |capacity| f64::from(held) / capacity.max(1) as f64)
 }
 
 /// Whether any flow log was read, whatever it held.
@@ -185,7 +195,7 @@ pub(super) fn destination_name(destination: &DestinationReport) -> Option<String
         Some(NameSource::ReverseDns) => " (by reverse DNS: its owner's name for it)",
         Some(NameSource::ResolverQueryLog) | None => "",
     };
-    destination.name.as_deref().map(|name| format!("{}{hint}", one_line(name, NAME)))
+    destination.name.as_deref().map(|name| format!("{}{hint}", outside(name)))
 }
 
 /// Who has a client's address, and whether that is now or was then.
@@ -194,7 +204,7 @@ pub(super) fn client_name(client: &ClientReport) -> Option<(&'static str, String
         Some(OwnerSource::FlowLog) => "Then",
         Some(OwnerSource::Lookup) | None => "Now",
     };
-    client.name.as_deref().map(|name| (when, one_line(name, NAME)))
+    client.name.as_deref().map(|name| (when, outside(name)))
 }
 
 /// Refused attempts, always said to be an inference; nothing where there are none.
@@ -206,22 +216,34 @@ pub(super) fn refused(attempts: u64) -> String {
     }
 }
 
+/// What the clients of a destination are, and what they are ordered by.
+pub(super) fn clients_heading(destination: &DestinationReport) -> String {
+    let order = match destination.clients_ordered_by {
+        ClientOrder::HeldPorts => "greatest holder first",
+        ClientOrder::RefusedAttempts => "most refused first",
+    };
+    format!("Clients of {}, {order}", label(destination))
+}
+
 /// How clients were joined to the destination, where not by their connections.
-pub(super) fn attribution_note(attribution: Attribution) -> Option<&'static str> {
-    match attribution {
-        Attribution::Connection => None,
-        Attribution::ClientInterface => {
+pub(super) fn attribution_note(destination: &DestinationReport) -> Option<&'static str> {
+    match (destination.clients.first()?.attribution, destination.clients_ordered_by) {
+        (Attribution::Connection, _) => None,
+        (Attribution::ClientInterface, _) => {
             Some("Joined by the clients' own interfaces, as the format does not join them.")
         }
-        Attribution::DestinationPort => {
+        (Attribution::DestinationPort, ClientOrder::HeldPorts) => {
             Some("Joined by destination port alone: other destinations on that port are counted in.")
         }
-        Attribution::None => Some("Not joined to the destination."),
+        (Attribution::DestinationPort, ClientOrder::RefusedAttempts) => Some(
+            "Joined by destination port alone, and so by what was refused: a client's share is of the refused attempts, and the ports it held are taken to be as large a part.",
+        ),
+        (Attribution::None, _) => Some("Not joined to the destination."),
     }
 }
 
 /// How many of a list, fullest first, are worth a block each: the first three, and whoever has a part of at
-/// least a hundredth. The JSON has all.
+/// least a hundredth. The JSON has those that are listed at all.
 pub(super) fn worth_showing(parts: impl Iterator<Item = Option<f64>>) -> usize {
     /// Shown whatever they hold.
     const AT_LEAST: usize = 3;
@@ -230,20 +252,18 @@ pub(super) fn worth_showing(parts: impl Iterator<Item = Option<f64>>) -> usize {
     parts.enumerate().take_while(|(index, part)| *index < AT_LEAST || part.is_none_or(|p| p >= WORTH)).count()
 }
 
+/// How many there were beyond those that are listed; nothing where all are.
+pub(super) fn not_listed(seen: u64, listed: usize, what: &str) -> Option<String> {
+    let more = seen.saturating_sub(listed as u64);
+    (more > 0).then(|| format!("Beyond these: {}.", words::counted(more, &format!("more {what}"))))
+}
+
 /// The queries that were run, each to open in Logs Insights.
 pub(super) fn query_links(diagnosis: &Diagnosis) -> impl Iterator<Item = Link> {
     diagnosis.queries.iter().filter_map(|query| {
         let title = format!("Logs Insights: {}", query.purpose);
         query.console_url.clone().map(|url| Link { title, url })
     })
-}
-
-/// Steps of a timeline, those in a row in which nothing changed as one.
-pub(super) fn stretches(timeline: &[TimelineStep]) -> Vec<&[TimelineStep]> {
-    let same = |a: &TimelineStep, b: &TimelineStep| {
-        a.refused == 0 && b.refused == 0 && a.held_estimate == b.held_estimate
-    };
-    timeline.chunk_by(same).collect()
 }
 
 /// A metric's value, which is of whole things.

@@ -5,13 +5,42 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use serde_json::Value;
 
-static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
-    let schema = serde_json::from_str(&nat_triage::report::schema::schema()).expect("JSON");
-    jsonschema::validator_for(&schema).expect("a schema")
-});
+static DIAGNOSIS: LazyLock<Validator> = LazyLock::new(|| validator(&nat_triage::report::schema::schema()));
+static TROUBLE: LazyLock<Validator> = LazyLock::new(|| validator(&nat_triage::report::schema::trouble()));
+
+/// Formats of texts count too: times are times.
+fn validator(schema: &str) -> Validator {
+    let schema = serde_json::from_str(schema).expect("JSON");
+    jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema")
+}
 
 /// Checks a diagnosis against its schema.
 pub(crate) fn assert_kept(diagnosis: &Value, case: &str) {
-    let errors: Vec<String> = SCHEMA.iter_errors(diagnosis).map(|error| error.to_string()).collect();
+    assert_valid(&DIAGNOSIS, diagnosis, case);
+}
+
+/// Checks what machines get instead of one.
+pub(crate) fn assert_trouble(trouble: &Value, case: &str) {
+    assert_valid(&TROUBLE, trouble, case);
+}
+
+fn assert_valid(schema: &Validator, value: &Value, case: &str) {
+    let errors: Vec<String> = schema.iter_errors(value).map(|error| error.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new(), "{case}");
+}
+
+#[test]
+fn a_time_that_is_none_and_a_field_that_is_missing_break_the_contract() {
+    let text = std::fs::read_to_string(super::checkout().join("tests/snapshots/reports/leak.json.snap"));
+    let text = text.expect("there");
+    let good: Value = serde_json::from_str(text.splitn(3, "---\n").nth(2).expect("a body")).expect("JSON");
+    assert_kept(&good, "as it was read");
+    let broken = |change: &dyn Fn(&mut Value)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert!(!DIAGNOSIS.is_valid(&bad));
+    };
+    broken(&|bad| bad["window"]["start"] = "yesterday".into());
+    broken(&|bad| bad["schema"] = "nat-triage.diagnosis.v2".into());
+    broken(&|bad| drop(bad["destinations"][0].as_object_mut().expect("an object").remove("utilization")));
 }

@@ -44,11 +44,14 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, writing: &Writing) -> anyhow::Res
 
 /// Says that an event asks for nothing, which is a normal result.
 pub(crate) fn ignored(reason: &str, writing: &Writing) -> anyhow::Result<Outcome> {
+    let said = format!("Ignored: {}", nat_triage::words::one_line(reason, 400));
     let text = match writing.format {
-        Format::Json | Format::Chat => serde_json::json!({ "ignored": true, "reason": reason }).to_string(),
-        Format::Text | Format::Sms | Format::Markdown | Format::Html => {
-            format!("Ignored: {}", nat_triage::words::one_line(reason, 400))
-        }
+        Format::Json => serde_json::json!({ "ignored": true, "reason": reason }).to_string(),
+        Format::Text => said,
+        Format::Sms => report::sms::note(&said),
+        Format::Markdown => report::markdown::note(&said),
+        Format::Html => report::html::note(&said),
+        Format::Chat => report::chat::note(&said).to_string(),
     };
     write(&(text + "\n"), writing)?;
     Ok(Outcome::Whole)

@@ -11,9 +11,10 @@ use super::basis::basis;
 use super::first_step::{FirstStep, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::sms::subject;
+use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, NAME, attribution_note, capacity, client_name, confidence, destination_name, incident, label,
-    number, others_full, query_links, stage, sure, verdict_in_words,
+    FIX, NAME, attribution_note, capacity, client_name, clients_heading, confidence, destination_name,
+    incident, label, not_listed, number, others_full, outside, query_links, stage, sure, verdict_in_words,
 };
 use crate::diagnosis::{
     ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Verdict,
@@ -27,7 +28,7 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// SHA-256 of the two, as a Content-Security-Policy names what it allows. A test computes them.
-const STYLE_HASH: &str = "sha256-WObHYYI+fnSDmdygCD0MaLFayJA3g2bHMQwkuyQvTSI=";
+const STYLE_HASH: &str = "sha256-3pZIjXVezj1JDMc0HtWzk+P4vt1UK8sNXwQpYwGIXxU=";
 const SCRIPT_HASH: &str = "sha256-e2NT2p5hKp6aSlB2khPWVFW+ZGgoAxKRtrBJU/IdiwY=";
 
 /// The page.
@@ -36,6 +37,20 @@ pub fn html(diagnosis: &Diagnosis) -> String {
     let mut page = Page::of(diagnosis).render().expect("writing to a string does not fail");
     page.push('\n');
     page
+}
+
+/// A page that is no diagnosis but a text.
+#[must_use]
+pub fn note(text: &str) -> String {
+    Note { style: STYLE, style_hash: STYLE_HASH, text }.render().expect("writing to a string does not fail")
+}
+
+#[derive(Template)]
+#[template(path = "note.html", config = "src/report/html/askama.toml")]
+struct Note<'a> {
+    style: &'static str,
+    style_hash: &'static str,
+    text: &'a str,
 }
 
 #[derive(Template)]
@@ -58,12 +73,15 @@ struct Page<'a> {
     wide_chart: String,
     scale: String,
     destinations: Vec<Row>,
+    more_destinations: Option<String>,
     note: Option<&'static str>,
+    clients_heading: String,
+    more_clients: Option<String>,
     clients: Vec<Row>,
     remedies: Vec<Fix<'a>>,
     gaps: Vec<Unseen>,
     links: Vec<Link>,
-    metrics: Vec<Measured<'a>>,
+    metrics: Vec<Measured>,
     basis: Vec<String>,
     queries: Vec<Asked<'a>>,
     schema: &'a str,
@@ -73,15 +91,16 @@ struct Page<'a> {
 /// The fullest destination.
 struct Top {
     label: String,
+    legend: String,
     steps: Vec<StepRow>,
+    /// Whether there are no records of some.
+    some_unseen: bool,
 }
 
 struct StepRow {
     at: String,
-    at_least: String,
-    estimate: String,
-    at_most: String,
-    refused: String,
+    /// At least, estimate, at most, refused; `None` where it was not seen.
+    figures: Option<[String; 4]>,
 }
 
 /// A destination or a client.
@@ -101,10 +120,10 @@ struct Fix<'a> {
     confidence: &'static str,
     cost: Option<String>,
     hazards: &'a [String],
-    commands: Vec<Step<'a>>,
+    commands: Vec<Instruction<'a>>,
 }
 
-struct Step<'a> {
+struct Instruction<'a> {
     lead_in: String,
     command: &'a Command,
     /// Whether those that follow are verified and undone otherwise.
@@ -119,9 +138,9 @@ struct Unseen {
     command: Option<String>,
 }
 
-struct Measured<'a> {
-    name: &'a str,
-    statistic: &'a str,
+struct Measured {
+    name: String,
+    statistic: String,
     value: String,
     baseline: String,
     day_before: String,
@@ -137,7 +156,11 @@ impl<'a> Page<'a> {
     fn of(diagnosis: &'a Diagnosis) -> Self {
         let top = diagnosis.destinations.first();
         let capacity = capacity(diagnosis);
-        let timeline = top.map_or(&[][..], |top| &top.timeline[..]);
+        let timeline = Timeline::of(diagnosis);
+        let refused = top.map_or(0, |top| top.refused);
+        let drawn = |size| {
+            timeline.as_ref().map_or(String::new(), |timeline| chart(timeline, capacity, refused, size))
+        };
         Self {
             style: STYLE,
             script: SCRIPT,
@@ -156,15 +179,22 @@ impl<'a> Page<'a> {
             sure: sure(diagnosis),
             asides: others_full(diagnosis).into_iter().chain(stage(diagnosis).map(str::to_owned)).collect(),
             first: first_step(diagnosis),
-            top: top.map(Top::of),
-            narrow_chart: chart(timeline, capacity, Size::Narrow),
-            wide_chart: chart(timeline, capacity, Size::Wide),
+            top: top.map(|top| Top::of(top, timeline.as_ref())),
+            narrow_chart: drawn(Size::Narrow),
+            wide_chart: drawn(Size::Wide),
             scale: match capacity {
                 Some(capacity) => format!("Capacity is {} ports.", words::count(capacity)),
                 None => "The capacity is not known.".into(),
             },
             destinations: diagnosis.destinations.iter().map(Row::of_destination).collect(),
-            note: top.and_then(|top| attribution_note(top.clients.first()?.attribution)),
+            more_destinations: not_listed(
+                diagnosis.destinations_seen,
+                diagnosis.destinations.len(),
+                "destination",
+            ),
+            note: top.and_then(attribution_note),
+            clients_heading: top.map_or(String::new(), clients_heading),
+            more_clients: top.and_then(|top| not_listed(top.clients_seen, top.clients.len(), "client")),
             clients: top.map_or(&[][..], |top| &top.clients[..]).iter().map(Row::of_client).collect(),
             remedies: diagnosis.remedies.iter().map(Fix::of).collect(),
             gaps: diagnosis.gaps.iter().map(Unseen::of).collect(),
@@ -179,23 +209,30 @@ impl<'a> Page<'a> {
 }
 
 impl Top {
-    fn of(destination: &DestinationReport) -> Self {
-        let count = |ports: u32| words::count(u64::from(ports));
-        let steps = destination.timeline.iter().map(|step| StepRow {
-            at: step.at.strftime("%H:%M:%S").to_string(),
-            at_least: count(step.held_at_least),
-            estimate: count(step.held_estimate),
-            at_most: count(step.held_at_most),
-            refused: words::count(step.refused),
-        });
-        Self { label: label(destination), steps: steps.collect() }
+    fn of(destination: &DestinationReport, timeline: Option<&Timeline<'_>>) -> Self {
+        let row = |timeline: &Timeline<'_>, Step { figures, seen }: &Step<'_>| {
+            let held = [figures.held_at_least, figures.held_estimate, figures.held_at_most];
+            let [least, estimate, most] = held.map(|ports| words::count(u64::from(ports)));
+            StepRow {
+                at: timeline.time(figures.at),
+                figures: seen.then(|| [least, estimate, most, words::count(figures.refused)]),
+            }
+        };
+        let steps: Vec<StepRow> =
+            timeline.map_or_else(Vec::new, |t| t.steps.iter().map(|step| row(t, step)).collect());
+        Self {
+            label: label(destination),
+            legend: timeline.map_or(String::new(), Timeline::legend),
+            some_unseen: steps.iter().any(|step| step.figures.is_none()),
+            steps,
+        }
     }
 }
 
 impl Row {
     fn of_destination(destination: &DestinationReport) -> Self {
         let mut sub: Vec<String> = destination_name(destination).into_iter().collect();
-        sub.extend(destination.service.as_deref().map(|service| one_line(service, NAME)));
+        sub.extend(destination.service.as_deref().map(outside));
         sub.push(format!(
             "{} port numbers of the gateway used in all, {}",
             words::count(destination.connections),
@@ -214,7 +251,7 @@ impl Row {
     fn of_client(client: &ClientReport) -> Self {
         let mut sub: Vec<String> =
             client_name(client).map(|(when, name)| format!("{when}: {name}")).into_iter().collect();
-        sub.extend(client.zone.as_deref().map(|zone| format!("Zone: {}", one_line(zone, NAME))));
+        sub.extend(client.zone.as_deref().map(|zone| format!("Zone: {}", outside(zone))));
         sub.push(format!("{} connections, {}", words::count(client.connections), words::bytes(client.bytes)));
         Self {
             label: client.address.to_string(),
@@ -240,7 +277,7 @@ impl<'a> Fix<'a> {
         let steps = remedy.commands.iter().enumerate().map(|(index, command)| {
             let next = remedy.commands.get(index + 1);
             let differs = |next: &Command| (&next.verify, &next.undo) != (&command.verify, &command.undo);
-            Step { lead_in: lead_in(command), command, last_of_its_kind: next.is_none_or(differs) }
+            Instruction { lead_in: lead_in(command), command, last_of_its_kind: next.is_none_or(differs) }
         });
         Self {
             title: &remedy.title,
@@ -257,12 +294,12 @@ impl<'a> Fix<'a> {
     }
 }
 
-impl<'a> Measured<'a> {
-    fn of(metric: &'a MetricReport) -> Self {
+impl Measured {
+    fn of(metric: &MetricReport) -> Self {
         let known = |value: Option<f64>| value.map_or_else(|| "unknown".into(), number);
         Self {
-            name: &metric.name,
-            statistic: &metric.statistic,
+            name: outside(&metric.name),
+            statistic: outside(&metric.statistic),
             value: number(metric.value),
             baseline: known(metric.baseline),
             day_before: known(metric.day_before),
