@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::HeldPorts;
-use super::findings::Uses;
+use super::clients::Uses;
 use super::folded::Folded;
 use crate::evidence::{Destination, Evidence, Held, Peak, Tally, fullest_step};
 

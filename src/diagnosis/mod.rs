@@ -4,6 +4,7 @@
 //! The types here are the contract: serialised, they are the diagnosis in JSON.
 
 mod answer;
+mod clients;
 mod commands;
 mod findings;
 mod folded;
