@@ -36,14 +36,21 @@ pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
 
 const ENABLE: &str = "enable-flow-logs";
 
+/// Remedies that change clients or the network's set-up: they help once that is done, not tonight.
+const CHANGES: [&str; 5] =
+    ["use-vpc-resolver", "close-idle-connections", "reuse-connections", "spread-destination", "ipv6-egress"];
+
 /// Whether it helps with the next incident alone.
 fn is_of_flow_logs(remedy: &Remedy) -> bool {
     [ENABLE, "improve-flow-log-format"].contains(&remedy.id.as_str())
 }
 
 fn of_remedy(remedy: &Remedy) -> FirstStep {
+    // Remedies are ranked: where such a one is the first, none would help at once.
+    let in_time = CHANGES.contains(&remedy.id.as_str());
+    let before = if in_time { "Nothing we know of frees ports at once. What helps in time: " } else { "" };
     FirstStep {
-        what: format!("{}.", remedy.title),
+        what: format!("{before}{}.", remedy.title),
         hazard: remedy.hazards.first().cloned(),
         lead_in: remedy.commands.first().map(lead_in),
         command: remedy.commands.first().map(|command| command.run.clone()),
@@ -106,6 +113,29 @@ pub(super) fn split_command(fix: &str) -> (String, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Confidence;
+
+    #[test]
+    fn a_change_for_another_day_is_not_passed_off_as_help_for_tonight() {
+        let what = |id: &str, title: &str| {
+            let remedy = Remedy {
+                id: id.into(),
+                title: title.into(),
+                why: String::new(),
+                effect: String::new(),
+                commands: Vec::new(),
+                hazards: Vec::new(),
+                monthly_cost_usd: None,
+                confidence: Confidence::High,
+            };
+            of_remedy(&remedy).what
+        };
+        assert_eq!(
+            what("close-idle-connections", "Close connections"),
+            "Nothing we know of frees ports at once. What helps in time: Close connections."
+        );
+        assert_eq!(what("add-nat-addresses", "Add 2 addresses"), "Add 2 addresses.");
+    }
 
     #[test]
     fn what_has_to_be_filled_in_is_said_before_the_command() {
