@@ -25,6 +25,19 @@ pub fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// A list in a sentence: `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn list(items: &[impl std::fmt::Display]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.to_string(),
+        [others @ .., last] => {
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            format!("{} and {last}", others.join(", "))
+        }
+    }
+}
+
 /// A fraction of 1 as whole percents. What is not quite all never reads as 100%, and what is not
 /// quite nothing never as 0%.
 #[must_use]
@@ -85,10 +98,10 @@ pub fn dollars(amount: f64) -> String {
 }
 
 /// Whether a character acts instead of showing: on a terminal, or on the order or the place of what stands
-/// beside it.
+/// beside it; or shows nothing at all, as letters do that only fill a place.
 ///
 /// Source: the Unicode categories Cc, Cf, Zl and Zp, as of the general punctuation, the marks of scripts, the
-/// interlinear annotations and the tags.
+/// interlinear annotations and the tags; of letters and symbols, those that are called fillers or blank.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     let formats = matches!(
@@ -98,11 +111,15 @@ pub fn is_unprintable(c: char) -> bool {
             | '\u{61c}'
             | '\u{6dd}'
             | '\u{70f}'
+            | '\u{115f}'..='\u{1160}'
             | '\u{180e}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
             | '\u{feff}'
+            | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
     );
@@ -120,6 +137,18 @@ pub fn one_line(text: &str, most: usize) -> String {
         line.push('…');
     }
     line
+}
+
+/// Text without a link: programs that show mail make one of whatever looks like it.
+#[must_use]
+pub fn unlinked(text: &str) -> String {
+    text.replace("://", ": //")
+}
+
+/// A name that somebody else chose, on one line, and no link.
+#[must_use]
+pub fn outside(name: &str, most: usize) -> String {
+    one_line(&unlinked(name), most).trim().to_owned()
 }
 
 /// The same in ASCII, for a subject: what is not becomes a question mark.
@@ -148,6 +177,12 @@ mod tests {
     }
 
     #[test]
+    fn a_list_reads_as_one() {
+        assert_eq!(list(&["a"; 0]), "");
+        assert_eq!([list(&["a"]), list(&["a", "b"]), list(&["a", "b", "c"])], ["a", "a and b", "a, b and c"]);
+    }
+
+    #[test]
     fn times_name_their_day_once_and_always_their_zone() {
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         assert_eq!(instant(at("2026-11-18T02:14:05Z")), "2026-11-18 02:14:05 UTC");
@@ -162,6 +197,8 @@ mod tests {
         assert_eq!(one_line("nat\r\nSubject: x\u{202e}evil", 80), "nat  Subject: x evil");
         assert_eq!(one_line("abcdef", 4), "abc…");
         assert_eq!(one_line("a\u{61c}b\u{ad}c\u{e0041}d", 80), "a b c d");
+        assert_eq!(one_line("a\u{3164}b\u{2800}c", 80), "a b c");
+        assert_eq!(outside(" https://evil.example\u{200b} ", 80), "https: //evil.example");
         assert_eq!(ascii_line("größe\n", 80), "gr??e ");
         assert_eq!(ascii_line(&"x".repeat(1000), 99).len(), 99);
     }

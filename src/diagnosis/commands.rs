@@ -23,15 +23,10 @@ pub(super) fn words_of_shell<'a>(texts: impl IntoIterator<Item = &'a str>) -> St
     texts.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// Text from outside for a sentence: without what a terminal would act on, and not endless.
+/// Text from outside for a sentence: no link, without what a terminal would act on, and not endless.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 400;
-    let mut line = printable(text);
-    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
+    words::outside(&printable(text), LONGEST)
 }
 
 fn printable(text: &str) -> String {
@@ -71,8 +66,13 @@ pub(super) fn errors_metric(
     metric("ErrorPortAllocation", "Sum", gateway, zone, window, region)
 }
 
-/// Shows a metric of the gateway minute by minute. `get-metric-statistics` gives 1,440 values at the most: the
-/// minutes of a day.
+/// Most values that `get-metric-statistics` gives: the minutes of a day.
+///
+/// Source: `GetMetricStatistics` in the Amazon CloudWatch API.
+const MOST_VALUES: u64 = 1_440;
+
+/// Shows a metric of the gateway minute by minute, or over a longer window in as small steps as
+/// there are to be had.
 pub(super) fn metric(
     name: &'static str,
     statistic: &'static str,
@@ -84,8 +84,10 @@ pub(super) fn metric(
     let zone = zone.map_or_else(String::new, |zone| {
         format!(" {}", quoted(&format!("Name=AvailabilityZone,Value={zone}")))
     });
+    let minutes = u64::try_from(window.seconds()).unwrap_or(0).div_ceil(60);
+    let period = 60 * minutes.div_ceil(MOST_VALUES).max(1);
     format!(
-        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name {name} --dimensions Name=NatGatewayId,Value={gateway}{zone} --statistics {statistic} --period 60 --start-time {} --end-time {}{}",
+        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name {name} --dimensions Name=NatGatewayId,Value={gateway}{zone} --statistics {statistic} --period {period} --start-time {} --end-time {}{}",
         window.start(),
         window.end(),
         region_option(region)
@@ -115,6 +117,20 @@ mod tests {
             let kept: String = hostile.chars().filter(|c| !words::is_unprintable(*c)).collect();
             assert_eq!(String::from_utf8_lossy(&shell.stdout), kept, "{hostile:?}");
         }
+    }
+
+    #[test]
+    fn a_metric_is_asked_for_in_no_more_values_than_there_are_to_be_had() {
+        let period = |end: &str| {
+            let window = format!("2026-11-18T02:00:00Z/{end}").parse().expect("valid");
+            let command = errors_metric(None, None, window, None);
+            let after = command.split_once("--period ").expect("has one").1;
+            after.split(' ').next().expect("a word").to_owned()
+        };
+        assert_eq!(period("2026-11-18T02:14:00Z"), "60");
+        assert_eq!(period("2026-11-19T02:00:00Z"), "60");
+        assert_eq!(period("2026-11-19T02:01:00Z"), "120");
+        assert_eq!(period("2026-11-25T02:00:00Z"), "420");
     }
 
     #[test]
