@@ -15,7 +15,7 @@ pub struct Answer {
     /// The fullest destination, and all others that are full, in order of their names: which of two that
     /// are full is fuller may change from look to look.
     destinations: Vec<String>,
-    /// The greatest holder of the fullest one.
+    /// The greatest holder of the fullest one, where one stands out.
     holder: Option<IpAddr>,
     /// What is offered, by id.
     remedies: Vec<String>,
@@ -35,7 +35,12 @@ impl Answer {
             verdict: diagnosis.verdict,
             pattern: diagnosis.pattern,
             destinations,
-            holder: diagnosis.destinations.first().and_then(|d| Some(d.clients.first()?.address)),
+            holder: diagnosis
+                .destinations
+                .first()
+                .and_then(|d| d.clients.first())
+                .filter(|client| client.stands_out())
+                .map(|client| client.address),
             remedies: diagnosis.remedies.iter().map(|remedy| remedy.id.clone()).collect(),
         }
     }

@@ -8,6 +8,7 @@ use super::rank;
 use super::refusals::Refused;
 use super::{ClientOrder, ClientReport, HeldPorts};
 use crate::evidence::{AtPeak, Attribution, ClientUse, Destination, Evidence, Held, Tally};
+use crate::words;
 
 type Users<'a> = [(IpAddr, &'a Tally)];
 
@@ -92,7 +93,13 @@ impl Findings<'_> {
             let AtPeak { held, silent } = at_fullest(tally, of, step);
             let active = tally.active_seconds as f64 / active.max(1) as f64;
             let part = |held| scale.part(held, at, active, &of.counted, of.held.estimate);
-            let range = part(held.plus(silent.part(left)));
+            let mut range = part(held.plus(silent.part(left)));
+            // Of a protocol without ports, what records show as one connection may be many, as it is of the
+            // destination.
+            if of.destination.port == 0 {
+                let sent = u32::try_from(tally.sent).unwrap_or(u32::MAX);
+                range.at_most = range.at_most.max(sent).min(of.held.at_most.max(range.at_least));
+            }
             if !uneven {
                 return range;
             }
@@ -102,6 +109,8 @@ impl Findings<'_> {
             .into_iter()
             .map(|(address, tally)| {
                 let owner = self.network.owner_of(address);
+                // A tag may hold nothing that shows.
+                let named = owner.filter(|owner| !words::outside(&owner.name, usize::MAX).is_empty());
                 ClientReport {
                     address,
                     share: 0.0,
@@ -109,8 +118,8 @@ impl Findings<'_> {
                     connections: tally.connections,
                     refused: refused.get(&address).map_or(0, |refused| refused.attempts),
                     bytes: tally.bytes,
-                    name: owner.map(|owner| owner.name.clone()),
-                    name_source: owner.map(|owner| owner.source),
+                    name: named.map(|owner| owner.name.clone()),
+                    name_source: named.map(|owner| owner.source),
                     kind: owner.map(|owner| owner.kind.as_str().to_owned()),
                     zone: self.network.zone_of(address).map(str::to_owned),
                     attribution,

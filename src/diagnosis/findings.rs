@@ -219,6 +219,11 @@ impl<'a> Findings<'a> {
         self.destinations.first()
     }
 
+    /// The destination to doubt where it is not known whether any was full.
+    pub(super) fn in_doubt(&self) -> Option<&Ranked> {
+        rank::in_doubt(&self.destinations, |ranked| ranked.held.at_most)
+    }
+
     /// What counts are held against.
     pub(super) fn scale(&self, protocol: u8) -> Scale {
         Scale {

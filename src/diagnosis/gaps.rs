@@ -4,7 +4,7 @@ use super::Verdict;
 use super::commands;
 use super::commands::{quoted, region_option};
 use super::findings::{Errors, Findings, lead};
-use super::verdict::NOT_NEAR;
+use super::verdict::{NOT_NEAR, refused_uncounted};
 use crate::evidence::{Attribution, Source};
 use crate::gap::{ASK_AGAIN, Gap};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Provenance};
@@ -21,6 +21,7 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     gaps.extend(zones(findings));
     gaps.extend(ends(findings));
     gaps.extend(errors(findings, verdict));
+    gaps.extend(errors_unexplained(findings, verdict).map(Gap::deciding));
     gaps.extend(unexplained(findings, verdict).map(Gap::deciding));
     gaps.extend(wide_range(findings, verdict).map(Gap::deciding));
     if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
@@ -255,6 +256,29 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     })
 }
 
+/// Errors and records that do not go together.
+fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
+    let minutes =
+        || format!("compare the minutes of the errors with these records: {}", errors_metric(findings));
+    if refused_uncounted(findings) {
+        return Some(Gap::new(
+            "why CloudWatch counted no error",
+            format!(
+                "the records show {} attempts turned away from a full destination: the metric may be of another gateway, or the records are",
+                words::count(findings.refused)
+            ),
+            minutes(),
+        ));
+    }
+    (verdict == Verdict::NotSupported && findings.errors.happened()).then(|| {
+        Gap::new(
+            "what the counted errors were",
+            "no destination was near its limit in the records: the metric may be of another gateway, or the records are",
+            minutes(),
+        )
+    })
+}
+
 /// Shows the errors of the window, minute by minute.
 fn errors_metric(findings: &Findings<'_>) -> String {
     let (gateway, zone) = (findings.gateway_id(), findings.incident.zone.as_deref());
@@ -264,14 +288,20 @@ fn errors_metric(findings: &Findings<'_>) -> String {
 /// A range that reaches the neighbourhood of capacity, and nothing that tells whether it was there.
 fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let open = verdict == Verdict::CannotTell && findings.complete;
-    let wide = findings.destinations.iter().max_by_key(|d| d.held.at_most).filter(|_| open)?;
+    let wide = findings.in_doubt().filter(|_| open)?;
     let near = findings.least_capacity.or(findings.capacity)?;
     if f64::from(wide.held.at_most) < f64::from(near) * NOT_NEAR {
         return None;
     }
     let what = format!("whether {} was full", wide.label());
     let window = findings.evidence.window;
-    let metric = || errors_metric(findings);
+    let metric = || match findings.errors {
+        // How many there were is known; when they were is not.
+        Errors::Counted(_) => {
+            format!("compare the minutes of the errors with those of its use: {}", errors_metric(findings))
+        }
+        Errors::Alarmed | Errors::Unknown => errors_metric(findings),
+    };
     if wide.held.at_least == wide.held.at_most {
         let why = format!(
             "it held {} ports, which is nearer to capacity than such a count can be trusted to tell apart, and no refused attempt was found",
@@ -315,7 +345,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
                     what,
                     format!("{why}, and the gateway's own count of them is not at hand"),
                     format!(
-                        "give its maximum as a metric in --context FILE: {}",
+                        "give the maximum of its ActiveConnectionCount as a metric in --context FILE: {}",
                         commands::metric(
                             "ActiveConnectionCount",
                             "Maximum",

@@ -1,7 +1,7 @@
 //! The answer in one sentence.
 
 use super::Verdict;
-use super::findings::{Errors, Findings};
+use super::findings::{Errors, Findings, Ranked};
 use crate::network::NameSource;
 use crate::words;
 
@@ -20,23 +20,10 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
         };
         return format!("{gateway}: {why}, so we cannot tell.");
     };
-    let called = top.name.as_ref().map_or(String::new(), |host| {
-        let hint = match host.source {
-            NameSource::ResolverQueryLog => "",
-            NameSource::ReverseDns => " by reverse DNS",
-        };
-        format!(" ({}{hint})", words::one_line(&host.name, NAME))
-    });
-    let label = format!("{}{called}", top.label());
-    let holder = top.clients.first().map_or(String::new(), |client| {
-        let name = client.name.as_ref();
-        let name = name.map_or(String::new(), |name| format!(" ({})", words::one_line(name, NAME)));
-        let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
-        format!(", {perhaps}{} of them held by {}{name}", words::percent(client.share), client.address)
-    });
+    let (label, held_by) = (called(top), holder(top));
     let Some(capacity) = findings.capacity else {
         return format!(
-            "{gateway}: its addresses are not known, so capacity is not either; the most ports, about {}, were held to {label}{holder}.",
+            "{gateway}: its addresses are not known, so capacity is not either; the most ports, about {}, were held to {label}{held_by}.",
             words::count(u64::from(top.held.estimate))
         );
     };
@@ -51,17 +38,26 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
     let most = findings.destinations.iter().map(|d| d.held.at_most).max().unwrap_or(0);
     match verdict {
         Verdict::Confirmed => {
-            format!("{gateway} ran out of ports to {label}: {} held{holder}.", of_capacity(top.held.estimate))
+            format!(
+                "{gateway} ran out of ports to {label}: {} held{held_by}.",
+                of_capacity(top.held.estimate)
+            )
         }
         Verdict::Likely => {
             format!(
-                "{gateway} probably ran out of ports to {label}: about {} held{holder}.",
+                "{gateway} probably ran out of ports to {label}: about {} held{held_by}.",
                 of_capacity(top.held.estimate)
             )
         }
         Verdict::NotSupported if findings.errors == Errors::Counted(0.0) => {
             format!(
                 "{gateway} refused nothing in these minutes: no port allocation error was counted; no destination held more than {}.",
+                of_capacity(most)
+            )
+        }
+        Verdict::NotSupported if findings.errors.happened() => {
+            format!(
+                "{gateway}: errors were counted, and nothing in the records explains them: no destination held more than {}.",
                 of_capacity(most)
             )
         }
@@ -72,15 +68,43 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
             )
         }
         Verdict::CannotTell => {
+            let doubtful = findings.in_doubt().unwrap_or(top);
+            let (label, held_by) = (called(doubtful), holder(doubtful));
+            let held = &doubtful.held;
             format!(
-                "{gateway}: we cannot tell whether it ran out of ports; the fullest destination seen, {label}, held {}{}{holder}.",
-                if top.held.at_least < top.held.at_most {
-                    format!("between {} and ", words::count(u64::from(top.held.at_least)))
+                "{gateway}: we cannot tell whether it ran out of ports; the fullest destination seen, {label}, held {}{}{held_by}.",
+                if held.at_least < held.at_most {
+                    format!("between {} and ", words::count(u64::from(held.at_least)))
                 } else {
                     String::new()
                 },
-                of_capacity(top.held.at_most)
+                of_capacity(held.at_most)
             )
         }
     }
+}
+
+/// A destination with its name, where it has one.
+fn called(destination: &Ranked) -> String {
+    let name = destination.name.as_ref().map_or(String::new(), |host| {
+        let hint = match host.source {
+            NameSource::ResolverQueryLog => "",
+            NameSource::ReverseDns => " by reverse DNS",
+        };
+        format!(" ({}{hint})", words::outside(&host.name, NAME))
+    });
+    format!("{}{name}", destination.label())
+}
+
+/// Who holds most of a destination's ports, as a clause; nothing where that does not show.
+fn holder(destination: &Ranked) -> String {
+    let Some(client) = destination.clients.first() else { return String::new() };
+    let share = words::percent(client.share);
+    if !client.stands_out() {
+        return format!("; no client stands out, the most is {share}");
+    }
+    let name = client.name.as_ref();
+    let name = name.map_or(String::new(), |name| format!(" ({})", words::outside(name, NAME)));
+    let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
+    format!(", {perhaps}{share} of them held by {}{name}", client.address)
 }

@@ -188,8 +188,10 @@ fn in_use_times(least: u32, hold: u32, times: f64) -> f64 {
     (f64::from(least).max(0.5) * times).min(f64::from(hold)).max(f64::from(least))
 }
 
+/// Where none was in use at the very instant, one is taken to have been: a mean with nothing would be nothing,
+/// however many there may have been.
 fn geometric_mean(least: u32, hold: u32) -> f64 {
-    (f64::from(least) * f64::from(hold)).sqrt()
+    (f64::from(least.max(1)) * f64::from(hold)).sqrt()
 }
 
 /// What counts are held against.
@@ -301,6 +303,11 @@ mod tests {
         // A count above or below what the records allow leaves the estimate in the range.
         assert!(near(estimate(100, 10_000, Some(1e9), &[]), 10_000));
         assert!(near(estimate(100, 10_000, Some(0.0), &[]), 100));
+    }
+
+    #[test]
+    fn of_ports_of_which_none_was_in_use_at_the_very_instant_some_may_have_been_held_all_the_same() {
+        assert_eq!([estimate(0, 40_000, None, &[]), estimate(0, 0, None, &[])], [200, 0]);
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub struct ClientReport {
     pub share: f64,
     /// Ports it held when the destination was fullest.
     pub held: HeldPorts,
-    /// Distinct connections it opened.
+    /// Distinct ports of its own that it used: fewer than connections, where it used one again.
     pub connections: u64,
     /// Attempts of its that reached the gateway and never left it. An inference.
     pub refused: u64,
@@ -180,6 +180,17 @@ pub enum ClientOrder {
     /// Their attempts that were refused, where records join clients to the destination by its port alone: who
     /// uses other destinations on that port counts as a holder too.
     RefusedAttempts,
+}
+
+/// A client that holds no more than this part of a destination's ports does not stand out.
+const REMARKABLE: f64 = 0.1;
+
+impl ClientReport {
+    /// Whether it holds so much that it is worth naming, and not just the first of many alike.
+    #[must_use]
+    pub fn stands_out(&self) -> bool {
+        self.share > REMARKABLE
+    }
 }
 
 impl DestinationReport {
@@ -370,6 +381,22 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
+    /// The destination to doubt where it is not known whether any was full: of which the range reaches about
+    /// as far as any does, and of several the fullest.
+    #[must_use]
+    pub fn in_doubt(&self) -> Option<&DestinationReport> {
+        rank::in_doubt(&self.destinations, |destination| destination.held.at_most)
+    }
+
+    /// The fullest destination, where it came near the limit and yet nothing was refused.
+    #[must_use]
+    pub fn near_without_errors(&self) -> Option<&DestinationReport> {
+        let capacity = f64::from(self.nat_gateways.first()?.capacity_per_destination?);
+        let fullest = self.destinations.iter().rev().max_by_key(|d| d.held.at_most)?;
+        let near = f64::from(fullest.held.at_most) >= capacity * verdict::NOT_NEAR;
+        (self.verdict == Verdict::NotSupported && near).then_some(fullest)
+    }
+
     /// What the verdict hangs on that could not be seen, most telling first.
     pub fn deciding_gaps(&self) -> impl Iterator<Item = &Gap> {
         self.gaps.iter().filter(|gap| gap.decides)

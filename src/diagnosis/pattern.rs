@@ -15,9 +15,8 @@ const SCANNED_DESTINATIONS: usize = 100;
 /// at the most.
 const IN_VAIN: u64 = 3;
 
-/// With this many clients, of whom none holds more than [`REMARKABLE`], nobody stands out.
+/// With this many clients, of whom none stands out, it is their number.
 const MANY_CLIENTS: usize = 30;
-const REMARKABLE: f64 = 0.1;
 
 /// A pattern, and what it rests on.
 type Called = (Pattern, Vec<String>);
@@ -97,7 +96,7 @@ fn retry_storm(top: &Ranked) -> Option<Called> {
         (
             Pattern::RetryStorm,
             vec![format!(
-                "{} of {} connections ({}) left the gateway and were never answered",
+                "{} of {} gateway ports used ({}) were taken by attempts that were never answered",
                 words::count(top.tally.unanswered),
                 words::count(top.tally.connections),
                 words::percent(part)
@@ -109,7 +108,7 @@ fn retry_storm(top: &Ranked) -> Option<Called> {
 /// Very many clients, none remarkable.
 fn fan_in(top: &Ranked) -> Option<Called> {
     let greatest = top.clients.first()?;
-    (top.clients.len() >= MANY_CLIENTS && greatest.share <= REMARKABLE).then(|| {
+    (top.clients.len() >= MANY_CLIENTS && !greatest.stands_out()).then(|| {
         (
             Pattern::FanIn,
             vec![format!(
@@ -143,7 +142,7 @@ fn by_life(findings: &Findings<'_>, top: &Ranked) -> Option<Called> {
         pattern,
         vec![
             format!(
-                "{} of {} connections ({}) were seen to end",
+                "of {1} gateway ports used, {0} ({2}) were seen to be let go",
                 words::count(top.tally.ended),
                 words::count(top.tally.connections),
                 words::percent(ended)

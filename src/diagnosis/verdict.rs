@@ -18,12 +18,15 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
     let (Some(top), Some(capacity)) = (findings.top(), findings.capacity) else {
         return Verdict::CannotTell;
     };
+    if findings.of_another_kind() {
+        return Verdict::CannotTell;
+    }
     if findings.errors == Errors::Counted(0.0) && findings.window_covered {
-        return Verdict::NotSupported;
+        return if refused_uncounted(findings) { Verdict::CannotTell } else { Verdict::NotSupported };
     }
     if reaches(top, capacity) {
         return match (findings.errors.happened(), agreed(findings, top, capacity)) {
-            (true, true) if !findings.evidence.ambiguous && !findings.of_another_kind() => Verdict::Confirmed,
+            (true, true) if !findings.evidence.ambiguous => Verdict::Confirmed,
             (_, true) => Verdict::Likely,
             (true, false) if plausible(findings, top, capacity) => Verdict::Likely,
             (_, false) => Verdict::CannotTell,
@@ -38,6 +41,13 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
         && findings.unexplained == 0
         && !(findings.errors.happened() && findings.perhaps_of_another());
     if certain && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
+}
+
+/// Whether the records show the fullest destination full and attempts turned away, while no error at all was
+/// counted: one of the two is not what it is taken for.
+pub(super) fn refused_uncounted(findings: &Findings<'_>) -> bool {
+    let full = |(top, capacity): (&Ranked, u32)| top.turned_away && reaches(top, capacity);
+    findings.errors == Errors::Counted(0.0) && findings.top().zip(findings.capacity).is_some_and(full)
 }
 
 /// Whether the range reaches capacity.

@@ -50,6 +50,12 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
     let raises = raises(shortage, &quotas, there + add, add);
     let room = |addresses: u32| u64::from(addresses) * u64::from(each);
     let mut hazards = Vec::new();
+    // What is minded first is read with the answer.
+    if !raises.is_empty() {
+        hazards.push(
+            "A quota stands in the way: raising it has to be approved, which takes minutes to days.".into(),
+        );
+    }
     if gateway.kind == GatewayKind::Private {
         hazards.push("Whoever allow-lists the gateway's addresses must add the new ones first.".to_owned());
     } else {
@@ -57,11 +63,7 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
             .push("Partners that allow-list the gateway's addresses must add the new ones first.".to_owned());
     }
     hazards.push("Terraform may want to replace the gateway, or to take the addresses away again: change it there too.".into());
-    if !raises.is_empty() {
-        hazards.push(
-            "A quota stands in the way: raising it has to be approved, which takes minutes to days.".into(),
-        );
-    } else if gateway.kind != GatewayKind::Private && quotas.elastic_ips.is_none() {
+    if raises.is_empty() && gateway.kind != GatewayKind::Private && quotas.elastic_ips.is_none() {
         hazards.push(format!(
             "The Region's quota of Elastic IP addresses was not asked for; by default it is {}.",
             Quotas::DEFAULT_ELASTIC_IPS

@@ -31,7 +31,7 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     let mut why = Vec::new();
     if leak {
         why.push(format!(
-            "{} of {} connections to {} were never seen to close; at any moment at most {} of about {} held ports carried packets.",
+            "{} of {} gateway ports used to {} were never seen to be let go; at any moment at most {} of about {} held ports carried packets.",
             words::count(top.tally.connections - top.tally.ended.min(top.tally.connections)),
             words::count(top.tally.connections),
             top.label(),
@@ -110,7 +110,7 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
             id: "stop-retry-storm".into(),
             title: format!("Stop retrying towards {}, which does not answer", top.label()),
             why: format!(
-                "{} of {} connections to {} left the gateway and were never answered.",
+                "{} of {} gateway ports used to {} were taken by attempts that were never answered.",
                 words::count(top.tally.unanswered),
                 words::count(top.tally.connections),
                 top.label()

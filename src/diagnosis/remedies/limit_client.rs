@@ -43,7 +43,7 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
             )
         })
         .collect();
-    let left = (f64::from(top.held.estimate) * (1.0 - together(few)).max(0.0)).round() as u64;
+    let left = u64::from(top.held.estimate).saturating_sub(holders.iter().map(|c| holds(c)).sum());
     Some(Offer {
         when: When::Tonight,
         headroom: Some(shortage.headroom(together(few), shortage.capacity)),
@@ -94,7 +94,7 @@ fn title(holders: &[&ClientReport]) -> String {
                 format!(
                     "Make sure that {} is {}, then stop or cap it",
                     client.address,
-                    words::one_line(name, NAME)
+                    words::outside(name, NAME)
                 )
             }
             None => format!("Find out what {} is, then stop or cap it", client.address),

@@ -31,6 +31,7 @@ use super::findings::{Findings, Ranked};
 use super::{ClientReport, Command, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, Verdict};
 use crate::evidence::Attribution;
 use crate::incident::TimeWindow;
+use crate::words;
 
 pub(super) use gateway_endpoint::endpoint_in_place;
 
@@ -219,9 +220,12 @@ impl<'a> Shortage<'a> {
         let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         // Private addresses may be in use in several VPCs.
         let gateway = self.findings.network.gateway.vpc_id.as_deref();
-        let vpc = gateway.map_or_else(String::new, |vpc| format!(" (the gateway is in {})", shown(vpc)));
+        let vpc = match gateway {
+            Some(vpc) => format!(" (the gateway is in {})", shown(vpc)),
+            None => ", in every VPC that has it".to_owned(),
+        };
         let command = |run| Command {
-            does: format!("shows who owns {}{vpc}", listed.join(" and ")),
+            does: format!("shows who owns {}{vpc}", words::list(&listed)),
             run,
             verify: self.errors_stop(),
             undo: format!("{NOTHING_TO_UNDO}: this only shows who owns the address"),
@@ -229,9 +233,12 @@ impl<'a> Shortage<'a> {
         describe_owners(&addresses, self.region()).into_iter().map(command).collect()
     }
 
-    /// Shows who the greatest holder is.
+    /// Shows who the greatest holder is; where none stands out, who the greatest few are.
     fn who_holds_most(&self) -> Vec<Command> {
-        self.who_owns(self.top.clients.first())
+        const FEW: usize = 3;
+
+        let alone = self.top.clients.first().is_some_and(ClientReport::stands_out);
+        self.who_owns(self.top.clients.iter().take(if alone { 1 } else { FEW }))
     }
 }
 
