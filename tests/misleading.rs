@@ -8,6 +8,7 @@ use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::{GatewayKind, Known, NatAddress, NatGateway, Network, Provenance};
+use nat_triage::report;
 use nat_triage::triage::triage;
 
 /// Ports per address in these logs.
@@ -107,6 +108,62 @@ async fn diagnosed_in(
 }
 
 const SERVER: (&str, u16) = ("203.0.113.10", 443);
+
+/// A destination of which all ports but one are held, and at the end given back.
+fn nearly_full() -> Log {
+    let mut log = Log::new();
+    for n in 0..CAPACITY as u16 - 1 {
+        log.connection(("10.0.1.9", 40_000 + n), SERVER, (0, 300), 1);
+    }
+    log
+}
+
+#[tokio::test]
+async fn a_destination_that_came_near_its_limit_is_not_said_to_have_been_far_from_it() {
+    let diagnosis = nearly_full().diagnosed((0, 301), Some(0.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::NotSupported);
+    let near = diagnosis.near_without_errors().expect("near");
+    assert_eq!(near.address.to_string(), SERVER.0);
+    let texts = [
+        report::text::text(&diagnosis),
+        report::sms::sms(&diagnosis),
+        report::sms::subject(&diagnosis),
+        diagnosis.headline.clone(),
+    ];
+    for text in texts {
+        assert!(!text.contains("near its limit of") && !text.contains("no destination near"), "{text}");
+        assert!(text.contains("refused") && text.contains("199 of 200"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn records_of_a_full_gateway_and_a_metric_without_errors_contradict_each_other() {
+    let mut log = nearly_full();
+    log.connection(("10.0.1.9", 50_000), SERVER, (0, 300), 1);
+    for n in 0..500 {
+        log.attempt(("10.0.1.9", 51_000 + n), SERVER, (100, 100), false);
+    }
+    assert_eq!(log.diagnosed((0, 301), Some(500.0)).await.verdict, Verdict::Confirmed);
+    let diagnosis = log.diagnosed((0, 301), Some(0.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    let gap = diagnosis.deciding_gaps().next().expect("one");
+    assert_eq!(gap.what, "why CloudWatch counted no error");
+}
+
+#[tokio::test]
+async fn of_many_clients_alike_none_is_named_as_the_holder() {
+    let mut log = Log::new();
+    for n in 0..CAPACITY as u16 {
+        let client = format!("10.0.1.{}", 1 + n % 20);
+        log.connection((&client, 40_000 + n), SERVER, (0, 300), 0);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(1_000.0)).await;
+    let first = diagnosis.destinations[0].clients[0].address.to_string();
+    let lead = report::text::text(&diagnosis).lines().take(2).collect::<Vec<_>>().join(" ");
+    for text in [lead, report::sms::sms(&diagnosis), diagnosis.headline.clone()] {
+        assert!(!text.contains(&first), "{text}");
+    }
+}
 
 #[tokio::test]
 async fn logs_that_end_before_the_window_does_are_no_all_clear() {
@@ -373,7 +430,9 @@ async fn a_second_destination_that_was_full_as_well_is_named_before_what_to_do()
     let diagnosis = log.diagnosed((0, 301), Some(150.0)).await;
     let text = nat_triage::report::text::text(&diagnosis);
     let before = text.split("\nDo first").next().expect("a beginning");
-    assert!(before.ends_with("Also full: 203.0.113.20:8443/tcp (100%).\n"), "{before}");
+    let before = before.split_whitespace().collect::<Vec<_>>().join(" ");
+    let also = "Also full: 203.0.113.20:8443/tcp (100%, 100% held by 10.0.1.8). The clients and fixes below are those of 203.0.113.10:443/tcp.";
+    assert!(before.ends_with(also), "{before}");
 }
 
 #[tokio::test]

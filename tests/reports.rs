@@ -16,6 +16,7 @@ use nat_triage::network::{
 use nat_triage::report::message::LARGEST;
 use nat_triage::report::{self, HttpsReaders, Message, Trouble};
 use nat_triage::triage::Surveyed;
+use nat_triage::words;
 use serde_json::Value;
 
 use crate::support::chat::assert_shown;
@@ -269,8 +270,8 @@ fn the_answers_are_of_every_verdict_and_pattern() {
 /// Whether a line of mail is one that is never broken: a command, a link, or what holds one.
 fn unbroken(line: &str) -> bool {
     let held = line.trim_start_matches(' ');
-    let held =
-        ["Run: ", "Verify: ", "Undo: "].iter().find_map(|what| held.strip_prefix(what)).unwrap_or(held);
+    let labelled = ["Verify", "Undo"].iter().any(|what| held.starts_with(what));
+    let held = held.split_once(": ").filter(|_| labelled).map_or(held, |(_, command)| command);
     ["aws ", "for n in ", "AWS_REGION=", "nat-triage ", "https://", "<https://"]
         .iter()
         .any(|start| held.starts_with(start))
@@ -306,6 +307,96 @@ fn what_the_owner_of_an_address_calls_it_is_said_to_be_just_that() {
     for (format, text) in formats(&diagnosis) {
         assert!(text.contains("(PTR payments.exam") || ["sms", "json"].contains(&format), "{format}: {text}");
     }
+}
+
+#[test]
+fn what_is_refused_elsewhere_is_not_said_to_be_refused_here() {
+    let mut diagnosis = answer("leak").clone();
+    let here = diagnosis.destinations[0].refused;
+    diagnosis.refused_attempts.found = here + 1_000_000;
+    let text = report::text::text(&diagnosis).split_whitespace().collect::<Vec<_>>().join(" ");
+    let (here, all) = (words::count(here), words::count(here + 1_000_000));
+    assert!(text.contains(&format!("full, and {here} attempts to it refused; {all} in all")), "{text}");
+}
+
+#[test]
+fn a_second_full_destination_is_named_with_who_holds_it_and_no_surer_than_it_is() {
+    let mut diagnosis = answer("leak").clone();
+    let mut other = diagnosis.destinations[0].clone();
+    other.port = 8443;
+    other.held.at_least = 0;
+    diagnosis.destinations.insert(1, other.clone());
+    let prose = |diagnosis: &Diagnosis| {
+        report::text::text(diagnosis).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let holder = other.clients[0].address;
+    let (address, held_by) =
+        (other.address, format!("{} held by {holder}", words::percent(other.clients[0].share)));
+    let certain = format!(
+        "Also full: {address}:8443/tcp (100%, {held_by}). The clients and fixes below are those of {address}:443/tcp."
+    );
+    assert!(prose(&diagnosis).contains(&certain), "{}", prose(&diagnosis));
+    assert!(report::sms::sms(&diagnosis).ends_with("; 1 more full"), "{}", report::sms::sms(&diagnosis));
+    diagnosis.destinations[1].refused = 0;
+    assert!(prose(&diagnosis).contains(&format!("Also full: perhaps {address}:8443/tcp")));
+}
+
+#[test]
+fn where_we_cannot_tell_the_destination_in_doubt_is_named_though_another_is_fuller() {
+    let mut diagnosis = answer("cannot-tell").clone();
+    let mut doubtful = diagnosis.destinations[0].clone();
+    doubtful.address = "192.0.2.77".parse().expect("valid");
+    (doubtful.held.at_least, doubtful.held.estimate, doubtful.held.at_most) = (1, 1, CAPACITY);
+    for destination in &mut diagnosis.destinations {
+        destination.held.at_most = destination.held.estimate;
+    }
+    diagnosis.destinations.push(doubtful);
+    let lead = report::text::text(&diagnosis).lines().take(2).collect::<Vec<_>>().join(" ");
+    for text in [lead, report::sms::sms(&diagnosis), report::sms::subject(&diagnosis)] {
+        assert!(text.contains("192.0.2.77:443"), "{text}");
+    }
+}
+
+#[test]
+fn a_step_that_may_have_been_full_says_so_where_that_is_a_question() {
+    let mut diagnosis = answer("cannot-tell").clone();
+    let quiet = |diagnosis: &Diagnosis| report::text::text(diagnosis).contains(", perhaps up to 400");
+    assert!(quiet(&diagnosis));
+    for step in &mut diagnosis.destinations[0].timeline {
+        step.held_at_most = step.held_estimate;
+    }
+    assert!(!quiet(&diagnosis));
+}
+
+#[test]
+fn errors_that_nothing_explains_are_no_all_clear() {
+    let unexplained = answer("not-supported");
+    assert!(unexplained.refused_attempts.counted > Some(0.0));
+    assert!(report::text::text(unexplained).contains("Do first: To see what the counted errors were"));
+    let mut clear = unexplained.clone();
+    clear.refused_attempts.counted = Some(0.0);
+    let badge = |diagnosis: &Diagnosis| {
+        let page = report::html::html(diagnosis);
+        page.split("<header class=\"").nth(1).and_then(|after| after.split('"').next()).map(str::to_owned)
+    };
+    assert_eq!(badge(unexplained).as_deref(), Some("cannot-tell"));
+    assert_eq!(badge(&clear).as_deref(), Some("not-supported"));
+    assert!(!report::text::text(&clear).contains("Do first"));
+}
+
+#[tokio::test]
+async fn a_tag_is_no_link_wherever_the_diagnosis_says_it_and_an_empty_one_is_no_name() {
+    let mut night = Night::of(Pattern::Leak);
+    night.network.owners[0].name = "KRAKEN https://evil.example/login".into();
+    let diagnosis = night.diagnosis().await;
+    assert!(diagnosis.remedies[0].title.contains("KRAKEN"), "{}", diagnosis.remedies[0].title);
+    for (format, text) in formats(&diagnosis).iter().filter(|(format, _)| *format != "json") {
+        assert!(!text.contains("https://evil"), "{format}: {text}");
+    }
+    night.network.owners[0].name = " \u{200b}\u{3164} ".into();
+    let diagnosis = night.diagnosis().await;
+    assert_eq!(diagnosis.destinations[0].clients[0].name, None);
+    assert!(diagnosis.remedies[0].title.starts_with("Find out what"), "{}", diagnosis.remedies[0].title);
 }
 
 #[test]

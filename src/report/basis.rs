@@ -1,7 +1,7 @@
 //! What a report rests on, a fact each, down to what the queries cost.
 
 use super::wording::{minutes, number, outside};
-use crate::diagnosis::{Diagnosis, MetricReport, RefusedAttempts};
+use crate::diagnosis::{Diagnosis, MetricReport};
 use crate::evidence::{QueryRun, Source};
 use crate::words::{self, one_line};
 
@@ -14,13 +14,20 @@ pub(super) fn metric(metric: &MetricReport) -> String {
 }
 
 /// What was found refused, beside what CloudWatch counted; nothing where neither was.
-pub(super) fn refused_beside_counted(refused: &RefusedAttempts) -> Option<String> {
+fn refused_beside_counted(diagnosis: &Diagnosis) -> Option<String> {
+    let refused = &diagnosis.refused_attempts;
+    // An alarm has seen errors that a metric asked for may not hold.
+    let by_alarm = |counted: f64| {
+        let errors = diagnosis.metrics.iter().find(|metric| metric.name == "ErrorPortAllocation");
+        errors.is_none_or(|errors| errors.value < counted) && diagnosis.alarm.is_some()
+    };
     let found = words::count(refused.found);
     match (refused.counted.filter(|counted| *counted > 0.0), refused.accounted) {
         (Some(counted), Some(part)) => Some(format!(
-            "Refused attempts found: {found}, {} of the {} that CloudWatch counted",
+            "Refused attempts found: {found}, {} of the {} that {} counted",
             words::percent(part),
-            words::count(counted as u64)
+            words::count(counted as u64),
+            if by_alarm(counted) { "the alarm" } else { "CloudWatch" }
         )),
         _ if refused.found > 0 => {
             Some(format!("Refused attempts found: {found}; how many were counted is not known"))
@@ -57,7 +64,7 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
     }
     // Where no record was read, nothing was found and nothing looked for.
     if diagnosis.coverage.records_read > 0 {
-        facts.extend(refused_beside_counted(&diagnosis.refused_attempts));
+        facts.extend(refused_beside_counted(diagnosis));
     }
     facts.extend(diagnosis.metrics.iter().map(metric));
     let coverage = &diagnosis.coverage;

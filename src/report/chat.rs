@@ -30,6 +30,9 @@ const KEYWORD: usize = 75;
 const STEPS: usize = 3;
 const GAPS: usize = 3;
 
+/// Before and after a block of code.
+const FENCE: &str = "```";
+
 /// Links that are longer are left to the mail and the page.
 const LINK: usize = 1_000;
 
@@ -209,8 +212,8 @@ fn code(text: &str) -> String {
 /// A command. What Slack takes for markup even within code, it shows for the entities that stand for it.
 fn code_block(command: &str) -> String {
     let command =
-        command.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace("```", "` ` `");
-    format!("```\n{command}\n```")
+        command.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(FENCE, "` ` `");
+    format!("{FENCE}\n{command}\n{FENCE}")
 }
 
 /// The first lines of a text, as many as fit in so many characters.
@@ -230,6 +233,10 @@ fn cut(text: &str, most: usize) -> String {
         }
         left -= length;
         kept.push_str(line);
+    }
+    // A command that is cut off is none, and a block that does not end swallows what follows.
+    if kept.matches(FENCE).count() % 2 == 1 {
+        kept.truncate(kept.rfind(FENCE).unwrap_or(kept.len()));
     }
     format!("{}{MORE}", kept.trim_end())
 }
@@ -253,5 +260,11 @@ mod tests {
         let kept = cut(&text, DESCRIPTION);
         assert!(kept.chars().count() <= DESCRIPTION);
         assert!(kept.ends_with("0123456789\n(cut: the mail has the rest)"), "{kept}");
+    }
+
+    #[test]
+    fn no_block_of_code_is_left_open_where_a_description_ends() {
+        let text = format!("run this:\n{}", code_block(&"x".repeat(2 * DESCRIPTION)));
+        assert_eq!(cut(&text, DESCRIPTION), "run this:\n(cut: the mail has the rest)");
     }
 }

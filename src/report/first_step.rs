@@ -3,7 +3,7 @@
 use super::wording::FIX;
 use crate::diagnosis::{Command, Diagnosis, Remedy, Verdict};
 use crate::gap::Gap;
-use crate::words::one_line;
+use crate::words::{self, one_line};
 
 /// What to do first.
 pub(super) struct FirstStep {
@@ -25,7 +25,11 @@ pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
     let remedy = diagnosis.remedies.first();
     match diagnosis.verdict {
         Verdict::Confirmed | Verdict::Likely => remedy.filter(|r| !is_of_flow_logs(r)).map(of_remedy),
-        Verdict::NotSupported => None,
+        // Whatever was counted is to be explained; where nothing was, nothing has to be done.
+        Verdict::NotSupported => diagnosis
+            .deciding_gaps()
+            .find_map(of_gap)
+            .filter(|_| diagnosis.refused_attempts.counted != Some(0.0)),
         // Without a flow log there is nothing to look at again.
         Verdict::CannotTell => match remedy.filter(|remedy| remedy.id == ENABLE) {
             Some(enable) => Some(of_remedy(enable)),
@@ -58,15 +62,15 @@ fn of_remedy(remedy: &Remedy) -> FirstStep {
     }
 }
 
-/// `None` of a gap that nothing closes, or whose command would show the next incident alone: one with words to
-/// fill in creates something.
+/// `None` of a gap that nothing closes, or whose command would show the next incident alone: one that creates
+/// something.
 fn of_gap(gap: &Gap) -> Option<FirstStep> {
     let (words, command) = split_command(&gap.fix);
-    let creates = command.as_deref().is_some_and(|command| !blanks(command).is_empty());
+    let creates = command.as_deref().is_some_and(|command| command.contains(" create-"));
     if creates || words.starts_with("nothing ") {
         return None;
     }
-    let words = if words.is_empty() { "run this".into() } else { words };
+    let words = if words.is_empty() { RUN.into() } else { words };
     let end = if command.is_some() { ':' } else { '.' };
     let what = format!("To see {}, {words}{end}", one_line(&gap.what, FIX));
     Some(FirstStep { what, hazard: None, lead_in: None, command, more: 0 })
@@ -74,29 +78,42 @@ fn of_gap(gap: &Gap) -> Option<FirstStep> {
 
 /// What a command does, and which words in it have to be filled in first.
 pub(super) fn lead_in(command: &Command) -> String {
-    let blanks = blanks(&command.run);
-    let filled = match &blanks[..] {
-        [] => String::new(),
-        [one] => format!(", with {one} filled in"),
-        [others @ .., last] => format!(", with {} and {last} filled in", others.join(", ")),
-    };
-    format!("This {}{filled}:", command.does)
+    format!("This {}{}:", command.does, filled_in(&command.run))
+}
+
+/// `, once ROLE_ARN is filled in`; nothing of a command that is ready to run.
+pub(super) fn filled_in(command: &str) -> String {
+    let blanks = blanks(command);
+    match blanks.len() {
+        0 => String::new(),
+        1 => format!(", once {} is filled in", blanks[0]),
+        _ => format!(", once {} are filled in", words::list(&blanks)),
+    }
 }
 
 /// Words of a command that stand for what only its reader knows, or what an earlier command printed:
-/// `ROLE_ARN`.
+/// `ROLE_ARN`, or the value in `Name=NatGatewayId,Value=NAT_GATEWAY_ID`.
 fn blanks(command: &str) -> Vec<&str> {
+    let value = |word: &'_ str| -> usize {
+        let begins = |what: &str| word.find(what).map(|at| at + what.len());
+        begins(",Value=").or(begins(",Values=")).unwrap_or(0)
+    };
     let is_blank = |word: &&str| {
         word.contains('_')
             && word.starts_with(|c: char| c.is_ascii_uppercase())
             && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
-    let mut blanks: Vec<&str> = command.split(' ').filter(is_blank).collect();
+    let mut blanks: Vec<&str> =
+        command.split(' ').map(|word| &word[value(word)..]).filter(is_blank).collect();
     blanks.dedup();
     blanks
 }
 
-/// The words of a fix, and the command that it ends with, where it does: on one line, both.
+/// What is said of a command of which nothing else is.
+const RUN: &str = "run this";
+
+/// The words of a fix, and the command that it ends with, where it does: on one line, both. The words say what
+/// has to be filled in first.
 pub(super) fn split_command(fix: &str) -> (String, Option<String>) {
     /// What our commands begin with.
     const COMMANDS: [&str; 3] = ["aws ", "nat-triage ", "AWS_REGION="];
@@ -107,7 +124,9 @@ pub(super) fn split_command(fix: &str) -> (String, Option<String>) {
         Some((words, command)) if is_command(command) => (words, Some(command)),
         _ => (fix, None),
     };
-    (one_line(words, FIX), command.map(|command| one_line(command, usize::MAX)))
+    let filled = command.map(filled_in).unwrap_or_default();
+    let words = if words.is_empty() && !filled.is_empty() { RUN } else { words };
+    (one_line(words, FIX) + &filled, command.map(|command| one_line(command, usize::MAX)))
 }
 
 #[cfg(test)]
@@ -148,7 +167,11 @@ mod tests {
         assert_eq!(lead_in(&command("aws x --id nat-0A_B --filters Name=A_B")), "This creates it:");
         assert_eq!(
             lead_in(&command("aws x --group LOG_GROUP --role ROLE_ARN --region eu-west-1")),
-            "This creates it, with LOG_GROUP and ROLE_ARN filled in:"
+            "This creates it, once LOG_GROUP and ROLE_ARN are filled in:"
+        );
+        assert_eq!(
+            lead_in(&command("aws y --dimensions Name=NatGatewayId,Value=NAT_GATEWAY_ID --period 60")),
+            "This creates it, once NAT_GATEWAY_ID is filled in:"
         );
     }
 
@@ -160,6 +183,11 @@ mod tests {
         split("aws ec2 describe-vpcs", "", Some("aws ec2 describe-vpcs"));
         let again = "AWS_REGION=eu-west-1 nat-triage triage --window a:b";
         split(&format!("run again: {again}"), "run again", Some(again));
+        split(
+            "aws x --filters Name=vpc-id,Values=VPC_ID",
+            "run this, once VPC_ID is filled in",
+            Some("aws x --filters Name=vpc-id,Values=VPC_ID"),
+        );
         for words in ["name them: aws-like names", "see to it", "ask a newer nat-triage: it may know"] {
             split(words, words, None);
         }

@@ -1,8 +1,8 @@
 //! The answer in the first two lines, which every report for people begins with.
 
 use super::lines::WIDTH;
-use super::wording::{answered, capacity, number, outside, part_of_capacity, place};
-use crate::diagnosis::{DestinationReport, Diagnosis, Pattern, Stage, Verdict};
+use super::wording::{answered, capacity, number, outside, part_of_capacity, place, reach};
+use crate::diagnosis::{DestinationReport, Diagnosis, Stage, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
 
@@ -27,21 +27,24 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
         let held = words::count(u64::from(top.held.estimate));
         return [
             about(top, "Most ports to ", &format!(": about {held} held (limit unknown)")),
-            holder(diagnosis, top, &format!("Cannot tell{so_far}.")),
+            holder(top, &format!("Cannot tell{so_far}.")),
         ];
     };
     let full = words::percent(top.utilization.unwrap_or_default());
+    let held = |held: u32| words::count(u64::from(held));
     let part = |held: u32| words::percent(part_of_capacity(diagnosis, held));
-    let (least, most) = (part(top.held.at_least), part(top.held.at_most));
-    let least = if least == most { String::new() } else { format!("{least} to ") };
     match diagnosis.verdict {
         Verdict::Confirmed => [
             about(top, "", &format!(" is full: {full} of {capacity} NAT ports")),
-            holder(diagnosis, top, &format!("Confirmed{so_far}.")),
+            holder(top, &format!("Confirmed{so_far}.")),
         ],
         Verdict::Likely => [
             about(top, "", &format!(" probably full: {full} of {capacity} NAT ports")),
-            holder(diagnosis, top, &format!("Likely{so_far}, not proven.")),
+            holder(top, &format!("Likely{so_far}, not proven.")),
+        ],
+        Verdict::NotSupported if let Some(near) = diagnosis.near_without_errors() => [
+            format!("No connection was refused for want of ports{so_far}."),
+            about(near, "Near: ", &format!(", up to {} of {capacity} NAT ports", held(near.held.at_most))),
         ],
         Verdict::NotSupported => {
             let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
@@ -55,10 +58,14 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
                 },
             ]
         }
-        Verdict::CannotTell => [
-            format!("We cannot tell{so_far} if a destination ran out of its {capacity} ports."),
-            about(top, "Fullest seen: ", &format!(", {least}{most} of that")),
-        ],
+        Verdict::CannotTell => {
+            let doubtful = diagnosis.in_doubt().unwrap_or(top);
+            let reach = reach(diagnosis, &doubtful.held);
+            [
+                format!("We cannot tell{so_far} if a destination ran out of its {capacity} ports."),
+                about(doubtful, "Fullest seen: ", &format!(", {reach} of that")),
+            ]
+        }
     }
 }
 
@@ -75,10 +82,10 @@ fn about(destination: &DestinationReport, before: &str, after: &str) -> String {
 }
 
 /// Who holds most, as far as that is known, and how sure we are.
-fn holder(diagnosis: &Diagnosis, top: &DestinationReport, sure: &str) -> String {
+fn holder(top: &DestinationReport, sure: &str) -> String {
     let Some(client) = top.clients.first() else { return format!("Who holds them does not show. {sure}") };
     let share = words::percent(client.share);
-    if diagnosis.pattern == Some(Pattern::FanIn) {
+    if !client.stands_out() {
         return format!("No client stands out: the most is {share}. {sure}");
     }
     let [holds, held_by] =
@@ -103,7 +110,7 @@ fn named(name: Option<&str>, hint: &str, beside: &[&str]) -> String {
 
     let used: usize = beside.iter().chain([&hint]).map(|text| text.chars().count()).sum();
     let room = WIDTH.saturating_sub(used + BRACKETS);
-    let name = outside(name.unwrap_or_default().trim());
+    let name = outside(name.unwrap_or_default());
     let fits = name.chars().count() <= room;
     if name.is_empty() || !(fits || room >= SHORTEST_NAME) {
         return String::new();

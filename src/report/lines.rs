@@ -4,12 +4,12 @@
 pub(super) const WIDTH: usize = 72;
 
 /// Appends prose broken at spaces into lines of at most [`WIDTH`]. The first begins with `first`, and the
-/// others are indented as far. A word that is longer has a line of its own.
+/// others are indented as far. A word that is longer than a line goes over several.
 pub(super) fn wrap(out: &mut String, first: &str, prose: &str) {
     let indent = first.chars().count();
     out.push_str(first);
     let (mut column, mut begun) = (indent, false);
-    for word in prose.split_whitespace() {
+    for word in prose.split_whitespace().flat_map(|word| pieces(word, WIDTH - indent)) {
         let length = word.chars().count();
         if begun && column + 1 + length > WIDTH {
             out.push('\n');
@@ -25,6 +25,17 @@ pub(super) fn wrap(out: &mut String, first: &str, prose: &str) {
         begun = true;
     }
     out.push('\n');
+}
+
+/// A word in pieces of at most so many characters.
+fn pieces(word: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let end = rest.char_indices().nth(most).map_or(rest.len(), |(end, _)| end);
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 #[cfg(test)]
@@ -47,9 +58,9 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_too_long_is_not_cut() {
-        let long = "x".repeat(100);
-        assert_eq!(wrapped("- ", &format!("a {long} b")), format!("- a\n  {long}\n  b\n"));
+    fn a_word_that_is_too_long_for_a_line_goes_over_several() {
+        let (whole, rest) = ("x".repeat(70), "x".repeat(30));
+        assert_eq!(wrapped("- ", &format!("a {whole}{rest} b")), format!("- a\n  {whole}\n  {rest} b\n"));
         assert_eq!(wrapped("", ""), "\n");
     }
 }

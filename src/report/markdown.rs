@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::basis::basis;
-use super::first_step::{FirstStep, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, filled_in, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::timeline::{Step, Timeline};
 use super::wording::{
@@ -73,9 +73,14 @@ fn held_over_time(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     let Some((top, timeline)) = diagnosis.destinations.first().zip(Timeline::of(diagnosis)) else {
         return Ok(());
     };
-    writeln!(out, "\n## Ports held to {}\n\n{}\n", escaped(&label(top)), timeline.legend())?;
+    let legend = timeline.legend();
+    writeln!(
+        out,
+        "\n## Ports held to {}\n\n{legend} At most: at any time within it.\n",
+        escaped(&label(top))
+    )?;
     writeln!(out, "| UTC | at least | estimate | at most | refused |\n|---|--:|--:|--:|--:|")?;
-    for Step { figures, seen } in &timeline.steps {
+    for Step { figures, seen, .. } in &timeline.steps {
         let [least, estimate, most] = [figures.held_at_least, figures.held_estimate, figures.held_at_most]
             .map(|ports| words::count(u64::from(ports)));
         let (at, refused) = (timeline.time(figures.at), words::count(figures.refused));
@@ -119,7 +124,7 @@ fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     if let Some(note) = attribution_note(top) {
         writeln!(out, "{note}\n")?;
     }
-    writeln!(out, "| client | share | ports held | connections | refused (inferred) | bytes |")?;
+    writeln!(out, "| client | share | ports held | own ports used | refused (inferred) | bytes |")?;
     writeln!(out, "|---|--:|---|--:|--:|--:|")?;
     for client in &top.clients {
         let name = client_name(client)
@@ -154,10 +159,10 @@ fn remedy(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result {
         fenced(out, &command.run)?;
         let next = remedy.commands.get(index + 1);
         if next.is_none_or(|next| (&next.verify, &next.undo) != (&command.verify, &command.undo)) {
-            write!(out, "\nVerify:")?;
+            write!(out, "\nVerify{}:", escaped(&filled_in(&command.verify)))?;
             fenced(out, &command.verify)?;
             if command.can_be_undone() {
-                write!(out, "\nUndo:")?;
+                write!(out, "\nUndo{}:", escaped(&filled_in(&command.undo)))?;
                 fenced(out, &command.undo)?;
             } else {
                 writeln!(out, "\nUndo: {}", escaped(&command.undo))?;

@@ -1,7 +1,7 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
-use super::wording::{answered, capacity, number, part_of_capacity, place};
-use crate::diagnosis::{Diagnosis, HeldPorts, Pattern, Stage, Verdict};
+use super::wording::{answered, capacity, number, part_of_capacity, place, reach};
+use crate::diagnosis::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
 /// One message part that every phone takes: 140 characters, all of them in the GSM alphabet.
@@ -53,25 +53,38 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     };
     let full = of(top.utilization.unwrap_or_default(), top.held.estimate);
     let (answer, more) = match diagnosis.verdict {
-        Verdict::Confirmed => (format!("NAT {id}: {place} at {full}"), holder(diagnosis)),
+        Verdict::Confirmed => {
+            let others = diagnosis.destinations.iter().skip(1).filter(|other| other.is_full()).count();
+            let others = if others > 0 { format!("; {others} more full") } else { String::new() };
+            (format!("NAT {id}: {place} at {full}"), holder(diagnosis) + &others)
+        }
         Verdict::Likely => (format!("NAT {id}: {place} probably full{so_far}, {full}"), holder(diagnosis)),
         Verdict::NotSupported => {
             let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
             let yet = counted.map_or(String::new(), |errors| format!(", yet {} errors", number(errors)));
-            let most = diagnosis.destinations.iter().max_by_key(|d| d.held.at_most).unwrap_or(top);
+            let most = diagnosis.destinations.iter().rev().max_by_key(|d| d.held.at_most).unwrap_or(top);
             let at_most = of(part_of_capacity(diagnosis, most.held.at_most), most.held.at_most);
+            let near = diagnosis.near_without_errors().zip(capacity(diagnosis));
+            if let Some((near, capacity)) = near {
+                return format!(
+                    "NAT {id}: nothing refused for want of ports{so_far}; {}: up to {} of {}",
+                    self::place(near),
+                    words::count(u64::from(near.held.at_most)),
+                    words::count(capacity)
+                );
+            }
             let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
-            (answer, format!("; {} at most at {at_most}", self::place(most)))
+            (answer, format!("; {}: at most {at_most}", self::place(most)))
         }
         Verdict::CannotTell => {
-            let part = |held: u32| words::percent(part_of_capacity(diagnosis, held));
-            let HeldPorts { at_least, at_most, .. } = top.held;
+            let doubtful = diagnosis.in_doubt().unwrap_or(top);
             let full = match capacity(diagnosis) {
-                Some(_) if at_least < at_most => {
-                    format!("{} to {}", part(at_least), of(part_of_capacity(diagnosis, at_most), at_most))
+                Some(capacity) => {
+                    format!("{} of {} ports", reach(diagnosis, &doubtful.held), words::count(capacity))
                 }
-                _ => full,
+                None => full,
             };
+            let place = self::place(doubtful);
             (format!("NAT {id}: cannot tell{so_far}"), format!("; most seen {place} at {full}"))
         }
     };
@@ -81,7 +94,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
 /// Who holds them, and how certain that is.
 fn holder(diagnosis: &Diagnosis) -> String {
     match diagnosis.destinations.first().and_then(|top| top.clients.first()) {
-        Some(_) if diagnosis.pattern == Some(Pattern::FanIn) => ", no client stands out".to_owned(),
+        Some(client) if !client.stands_out() => ", no client stands out".to_owned(),
         Some(client) => {
             let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
             format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)

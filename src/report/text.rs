@@ -8,17 +8,17 @@ use std::fmt::Display;
 use anstyle::{AnsiColor, Style};
 
 use super::basis::basis;
-use super::first_step::{FirstStep, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, filled_in, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::lines::wrap;
 use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, attribution_note, capacity, client_name, clients_heading, confidence, destination_name, held,
-    incident, label, not_listed, others_full, outside, query_links, range, refused, stage, sure,
+    FIX, attribution_note, capacity, client_name, clients_heading, coloured_as, confidence, destination_name,
+    held, incident, label, not_listed, others_full, outside, query_links, range, refused, stage, sure,
     worth_showing,
 };
 use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Verdict};
-use crate::words::{self, one_line};
+use crate::words;
 
 /// Characters of the longest bar in mail: with the figures beside it, a line of a phone.
 const BAR: usize = 20;
@@ -60,7 +60,7 @@ enum Look {
 /// What a piece of the text is.
 #[derive(Clone, Copy)]
 enum Part {
-    /// The answer, in the colour of its verdict.
+    /// The answer, in the colour of a verdict.
     Lead(Verdict),
     Heading,
     Command,
@@ -94,7 +94,7 @@ impl Page {
             let mut lines = String::new();
             wrap(&mut lines, "", &line);
             for line in lines.lines() {
-                let line = self.dressed(Part::Lead(diagnosis.verdict), line);
+                let line = self.dressed(Part::Lead(coloured_as(diagnosis)), line);
                 self.line(line);
             }
         }
@@ -265,7 +265,7 @@ impl Page {
         self.wrap("   ", &format!("Ports held: {}", range(&client.held)));
         let refused = refused(client.refused);
         let (opened, bytes) = (words::count(client.connections), words::bytes(client.bytes));
-        self.wrap("   ", &format!("Connections: {opened}; {bytes}{refused}"));
+        self.wrap("   ", &format!("Own ports used: {opened}; {bytes}{refused}"));
     }
 
     fn remedies(&mut self, diagnosis: &Diagnosis) {
@@ -317,8 +317,9 @@ impl Page {
 
     /// A command of a remedy, which is never broken.
     fn command(&mut self, what: &str, command: &str) {
+        let filled_in = filled_in(command);
         let command = self.dressed(Part::Command, command);
-        self.line(format!("   {what}: {command}"));
+        self.line(format!("   {what}{filled_in}: {command}"));
     }
 
     fn gaps(&mut self, diagnosis: &Diagnosis) {
@@ -327,9 +328,16 @@ impl Page {
         }
         self.heading("WHAT WE COULD NOT SEE");
         for gap in &diagnosis.gaps {
-            let why = one_line(gap.why.trim_end_matches('.'), FIX);
-            self.wrap("- ", &format!("{}: {why}.", one_line(&gap.what, FIX)));
+            let [what, why] =
+                [&gap.what, gap.why.trim_end_matches('.')].map(|text| words::outside(text, FIX));
+            self.wrap("- ", &format!("{what}: {why}."));
             let (words, command) = split_command(&gap.fix);
+            // A command may be as long as all the rest.
+            let shown = |remedy: &Remedy| remedy.commands.iter().any(|c| Some(&c.run) == command.as_ref());
+            if let Some(index) = diagnosis.remedies.iter().position(shown) {
+                self.wrap("  ", &format!("To see it: run the command of WHAT TO DO, {}.", index + 1));
+                continue;
+            }
             let colon = if command.is_some() && !words.is_empty() { ":" } else { "" };
             self.wrap("  ", &format!("To see it: {words}{colon}"));
             if let Some(command) = command {

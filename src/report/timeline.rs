@@ -2,8 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::diagnosis::{Diagnosis, TimelineStep};
+use super::wording::part_of_capacity;
+use crate::diagnosis::{Diagnosis, TimelineStep, Verdict};
 use crate::words;
+
+/// From this part of capacity on a destination may have been full.
+const NEAR: f64 = 0.9;
 
 /// The steps of the fullest destination.
 pub(super) struct Timeline<'a> {
@@ -20,12 +24,16 @@ pub(super) struct Step<'a> {
     pub(super) figures: &'a TimelineStep,
     /// Whether there are records of it. Without, its figures say what was left over from before.
     pub(super) seen: bool,
+    /// Whether more may have been held within it than a single figure shows: as much as makes a destination
+    /// full, where the estimate is below that.
+    pub(super) perhaps_full: bool,
 }
 
 impl<'a> Timeline<'a> {
     /// `None` where there is no destination, or where a message was too large for its steps.
     pub(super) fn of(diagnosis: &'a Diagnosis) -> Option<Self> {
-        let steps = &diagnosis.destinations.first()?.timeline;
+        let top = diagnosis.destinations.first()?;
+        let steps = &top.timeline;
         let (first, last) = (steps.first()?.at, steps.last()?.at);
         let seconds = steps.get(1).map_or(60, |second| second.at.as_second() - first.as_second()).max(1);
         let coverage = &diagnosis.coverage;
@@ -33,9 +41,22 @@ impl<'a> Timeline<'a> {
             let begun = coverage.logs_from.is_some_and(|from| from.as_second() < at.as_second() + seconds);
             coverage.complete || (begun && coverage.logs_until.is_some_and(|until| at <= until))
         };
+        let near = |held: u32| part_of_capacity(diagnosis, held) >= NEAR;
+        // Where it is known when it was full, what led up to that is no question any more.
+        let known = matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely);
+        let open = |at: Timestamp| !known || at > top.held.at;
         let same_day = first.strftime("%F").to_string() == last.strftime("%F").to_string();
         Some(Self {
-            steps: steps.iter().map(|figures| Step { figures, seen: seen(figures.at) }).collect(),
+            steps: steps
+                .iter()
+                .map(|figures| Step {
+                    figures,
+                    seen: seen(figures.at),
+                    perhaps_full: open(figures.at)
+                        && near(figures.held_at_most)
+                        && !near(figures.held_estimate),
+                })
+                .collect(),
             seconds,
             clock: if same_day { "%H:%M" } else { "%m-%d %H:%M" },
         })
@@ -55,7 +76,8 @@ impl<'a> Timeline<'a> {
     /// When something was, as exactly as its steps tell: `at` an instant, or `in` a step that is long.
     pub(super) fn moment(&self, at: Timestamp) -> String {
         let instant = words::instant(at);
-        if self.seconds == 60 {
+        let begins_a_step = self.steps.iter().any(|step| step.figures.at == at);
+        if self.seconds == 60 || !begins_a_step {
             format!("at {instant}")
         } else {
             format!("in the {} from {instant}", self.length())
@@ -81,7 +103,9 @@ impl<'a> Timeline<'a> {
         let quiet = |step: &Step<'_>| !step.seen || step.figures.refused == 0;
         self.steps.chunk_by(move |a, b| {
             let alike = !a.seen || a.figures.held_estimate == b.figures.held_estimate;
-            a.seen == b.seen && quiet(a) && quiet(b) && alike
+            let as_full = a.perhaps_full == b.perhaps_full
+                && (!a.perhaps_full || a.figures.held_at_most == b.figures.held_at_most);
+            a.seen == b.seen && quiet(a) && quiet(b) && alike && (!a.seen || as_full)
         })
     }
 
@@ -93,12 +117,15 @@ impl<'a> Timeline<'a> {
 }
 
 impl Step<'_> {
-    /// ` 158, 380 refused`, or that it was not seen.
+    /// `158, 380 refused`, or that it was not seen.
     pub(super) fn in_words(&self) -> String {
         if !self.seen {
             return "not seen".into();
         }
-        let held = words::count(u64::from(self.figures.held_estimate));
+        let mut held = words::count(u64::from(self.figures.held_estimate));
+        if self.perhaps_full {
+            held += &format!(", perhaps up to {}", words::count(u64::from(self.figures.held_at_most)));
+        }
         match self.figures.refused {
             0 => held,
             refused => format!("{held}, {} refused", words::count(refused)),

@@ -12,9 +12,9 @@ use crate::words::{self, one_line};
 /// Longest name from outside that is shown.
 pub(super) const NAME: usize = 120;
 
-/// A name from outside, on one line, and no link: programs that show mail make one of whatever looks like it.
+/// A name from outside.
 pub(super) fn outside(name: &str) -> String {
-    one_line(&name.replace("://", ": //"), NAME)
+    words::outside(name, NAME)
 }
 
 /// Longest text of a gap that is shown.
@@ -28,6 +28,13 @@ pub(super) fn capacity(diagnosis: &Diagnosis) -> Option<u64> {
 /// So many ports as a fraction of capacity; 0 where that is not known.
 pub(super) fn part_of_capacity(diagnosis: &Diagnosis, held: u32) -> f64 {
     capacity(diagnosis).map_or(0.0, |capacity| f64::from(held) / capacity.max(1) as f64)
+}
+
+/// `5% to 98%`: how full a destination was at the least and at the most; one figure where they read the same.
+pub(super) fn reach(diagnosis: &Diagnosis, held: &HeldPorts) -> String {
+    let [least, most] =
+        [held.at_least, held.at_most].map(|held| words::percent(part_of_capacity(diagnosis, held)));
+    if least == most { most } else { format!("{least} to {most}") }
 }
 
 /// Whether any flow log was read, whatever it held.
@@ -66,16 +73,17 @@ pub(super) fn minutes(window: TimeWindow) -> String {
 pub(super) fn sure(diagnosis: &Diagnosis) -> String {
     let RefusedAttempts { found, counted, accounted } = diagnosis.refused_attempts;
     let refused = diagnosis.destinations.first().map_or(0, |top| top.refused);
+    let of_all = if refused < found { format!("; {} in all", words::count(found)) } else { String::new() };
     let of_counted =
         accounted.map_or(String::new(), |part| format!(" ({} of those counted)", words::percent(part)));
-    let found = words::count(found);
+    let refused_there = words::count(refused);
     let verdict = match diagnosis.verdict {
         Verdict::Confirmed if refused > 0 => {
-            format!("Confirmed: the flow logs show it full, and {found} attempts refused{of_counted}.")
+            format!("Confirmed: the flow logs show it full, and {refused_there} attempts to it refused{of_all}{of_counted}.")
         }
         Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.".to_owned(),
         Verdict::Likely if refused > 0 && counted.is_none() => format!(
-            "Likely: the flow logs reach the limit and show {found} attempts refused, and no metric is at hand to confirm it."
+            "Likely: the flow logs reach the limit and show {refused_there} attempts to it refused{of_all}, and no metric is at hand to confirm it."
         ),
         Verdict::Likely => {
             "Likely: the flow logs reach the limit, and nothing beside them proves it.".to_owned()
@@ -85,6 +93,9 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
                 "Not supported: with these minutes covered, nothing was near the limit. CloudWatch counted {} errors all the same, which nothing in these records explains.",
                 number(counted)
             ),
+            None if diagnosis.near_without_errors().is_some() => {
+                "Not supported: CloudWatch counted no port allocation error in these minutes, though a destination came near its limit.".to_owned()
+            }
             None => "Not supported: with these minutes covered, nothing was near the limit.".to_owned(),
         },
         Verdict::CannotTell => {
@@ -102,6 +113,14 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
     match diagnosis.pattern {
         Some(pattern) => format!("{verdict} Pattern: {}.", pattern_in_words(pattern)),
         None => verdict,
+    }
+}
+
+/// The verdict whose colour the answer has: errors that nothing explains are no all-clear.
+pub(super) fn coloured_as(diagnosis: &Diagnosis) -> Verdict {
+    match diagnosis.verdict {
+        Verdict::NotSupported if diagnosis.refused_attempts.counted > Some(0.0) => Verdict::CannotTell,
+        verdict => verdict,
     }
 }
 
@@ -143,18 +162,31 @@ pub(super) fn others_full(diagnosis: &Diagnosis) -> Option<String> {
     if !matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely) {
         return None;
     }
-    let full: Vec<String> = diagnosis
-        .destinations
-        .iter()
-        .skip(1)
-        .filter(|other| other.is_full())
-        .map(|other| format!("{} ({})", label(other), words::percent(other.utilization.unwrap_or(1.0))))
-        .collect();
+    let top = diagnosis.destinations.first()?;
+    let certain = |other: &DestinationReport| {
+        let at_least = part_of_capacity(diagnosis, other.held.at_least);
+        diagnosis.verdict == Verdict::Confirmed && (other.refused > 0 || at_least >= 1.0)
+    };
+    let said = |other: &DestinationReport| {
+        let perhaps = if certain(other) { "" } else { "perhaps " };
+        let full = words::percent(other.utilization.unwrap_or(1.0));
+        let holder = other.clients.first().filter(|client| client.stands_out());
+        let holder = holder.map_or(String::new(), |client| {
+            let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
+            format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)
+        });
+        format!("{perhaps}{} ({full}{holder})", label(other))
+    };
+    let full: Vec<String> =
+        diagnosis.destinations.iter().skip(1).filter(|other| other.is_full()).map(said).collect();
     let more = match full.len().saturating_sub(NAMED) {
         0 => String::new(),
-        more => format!(" and {more} more"),
+        more => format!("; and {more} more"),
     };
-    (!full.is_empty()).then(|| format!("Also full: {}{more}.", full[..full.len().min(NAMED)].join(", ")))
+    let named = full[..full.len().min(NAMED)].join("; ");
+    (!full.is_empty()).then(|| {
+        format!("Also full: {named}{more}. The clients and fixes below are those of {}.", label(top))
+    })
 }
 
 /// Says of a provisional report that another may follow.

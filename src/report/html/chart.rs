@@ -36,11 +36,14 @@ impl Size {
         }
     }
 
-    fn time_labels(self) -> usize {
-        match self {
-            Self::Narrow => 4,
-            Self::Wide => 8,
-        }
+    /// How many times of so many pixels there is room for: the first stands beside its line, and the others
+    /// under theirs.
+    fn time_labels(self, wide: f64) -> usize {
+        /// More are not easier to read.
+        const MOST: usize = 8;
+
+        let room = self.width() - LEFT - RIGHT;
+        ((room / (1.5 * wide)) as usize).clamp(2, MOST)
     }
 }
 
@@ -54,6 +57,9 @@ const HELD: f64 = 170.0;
 const BETWEEN: f64 = 34.0;
 /// Height of the lower part: refused attempts.
 const REFUSED: f64 = 44.0;
+
+/// Width of a letter or a digit, at the most.
+const LETTER: f64 = 7.0;
 
 /// The drawing, as one `svg` element; empty where there is nothing to draw. `refused` is how many attempts were
 /// refused in all.
@@ -186,9 +192,15 @@ impl<'a> Drawing<'a> {
     }
 
     fn times(&self, svg: &mut String) -> fmt::Result {
-        labelled(self.timeline.steps.len(), self.size.time_labels()).try_for_each(|index| {
-            let anchor = if index == 0 { "start" } else { "middle" };
-            let time = self.timeline.time(self.timeline.steps[index].figures.at);
+        let time = |index: usize| self.timeline.time(self.timeline.steps[index].figures.at);
+        let wide = time(0).len() as f64 * LETTER;
+        labelled(self.timeline.steps.len(), self.size.time_labels(wide)).try_for_each(|index| {
+            let anchor = match self.x(index) {
+                _ if index == 0 => "start",
+                at if at + wide / 2.0 > self.size.width() => "end",
+                _ => "middle",
+            };
+            let time = time(index);
             writeln!(
                 svg,
                 "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{time}</text>",
@@ -292,7 +304,8 @@ mod tests {
     fn drawn(steps: &[TimelineStep], unseen: usize, capacity: Option<u64>, size: Size) -> String {
         let seen = steps.len() - unseen;
         let steps = steps.iter().enumerate();
-        let steps = steps.map(|(index, figures)| Step { figures, seen: index < seen }).collect();
+        let steps =
+            steps.map(|(index, figures)| Step { figures, seen: index < seen, perhaps_full: false }).collect();
         chart(&Timeline::of_minutes(steps), capacity, 7, size)
     }
 
@@ -333,5 +346,8 @@ mod tests {
         assert_eq!(labelled(13, 4).collect::<Vec<_>>(), [0, 4, 8, 12]);
         assert_eq!(labelled(2, 8).collect::<Vec<_>>(), [0, 1]);
         assert!(labelled(240, 4).count() <= 4);
+        let labels = [Size::Narrow, Size::Wide]
+            .map(|size| ["02:01", "11-18 02:01"].map(|time| size.time_labels(time.len() as f64 * LETTER)));
+        assert_eq!(labels, [[4, 2], [8, 5]]);
     }
 }

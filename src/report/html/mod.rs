@@ -8,13 +8,14 @@ mod chart;
 use askama::Template;
 
 use super::basis::basis;
-use super::first_step::{FirstStep, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, filled_in, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::sms::subject;
 use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, NAME, attribution_note, capacity, client_name, clients_heading, confidence, destination_name,
-    incident, label, not_listed, number, others_full, outside, query_links, stage, sure, verdict_in_words,
+    FIX, NAME, attribution_note, capacity, client_name, clients_heading, coloured_as, confidence,
+    destination_name, incident, label, not_listed, number, others_full, outside, query_links, stage, sure,
+    verdict_in_words,
 };
 use crate::diagnosis::{
     ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Verdict,
@@ -28,7 +29,7 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// SHA-256 of the two, as a Content-Security-Policy names what it allows. A test computes them.
-const STYLE_HASH: &str = "sha256-3pZIjXVezj1JDMc0HtWzk+P4vt1UK8sNXwQpYwGIXxU=";
+const STYLE_HASH: &str = "sha256-NXSZio2pWxBHntvZMZd/L2q0R9K6tRUBmgHvoMAOsYc=";
 const SCRIPT_HASH: &str = "sha256-e2NT2p5hKp6aSlB2khPWVFW+ZGgoAxKRtrBJU/IdiwY=";
 
 /// The page.
@@ -126,6 +127,9 @@ struct Fix<'a> {
 struct Instruction<'a> {
     lead_in: String,
     command: &'a Command,
+    /// What stands over the command that verifies it, and over the one that takes it back.
+    verify: String,
+    undo: String,
     /// Whether those that follow are verified and undone otherwise.
     last_of_its_kind: bool,
 }
@@ -167,7 +171,7 @@ impl<'a> Page<'a> {
             style_hash: STYLE_HASH,
             script_hash: SCRIPT_HASH,
             subject: subject(diagnosis),
-            verdict_class: match diagnosis.verdict {
+            verdict_class: match coloured_as(diagnosis) {
                 Verdict::Confirmed => "confirmed",
                 Verdict::Likely => "likely",
                 Verdict::NotSupported => "not-supported",
@@ -210,7 +214,7 @@ impl<'a> Page<'a> {
 
 impl Top {
     fn of(destination: &DestinationReport, timeline: Option<&Timeline<'_>>) -> Self {
-        let row = |timeline: &Timeline<'_>, Step { figures, seen }: &Step<'_>| {
+        let row = |timeline: &Timeline<'_>, Step { figures, seen, .. }: &Step<'_>| {
             let held = [figures.held_at_least, figures.held_estimate, figures.held_at_most];
             let [least, estimate, most] = held.map(|ports| words::count(u64::from(ports)));
             StepRow {
@@ -230,12 +234,23 @@ impl Top {
 }
 
 impl Row {
+    /// The label in pieces between which its line may break: half a port reads as another one.
+    fn pieces(&self) -> impl Iterator<Item = &str> {
+        let ends = self.label.match_indices(':').map(|(at, _)| at).chain([self.label.len()]);
+        let mut begin = 0;
+        ends.map(move |end| {
+            let piece = &self.label[begin..end];
+            begin = end;
+            piece
+        })
+    }
+
     fn of_destination(destination: &DestinationReport) -> Self {
         let mut sub: Vec<String> = destination_name(destination).into_iter().collect();
         sub.extend(destination.service.as_deref().map(outside));
         sub.push(format!(
-            "{} port numbers of the gateway used in all, {}",
-            words::count(destination.connections),
+            "{} of the gateway used in all, {}",
+            words::counted(destination.connections, "port number"),
             words::bytes(destination.bytes)
         ));
         Self {
@@ -252,7 +267,8 @@ impl Row {
         let mut sub: Vec<String> =
             client_name(client).map(|(when, name)| format!("{when}: {name}")).into_iter().collect();
         sub.extend(client.zone.as_deref().map(|zone| format!("Zone: {}", outside(zone))));
-        sub.push(format!("{} connections, {}", words::count(client.connections), words::bytes(client.bytes)));
+        let used = words::counted(client.connections, "port number");
+        sub.push(format!("{used} of its own used, {}", words::bytes(client.bytes)));
         Self {
             label: client.address.to_string(),
             sub,
@@ -277,7 +293,13 @@ impl<'a> Fix<'a> {
         let steps = remedy.commands.iter().enumerate().map(|(index, command)| {
             let next = remedy.commands.get(index + 1);
             let differs = |next: &Command| (&next.verify, &next.undo) != (&command.verify, &command.undo);
-            Instruction { lead_in: lead_in(command), command, last_of_its_kind: next.is_none_or(differs) }
+            Instruction {
+                lead_in: lead_in(command),
+                command,
+                verify: format!("Verify{}", filled_in(&command.verify)),
+                undo: format!("Undo{}", filled_in(&command.undo)),
+                last_of_its_kind: next.is_none_or(differs),
+            }
         });
         Self {
             title: &remedy.title,
