@@ -90,6 +90,10 @@ fn one_transition_has_one_id_in_whichever_shape_it_arrives() {
     assert_eq!(id("alarm"), id("alarm-eventbridge"));
     assert_eq!(id("alarm"), id("alarm-sns"));
     assert_ne!(id("alarm"), id("alarm-regional"));
+    // A rule of EventBridge may have a topic for its target.
+    let mut through_both = events["alarm-sns"].clone();
+    through_both["Records"][0]["Sns"]["Message"] = events["alarm-eventbridge"].to_string().into();
+    assert_eq!(incident(&through_both).id(), id("alarm"));
 }
 
 #[test]

@@ -60,14 +60,7 @@ pub(super) fn fired(event: &Value) -> Result<Vec<Fired>, AlarmError> {
         return Ok(vec![direct(object, data)?]);
     }
     if let Some(detail) = object.get("detail").and_then(Value::as_object) {
-        // Other types have an alarm's name and state too, and are no transitions: the
-        // configuration change of an alarm that is in ALARM, for one.
-        return match text(object, "detail-type").as_deref() {
-            Some("CloudWatch Alarm State Change" | "CloudWatch Alarm Contributor State Change") => {
-                Ok(vec![eventbridge(object, detail)?])
-            }
-            _ => Err(not_an_alarm()),
-        };
+        return Ok(vec![from_event_bus(event, object, detail)?]);
     }
     if let Some(records) = object.get("Records").and_then(Value::as_array) {
         let messages = records.iter().map(|r| r.pointer("/Sns/Message").and_then(Value::as_str));
@@ -79,6 +72,21 @@ pub(super) fn fired(event: &Value) -> Result<Vec<Fired>, AlarmError> {
         return Ok(vec![sns(object)?]);
     }
     Err(not_an_alarm())
+}
+
+/// An event of EventBridge, if it is one of an alarm's transition. Other types have an alarm's name and state
+/// too, and are none: the configuration change of an alarm that is in ALARM, for one.
+fn from_event_bus(
+    event: &Value,
+    object: &Map<String, Value>,
+    detail: &Map<String, Value>,
+) -> Result<Fired, AlarmError> {
+    match text(object, "detail-type").as_deref() {
+        Some("CloudWatch Alarm State Change" | "CloudWatch Alarm Contributor State Change") => {
+            eventbridge(object, detail)
+        }
+        _ => Err(AlarmError::NotAnAlarm { found: found(event) }),
+    }
 }
 
 /// What an event is instead, by its keys.
@@ -261,6 +269,10 @@ pub(super) fn seconds(value: Option<&Value>) -> Option<u32> {
 fn message(text: &str) -> Result<Fired, AlarmError> {
     let value: Value = serde_json::from_str(text).map_err(|_| AlarmError::Message)?;
     let object = value.as_object().ok_or(AlarmError::Message)?;
+    // A rule of EventBridge may have a topic for its target.
+    if let Some(detail) = object.get("detail").and_then(Value::as_object) {
+        return from_event_bus(&value, object, detail);
+    }
     if !object.contains_key("AlarmName") {
         return Err(AlarmError::NotAnAlarm { found: found(&value) });
     }

@@ -109,7 +109,8 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::
     };
     let text = text.with_context(|| format!("failed to read {}", path.display()))?;
     anyhow::ensure!(!text.trim_ascii().is_empty(), "{} is empty: expected JSON", path.display());
-    serde_json::from_slice(&text)
+    // Some programs begin a file with the mark of its byte order.
+    serde_json::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text))
         .with_context(|| format!("{} does not hold the JSON that is expected", path.display()))
 }
 

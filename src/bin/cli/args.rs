@@ -40,7 +40,7 @@ pub(crate) enum Task {
 #[derive(Debug, Default, Args)]
 pub(crate) struct Gateway {
     /// The gateway's addresses as flow logs show them: private ones, or for a regional gateway the public ones.
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    #[arg(long, value_name = "IP[,IP...]", value_delimiter = ',')]
     pub(crate) nat_ip: Vec<IpAddr>,
     /// The gateway's network interface.
     #[arg(long, value_name = "ID")]
@@ -49,7 +49,7 @@ pub(crate) struct Gateway {
     #[arg(long, value_name = "ID")]
     pub(crate) nat_id: Option<NatGatewayId>,
     /// The address ranges of the gateway's VPC.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    #[arg(long, value_name = "CIDR[,CIDR...]", value_delimiter = ',')]
     pub(crate) vpc_cidr: Vec<IpNet>,
 }
 

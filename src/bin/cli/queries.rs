@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
         kept_from: None,
     };
     let queries = planned(&gateway, &log, &format, args.window)
-        .context("cannot ask Logs Insights; name the gateway with --nat-ip, and --eni or --nat-id")?;
+        .context("cannot ask Logs Insights; give the gateway's addresses with --nat-ip")?;
     let mut text = String::new();
     for query in queries {
         writeln!(text, "# {}, records that began from {} to {}", query.purpose, query.from, query.to)?;
