@@ -77,7 +77,7 @@ where
                 biased;
                 triaged = &mut look => break triaged?,
                 () = sleep_until(provisional_at), if told.is_none() => {
-                    told = provisional(roles, surveyed.unread(limits)).await;
+                    told = provisional(roles, surveyed.unread(limits), Sent::unread).await;
                     if told.is_none() {
                         break look.await?;
                     }
@@ -91,7 +91,7 @@ where
         }
         // Before the next look would be too late for a first word.
         if told.is_none() && Instant::now() + BETWEEN / 2 >= provisional_at {
-            told = provisional(roles, triaged.diagnosis).await;
+            told = provisional(roles, triaged.diagnosis, Sent::of).await;
         }
         tracing::info!(id = surveyed.id(), "flow logs are still arriving; looking again in a while");
         sleep(BETWEEN).await;
@@ -110,13 +110,14 @@ where
 async fn provisional<N, E, P: Publisher, G: Pages, L: Ledger>(
     roles: &Roles<'_, N, E, P, G, L>,
     mut diagnosis: Diagnosis,
+    sent: impl FnOnce(&Diagnosis) -> Sent,
 ) -> Option<Sent> {
     diagnosis.stage = Stage::Provisional;
     if let Err(error) = send(roles.outbox, &diagnosis).await {
         tracing::warn!(id = diagnosis.id, "the provisional report did not go out: {error}");
         return None;
     }
-    let sent = Sent::of(&diagnosis);
+    let sent = sent(&diagnosis);
     roles.ledger.record(&diagnosis.id, &sent).await;
     Some(sent)
 }

@@ -195,6 +195,15 @@ async fn a_query_that_hangs_keeps_nobody_waiting_for_a_first_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_nothing_had_been_read_a_report_follows_even_if_nothing_was_found() {
+    let told = Night { batches: &[], hangs: 400, allowed: LAMBDA }.told_once().await;
+    let lines = told.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], "provisional cannot-tell at 240 s");
+    assert!(lines[1].starts_with("final cannot-tell at "), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_time_to_look_again_the_first_look_is_the_last_word() {
     let told = Night { batches: &[EARLY, (100, 0)], hangs: 0, allowed: 60 }.told_once().await;
     assert_eq!(told.lines(), ["final cannot-tell at 0 s"]);

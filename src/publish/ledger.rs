@@ -13,7 +13,8 @@ use crate::diagnosis::{Answer, Diagnosis, Stage};
 pub struct Sent {
     /// Whether another was to follow if it says more.
     pub stage: Stage,
-    /// What it said; `None` of a message that was no diagnosis.
+    /// What it said; `None` of a message that was no diagnosis, or in which nothing had been read yet: whatever
+    /// is found later says more.
     pub answer: Option<Answer>,
 }
 
@@ -22,6 +23,12 @@ impl Sent {
     #[must_use]
     pub fn of(diagnosis: &Diagnosis) -> Self {
         Self { stage: diagnosis.stage, answer: Some(Answer::of(diagnosis)) }
+    }
+
+    /// One went out before anything had been read.
+    #[must_use]
+    pub fn unread(diagnosis: &Diagnosis) -> Self {
+        Self { stage: diagnosis.stage, answer: None }
     }
 }
 
