@@ -151,6 +151,24 @@ async fn records_of_a_full_gateway_and_a_metric_without_errors_contradict_each_o
 }
 
 #[tokio::test]
+async fn attempts_turned_away_from_many_full_destinations_contradict_a_metric_without_errors_as_well() {
+    let mut log = Log::new();
+    let servers: Vec<String> = (10..16).map(|n| format!("203.0.113.{n}")).collect();
+    for (index, server) in servers.iter().enumerate() {
+        let client = format!("10.0.1.{}", index + 1);
+        for n in 0..CAPACITY as u16 {
+            log.connection((&client, 20_000 + n), (server, 443), (0, 300), 0);
+        }
+        for n in 0..30 {
+            log.attempt((&client, 50_000 + n), (server, 443), (100, 100), false);
+        }
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(0.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    assert_eq!(diagnosis.refused_attempts.found, 6 * 30 * 3, "three packets each");
+}
+
+#[tokio::test]
 async fn of_many_clients_alike_none_is_named_as_the_holder() {
     let mut log = Log::new();
     for n in 0..CAPACITY as u16 {
@@ -351,6 +369,9 @@ async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
         "{:?}",
         unknown.gaps
     );
+    // Without the zone, both together are short of what both together have, and one is full all the same.
+    let either = diagnosed_in(None, &text, gateway.clone(), (0, 301), Some(10.0)).await;
+    assert_eq!(either.verdict, Verdict::CannotTell, "{}", either.headline);
     let held = async |zone: &str| {
         let diagnosis = diagnosed_in(Some(zone), &text, gateway.clone(), (0, 301), Some(10.0)).await;
         (diagnosis.destinations[0].held.estimate, diagnosis.verdict)

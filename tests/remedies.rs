@@ -664,7 +664,7 @@ fn clients_move_to_a_gateway_only_where_it_is_not_known_to_lack_room() {
     assert!(!everything_said(&free).contains("was not looked at"), "{free:?}");
 
     for (full, why) in [(with(9, 50), "could not allocate 9 ports"), (with(0, 90), "up to 90 connections")] {
-        assert!(full.commands[0].run.contains("create-nat-gateway"), "a new one instead: {full:?}");
+        assert!(full.commands[1].run.contains("create-nat-gateway"), "a new one instead: {full:?}");
         assert!(everything_said(&full).contains(why), "{full:?}");
     }
 }
@@ -700,10 +700,13 @@ fn where_no_gateway_stands_in_that_zone_a_new_one_is_made_in_a_public_subnet_of_
         let case = case(Pattern::LongLived).by(&by).with(|network| network.siblings = Some(siblings.clone()));
         let remedy = case.offers("nat-gateway-per-az");
         assert!(
-            remedy.commands[0].run.contains("--subnet-id PUBLIC_SUBNET_IN_US_EAST_1B --allocation-id NEW"),
+            remedy.commands[1].run.contains("--subnet-id PUBLIC_SUBNET_IN_US_EAST_1B --allocation-id NEW"),
             "{remedy:?}"
         );
-        assert!(remedy.commands[1].run.contains("--nat-gateway-id NEW_NAT_GATEWAY_IN_US_EAST_1B "));
+        let runs: Vec<&str> = remedy.commands.iter().map(|command| command.run.as_str()).collect();
+        let order = ["allocate-address", "create-nat-gateway", "wait nat-gateway-available", "replace-route"];
+        assert!(runs.iter().zip(order).all(|(run, what)| run.contains(what)), "{runs:?}");
+        assert!(runs[3].contains("--nat-gateway-id NEW_NAT_GATEWAY_IN_US_EAST_1B "), "{runs:?}");
         assert_eq!(remedy.monthly_cost_usd.map(|usd| (usd * 100.0).round()), Some(3650.0));
     }
     let public = case(Pattern::LongLived).by(&by).with(|network| {
@@ -713,7 +716,30 @@ fn where_no_gateway_stands_in_that_zone_a_new_one_is_made_in_a_public_subnet_of_
         tables[0].subnet_ids.push("subnet-public-b".into());
     });
     let remedy = public.offers("nat-gateway-per-az");
-    assert!(remedy.commands[0].run.contains("--subnet-id subnet-public-b "), "{remedy:?}");
+    assert!(remedy.commands[1].run.contains("--subnet-id subnet-public-b "), "{remedy:?}");
+    // An account without an address left has to ask for one first.
+    let none_left = public.with(|network| {
+        let quotas = Quotas { elastic_ips: Some(5), elastic_ips_in_use: Some(5), ..Quotas::default() };
+        network.quotas = Some(quotas);
+    });
+    let remedy = none_left.offers("nat-gateway-per-az");
+    assert!(remedy.commands[0].run.contains("--quota-code L-0263D0A3 --desired-value 6 "), "{remedy:?}");
+}
+
+#[test]
+fn nobody_is_moved_to_a_gateway_that_they_would_fill_as_well() {
+    let with = |refused| {
+        let mut case = case(Pattern::LongLived).by(&[(IN_B, 190), (IN_A, 10)]).with(|network| {
+            let enough = SiblingGateway { usable_addresses: 2, ..sibling(Some("us-east-1b")) };
+            network.siblings =
+                Some(vec![SiblingGateway { errors: Some(0), most_connections: Some(180), ..enough }]);
+        });
+        case.refused = refused;
+        case
+    };
+    assert!(with(5).offers("nat-gateway-per-az").commands[0].run.contains("replace-route"));
+    // Of the room for 220, 190 are held already; a new gateway has one address.
+    with(60).does_not_offer("nat-gateway-per-az");
 }
 
 #[test]

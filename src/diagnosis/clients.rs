@@ -75,11 +75,7 @@ impl Findings<'_> {
         refused: &BTreeMap<IpAddr, Refused>,
     ) -> (Vec<ClientReport>, ClientOrder) {
         let (attribution, mut tallies) = client_tallies(uses, of.destination);
-        if let Some(zone) = self.zone_in_question() {
-            // The others use the addresses of their own zones.
-            tallies
-                .retain(|client, _| self.zone_of_client(*client).is_none_or(|of_client| of_client == zone));
-        }
+        tallies.retain(|client, _| self.perhaps_in_question(*client));
         let (step, silent) = (of.counted.step, of.tally.unanswered);
         let at = of.held.at;
         // Of the attempts without an answer, those that left the gateway held a port all the same.
@@ -143,6 +139,13 @@ impl Findings<'_> {
         let subnets = self.network.subnets.as_deref()?;
         let spelt_alike = subnets.iter().any(|subnet| subnet.zone == self.incident.zone);
         self.network.subnet_of(client)?.zone.as_deref().filter(|_| spelt_alike)
+    }
+
+    /// Whether a client's ports may be those in question: not where it stands in another zone than the alarm is
+    /// about, whose addresses it uses.
+    pub(super) fn perhaps_in_question(&self, client: IpAddr) -> bool {
+        let of_client = self.zone_in_question().zip(self.zone_of_client(client));
+        of_client.is_none_or(|(zone, of_client)| zone == of_client)
     }
 
     /// Clients over all destinations, by what they held at each one's fullest.

@@ -41,13 +41,16 @@ pub(super) fn region_option(region: Option<&str>) -> String {
 /// Shows who owns private addresses: one command for those of each family, as their filters differ.
 pub(super) fn describe_owners(addresses: &[IpAddr], region: Option<&str>) -> Vec<String> {
     let (six, four): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv6());
-    let families = [("addresses.private-ip-address", four), ("ipv6-addresses.ipv6-address", six)];
-    let asked = families.into_iter().filter(|(_, addresses)| !addresses.is_empty());
+    let families = [
+        ("addresses.private-ip-address", "PrivateIpAddress", four),
+        ("ipv6-addresses.ipv6-address", "Ipv6Addresses[0].Ipv6Address", six),
+    ];
+    let asked = families.into_iter().filter(|(.., addresses)| !addresses.is_empty());
     asked
-        .map(|(filter, addresses)| {
+        .map(|(filter, shown, addresses)| {
             let values: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             format!(
-                "aws ec2 describe-network-interfaces --filters Name={filter},Values={} --query 'NetworkInterfaces[].[PrivateIpAddress,VpcId,NetworkInterfaceId,InterfaceType,Description,Attachment.InstanceId]' --output text{}",
+                "aws ec2 describe-network-interfaces --filters Name={filter},Values={} --query 'NetworkInterfaces[].[{shown},VpcId,NetworkInterfaceId,InterfaceType,Description,Attachment.InstanceId]' --output text{}",
                 values.join(","),
                 region_option(region)
             )

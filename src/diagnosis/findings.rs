@@ -167,7 +167,9 @@ impl<'a> Findings<'a> {
             refusals_show: false,
             destinations: Vec::new(),
         };
-        let refused = Refusals::of(evidence, findings.shown_when_full());
+        let mut refused = Refusals::of(evidence, findings.shown_when_full());
+        // Clients of other zones were refused ports of their own zones.
+        refused.retain(|client| findings.perhaps_in_question(client));
         findings.refused = refused.all();
         findings.unexplained = refused.unexplained();
         findings.refusals_show = findings.window_covered && refused.show();
@@ -201,6 +203,12 @@ impl<'a> Findings<'a> {
         self.perhaps_of_another()
             && self.incident.zone.is_some()
             && self.network.gateway.kind != GatewayKind::Regional
+    }
+
+    /// Whether the gateway has addresses of several zones, of which clients use their own zone's alone, and
+    /// nothing tells which zone it is about: what all hold together then says little of any.
+    pub(super) fn zone_unknown(&self) -> bool {
+        self.network.gateway.kind == GatewayKind::Regional && self.least_capacity < self.capacity
     }
 
     /// The alarm's Region, else the one that was asked.

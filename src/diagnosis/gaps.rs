@@ -130,6 +130,24 @@ fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
 
 /// Clients of which nothing tells whether they are in the zone in question.
 fn zones(findings: &Findings<'_>) -> Option<Gap> {
+    if findings.zone_unknown() {
+        return Some(
+            Gap::new(
+                "which zone's addresses ran out",
+                "a regional gateway has ports for each zone apart, and nothing says which zone the alarm is on",
+                format!(
+                    "look at each zone's errors: {}",
+                    commands::errors_metric(
+                        findings.gateway_id(),
+                        Some("AVAILABILITY_ZONE"),
+                        findings.evidence.window,
+                        findings.region()
+                    )
+                ),
+            )
+            .deciding(),
+        );
+    }
     let zone = findings.zone_in_question()?;
     let unknown =
         findings.top()?.clients.iter().find(|client| findings.zone_of_client(client.address).is_none())?;
@@ -287,7 +305,12 @@ fn errors_metric(findings: &Findings<'_>) -> String {
 
 /// A range that reaches the neighbourhood of capacity, and nothing that tells whether it was there.
 fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
-    let open = verdict == Verdict::CannotTell && findings.complete;
+    // Where something else stands in the way, the range is not what the answer hangs on.
+    let open = verdict == Verdict::CannotTell
+        && findings.complete
+        && !findings.zone_unknown()
+        && !findings.of_another_kind()
+        && !refused_uncounted(findings);
     let wide = findings.in_doubt().filter(|_| open)?;
     let near = findings.least_capacity.or(findings.capacity)?;
     if f64::from(wide.held.at_most) < f64::from(near) * NOT_NEAR {
@@ -304,8 +327,9 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     };
     if wide.held.at_least == wide.held.at_most {
         let why = format!(
-            "it held {} ports, which is nearer to capacity than such a count can be trusted to tell apart, and no refused attempt was found",
-            words::count(u64::from(wide.held.at_most))
+            "it held {} ports, which is nearer to capacity than such a count can be trusted to tell apart{}",
+            words::count(u64::from(wide.held.at_most)),
+            if findings.refused == 0 { ", and no refused attempt was found" } else { "" }
         );
         return Some(Gap::new(what, why, metric()));
     }

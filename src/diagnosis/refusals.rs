@@ -18,7 +18,7 @@ const EXPLAINING: f64 = 0.2;
 const TOO_MANY: f64 = 3.0;
 
 /// Fewer refused attempts than this say nothing.
-const FEWEST: u64 = 20;
+pub(super) const FEWEST: u64 = 20;
 
 /// A destination that shows less than this part of a full one's ports was not full.
 const NEAR_FULL: f64 = 0.5;
@@ -114,6 +114,21 @@ impl Refusals {
         let by_client = refusals.clients.values().flat_map(BTreeMap::values);
         refusals.all = by_client.map(|refused| refused.attempts).sum();
         refusals
+    }
+
+    /// Leaves out the attempts of all clients but these; when they were is spread evenly over all.
+    pub(super) fn retain(&mut self, keep: impl Fn(IpAddr) -> bool) {
+        let of = |clients: &BTreeMap<IpAddr, Refused>| -> u64 {
+            clients.values().map(|refused| refused.attempts).sum()
+        };
+        for (destination, clients) in &mut self.clients {
+            let before = of(clients);
+            clients.retain(|client, _| keep(*client));
+            for step in self.steps.get_mut(destination).into_iter().flatten() {
+                *step = scaled(*step, of(clients), before);
+            }
+        }
+        self.all = self.clients.values().map(of).sum();
     }
 
     /// Adds one destination: what its clients attempted, what `left` the gateway, and how many

@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::findings::{Errors, Findings, Ranked};
+use super::refusals::FEWEST;
 
 /// A count this near to capacity is at capacity: records' times are whole seconds, and the last
 /// ports are let go and taken again within one.
@@ -25,6 +26,10 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
         return if refused_uncounted(findings) { Verdict::CannotTell } else { Verdict::NotSupported };
     }
     if reaches(top, capacity) {
+        // Ports that the others hold are no use to the clients of a zone.
+        if findings.zone_unknown() && f64::from(top.held.at_least) < f64::from(capacity) * FULL {
+            return Verdict::CannotTell;
+        }
         return match (findings.errors.happened(), agreed(findings, top, capacity)) {
             (true, true) if !findings.evidence.ambiguous => Verdict::Confirmed,
             (_, true) => Verdict::Likely,
@@ -46,8 +51,10 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
 /// Whether the records show the fullest destination full and attempts turned away, while no error at all was
 /// counted: one of the two is not what it is taken for.
 pub(super) fn refused_uncounted(findings: &Findings<'_>) -> bool {
-    let full = |(top, capacity): (&Ranked, u32)| top.turned_away && reaches(top, capacity);
-    findings.errors == Errors::Counted(0.0) && findings.top().zip(findings.capacity).is_some_and(full)
+    let full = |(top, capacity): (&Ranked, u32)| reaches(top, capacity);
+    findings.errors == Errors::Counted(0.0)
+        && findings.refused >= FEWEST
+        && findings.top().zip(findings.capacity).is_some_and(full)
 }
 
 /// Whether the range reaches capacity.

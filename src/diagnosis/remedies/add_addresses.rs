@@ -52,9 +52,12 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
     let mut hazards = Vec::new();
     // What is minded first is read with the answer.
     if !raises.is_empty() {
-        hazards.push(
-            "A quota stands in the way: raising it has to be approved, which takes minutes to days.".into(),
-        );
+        let known = quotas.addresses_per_gateway.is_some() || quotas.elastic_ips.is_some();
+        let stands = if known { "stands" } else { "perhaps stands" };
+        let asked = if known { "" } else { " It was not asked for, and is taken for the default." };
+        hazards.push(format!(
+            "A quota {stands} in the way: raising it has to be approved, which takes minutes to days.{asked}"
+        ));
     }
     if gateway.kind == GatewayKind::Private {
         hazards.push("Whoever allow-lists the gateway's addresses must add the new ones first.".to_owned());
@@ -124,7 +127,7 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
 
 /// The quotas that have to be raised first: that of addresses per gateway, taken for the default one
 /// where it was not asked for, and that of the Region, where it is known to be too small.
-fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u32) -> Vec<Command> {
+pub(super) fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u32) -> Vec<Command> {
     let region = region_option(shortage.region());
     let raise = |service: &str, code: &str, to: u32, of: &str| Command {
         does: format!("asks AWS for {to} addresses per {of}"),
@@ -151,6 +154,25 @@ fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u32) -> Vec<C
     raises
 }
 
+/// Allocates so many Elastic IP addresses.
+pub(super) fn allocate(add: u32, region: Option<&str>) -> Command {
+    let region = region_option(region);
+    let again = if add > 1 { format!("for n in $(seq {add}); do ") } else { String::new() };
+    let done = if add > 1 { "; done" } else { "" };
+    Command {
+        does: if add == 1 {
+            "allocates an Elastic IP address".into()
+        } else {
+            format!("allocates {add} Elastic IP addresses")
+        },
+        run: format!(
+            "{again}aws ec2 allocate-address --domain vpc --query AllocationId --output text{region}{done}"
+        ),
+        verify: format!("aws ec2 describe-addresses --allocation-ids NEW_ALLOCATION_IDS{region}"),
+        undo: format!("aws ec2 release-address --allocation-id NEW_ALLOCATION_ID{region}"),
+    }
+}
+
 /// What gives the gateway `add` more addresses.
 fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Command>> {
     let id = shortage.findings.gateway_id()?;
@@ -173,21 +195,8 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Co
         }]);
     }
     let zone = zone.map_or_else(String::new, |zone| format!(" --availability-zone {}", quoted(zone)));
-    let again = if add > 1 { format!("for n in $(seq {add}); do ") } else { String::new() };
-    let done = if add > 1 { "; done" } else { "" };
     Some(vec![
-        Command {
-            does: if add == 1 {
-                "allocates an Elastic IP address".into()
-            } else {
-                format!("allocates {add} Elastic IP addresses")
-            },
-            run: format!(
-                "{again}aws ec2 allocate-address --domain vpc --query AllocationId --output text{region}{done}"
-            ),
-            verify: format!("aws ec2 describe-addresses --allocation-ids NEW_ALLOCATION_IDS{region}"),
-            undo: format!("aws ec2 release-address --allocation-id NEW_ALLOCATION_ID{region}"),
-        },
+        allocate(add, shortage.region()),
         Command {
             does: format!("gives {} to the gateway", if add == 1 { "it" } else { "them" }),
             run: format!(

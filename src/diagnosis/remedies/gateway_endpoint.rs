@@ -97,11 +97,12 @@ pub(super) fn gateway_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
         ));
     }
     let mut hazards = vec![
-        format!(
-            "Creating or changing the endpoint drops the connections to {service} that are open in these subnets; clients have to connect again."
-        ),
+        // First what lasts, and what the title does not say.
         format!(
             "{service} then sees private addresses: policies with aws:SourceIp stop matching, and have to say aws:VpcSourceIp or aws:SourceVpce instead."
+        ),
+        format!(
+            "Creating or changing the endpoint drops the connections to {service} that are open in these subnets; clients have to connect again."
         ),
         format!(
             "The VPC needs DNS resolution and DNS hostnames, and security groups and network ACLs must allow {}.",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::add_addresses::ADDRESS_MONTHLY_USD;
+use super::add_addresses::{ADDRESS_MONTHLY_USD, allocate, raises};
 use super::placement::{Placed, Placement};
 use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
@@ -83,7 +83,7 @@ impl<'a> Crossing<'a> {
     }
 
     fn zones_in_words(&self) -> String {
-        shown(&self.zones().into_iter().collect::<Vec<_>>().join(", "))
+        shown(&words::list(&self.zones().into_iter().collect::<Vec<_>>()))
     }
 
     /// The tables and their subnets, in words.
@@ -151,30 +151,42 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     if moved < WORTH {
         return None;
     }
-    let mut commands = Vec::new();
-    let (mut new, mut siblings) = (0_u32, Vec::new());
+    let (mut commands, mut new, mut siblings, mut without_room) = (Vec::new(), 0_u32, Vec::new(), Vec::new());
     let each = findings.limits.ports_per_address;
-    let demand = placement.weight(|client| crossing.moves(client));
     for zone in crossing.zones() {
+        let demand = demand_of(shortage, &placement, &crossing, zone);
+        without_room.extend(siblings_without_room(network, zone, each, demand));
         let to = match sibling(network, zone, each, demand) {
             Some(sibling) => {
                 siblings.push(sibling);
                 sibling.id.to_string()
             }
+            // A gateway is made with one address: they would fill that as well.
+            None if demand > u64::from(each) => return None,
             None => {
                 new += 1;
                 let placeholder = placeholder(zone);
-                commands.push(create(shortage, zone, &placeholder));
+                commands.push(allocate(1, findings.region()));
+                commands.extend(create(shortage, zone, &placeholder));
                 placeholder
             }
         };
         let moves = crossing.moves.values().filter(|way| way.zone == zone);
         commands.extend(moves.map(|way| replace(shortage, way, &to)));
     }
+    let raises = raises(shortage, &network.quotas.unwrap_or_default(), 0, new);
+    let when = if raises.is_empty() { When::Tonight } else { When::Later };
+    commands.splice(0..0, raises);
     let mut hazards = vec![
         "Replacing a route breaks the open connections of every subnet behind that route table, to all destinations.".to_owned(),
         "The moved clients show another public address: partners that allow-list addresses must add it first.".to_owned(),
     ];
+    if new > 0 {
+        hazards.push("What is undone has to be so from the last command to the first.".into());
+    }
+    if when == When::Later {
+        hazards.push("The Region's quota of Elastic IP addresses stands in the way: raising it has to be approved, which takes minutes to days.".into());
+    }
     let (seen, unseen): (Vec<&SiblingGateway>, Vec<&SiblingGateway>) =
         siblings.into_iter().partition(|sibling| sibling.room(each).is_some());
     if !unseen.is_empty() {
@@ -184,7 +196,7 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
             ids.join(", ")
         ));
     }
-    for full in siblings_without_room(network, &crossing, each, demand) {
+    for full in without_room {
         hazards.push(format!(
             "{} in {} has no room for them: {}.",
             full.id,
@@ -205,14 +217,13 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     }
     let own_zone = shown(crossing.own_zone);
     let mut effect = format!(
-        "{} move to ports of another gateway, and {} no longer depends on {own_zone}.",
-        placement.in_words(|client| crossing.moves(client)),
-        crossing.zones_in_words()
+        "{} move to ports of another gateway, and their way out no longer depends on {own_zone}.",
+        placement.in_words(|client| crossing.moves(client))
     );
     effect.extend(seen.into_iter().map(|sibling| room_in_words(sibling, each)));
     effect.extend(saved(shortage, &crossing));
     Some(Offer {
-        when: When::Tonight,
+        when,
         headroom: Some(shortage.headroom(moved, shortage.capacity)),
         remedy: Remedy {
             id: "nat-gateway-per-az".into(),
@@ -241,17 +252,35 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     })
 }
 
-/// The gateways in zones that clients come from, of which it is known that they can't take so many more.
+/// Ports that the moved clients of a zone want at once: those that they hold, and their part of those that were
+/// refused.
+fn demand_of<'a>(
+    shortage: &Shortage<'_>,
+    placement: &Placement<'a>,
+    crossing: &Crossing<'_>,
+    zone: &str,
+) -> u64 {
+    let of_zone = |client: &Placed<'a>| {
+        crossing.moves(client) && client.subnet.and_then(|subnet| subnet.zone.as_deref()) == Some(zone)
+    };
+    let of_zone_too = |address: IpAddr| placement.clients.iter().any(|c| c.address == address && of_zone(c));
+    let clients = || shortage.top.clients.iter();
+    let all: u64 = clients().map(|client| client.refused).sum();
+    let theirs: u64 = clients().filter(|c| of_zone_too(c.address)).map(|client| client.refused).sum();
+    let refused = shortage.refused().at_once as f64 * theirs as f64 / all.max(1) as f64;
+    placement.weight(of_zone) + refused.ceil() as u64
+}
+
+/// The gateways in a zone of which it is known that they can't take so many more.
 fn siblings_without_room<'a>(
     network: &'a Network,
-    crossing: &Crossing<'_>,
+    zone: &str,
     each: u32,
     more: u64,
 ) -> impl Iterator<Item = &'a SiblingGateway> {
-    let zones = crossing.zones();
     network.siblings.iter().flatten().filter(move |sibling| {
         sibling.kind == GatewayKind::Zonal
-            && sibling.zone.as_deref().is_some_and(|zone| zones.contains(zone))
+            && sibling.zone.as_deref() == Some(zone)
             && sibling.room(each).is_some_and(|room| room < more)
     })
 }
@@ -285,20 +314,30 @@ fn placeholder(zone: &str) -> String {
     format!("NEW_NAT_GATEWAY_IN_{zone}")
 }
 
-fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> Command {
+/// Makes a gateway, and waits until it works: until then, who is sent through it is cut off.
+fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> [Command; 2] {
     let region = region_option(shortage.region());
     let subnet = public_subnet(shortage.findings.network, zone, shortage.top.address)
         .map_or_else(|| placeholder.replace("NEW_NAT_GATEWAY", "PUBLIC_SUBNET"), quoted);
-    Command {
+    let verify = format!(
+        "aws ec2 describe-nat-gateways --nat-gateway-ids {placeholder} --query 'NatGateways[].State' --output text{region}"
+    );
+    let undo = format!("aws ec2 delete-nat-gateway --nat-gateway-id {placeholder}{region}");
+    let made = Command {
         does: format!("creates a gateway in {}", shown(zone)),
         run: format!(
             "aws ec2 create-nat-gateway --subnet-id {subnet} --allocation-id NEW_ALLOCATION_ID{region}"
         ),
-        verify: format!(
-            "aws ec2 describe-nat-gateways --nat-gateway-ids {placeholder} --query 'NatGateways[].State' --output text{region}"
-        ),
-        undo: format!("aws ec2 delete-nat-gateway --nat-gateway-id {placeholder}{region}"),
-    }
+        verify: verify.clone(),
+        undo: undo.clone(),
+    };
+    let waited_for = Command {
+        does: "waits until it can be used".into(),
+        run: format!("aws ec2 wait nat-gateway-available --nat-gateway-ids {placeholder}{region}"),
+        verify,
+        undo,
+    };
+    [made, waited_for]
 }
 
 fn replace(shortage: &Shortage<'_>, moved: &Way<'_>, to: &str) -> Command {
