@@ -17,7 +17,9 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
         let what = "We cannot tell which destination ran out of ports.".to_owned();
         let why = match (answered(diagnosis), diagnosis.stage) {
             (true, _) => format!("The flow logs show none of its traffic{so_far}; see below."),
-            (false, Stage::Provisional) => "The flow logs are still being read; a report follows.".to_owned(),
+            (false, Stage::Provisional) => {
+                "The flow logs are still being read; another report follows.".to_owned()
+            }
             (false, Stage::Final) => "No flow log gave an answer; see below how to mend that.".to_owned(),
         };
         return [what, why];

@@ -1,6 +1,6 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
-use super::wording::{answered, capacity, number, part_of_capacity, place, reach};
+use super::wording::{answered, capacity, number, or_more, part_of_capacity, place, reach};
 use crate::diagnosis::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
@@ -55,7 +55,11 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let (answer, more) = match diagnosis.verdict {
         Verdict::Confirmed => {
             let others = diagnosis.destinations.iter().skip(1).filter(|other| other.is_full()).count();
-            let others = if others > 0 { format!("; {others} more full") } else { String::new() };
+            let others = if others > 0 {
+                format!("; {others}{} more full", or_more(diagnosis))
+            } else {
+                String::new()
+            };
             (format!("NAT {id}: {place} at {full}"), holder(diagnosis) + &others)
         }
         Verdict::Likely => (format!("NAT {id}: {place} probably full{so_far}, {full}"), holder(diagnosis)),

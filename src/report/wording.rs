@@ -79,11 +79,16 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
     let refused_there = words::count(refused);
     let verdict = match diagnosis.verdict {
         Verdict::Confirmed if refused > 0 => {
-            format!("Confirmed: the flow logs show it full, and {refused_there} attempts to it refused{of_all}{of_counted}.")
+            format!(
+                "Confirmed: the flow logs show it full, and {refused_there} attempts to it refused{of_all}{of_counted}."
+            )
         }
         Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.".to_owned(),
         Verdict::Likely if refused > 0 && counted.is_none() => format!(
             "Likely: the flow logs reach the limit and show {refused_there} attempts to it refused{of_all}, and no metric is at hand to confirm it."
+        ),
+        Verdict::Likely if refused > 0 => format!(
+            "Likely: the flow logs reach the limit and show {refused_there} attempts refused{of_all}{of_counted}; that they were to it is not certain."
         ),
         Verdict::Likely => {
             "Likely: the flow logs reach the limit, and nothing beside them proves it.".to_owned()
@@ -93,9 +98,10 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
                 "Not supported: with these minutes covered, nothing was near the limit. CloudWatch counted {} errors all the same, which nothing in these records explains.",
                 number(counted)
             ),
-            None if diagnosis.near_without_errors().is_some() => {
-                "Not supported: CloudWatch counted no port allocation error in these minutes, though a destination came near its limit.".to_owned()
-            }
+            None if let Some(near) = diagnosis.near_without_errors() => format!(
+                "Not supported: CloudWatch counted no port allocation error in these minutes, though a destination {} near its limit.",
+                if near.is_full() { "came" } else { "may have come" }
+            ),
             None => "Not supported: with these minutes covered, nothing was near the limit.".to_owned(),
         },
         Verdict::CannotTell => {
@@ -181,12 +187,19 @@ pub(super) fn others_full(diagnosis: &Diagnosis) -> Option<String> {
         diagnosis.destinations.iter().skip(1).filter(|other| other.is_full()).map(said).collect();
     let more = match full.len().saturating_sub(NAMED) {
         0 => String::new(),
-        more => format!("; and {more} more"),
+        more => format!("; and {more}{} more", or_more(diagnosis)),
     };
     let named = full[..full.len().min(NAMED)].join("; ");
     (!full.is_empty()).then(|| {
         format!("Also full: {named}{more}. The clients and fixes below are those of {}.", label(top))
     })
+}
+
+/// ` or` where not all destinations are listed and all that are listed are full: there may be more.
+pub(super) fn or_more(diagnosis: &Diagnosis) -> &'static str {
+    let listed = &diagnosis.destinations;
+    let all = listed.len() as u64 >= diagnosis.destinations_seen;
+    if all || !listed.iter().all(DestinationReport::is_full) { "" } else { " or" }
 }
 
 /// Says of a provisional report that another may follow.
