@@ -724,6 +724,7 @@ fn where_no_gateway_stands_in_that_zone_a_new_one_is_made_in_a_public_subnet_of_
     });
     let remedy = none_left.offers("nat-gateway-per-az");
     assert!(remedy.commands[0].run.contains("--quota-code L-0263D0A3 --desired-value 6 "), "{remedy:?}");
+    assert!(remedy.hazards[0].contains("takes minutes to days"), "read with the answer: {remedy:?}");
 }
 
 #[test]

@@ -177,7 +177,11 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
             }
             None => "name its addresses with --nat-ip".into(),
         };
-        let why = "none of its addresses is known";
+        let why = if gateway.addresses.is_empty() {
+            "none of its addresses is known"
+        } else {
+            "none of its addresses is known to take connections"
+        };
         return Some(Gap::new("how many ports the gateway has", why, fix).deciding());
     }
     (gateway.provenance == Provenance::Inferred).then(|| {

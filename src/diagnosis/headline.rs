@@ -23,7 +23,7 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
     let (label, held_by) = (called(top), holder(top));
     let Some(capacity) = findings.capacity else {
         return format!(
-            "{gateway}: its addresses are not known, so capacity is not either; the most ports, about {}, were held to {label}{held_by}.",
+            "{gateway}: how many ports it has is not known; the most ports, about {}, were held to {label}{held_by}.",
             words::count(u64::from(top.held.estimate))
         );
     };

@@ -185,7 +185,7 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
         hazards.push("What is undone has to be so from the last command to the first.".into());
     }
     if when == When::Later {
-        hazards.push("The Region's quota of Elastic IP addresses stands in the way: raising it has to be approved, which takes minutes to days.".into());
+        hazards.insert(0, "The Region's quota of Elastic IP addresses stands in the way: raising it has to be approved, which takes minutes to days.".into());
     }
     let (seen, unseen): (Vec<&SiblingGateway>, Vec<&SiblingGateway>) =
         siblings.into_iter().partition(|sibling| sibling.room(each).is_some());
