@@ -337,6 +337,15 @@ fn a_second_full_destination_is_named_with_who_holds_it_and_no_surer_than_it_is(
     );
     assert!(prose(&diagnosis).contains(&certain), "{}", prose(&diagnosis));
     assert!(report::sms::sms(&diagnosis).ends_with("; 1 more full"), "{}", report::sms::sms(&diagnosis));
+    // Where there is no room for both, who holds them comes first.
+    diagnosis.nat_gateways[0].id = Some("nat-0123456789abcdef0".into());
+    diagnosis.destinations[0].port = 65_535;
+    for octet in ["203.113.113.110", "203.113.113.111"] {
+        diagnosis.destinations[0].address = octet.parse().expect("valid");
+    }
+    diagnosis.nat_gateways[0].capacity_per_destination = Some(440_000);
+    let subject = report::sms::subject(&diagnosis);
+    assert!(subject.ends_with(&format!("held by {holder}")), "{subject}");
     diagnosis.destinations[1].refused = 0;
     assert!(prose(&diagnosis).contains(&format!("Also full: perhaps {address}:8443/tcp")));
 }

@@ -31,8 +31,8 @@ pub fn subject(diagnosis: &Diagnosis) -> String {
 /// As many characters of a gateway's id as it is recognised by: `nat-0a1b2c3d`.
 const ID: usize = 12;
 
-/// The answer, with who holds the ports where that fits into `most` characters: half an address would name
-/// somebody else.
+/// The answer, with who holds the ports and what else is full where that fits into `most` characters: half an
+/// address would name somebody else.
 fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let gateway = diagnosis.nat_gateways.first();
     let id = gateway.and_then(|g| g.id.as_deref()).unwrap_or("gateway");
@@ -60,25 +60,25 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             } else {
                 String::new()
             };
-            (format!("NAT {id}: {place} at {full}"), holder(diagnosis) + &others)
+            (format!("NAT {id}: {place} at {full}"), vec![holder(diagnosis), others])
         }
-        Verdict::Likely => (format!("NAT {id}: {place} probably full{so_far}, {full}"), holder(diagnosis)),
+        Verdict::Likely => {
+            let answer = format!("NAT {id}: {place} probably full{so_far}, {full}");
+            (answer, vec![holder(diagnosis)])
+        }
         Verdict::NotSupported => {
             let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
             let yet = counted.map_or(String::new(), |errors| format!(", yet {} errors", number(errors)));
             let most = diagnosis.destinations.iter().rev().max_by_key(|d| d.held.at_most).unwrap_or(top);
             let at_most = of(part_of_capacity(diagnosis, most.held.at_most), most.held.at_most);
-            let near = diagnosis.near_without_errors().zip(capacity(diagnosis));
-            if let Some((near, capacity)) = near {
-                return format!(
-                    "NAT {id}: nothing refused for want of ports{so_far}; {}: up to {} of {}",
-                    self::place(near),
-                    words::count(u64::from(near.held.at_most)),
-                    words::count(capacity)
-                );
+            if let Some((near, capacity)) = diagnosis.near_without_errors().zip(capacity(diagnosis)) {
+                let held = words::count(u64::from(near.held.at_most));
+                let near = format!("; {}: up to {held} of {}", self::place(near), words::count(capacity));
+                (format!("NAT {id}: nothing refused for want of ports{so_far}"), vec![near])
+            } else {
+                let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
+                (answer, vec![format!("; {}: at most {at_most}", self::place(most))])
             }
-            let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
-            (answer, format!("; {}: at most {at_most}", self::place(most)))
         }
         Verdict::CannotTell => {
             let doubtful = diagnosis.in_doubt().unwrap_or(top);
@@ -89,10 +89,16 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
                 None => full,
             };
             let place = self::place(doubtful);
-            (format!("NAT {id}: cannot tell{so_far}"), format!("; most seen {place} at {full}"))
+            let seen = format!("; most seen {place} at {full}");
+            (format!("NAT {id}: cannot tell{so_far}"), vec![seen])
         }
     };
-    if answer.len() + more.len() <= most { answer + &more } else { answer }
+    more.into_iter().fold(
+        answer,
+        |said, clause| {
+            if said.len() + clause.len() <= most { said + &clause } else { said }
+        },
+    )
 }
 
 /// Who holds them, and how certain that is.
