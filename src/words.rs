@@ -139,16 +139,11 @@ pub fn one_line(text: &str, most: usize) -> String {
     line
 }
 
-/// Text without a link: programs that show mail make one of whatever looks like it.
+/// Text that somebody else chose, such as a name, on one line, and no link: programs that show mail make one of
+/// whatever looks like it.
 #[must_use]
-pub fn unlinked(text: &str) -> String {
-    text.replace("://", ": //")
-}
-
-/// A name that somebody else chose, on one line, and no link.
-#[must_use]
-pub fn outside(name: &str, most: usize) -> String {
-    one_line(&unlinked(name), most).trim().to_owned()
+pub fn outside(text: &str, most: usize) -> String {
+    one_line(&text.replace("://", ": //"), most).trim().to_owned()
 }
 
 /// The same in ASCII, for a subject: what is not becomes a question mark.

@@ -397,9 +397,16 @@ fn errors_that_nothing_explains_are_no_all_clear() {
 async fn a_tag_is_no_link_wherever_the_diagnosis_says_it_and_an_empty_one_is_no_name() {
     let mut night = Night::of(Pattern::Leak);
     night.network.owners[0].name = "KRAKEN https://evil.example/login".into();
-    let diagnosis = night.diagnosis().await;
+    let mut diagnosis = night.diagnosis().await;
     assert!(diagnosis.remedies[0].title.contains("KRAKEN"), "{}", diagnosis.remedies[0].title);
     for (format, text) in formats(&diagnosis).iter().filter(|(format, _)| *format != "json") {
+        assert!(!text.contains("https://evil"), "{format}: {text}");
+    }
+    // A line of a file that is no flow log. In a page it is a text like any other.
+    diagnosis.gaps.push(Gap::new("1 line", "first at line 3: https://evil.example/login", "look at it"));
+    for (format, text) in formats(&diagnosis).iter().filter(|(format, _)| !["json", "html"].contains(format))
+    {
+        assert!(text.contains("first at line 3: https: //evil") || *format == "sms" || *format == "chat");
         assert!(!text.contains("https://evil"), "{format}: {text}");
     }
     night.network.owners[0].name = " \u{200b}\u{3164} ".into();

@@ -144,8 +144,8 @@ impl Findings<'_> {
     /// Whether a client's ports may be those in question: not where it stands in another zone than the alarm is
     /// about, whose addresses it uses.
     pub(super) fn perhaps_in_question(&self, client: IpAddr) -> bool {
-        let of_client = self.zone_in_question().zip(self.zone_of_client(client));
-        of_client.is_none_or(|(zone, of_client)| zone == of_client)
+        let Some(zone) = self.zone_in_question() else { return true };
+        self.zone_of_client(client).is_none_or(|of_client| of_client == zone)
     }
 
     /// Clients over all destinations, by what they held at each one's fullest.

@@ -32,6 +32,7 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 pub use answer::Answer;
 use findings::Findings;
 pub use links::Link;
+pub(crate) use verdict::NOT_NEAR;
 
 /// The version of the JSON: fields are added within it, never renamed.
 pub const SCHEMA: &str = "nat-triage.diagnosis.v1";
@@ -388,12 +389,18 @@ impl Diagnosis {
         rank::in_doubt(&self.destinations, |destination| destination.held.at_most)
     }
 
+    /// The destination that held most at the very most; of several, the fullest.
+    #[must_use]
+    pub fn fullest_at_most(&self) -> Option<&DestinationReport> {
+        self.destinations.iter().rev().max_by_key(|destination| destination.held.at_most)
+    }
+
     /// The fullest destination, where it came near the limit and yet nothing was refused.
     #[must_use]
     pub fn near_without_errors(&self) -> Option<&DestinationReport> {
         let capacity = f64::from(self.nat_gateways.first()?.capacity_per_destination?);
-        let fullest = self.destinations.iter().rev().max_by_key(|d| d.held.at_most)?;
-        let near = f64::from(fullest.held.at_most) >= capacity * verdict::NOT_NEAR;
+        let fullest = self.fullest_at_most()?;
+        let near = f64::from(fullest.held.at_most) >= capacity * NOT_NEAR;
         (self.verdict == Verdict::NotSupported && near).then_some(fullest)
     }
 

@@ -12,7 +12,7 @@ pub(super) const FULL: f64 = 0.95;
 const WHOLLY_FULL: f64 = 0.995;
 
 /// Below this part of capacity at the very most, a destination was not full.
-pub(super) const NOT_NEAR: f64 = 0.9;
+pub(crate) const NOT_NEAR: f64 = 0.9;
 
 /// The verdict on the fullest destination, and so on all.
 pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {

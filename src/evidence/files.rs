@@ -200,12 +200,7 @@ fn reading_gaps(reading: &Reading) -> Vec<Gap> {
     gaps.extend(reading.rejected.iter().map(|rejected| {
         Gap::new(
             format!("{} of {}", words::counted(rejected.count, "line"), rejected.file),
-            format!(
-                "{}; first at line {}: {}",
-                rejected.reason,
-                rejected.line,
-                words::unlinked(&rejected.sample)
-            ),
+            format!("{}; first at line {}: {}", rejected.reason, rejected.line, rejected.sample),
             match rejected.reason {
                 RejectReason::NoFormat { .. } | RejectReason::Header(_) => {
                     "pass --log-format with the fields as in the flow log's own format string"

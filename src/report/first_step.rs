@@ -94,19 +94,20 @@ pub(super) fn filled_in(command: &str) -> String {
 /// Words of a command that stand for what only its reader knows, or what an earlier command printed:
 /// `ROLE_ARN`, or the value in `Name=NatGatewayId,Value=NAT_GATEWAY_ID`.
 fn blanks(command: &str) -> Vec<&str> {
-    let value = |word: &'_ str| -> usize {
-        let begins = |what: &str| word.find(what).map(|at| at + what.len());
-        begins(",Value=").or(begins(",Values=")).unwrap_or(0)
-    };
     let is_blank = |word: &&str| {
         word.contains('_')
             && word.starts_with(|c: char| c.is_ascii_uppercase())
             && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
-    let mut blanks: Vec<&str> =
-        command.split(' ').map(|word| &word[value(word)..]).filter(is_blank).collect();
+    let mut blanks: Vec<&str> = command.split(' ').map(value).filter(is_blank).collect();
     blanks.dedup();
     blanks
+}
+
+/// The value of a word such as `Name=vpc-id,Values=VPC_ID`; any other word itself.
+fn value(word: &str) -> &str {
+    let split = word.split_once(",Value=").or_else(|| word.split_once(",Values="));
+    split.map_or(word, |(_, value)| value)
 }
 
 /// What is said of a command of which nothing else is.

@@ -50,7 +50,7 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
         ],
         Verdict::NotSupported => {
             let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
-            let fullest = diagnosis.destinations.iter().max_by_key(|d| d.held.at_most).unwrap_or(top);
+            let fullest = diagnosis.fullest_at_most().unwrap_or(top);
             let most = part(fullest.held.at_most);
             [
                 format!("No destination was near its limit of {capacity} NAT ports{so_far}."),

@@ -1,6 +1,6 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
-use super::wording::{answered, capacity, number, or_more, part_of_capacity, place, reach};
+use super::wording::{answered, capacity, held_by, number, or_more, part_of_capacity, place, reach};
 use crate::diagnosis::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
@@ -66,19 +66,19 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             let answer = format!("NAT {id}: {place} probably full{so_far}, {full}");
             (answer, vec![holder(diagnosis)])
         }
+        Verdict::NotSupported if let Some(near) = diagnosis.near_without_errors() => {
+            let held = words::count(u64::from(near.held.at_most));
+            let capacity = words::count(capacity(diagnosis).unwrap_or_default());
+            let near = format!("; {}: up to {held} of {capacity}", self::place(near));
+            (format!("NAT {id}: nothing refused for want of ports{so_far}"), vec![near])
+        }
         Verdict::NotSupported => {
             let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
             let yet = counted.map_or(String::new(), |errors| format!(", yet {} errors", number(errors)));
-            let most = diagnosis.destinations.iter().rev().max_by_key(|d| d.held.at_most).unwrap_or(top);
+            let most = diagnosis.fullest_at_most().unwrap_or(top);
             let at_most = of(part_of_capacity(diagnosis, most.held.at_most), most.held.at_most);
-            if let Some((near, capacity)) = diagnosis.near_without_errors().zip(capacity(diagnosis)) {
-                let held = words::count(u64::from(near.held.at_most));
-                let near = format!("; {}: up to {held} of {}", self::place(near), words::count(capacity));
-                (format!("NAT {id}: nothing refused for want of ports{so_far}"), vec![near])
-            } else {
-                let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
-                (answer, vec![format!("; {}: at most {at_most}", self::place(most))])
-            }
+            let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
+            (answer, vec![format!("; {}: at most {at_most}", self::place(most))])
         }
         Verdict::CannotTell => {
             let doubtful = diagnosis.in_doubt().unwrap_or(top);
@@ -105,10 +105,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
 fn holder(diagnosis: &Diagnosis) -> String {
     match diagnosis.destinations.first().and_then(|top| top.clients.first()) {
         Some(client) if !client.stands_out() => ", no client stands out".to_owned(),
-        Some(client) => {
-            let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
-            format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)
-        }
+        Some(client) => held_by(client),
         None => String::new(),
     }
 }

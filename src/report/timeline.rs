@@ -3,11 +3,8 @@
 use jiff::Timestamp;
 
 use super::wording::part_of_capacity;
-use crate::diagnosis::{Diagnosis, TimelineStep, Verdict};
+use crate::diagnosis::{Diagnosis, NOT_NEAR, TimelineStep, Verdict};
 use crate::words;
-
-/// From this part of capacity on a destination may have been full.
-const NEAR: f64 = 0.9;
 
 /// The steps of the fullest destination.
 pub(super) struct Timeline<'a> {
@@ -24,9 +21,9 @@ pub(super) struct Step<'a> {
     pub(super) figures: &'a TimelineStep,
     /// Whether there are records of it. Without, its figures say what was left over from before.
     pub(super) seen: bool,
-    /// Whether more may have been held within it than a single figure shows: as much as makes a destination
-    /// full, where the estimate is below that.
-    pub(super) perhaps_full: bool,
+    /// The most that may have been held within it, where that is as much as makes a destination full, and the
+    /// estimate is below.
+    pub(super) perhaps: Option<u32>,
 }
 
 impl<'a> Timeline<'a> {
@@ -41,7 +38,7 @@ impl<'a> Timeline<'a> {
             let begun = coverage.logs_from.is_some_and(|from| from.as_second() < at.as_second() + seconds);
             coverage.complete || (begun && coverage.logs_until.is_some_and(|until| at <= until))
         };
-        let near = |held: u32| part_of_capacity(diagnosis, held) >= NEAR;
+        let near = |held: u32| part_of_capacity(diagnosis, held) >= NOT_NEAR;
         // Where it is known when it was full, what led up to that is no question any more.
         let known = matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely);
         let open = |at: Timestamp| !known || at > top.held.at;
@@ -52,9 +49,8 @@ impl<'a> Timeline<'a> {
                 .map(|figures| Step {
                     figures,
                     seen: seen(figures.at),
-                    perhaps_full: open(figures.at)
-                        && near(figures.held_at_most)
-                        && !near(figures.held_estimate),
+                    perhaps: Some(figures.held_at_most)
+                        .filter(|most| open(figures.at) && near(*most) && !near(figures.held_estimate)),
                 })
                 .collect(),
             seconds,
@@ -102,10 +98,9 @@ impl<'a> Timeline<'a> {
     pub(super) fn stretches(&self) -> impl Iterator<Item = &[Step<'a>]> {
         let quiet = |step: &Step<'_>| !step.seen || step.figures.refused == 0;
         self.steps.chunk_by(move |a, b| {
-            let alike = !a.seen || a.figures.held_estimate == b.figures.held_estimate;
-            let as_full = a.perhaps_full == b.perhaps_full
-                && (!a.perhaps_full || a.figures.held_at_most == b.figures.held_at_most);
-            a.seen == b.seen && quiet(a) && quiet(b) && alike && (!a.seen || as_full)
+            let held = |step: &Step<'_>| (step.figures.held_estimate, step.perhaps);
+            let alike = !a.seen || held(a) == held(b);
+            a.seen == b.seen && quiet(a) && quiet(b) && alike
         })
     }
 
@@ -123,8 +118,8 @@ impl Step<'_> {
             return "not seen".into();
         }
         let mut held = words::count(u64::from(self.figures.held_estimate));
-        if self.perhaps_full {
-            held += &format!(", perhaps up to {}", words::count(u64::from(self.figures.held_at_most)));
+        if let Some(most) = self.perhaps {
+            held += &format!(", perhaps up to {}", words::count(u64::from(most)));
         }
         match self.figures.refused {
             0 => held,

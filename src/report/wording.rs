@@ -177,10 +177,7 @@ pub(super) fn others_full(diagnosis: &Diagnosis) -> Option<String> {
         let perhaps = if certain(other) { "" } else { "perhaps " };
         let full = words::percent(other.utilization.unwrap_or(1.0));
         let holder = other.clients.first().filter(|client| client.stands_out());
-        let holder = holder.map_or(String::new(), |client| {
-            let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
-            format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)
-        });
+        let holder = holder.map_or(String::new(), held_by);
         format!("{perhaps}{} ({full}{holder})", label(other))
     };
     let full: Vec<String> =
@@ -193,6 +190,12 @@ pub(super) fn others_full(diagnosis: &Diagnosis) -> Option<String> {
     (!full.is_empty()).then(|| {
         format!("Also full: {named}{more}. The clients and fixes below are those of {}.", label(top))
     })
+}
+
+/// `, 80% held by 10.0.1.17`, and how certain that is.
+pub(super) fn held_by(client: &ClientReport) -> String {
+    let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
+    format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)
 }
 
 /// ` or` where not all destinations are listed and all that are listed are full: there may be more.

@@ -19,6 +19,9 @@ const MOST_ADDRESSES_PER_ZONE: u32 = 32;
 /// A public IPv4 address for a month, at $0.005 an hour (us-east-1 list price).
 pub(super) const ADDRESS_MONTHLY_USD: f64 = 0.005 * HOURS_A_MONTH;
 
+/// What a quota in the way means.
+pub(super) const APPROVAL: &str = "raising it has to be approved, which takes minutes to days.";
+
 pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
     let (findings, top) = (shortage.findings, shortage.top);
     let gateway = &findings.network.gateway;
@@ -55,9 +58,7 @@ pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
         let known = quotas.addresses_per_gateway.is_some() || quotas.elastic_ips.is_some();
         let stands = if known { "stands" } else { "perhaps stands" };
         let asked = if known { "" } else { " It was not asked for, and is taken for the default." };
-        hazards.push(format!(
-            "A quota {stands} in the way: raising it has to be approved, which takes minutes to days.{asked}"
-        ));
+        hazards.push(format!("A quota {stands} in the way: {APPROVAL}{asked}"));
     }
     if gateway.kind == GatewayKind::Private {
         hazards.push("Whoever allow-lists the gateway's addresses must add the new ones first.".to_owned());

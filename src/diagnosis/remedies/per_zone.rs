@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::add_addresses::{ADDRESS_MONTHLY_USD, allocate, raises};
+use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::placement::{Placed, Placement};
 use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
@@ -185,7 +185,8 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
         hazards.push("What is undone has to be so from the last command to the first.".into());
     }
     if when == When::Later {
-        hazards.insert(0, "The Region's quota of Elastic IP addresses stands in the way: raising it has to be approved, which takes minutes to days.".into());
+        hazards
+            .insert(0, format!("The Region's quota of Elastic IP addresses stands in the way: {APPROVAL}"));
     }
     let (seen, unseen): (Vec<&SiblingGateway>, Vec<&SiblingGateway>) =
         siblings.into_iter().partition(|sibling| sibling.room(each).is_some());
@@ -263,10 +264,11 @@ fn demand_of<'a>(
     let of_zone = |client: &Placed<'a>| {
         crossing.moves(client) && client.subnet.and_then(|subnet| subnet.zone.as_deref()) == Some(zone)
     };
-    let of_zone_too = |address: IpAddr| placement.clients.iter().any(|c| c.address == address && of_zone(c));
+    let placed: BTreeSet<IpAddr> =
+        placement.clients.iter().filter(|client| of_zone(client)).map(|client| client.address).collect();
     let clients = || shortage.top.clients.iter();
     let all: u64 = clients().map(|client| client.refused).sum();
-    let theirs: u64 = clients().filter(|c| of_zone_too(c.address)).map(|client| client.refused).sum();
+    let theirs: u64 = clients().filter(|c| placed.contains(&c.address)).map(|client| client.refused).sum();
     let refused = shortage.refused().at_once as f64 * theirs as f64 / all.max(1) as f64;
     placement.weight(of_zone) + refused.ceil() as u64
 }

@@ -305,7 +305,7 @@ mod tests {
         let seen = steps.len() - unseen;
         let steps = steps.iter().enumerate();
         let steps =
-            steps.map(|(index, figures)| Step { figures, seen: index < seen, perhaps_full: false }).collect();
+            steps.map(|(index, figures)| Step { figures, seen: index < seen, perhaps: None }).collect();
         chart(&Timeline::of_minutes(steps), capacity, 7, size)
     }
 
