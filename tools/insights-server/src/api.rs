@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::faults::{Fault, Operation};
+use crate::faults::{Fault, Operation, QueryEnd};
 use crate::life::{Fate, Life, Pacing, Status};
 use crate::malformed::MalformedQuery;
 use crate::parser::LARGEST_LIMIT;
@@ -77,6 +77,7 @@ impl From<RunError> for Exception {
         match error {
             RunError::UnknownGroup(_) => Exception::new("ResourceNotFoundException", error.to_string()),
             RunError::Malformed(problem) => problem.into(),
+            RunError::TimedOut => unreachable!("a query times out after it has started"),
             RunError::OutsideRetention { .. } => Exception::new("MalformedQueryException", error.to_string()),
         }
     }
@@ -183,11 +184,11 @@ impl Api {
         let request: StartQuery = read(body)?;
         let window = window_of(&request)?;
         let query = query_of(&request)?;
-        let groups = self.store.read(|shelf, _| {
+        let (groups, times_out) = self.store.read(|shelf, _| {
             let groups = groups_of(&request, shelf)?;
             let names: Vec<_> = groups.iter().map(String::as_str).collect();
             query.check(shelf, &names, window)?;
-            Ok::<_, Exception>(groups)
+            Ok::<_, Exception>((groups, query.is_too_long_in(&shelf.dialect, window)))
         })?;
 
         let mut queries = lock(&self.queries);
@@ -197,6 +198,7 @@ impl Api {
         let fate = match fault {
             Some(Fault::EndAs(end)) => Fate::EndsAs(end),
             Some(Fault::NeverStarts) => Fate::NeverStarts,
+            _ if times_out => Fate::EndsAs(QueryEnd::Timeout),
             _ => Fate::Evaluated(evaluate(self.store.clone(), query, groups, window)),
         };
         let id = format!("5ad0cafe-0000-4000-8000-{:012}", queries.len() + 1);

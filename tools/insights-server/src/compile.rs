@@ -47,6 +47,10 @@ struct Sink {
 struct Compiler<'q> {
     text: &'q str,
     names: HashMap<String, (usize, Type)>,
+    /// Every name that the text has defined so far, also those that a `stats` has left behind.
+    defined: HashSet<String>,
+    /// Names that `fields` gave to another field, and to nothing that was computed.
+    renamed: HashSet<String>,
     segment: Segment,
     used: HashSet<usize>,
     segments: Vec<Segment>,
@@ -78,6 +82,8 @@ impl<'q> Compiler<'q> {
         Compiler {
             text,
             names: event.into_iter().chain(flow).collect(),
+            defined: HashSet::new(),
+            renamed: HashSet::new(),
             segment: Segment { slots: EVENT_FIELDS.len() + FLOW_FIELDS.len(), steps: Vec::new() },
             used: HashSet::new(),
             segments: Vec::new(),
@@ -209,15 +215,27 @@ impl<'q> Compiler<'q> {
         refuse(span, format!("the field `{name}` is not known{hint}"))
     }
 
-    /// What an alias does to a field of the same name is not documented, so it is refused.
+    /// A name can be defined once in the whole text, and never where Insights discovers a field of that
+    /// name: `MalformedQueryException`, in these words, is what live accounts are reported to answer (pull
+    /// requests 3461, 3465 and 3558 of trade-tariff/trade-tariff-backend among others).
     fn define(&mut self, name: &Name, slot: usize, kind: Type) -> Parsed<()> {
-        if self.names.contains_key(&name.text) {
-            let origin = if self.groupings.is_empty() && FLOW_FIELDS.contains(&name.text.as_str()) {
-                "is a name that Insights discovers in flow logs itself"
-            } else {
-                "is defined already"
-            };
-            return refuse(name.span, format!("`{}` {origin}; choose another name", name.text));
+        let known =
+            [&EVENT_FIELDS[..], &FLOW_FIELDS[..]].iter().any(|known| known.contains(&name.text.as_str()));
+        if known || !self.defined.insert(name.text.clone()) {
+            let Span { start, end } = name.span;
+            return refuse(
+                name.span,
+                format!("Ephemeral field is already defined: {} ([{start},{end}])", name.text),
+            );
+        }
+        self.names.insert(name.text.clone(), (slot, kind));
+        Ok(())
+    }
+
+    /// What a `stats` emits: a key that is a field keeps its name, which is no second definition.
+    fn emit(&mut self, name: &Name, is_new: bool, slot: usize, kind: Type) -> Parsed<()> {
+        if is_new {
+            return self.define(name, slot, kind);
         }
         self.names.insert(name.text.clone(), (slot, kind));
         Ok(())
@@ -249,7 +267,18 @@ impl<'q> Compiler<'q> {
         self.pending.clear();
         for (item, (scalar, kind)) in items.iter().zip(compiled) {
             let name = self.column_name(item);
-            let is_plain_field = item.alias.is_none() && matches!(item.expression.kind, Kind::Field(_));
+            let names_a_field = matches!(item.expression.kind, Kind::Field(_));
+            let is_plain_field = item.alias.is_none() && names_a_field;
+            if is_plain_field && self.defined.contains(&name.text) {
+                let Span { start, end } = name.span;
+                return refuse(
+                    name.span,
+                    format!("Ephemeral field is already defined: {} ([{start},{end}])", name.text),
+                );
+            }
+            if names_a_field && !is_plain_field {
+                self.renamed.insert(name.text.clone());
+            }
             let slot = match scalar {
                 Scalar::Slot(slot) => slot,
                 computed => {
@@ -319,12 +348,12 @@ impl<'q> Compiler<'q> {
     fn stats(&mut self, results: &[Item], keys: &[Item]) -> Parsed<()> {
         self.set_pending(results);
         let mut key_scalars = Vec::new();
-        let mut emitted: Vec<(Name, usize, Type)> = Vec::new();
+        let mut emitted: Vec<(Name, bool, usize, Type)> = Vec::new();
         let mut computed = Vec::new();
         for (slot, key) in keys.iter().enumerate() {
             let (scalar, kind) = self.scalar(&key.expression)?;
             key_scalars.push(scalar);
-            emitted.push((self.column_name(key), slot, kind));
+            emitted.push((self.column_name(key), key.alias.is_some(), slot, kind));
         }
         let mut aggregates = Vec::new();
         for item in results {
@@ -354,7 +383,7 @@ impl<'q> Compiler<'q> {
                     next.slots - 1
                 }
             };
-            emitted.push((name, slot, kind));
+            emitted.push((name, true, slot, kind));
         }
         self.close_segment(next);
         self.groupings.push(Grouping { keys: key_scalars, aggregates });
@@ -363,8 +392,8 @@ impl<'q> Compiler<'q> {
         self.displayed = None;
         // Aggregates that an expression combines are read by the segment's own first steps.
         self.used.extend(0..self.segment.slots);
-        for (name, slot, kind) in emitted {
-            self.define(&name, slot, kind)?;
+        for (name, is_new, slot, kind) in emitted {
+            self.emit(&name, is_new, slot, kind)?;
             self.selected.push((name.text, slot, kind));
         }
         Ok(())

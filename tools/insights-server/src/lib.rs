@@ -12,6 +12,8 @@ mod aggregate;
 mod api;
 mod ast;
 mod compile;
+mod constructs;
+mod dialect;
 mod expression;
 mod extract;
 mod faults;
@@ -27,6 +29,7 @@ mod server;
 mod store;
 mod value;
 
+pub use dialect::Dialect;
 pub use faults::{Fault, Faults, Operation, QueryEnd, Times};
 pub use life::Pacing;
 pub use malformed::MalformedQuery;

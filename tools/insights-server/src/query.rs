@@ -2,6 +2,8 @@
 //! server answers from.
 
 use crate::compile::compile;
+use crate::constructs::Constructs;
+use crate::dialect::{Dialect, MAX_STATS_INFREQUENT_ACCESS};
 use crate::malformed::{MalformedQuery, Refusal, Span};
 use crate::parser::parse;
 use crate::plan::Plan;
@@ -17,6 +19,7 @@ pub struct Query {
     text: String,
     plan: Plan,
     limit: usize,
+    constructs: Constructs,
 }
 
 /// The time a query is asked about, in seconds since 1970, both ends included. The end is taken to
@@ -77,6 +80,9 @@ pub enum RunError {
     /// The query refers to a field that the log groups do not have.
     #[error(transparent)]
     Malformed(#[from] MalformedQuery),
+    /// The query ran into its timeout.
+    #[error("the query ran into its timeout")]
+    TimedOut,
     /// The window ends before a log group was created. Insights reports it as a malformed query.
     #[error(
         "Query's end date and time is either before the log groups creation time or exceeds the log groups log \
@@ -95,10 +101,54 @@ impl Query {
     /// # Errors
     /// Whatever is not in the subset of the language that this crate knows, with its position.
     pub fn parse(text: &str) -> Result<Query, MalformedQuery> {
-        let plan = parse(text).and_then(|commands| compile(text, &commands));
-        let plan = plan.map_err(|refusal| refusal.in_text(text))?;
+        let commands = parse(text).map_err(|refusal| refusal.in_text(text))?;
+        let plan = compile(text, &commands).map_err(|refusal| refusal.in_text(text))?;
         let limit = plan.limit.unwrap_or(DEFAULT_LIMIT);
-        Ok(Query { text: text.to_owned(), plan, limit })
+        Ok(Query { text: text.to_owned(), plan, limit, constructs: Constructs::of(&commands) })
+    }
+
+    /// The constructs of the language that it uses: commands and functions as they are spelled, operators by
+    /// their sign.
+    pub fn constructs(&self) -> impl Iterator<Item = &str> {
+        self.constructs.used.keys().map(String::as_str)
+    }
+
+    /// How many `stats` commands it has.
+    #[must_use]
+    pub fn stats(&self) -> usize {
+        self.constructs.stats.len()
+    }
+
+    /// The most aggregate functions in one of its `stats` commands.
+    #[must_use]
+    pub fn aggregates(&self) -> usize {
+        self.constructs.stats.iter().map(|(_, aggregates)| *aggregates).max().unwrap_or_default()
+    }
+
+    /// Whether a service takes the query for groups of this class.
+    ///
+    /// # Errors
+    /// What it does not take, with its position.
+    pub fn check_in(&self, dialect: &Dialect, class: LogGroupClass) -> Result<(), MalformedQuery> {
+        let refused = |span: Span, message: String| Err(Refusal { span, message }.in_text(&self.text));
+        if let Some((name, span)) = self.constructs.used.iter().find(|(name, _)| {
+            dialect.constructs.as_ref().is_some_and(|taken| !taken.contains(name))
+                || (!dialect.has_if && name.eq_ignore_ascii_case("if"))
+        }) {
+            return refused(*span, format!("`{name}` is not taken here"));
+        }
+        let max_stats = match class {
+            LogGroupClass::Standard => dialect.max_stats,
+            LogGroupClass::InfrequentAccess => dialect.max_stats.min(MAX_STATS_INFREQUENT_ACCESS),
+        };
+        if let Some((span, _)) = self.constructs.stats.get(max_stats) {
+            return refused(*span, format!("a query can have at most {max_stats} stats commands"));
+        }
+        let most = dialect.max_aggregates.unwrap_or(usize::MAX);
+        match self.constructs.stats.iter().find(|(_, aggregates)| *aggregates > most) {
+            Some((span, _)) => refused(*span, format!("a stats can have at most {most} aggregate functions")),
+            None => Ok(()),
+        }
     }
 
     /// Whether the query says itself how many rows it wants.
@@ -120,8 +170,12 @@ impl Query {
     }
 
     pub(crate) fn check(&self, shelf: &Shelf, groups: &[&str], window: Window) -> Result<(), RunError> {
+        if groups.is_empty() {
+            self.check_in(&shelf.dialect, LogGroupClass::Standard)?;
+        }
         for name in groups {
             let group = shelf.group(name).ok_or_else(|| RunError::UnknownGroup((*name).to_owned()))?;
+            self.check_in(&shelf.dialect, group.settings.class)?;
             if window.end_ms() < group.settings.created_ms {
                 return Err(RunError::OutsideRetention { query_characters: self.text.chars().count() });
             }
@@ -130,6 +184,11 @@ impl Query {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn is_too_long_in(&self, dialect: &Dialect, window: Window) -> bool {
+        let seconds = window.end_seconds.saturating_sub(window.start_seconds);
+        !self.plan.estimate && dialect.max_seconds.is_some_and(|most| seconds > most)
     }
 
     /// Insights would find nothing under such a name and say so to nobody.
@@ -168,7 +227,10 @@ impl Query {
                 Statistics { log_groups_scanned: statistics.log_groups_scanned, ..Statistics::default() };
             return Ok(Output { rows: vec![vec![(ESTIMATE_FIELD.to_owned(), estimated)]], statistics });
         }
-        let answer = run(&self.plan, &read, window.start_ms(), window.end_ms(), self.limit);
+        if self.is_too_long_in(&shelf.dialect, window) {
+            return Err(RunError::TimedOut);
+        }
+        let answer = run(&self.plan, &read, window, self.limit, &shelf.dialect);
         statistics.records_matched = answer.matched;
         Ok(Output { rows: answer.rows, statistics })
     }

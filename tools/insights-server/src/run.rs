@@ -6,11 +6,13 @@ use std::cmp::{Ordering, Reverse};
 use bumpalo::Bump;
 
 use crate::aggregate::{Groups, Interner};
+use crate::dialect::Dialect;
 use crate::expression::Surroundings;
 use crate::plan::{
     EVENT_FIELDS, FLOW_FIELDS, INGESTION_TIME, LOG, LOG_STREAM, MESSAGE, Plan, Segment, SortBy, Step,
     TIMESTAMP,
 };
+use crate::query::Window;
 use crate::store::LogEvent;
 use crate::value::{Value, natural_order, print_number, print_time};
 
@@ -32,12 +34,14 @@ pub(crate) struct Answer {
 pub(crate) fn run(
     plan: &Plan,
     streams: &[StreamOfEvents<'_>],
-    start_ms: i64,
-    end_ms: i64,
+    window: Window,
     limit: usize,
+    dialect: &Dialect,
 ) -> Answer {
     let arena = Bump::new();
-    let around = Surroundings { arena: &arena, start_ms: start_ms as f64, end_ms: end_ms as f64 };
+    let (start_ms, end_ms) = (window.start_ms() as f64, window.end_ms() as f64);
+    let around = Surroundings { arena: &arena, start_ms, end_ms };
+    let most_groups = dialect.max_groups.unwrap_or(usize::MAX);
     let mut interner = Interner::new(&arena);
     let mut matched = 0;
     let mut rows = Rows::new(plan);
@@ -45,6 +49,9 @@ pub(crate) fn run(
     let mut groups = plan.groupings.first().map(Groups::new);
     each_event(plan, streams, &around, |pointer, slots| {
         matched += 1;
+        if dialect.one_record_in.is_some_and(|one| matched % one != 0) {
+            return;
+        }
         match &mut groups {
             Some(groups) => groups.add(slots, &around, &mut interner),
             None => rows.push(Some(pointer), slots),
@@ -54,7 +61,7 @@ pub(crate) fn run(
         let Some(previous) = groups.take() else { break };
         let mut next = plan.groupings.get(at).map(Groups::new);
         let mut slots = vec![Value::Missing; segment.slots];
-        for group in 0..previous.len() {
+        for group in 0..previous.len().min(most_groups) {
             previous.fill(group, &interner, &mut slots);
             if !passes(segment, &mut slots, &around) {
                 continue;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::dialect::Dialect;
 use crate::faults::Faults;
 use crate::query::{Statistics, Window};
 use crate::run::StreamOfEvents;
@@ -90,6 +91,11 @@ impl Store {
         });
     }
 
+    /// Says what the service takes from now on.
+    pub fn set_dialect(&self, dialect: Dialect) {
+        self.write(|shelf| shelf.dialect = dialect);
+    }
+
     /// Says what time it is, in milliseconds since 1970: an event is visible once it has arrived.
     pub fn set_clock(&self, clock: impl Fn() -> i64 + Send + Sync + 'static) {
         *self.shared.clock.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(clock));
@@ -138,11 +144,17 @@ pub(crate) struct Shelf {
     pub(crate) region: String,
     pub(crate) account: String,
     pub(crate) groups: Vec<Group>,
+    pub(crate) dialect: Dialect,
 }
 
 impl Default for Shelf {
     fn default() -> Self {
-        Shelf { region: "us-east-1".into(), account: "123456789012".into(), groups: Vec::new() }
+        Shelf {
+            region: "us-east-1".into(),
+            account: "123456789012".into(),
+            groups: Vec::new(),
+            dialect: Dialect::default(),
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn query(instants: &[i64]) -> String {
         let comma = if at == 0 { "" } else { ", " };
         write!(held, "{comma}max(if(s <= {instant} and e + 350 * (1 - c) >= {instant}, 1, 0)) as h{at}")
             .unwrap();
-        write!(totals, "{comma}sum(h{at}) as h{at}").unwrap();
+        write!(totals, "{comma}sum(h{at}) as held{at}").unwrap();
     }
     format!(
         r#"# Held ports per destination, for every instant at once.
@@ -61,7 +61,7 @@ filter @logStream in ["eni-0abc-all"]
 | stats min(nt_start) as s, max(nt_end) as e, max(closed) as c, sum(nt_bytes) as b, count(*) as n by side, holder, port, dst, dport, nt_protocol, minute
 | stats {held} by side, holder, port, dst, dport, nt_protocol
 | stats {totals} by side, holder, dst, dport, nt_protocol
-| sort h0 desc
+| sort held0 desc
 | limit 10000"#
     )
 }

@@ -2,7 +2,7 @@
 //! something else in Logs Insights, or is not in the language, or is not known here.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use insights_server::Query;
+use insights_server::{Dialect, LogGroupClass, Query, RunError, Store, Window};
 
 /// The query, with the part that has to be blamed between « and ».
 fn assert_refused(marked: &str, message: &str) {
@@ -39,11 +39,36 @@ fn an_alias_in_the_command_that_defines_it() {
 
 #[test]
 fn an_alias_that_takes_a_name_twice() {
-    assert_refused("fields 1 as x | fields 2 as «x»", "`x` is defined already");
-    assert_refused("parse @message '* *' as a, «a»", "`a` is defined already");
-    assert_refused("parse @message '*' as «srcAddr»", "Insights discovers in flow logs itself");
-    assert_refused("stats count(*) as n, max(@timestamp) as «n»", "`n` is defined already");
-    assert_refused("fields 1 as «@message»", "`@message` is defined already");
+    assert_refused("fields 1 as x | fields 2 as «x»", "Ephemeral field is already defined: x");
+    assert_refused("parse @message '* *' as a, «a»", "Ephemeral field is already defined: a");
+    assert_refused("parse @message '*' as «srcAddr»", "Ephemeral field is already defined: srcAddr");
+    assert_refused("stats count(*) as n, max(@timestamp) as «n»", "Ephemeral field is already defined: n");
+    assert_refused("fields 1 as «@message»", "Ephemeral field is already defined: @message");
+}
+
+/// Each was answered so by a live account, in public.
+#[test]
+fn an_alias_that_an_earlier_command_has_defined() {
+    let message = "Ephemeral field is already defined";
+    assert_refused("stats count(*) as n by @logStream | stats sum(n) as «n»", message);
+    assert_refused("fields 1 as x | stats count(*) as n | stats sum(n) as «x»", message);
+    assert_refused("parse @message '*' as x | stats latest(x) as «x»", message);
+    assert_refused("parse @message '* *' as x, y | fields «x», y", message);
+    assert_refused("parse @message '*' as x | stats count(*) as n by x | stats max(n) as «bytes»", message);
+}
+
+#[test]
+fn a_key_that_keeps_its_name_through_two_stats() {
+    let text = "parse @message '*' as x | stats count(*) as n by x | stats max(n) as m by x | sort x";
+    assert!(Query::parse(text).is_ok());
+}
+
+#[test]
+fn what_a_live_account_answered_nothing_to() {
+    assert_refused("parse @message '*' as x | fields x as y | stats max(«y») as m", "only renames a field");
+    let mixed = "one branch is a number";
+    assert_refused("parse @message '*' as x | stats sum(«if(x = 1, x, 0)») as s", mixed);
+    assert!(Query::parse("parse @message '*' as x | stats sum(if(x = 1, x * 1, 0)) as s").is_ok());
 }
 
 #[test]
@@ -76,9 +101,50 @@ fn orders_of_commands_that_the_reference_leaves_open() {
 
 #[test]
 fn an_eleventh_stats() {
-    let ten = format!("stats count(*) as n{}", " | stats sum(n) as n".repeat(9));
-    assert!(Query::parse(&ten).is_ok());
-    assert_refused(&format!("{ten} | «stats sum(n) as n»"), "at most 10 stats");
+    let of = |count: usize| {
+        let later = (1..count).map(|at| format!(" | stats sum(n{}) as n{at}", at - 1));
+        Query::parse(&format!("stats count(*) as n0{}", later.collect::<String>())).unwrap()
+    };
+    let taken = |query: &Query, class| query.check_in(&Dialect::default(), class);
+    assert!(taken(&of(10), LogGroupClass::Standard).is_ok());
+    let refused = taken(&of(11), LogGroupClass::Standard).unwrap_err();
+    assert!(refused.message.contains("at most 10 stats"), "{refused}");
+    assert!(taken(&of(2), LogGroupClass::InfrequentAccess).is_ok());
+    let refused = taken(&of(3), LogGroupClass::InfrequentAccess).unwrap_err();
+    assert!(refused.message.contains("at most 2 stats"), "{refused}");
+}
+
+#[test]
+fn what_a_dialect_does_not_take() {
+    let text = "parse @message '*' as x | stats sum(if(x = 1, 1, 0)) as s, max(x) as m by @logStream";
+    let query = Query::parse(text).unwrap();
+    let refusal = |dialect: Dialect| query.check_in(&dialect, LogGroupClass::Standard).map_err(|e| e.message);
+    assert_eq!(refusal(Dialect::default()), Ok(()));
+    assert_eq!(refusal(Dialect::before_june_2026()), Err("`if` is not taken here".to_owned()));
+    let few = Dialect { max_aggregates: Some(1), ..Dialect::default() };
+    assert_eq!(refusal(few), Err("a stats can have at most 1 aggregate functions".to_owned()));
+    let used: Vec<String> = query.constructs().map(str::to_owned).collect();
+    assert_eq!(used, ["=", "as", "by", "if", "max", "parse by a glob", "stats", "sum"]);
+    let without_by = used.iter().filter(|name| *name != "by").cloned().collect();
+    let dialect = Dialect { constructs: Some(without_by), ..Dialect::default() };
+    assert_eq!(refusal(dialect), Err("`by` is not taken here".to_owned()));
+    assert_eq!(refusal(Dialect { constructs: Some(used), ..Dialect::default() }), Ok(()));
+}
+
+#[test]
+fn what_a_dialect_cuts_or_makes_late() {
+    let store = Store::new();
+    store.add_flow_log_lines("g", "s", (0..100).map(|second| (second, format!("k{second}"))));
+    let query = Query::parse("parse @message '*' as x | stats count(*) as n by x").unwrap();
+    let window = Window { start_seconds: 0, end_seconds: 100 };
+    let run = |dialect: Dialect| {
+        store.set_dialect(dialect);
+        query.run(&store, &["g"], window).map(|output| (output.rows.len(), output.statistics.records_matched))
+    };
+    assert_eq!(run(Dialect::default()), Ok((100, 100)));
+    assert_eq!(run(Dialect { max_groups: Some(7), ..Dialect::default() }), Ok((7, 100)));
+    assert_eq!(run(Dialect { one_record_in: Some(4), ..Dialect::default() }), Ok((25, 100)));
+    assert_eq!(run(Dialect { max_seconds: Some(60), ..Dialect::default() }), Err(RunError::TimedOut));
 }
 
 #[test]

@@ -87,7 +87,8 @@ impl Compiler<'_> {
                 let condition = self.condition(&arguments[0])?;
                 let (yes, yes_type) = self.scalar(&arguments[1])?;
                 let (no, no_type) = self.scalar(&arguments[2])?;
-                Ok((Scalar::If(Box::new((condition, yes, no))), common(yes_type, no_type)))
+                let kind = self.branches(expression.span, yes_type, no_type)?;
+                Ok((Scalar::If(Box::new((condition, yes, no))), kind))
             }
             Function::Case => self.case(expression, arguments),
             Function::Abs => numeric(Scalar::Numeric(f64::abs, Box::new(self.number(&arguments[0])?))),
@@ -174,6 +175,19 @@ impl Compiler<'_> {
         Ok(function)
     }
 
+    /// The type of a value that is one of two. What becomes of a number beside a parsed text is not
+    /// documented.
+    fn branches(&self, span: Span, one: Type, other: Type) -> Parsed<Type> {
+        let is_number = |kind| matches!(kind, Type::Number | Type::Time);
+        if is_number(one) == is_number(other) {
+            return Ok(common(one, other));
+        }
+        refuse(
+            span,
+            "one branch is a number and the other a text or a parsed field; calculate with the field first",
+        )
+    }
+
     fn case(&mut self, expression: &Expression, arguments: &[Expression]) -> Parsed<(Scalar, Type)> {
         let (default, branches) = match arguments.split_last() {
             Some((default, branches)) if branches.len().is_multiple_of(2) => (default, branches),
@@ -189,7 +203,7 @@ impl Compiler<'_> {
         for pair in branches.chunks_exact(2) {
             let condition = self.condition(&pair[0])?;
             let (value, value_type) = self.scalar(&pair[1])?;
-            kind = common(kind, value_type);
+            kind = self.branches(expression.span, kind, value_type)?;
             compiled.push((condition, value));
         }
         Ok((Scalar::Case(compiled, Box::new(default)), kind))
@@ -240,6 +254,16 @@ impl Compiler<'_> {
         let Some(argument) = argument else {
             return Ok((Aggregate::Count(None), Type::Number));
         };
+        if let Kind::Field(name) = &argument.kind
+            && self.renamed.contains(name)
+        {
+            return refuse(
+                argument.span,
+                format!(
+                    "`{name}` only renames a field: a live account is reported to answer nothing for its aggregate"
+                ),
+            );
+        }
         let (value, kind) = self.scalar(argument)?;
         let number = |aggregate| Ok((aggregate, Type::Number));
         if kind == Type::Text {

@@ -3,16 +3,10 @@
 use crate::ast::{Command, CommandKind};
 use crate::malformed::{Parsed, refuse};
 
-/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Stats.html>
-const MOST_STATS: usize = 10;
-
 /// Where the reference leaves the meaning of an order open, the order is refused.
 pub(super) fn check_order(commands: &[Command]) -> Parsed<()> {
     let is_stats = |command: &Command| matches!(command.kind, CommandKind::Stats { .. });
     let last_stats = commands.iter().rposition(is_stats);
-    if let Some(surplus) = commands.iter().filter(|command| is_stats(command)).nth(MOST_STATS) {
-        return refuse(surplus.span, format!("a query can have at most {MOST_STATS} stats commands"));
-    }
     let (mut sorted, mut limited, mut estimated) = (false, false, false);
     for (at, command) in commands.iter().enumerate() {
         if estimated {
