@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Destination;
-use crate::flow::record::{Direction, FlowRecord};
+use super::leg_rules::{AT_CLIENT, LegTable, REGIONAL};
+use crate::flow::record::FlowRecord;
 use crate::incident::{InterfaceId, NatGatewayId};
 use crate::network::{GatewayKind, NatGateway, is_private, nat64_destination};
 
@@ -41,7 +42,8 @@ pub struct PortRecord {
     pub destination: Destination,
 }
 
-/// How records show one gateway: the same rules for files and for Logs Insights.
+/// How records show one gateway. The rules by which it is seen are those of [`super::leg_rules`], for
+/// files and for Logs Insights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Viewpoint {
     /// What sort of gateway it is.
@@ -94,139 +96,43 @@ impl Viewpoint {
         }
     }
 
-    fn is_gateway(&self, address: IpAddr) -> bool {
+    pub(super) fn is_gateway(&self, address: IpAddr) -> bool {
         self.addresses.contains(&address)
     }
 
     /// The record in terms of ports; `None` where it has nothing to do with this gateway.
     #[must_use]
     pub fn classify(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        let table = self.table_of(record)?;
+        let leg = table.leg(record, self)?;
+        table.port_record(record, leg)
+    }
+
+    /// The rules that a record falls under, by where it was seen; `None` where that was at a gateway in
+    /// which nobody is interested.
+    fn table_of(&self, record: &FlowRecord<'_>) -> Option<&'static LegTable> {
         if self.kind == GatewayKind::Regional {
-            return self.regional(record);
+            return match (&self.gateway, record.resource) {
+                (Some(_), None) => Some(&AT_CLIENT),
+                (Some(id), Some(resource)) if resource != id.as_str().as_bytes() => None,
+                _ => Some(&REGIONAL),
+            };
         }
-        let known = !self.interfaces.is_empty() && record.interface.is_some();
-        let own = known.then(|| {
-            self.interfaces.iter().any(|id| record.interface.is_some_and(|i| i == id.as_str().as_bytes()))
-        });
+        let known = !self.interfaces.is_empty();
+        let own = record
+            .interface
+            .filter(|_| known)
+            .map(|interface| self.interfaces.iter().any(|id| id.as_str().as_bytes() == interface));
         let shows_gateway = self.is_gateway(record.src) || self.is_gateway(record.dst);
         match own {
-            Some(true) => self.on_interface(record),
-            // The gateway shows at another interface only where something inside the VPC talks to
-            // it, which is no translated traffic.
-            Some(false) => (!shows_gateway).then(|| self.at_client(record)).flatten(),
-            None if shows_gateway => self.on_interface(record),
-            None => self.at_client(record),
-        }
-    }
-
-    /// On the gateway's own interface.
-    fn on_interface(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
-        if let Some(seen) = nat64_leg(record) {
-            return Some(seen);
-        }
-        let (Some(pkt_src), Some(pkt_dst)) = (record.pkt_src, record.pkt_dst) else {
-            return self.without_packet_addresses(record);
-        };
-        // What has been translated goes straight to the server, or comes straight from it: an address
-        // whose packets are on their way through somebody else is a client of that one.
-        if self.is_gateway(pkt_src) {
-            return (record.dst == pkt_dst).then(|| outward(Side::Gateway, record, pkt_src, Some(pkt_dst)));
-        }
-        if self.is_gateway(pkt_dst) {
-            return (record.src == pkt_src).then(|| inward(Side::Gateway, record, pkt_dst, Some(pkt_src)));
-        }
-        // The packet is between client and server, and one end of the record is the gateway.
-        if self.is_gateway(record.dst) {
-            return Some(outward(Side::Client, record, pkt_src, Some(pkt_dst)));
-        }
-        self.is_gateway(record.src).then(|| inward(Side::Client, record, pkt_dst, Some(pkt_src)))
-    }
-
-    /// On the gateway's own interface, in a format that hides the server behind the gateway's
-    /// address on legs A and D: the other party tells which leg it is.
-    fn without_packet_addresses(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
-        match (self.is_gateway(record.src), self.is_gateway(record.dst)) {
-            (false, true) if self.is_client(record.src) => {
-                Some(outward(Side::Client, record, record.src, None))
+            Some(true) => Some(LegTable::on_interface(record.pkt_src.is_some() && record.pkt_dst.is_some())),
+            Some(false) => Some(&AT_CLIENT),
+            None if shows_gateway => {
+                Some(LegTable::on_interface(record.pkt_src.is_some() && record.pkt_dst.is_some()))
             }
-            (false, true) => Some(inward(Side::Gateway, record, record.dst, Some(record.src))),
-            (true, false) if self.is_client(record.dst) => {
-                Some(inward(Side::Client, record, record.dst, None))
-            }
-            (true, false) => Some(outward(Side::Gateway, record, record.src, Some(record.dst))),
-            _ => None,
+            None => Some(&AT_CLIENT),
         }
     }
-
-    /// At an interface that is not the gateway's: a client's record of traffic that leaves the VPC,
-    /// unless it says that it went another way.
-    fn at_client(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
-        if let Some(next_hop) = record.next_hop_interface
-            && !self.interfaces.is_empty()
-            && !self.interfaces.iter().any(|id| id.as_str().as_bytes() == next_hop)
-        {
-            return None;
-        }
-        match (self.is_client(record.src), self.is_client(record.dst)) {
-            (true, false) => Some(outward(Side::AtClient, record, record.src, Some(record.dst))),
-            (false, true) => Some(inward(Side::AtClient, record, record.dst, Some(record.src))),
-            _ => None,
-        }
-    }
-
-    /// In a regional gateway's records: no interface, public addresses on legs B and C, and on legs
-    /// A and D client and server as at the client's interface.
-    fn regional(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
-        if let (Some(id), resource) = (&self.gateway, record.resource)
-            && resource.is_none_or(|resource| resource != id.as_str().as_bytes())
-        {
-            return if resource.is_none() { self.at_client(record) } else { None };
-        }
-        if self.is_gateway(record.src) {
-            return Some(outward(Side::Gateway, record, record.src, Some(record.dst)));
-        }
-        if self.is_gateway(record.dst) {
-            return Some(inward(Side::Gateway, record, record.dst, Some(record.src)));
-        }
-        let outwards = match record.direction {
-            Some(Direction::Ingress) => true,
-            Some(Direction::Egress) => false,
-            None => self.is_client(record.src),
-        };
-        Some(if outwards {
-            outward(Side::Client, record, record.src, Some(record.dst))
-        } else {
-            inward(Side::Client, record, record.dst, Some(record.src))
-        })
-    }
-}
-
-/// Between an IPv6 client and a server's NAT64 address, which only the clients' side shows. Whether the
-/// gateway's address shows there is not documented, so that nothing here relies on it. A format
-/// without packet addresses does not show the servers of other clients; these count alike.
-fn nat64_leg(record: &FlowRecord<'_>) -> Option<PortRecord> {
-    let is_nat64 = |address: IpAddr| matches!(address, IpAddr::V6(v6) if nat64_destination(v6).is_some());
-    let (src, dst) = (record.pkt_src.unwrap_or(record.src), record.pkt_dst.unwrap_or(record.dst));
-    let shown = |server| record.pkt_dst.and(Some(server));
-    if is_nat64(dst) {
-        Some(outward(Side::Client, record, src, shown(dst)))
-    } else if is_nat64(src) {
-        Some(inward(Side::Client, record, dst, shown(src)))
-    } else {
-        None
-    }
-}
-
-fn outward(side: Side, record: &FlowRecord<'_>, holder: IpAddr, server: Option<IpAddr>) -> PortRecord {
-    let destination =
-        Destination { address: server.map(unmapped), port: record.dst_port, protocol: record.protocol };
-    PortRecord { side, outward: true, holder, port: record.src_port, destination }
-}
-
-fn inward(side: Side, record: &FlowRecord<'_>, holder: IpAddr, server: Option<IpAddr>) -> PortRecord {
-    let destination =
-        Destination { address: server.map(unmapped), port: record.src_port, protocol: record.protocol };
-    PortRecord { side, outward: false, holder, port: record.dst_port, destination }
 }
 
 /// The server's own address: of a NAT64 address, the IPv4 one inside, by which the gateway counts.
