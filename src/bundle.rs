@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::evidence::insights::{Answer, Asked, LogsQueries, Query, Unanswered};
+use crate::evidence::insights::{Answer, Asked, Cause, LogsQueries, Query, RungMemory, Unanswered};
 use crate::gap::Gap;
 use crate::incident::Incident;
 use crate::network::{Network, NetworkSource, Parties};
@@ -30,6 +30,9 @@ pub struct Bundle {
     /// The same, with the parties that the evidence showed.
     parties: Found,
     answers: Vec<Asked>,
+    /// Which questions were known to be refused.
+    #[serde(default)]
+    memory: RungMemory,
 }
 
 /// What look-ups came to.
@@ -79,6 +82,7 @@ impl Bundle {
         surveyed: &Surveyed,
         triaged: &Triaged,
         answers: Vec<Asked>,
+        memory: RungMemory,
     ) -> Self {
         let (network, gaps) = surveyed.found();
         Self {
@@ -88,6 +92,7 @@ impl Bundle {
             surroundings: Found { network: network.clone(), gaps: gaps.to_vec() },
             parties: Found { network: triaged.network.clone(), gaps: triaged.unidentified.clone() },
             answers,
+            memory,
         }
     }
 
@@ -118,6 +123,12 @@ impl Bundle {
         text
     }
 
+    /// Which questions were known to be refused.
+    #[must_use]
+    pub fn memory(&self) -> RungMemory {
+        self.memory.snapshot()
+    }
+
     /// The incident that it is about, as it was before anything was looked up.
     #[must_use]
     pub fn incident(&self) -> Incident {
@@ -145,7 +156,15 @@ impl LogsQueries for &Bundle {
             Err(Unanswered {
                 why: "the bundle holds no answer to this query".into(),
                 fix: "analyze the bundle with the nat-triage that saved it".into(),
+                cause: Cause::Other,
             })
         })
+    }
+
+    /// A simpler question was asked beside another one if its answer was saved.
+    async fn wait_before(&self, simpler: &Query) {
+        if !self.answers.iter().any(|asked| asked.is(simpler)) {
+            std::future::pending().await
+        }
     }
 }

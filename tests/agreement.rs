@@ -60,7 +60,7 @@ async fn both(simulated: &Incident, format: LogFormat, whole_vpc: bool) -> (Diag
         if whole_vpc { facts.vpc_id.as_str() } else { facts.interface_id.as_deref().unwrap_or("nat-") };
     let known = Known(network(&facts, &format.header(), covers, 60));
 
-    let insights = LogsInsights::new(Evaluator { store: store(&records) });
+    let insights = LogsInsights::new(Evaluator::new(store(&records)));
     let asked = triage(incident(&facts), &known, &insights, limits).await.expect("never fails").diagnosis;
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -135,7 +135,7 @@ async fn a_zone_that_the_metrics_tell_leads_to_the_same_diagnosis_as_one_that_th
     let facts = simulation.facts();
     let format = LogFormat::v11();
     let insights =
-        LogsInsights::new(Evaluator { store: store(&simulation.records(&View::of_vpc(format.clone()))) });
+        LogsInsights::new(Evaluator::new(store(&simulation.records(&View::of_vpc(format.clone())))));
     let limits = Limits { ports_per_address: facts.ports_per_address };
     let by_alarm = incident(&facts);
     let mut by_metrics = by_alarm.clone();

@@ -230,7 +230,11 @@ fn the_queries_that_would_be_run_can_be_read_and_run() {
     ])
     .run();
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    insights_server::Query::parse(&ran.stdout).expect("a query of the language, with a comment above it");
+    let questions: Vec<&str> = ran.stdout.split("# Question ").skip(1).collect();
+    assert_eq!(questions.len(), nat_triage::evidence::insights::Rung::ALL.len());
+    for question in questions {
+        insights_server::Query::parse(&format!("# {question}")).expect("a query, with comments above it");
+    }
 }
 
 #[test]

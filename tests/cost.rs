@@ -36,7 +36,7 @@ fn article(store: &Store, (from, to): (i64, i64), gateway: &str) -> u64 {
     let queries = [
         format!("filter @message like \"{gateway}\" | stats count(*) as records by @logStream | limit 10"),
         format!(
-            "filter @message like \"{gateway}\" | stats sum(strlen(@message)) as bytes by @logStream | limit 10"
+            "filter @message like \"{gateway}\" | stats sum(strlen(@message)) as size by @logStream | limit 10"
         ),
     ];
     let scanned = queries.iter().map(|text| {
@@ -60,7 +60,7 @@ async fn on_a_group_where_the_gateway_is_a_fiftieth_a_diagnosis_scans_a_tenth_of
         store.add_flow_log_lines(LOG_GROUP, &format!("eni-{other:017x}-all"), lines);
     }
     let metered = Metered {
-        evaluator: Evaluator { store: store.clone() },
+        evaluator: Evaluator::new(store.clone()),
         scanned: RefCell::default(),
         windows: RefCell::default(),
     };

@@ -44,7 +44,7 @@ impl World {
     }
 
     async fn diagnosis(&self) -> Diagnosis {
-        let source = LogsInsights::new(Evaluator { store: self.store.clone() });
+        let source = LogsInsights::new(Evaluator::new(self.store.clone()));
         let limits = Limits { ports_per_address: self.facts.ports_per_address };
         let known = Known(self.network.clone());
         triage(incident(&self.facts), &known, &source, limits).await.expect("never fails").diagnosis

@@ -49,7 +49,7 @@ impl World {
         store.add_flow_log_lines(QUERY_LOG_GROUP, "vpc", lines);
         let mut network = network(&facts, &format.header(), &facts.vpc_id, 60);
         network.resolver_log_groups = Some(vec![QUERY_LOG_GROUP.into()]);
-        let watched = Watched { evaluator: Evaluator { store }, purposes: RefCell::default() };
+        let watched = Watched { evaluator: Evaluator::new(store), purposes: RefCell::default() };
         Self { facts, network, watched, server }
     }
 

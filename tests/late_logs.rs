@@ -43,7 +43,7 @@ impl LogsQueries for &Arriving {
         let until = self.batches.iter().filter(|(from, _)| *from <= there).map(|(_, until)| *until).max();
         let arrived = |record: &&Record| until.is_some_and(|until| record.timestamp < until);
         let arrived: Vec<Record> = self.records.iter().filter(arrived).cloned().collect();
-        Evaluator { store: store(&arrived) }.run(query).await
+        Evaluator::new(store(&arrived)).run(query).await
     }
 }
 

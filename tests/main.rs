@@ -9,6 +9,7 @@ mod faults;
 mod flow_logs;
 mod host_names;
 mod insights_queries;
+mod ladder;
 mod late_logs;
 mod misleading;
 mod readme;

@@ -10,8 +10,8 @@ use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Alarm, Incident, TimeWindow};
 use nat_triage::network::{
     EndpointService, FlowLog, FlowLogDestination, GatewayEndpoint, GatewayKind, HostName, InterfaceEndpoint,
-    Known, Metric, NameSource, NatAddress, NatGateway, Network, PrefixList, Provenance, Quotas, Route,
-    RouteTable, SiblingGateway, Subnet, TrafficType,
+    Known, LogClass, Metric, NameSource, NatAddress, NatGateway, Network, PrefixList, Provenance, Quotas,
+    Route, RouteTable, SiblingGateway, Subnet, TrafficType,
 };
 use nat_triage::triage::triage;
 
@@ -838,7 +838,14 @@ fn in_a_fan_in_nobody_is_told_to_stop() {
 // ---- close-idle-connections, reuse-connections, stop-retry-storm
 
 fn idle_timeouts(value: f64, baseline: Option<f64>) -> Metric {
-    Metric { name: "IdleTimeoutCount".into(), statistic: "Sum".into(), value, baseline, day_before: None }
+    Metric {
+        name: "IdleTimeoutCount".into(),
+        statistic: "Sum".into(),
+        value,
+        baseline,
+        day_before: None,
+        greatest_at: None,
+    }
 }
 
 #[test]
@@ -1092,8 +1099,9 @@ fn flow_log(format: &str, aggregation_seconds: u32) -> FlowLog {
         format: format.into(),
         aggregation_seconds,
         delivery_error: None,
-        log_class: None,
+        log_class: Some(LogClass::Standard),
         kept_from: None,
+        stored_bytes: None,
     }
 }
 

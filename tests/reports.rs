@@ -58,6 +58,7 @@ impl Night {
             value: facts.errors.iter().map(|(_, sum)| *sum as f64).sum(),
             baseline: Some(0.0),
             day_before: None,
+            greatest_at: None,
         }];
         network.owners = truth
             .worst_client
@@ -122,7 +123,7 @@ impl Night {
             network.resolver_log_groups = Some(vec![QUERY_LOG_GROUP.into()]);
         }
         let known = Known(network);
-        let source = LogsInsights::new(Evaluator { store });
+        let source = LogsInsights::new(Evaluator::new(store));
         let surveyed = Surveyed::new(self.incident.clone(), &known).await;
         surveyed.look(&known, &source, self.limits).await.expect("never fails").diagnosis
     }

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::insights::Rung;
 use crate::evidence::{Attribution, Evidence, QueryRun, Source};
 use crate::gap::Gap;
 use crate::incident::{Alarm, Incident, TimeWindow};
@@ -323,6 +324,26 @@ pub struct CoverageReport {
     pub formats: Vec<String>,
     /// Which flow log was asked, of how many, and what speaks for it; `null` of files.
     pub flow_log: Option<String>,
+    /// Which question of the ladder Logs Insights answered; `null` of files, and where it answered none.
+    #[serde(default)]
+    pub question: Option<QuestionReport>,
+}
+
+/// The question that the evidence answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuestionReport {
+    /// Its place on the ladder: 0 tells most, 4 needs least.
+    pub rung: u8,
+    /// Its name.
+    pub name: Rung,
+    /// What its answer cannot tell; `null` for the first.
+    pub cannot_tell: Option<String>,
+}
+
+impl QuestionReport {
+    fn of(rung: Rung) -> Self {
+        Self { rung: rung.number(), name: rung, cannot_tell: rung.cannot_tell().map(str::to_owned) }
+    }
 }
 
 /// Whether more may follow.
@@ -497,6 +518,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
             source: evidence.coverage.source,
             formats: evidence.coverage.formats.clone(),
             flow_log: evidence.coverage.flow_log.clone(),
+            question: evidence.coverage.question.map(QuestionReport::of),
         },
         gaps,
         queries: links::with_links(&findings),

@@ -3,6 +3,7 @@
 use super::Verdict;
 use super::findings::{Errors, Findings, Ranked};
 use super::refusals::FEWEST;
+use crate::evidence::insights::Rung;
 
 /// A count this near to capacity is at capacity: records' times are whole seconds, and the last
 /// ports are let go and taken again within one.
@@ -14,8 +15,18 @@ const WHOLLY_FULL: f64 = 0.995;
 /// Below this part of capacity at the very most, a destination was not full.
 pub(crate) const NOT_NEAR: f64 = 0.9;
 
-/// The verdict on the fullest destination, and so on all.
+/// The verdict on the fullest destination, and so on all. Where ports were counted approximately, it claims no
+/// more than *likely*, and clears nobody.
 pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
+    let exact = findings.evidence.coverage.question.is_none_or(Rung::counts_exactly);
+    match by_counts(findings) {
+        Verdict::Confirmed if !exact => Verdict::Likely,
+        Verdict::NotSupported if !exact => Verdict::CannotTell,
+        verdict => verdict,
+    }
+}
+
+fn by_counts(findings: &Findings<'_>) -> Verdict {
     let (Some(top), Some(capacity)) = (findings.top(), findings.capacity) else {
         return Verdict::CannotTell;
     };
@@ -33,7 +44,9 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
         return match (findings.errors.happened(), agreed(findings, top, capacity)) {
             (true, true) if !findings.evidence.ambiguous => Verdict::Confirmed,
             (_, true) => Verdict::Likely,
-            (true, false) if plausible(findings, top, capacity) => Verdict::Likely,
+            (true, false) if plausible(findings, top, capacity) || is_only_candidate(findings) => {
+                Verdict::Likely
+            }
             (_, false) => Verdict::CannotTell,
         };
     }
@@ -79,6 +92,15 @@ fn plausible(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
     let near = f64::from(top.held.estimate) >= f64::from(capacity) / 2.0;
     let certain = f64::from(top.held.at_least) >= f64::from(capacity) * FULL;
     top.turned_away || ((certain || (near && findings.complete)) && !contradicted(findings, top))
+}
+
+/// Whether errors leave the fullest destination as the only one that can have been full. A simpler question to Logs
+/// Insights gives upper bounds only, and this is what upper bounds can tell.
+fn is_only_candidate(findings: &Findings<'_>) -> bool {
+    let Some(capacity) = findings.least_capacity.or(findings.capacity) else { return false };
+    let simpler = findings.evidence.coverage.question.is_some_and(|rung| rung != Rung::EveryMinute);
+    let reaching = |ranked: &&Ranked| f64::from(ranked.held.at_most) >= f64::from(capacity) * NOT_NEAR;
+    simpler && findings.complete && findings.destinations.iter().filter(reaching).count() == 1
 }
 
 /// Whether most of its connections were not seen to end. Where they did, clients use their own ports

@@ -8,6 +8,7 @@ pub mod files;
 mod infer;
 pub mod insights;
 mod leg;
+mod leg_rules;
 mod lives;
 mod recorded_owners;
 mod steps;
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
 use crate::network::Network;
+
+use insights::{Answer, Query, Rung};
 
 pub use leg::{PortRecord, Side, Viewpoint};
 pub use steps::Steps;
@@ -216,6 +219,8 @@ pub struct Coverage {
     pub flow_log: Option<String>,
     /// Before when the source holds nothing, and never will; `None` where that is not known.
     pub kept_from: Option<Timestamp>,
+    /// Which question to Logs Insights was answered; `None` of files, and where none was.
+    pub question: Option<Rung>,
 }
 
 impl Coverage {
@@ -248,6 +253,29 @@ pub struct QueryRun {
     pub cost_usd: Option<f64>,
     /// Where to open it in the console.
     pub console_url: Option<String>,
+    /// Which question of the ladder it puts; `null` for what is asked besides.
+    #[serde(default)]
+    pub rung: Option<Rung>,
+}
+
+impl QueryRun {
+    /// A query with what came of it.
+    #[must_use]
+    pub fn of(query: &Query, answer: Option<&Answer>) -> Self {
+        let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self {
+            purpose: query.purpose.to_owned(),
+            text: query.text.clone(),
+            log_groups: query.log_groups.clone(),
+            from: second(query.from),
+            to: second(query.to),
+            bytes_scanned: answer.and_then(|answer| answer.bytes_scanned),
+            records_scanned: answer.and_then(|answer| answer.records_scanned),
+            cost_usd: answer.and_then(|answer| answer.cost_usd),
+            console_url: None,
+            rung: None,
+        }
+    }
 }
 
 /// How clients were joined to destinations.
@@ -365,6 +393,11 @@ pub trait EvidenceSource {
     /// # Errors
     /// When there is nothing to diagnose: no source could be read.
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Self::Error>;
+
+    /// What is known while evidence is still being gathered, where that is anything.
+    fn so_far(&self) -> Option<Evidence> {
+        None
+    }
 }
 
 /// The greatest range of any step, by its held ports.

@@ -24,7 +24,8 @@ impl Steps {
     }
 
     /// The same with another number of steps at the most.
-    pub(super) fn at_most(most: i64, window: TimeWindow) -> Self {
+    #[must_use]
+    pub fn at_most(most: i64, window: TimeWindow) -> Self {
         let minutes = (window.seconds() + 59) / 60;
         let per_step = (minutes + most - 1) / most;
         let count = (minutes + per_step - 1) / per_step;

@@ -50,6 +50,8 @@ pub enum LogClass {
     Standard,
     /// Nothing is indexed: every query scans all of its minutes.
     InfrequentAccess,
+    /// What it takes and indexes is not documented.
+    Essentials,
     /// Logs Insights can't ask it.
     Delivery,
 }
@@ -80,4 +82,7 @@ pub struct FlowLog {
     /// where that is not known.
     #[serde(default)]
     pub kept_from: Option<Timestamp>,
+    /// How many bytes its log group holds, compressed; `None` where that is not known.
+    #[serde(default)]
+    pub stored_bytes: Option<u64>,
 }

@@ -15,6 +15,7 @@ mod routes;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -204,7 +205,7 @@ impl NatGateway {
 }
 
 /// One metric of the gateway over the window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
     /// The CloudWatch name.
     pub name: String,
@@ -218,6 +219,10 @@ pub struct Metric {
     /// The same over the same minutes of the day before; `None` where there was no data.
     #[serde(default)]
     pub day_before: Option<f64>,
+    /// The minute of the window in which it was greatest, the latest of several; `None` where that is not
+    /// known.
+    #[serde(default)]
+    pub greatest_at: Option<Timestamp>,
 }
 
 impl Metric {

@@ -79,6 +79,10 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
         words::count(coverage.records_read),
         if coverage.complete { "the whole window is covered" } else { "the window is not wholly covered" }
     ));
+    facts.extend(coverage.question.as_ref().and_then(|question| {
+        let cannot_tell = question.cannot_tell.as_deref()?;
+        Some(format!("Question: Logs Insights answered one about {}. {cannot_tell}", question.name.subject()))
+    }));
     facts.extend(coverage.flow_log.as_deref().map(|log| format!("Flow log: {}", one_line(log, 400))));
     if coverage.records_rejected > 0 {
         facts.push(format!("Lines passed over: {}", words::count(coverage.records_rejected)));

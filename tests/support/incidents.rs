@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use nat_simulator::{Facts, GatewayKind as Kind, Record};
 use nat_triage::incident::{Alarm, Incident, TimeWindow};
 use nat_triage::network::{
-    FlowLog, FlowLogDestination, GatewayKind, NatAddress, NatGateway, Network, Provenance, TrafficType,
+    FlowLog, FlowLogDestination, GatewayKind, LogClass, NatAddress, NatGateway, Network, Provenance,
+    TrafficType,
 };
 use serde_json::json;
 
@@ -47,8 +48,9 @@ pub(crate) fn network(facts: &Facts, format: &str, covers: &str, aggregation_sec
         format: format.into(),
         aggregation_seconds,
         delivery_error: None,
-        log_class: None,
+        log_class: Some(LogClass::Standard),
         kept_from: None,
+        stored_bytes: None,
     };
     Network { gateway, flow_logs: vec![flow_log], ..Network::default() }
 }

@@ -73,7 +73,7 @@ fn bundled(args: &Analyze) -> Option<&Path> {
 /// Makes a live diagnosis once more from what it rested on.
 async fn again(path: &Path, writing: &Writing) -> anyhow::Result<Outcome> {
     let bundle = Bundle::read(path)?;
-    let source = LogsInsights::new(&bundle);
+    let source = LogsInsights::new(&bundle).remembering(bundle.memory());
     let triaged = triage(bundle.incident(), &bundle, &source, Limits::default()).await;
     let Ok(triaged) = triaged;
     output::diagnosis(&triaged.diagnosis, writing)

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use nat_triage::evidence::insights::planned;
 use nat_triage::flow::LogFormat;
-use nat_triage::network::{FlowLog, FlowLogDestination, TrafficType};
+use nat_triage::network::{FlowLog, FlowLogDestination, LogClass, TrafficType};
 
 use crate::analyze::named_gateway;
 use crate::args::{Queries, Writing};
@@ -24,14 +24,19 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
         format: format.to_string(),
         aggregation_seconds: args.aggregation,
         delivery_error: None,
-        log_class: None,
+        log_class: Some(LogClass::Standard),
         kept_from: None,
+        stored_bytes: None,
     };
     let queries = planned(&gateway, &log, &format, args.window)
         .context("cannot ask Logs Insights; give the gateway's addresses with --nat-ip")?;
     let mut text = String::new();
-    for query in queries {
-        writeln!(text, "# {}, records that began from {} to {}", query.purpose, query.from, query.to)?;
+    for (rung, query) in queries {
+        writeln!(text, "# Question {}, about {}: {}", rung.number(), rung.subject(), query.purpose)?;
+        writeln!(text, "# Records that began from {} to {}", query.from, query.to)?;
+        if let Some(cannot_tell) = rung.cannot_tell() {
+            writeln!(text, "# {cannot_tell}")?;
+        }
         writeln!(text, "{}", query.text)?;
     }
     output::write(&text, &Writing::default())?;

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::query::{Query, line};
+use super::query::Query;
 use super::rows::Row;
+use super::text::Text;
 use crate::incident::TimeWindow;
 use crate::network::{HostName, NameSource};
 
@@ -18,7 +19,7 @@ const PURPOSE: &str = "host names that clients asked for";
 const BEFORE: i64 = 3600;
 
 /// Most rows that are asked for, those about the servers first.
-const MOST_ROWS: usize = 2000;
+const MAX_ROWS: usize = 2000;
 
 /// Most names that are kept of one server, those that were asked for most first.
 const MOST_NAMES: usize = 10;
@@ -29,29 +30,34 @@ pub(super) fn query(servers: &[IpAddr], log_groups: &[String], window: TimeWindo
     if servers.is_empty() || log_groups.is_empty() {
         return None;
     }
-    let mut text = String::new();
-    line(&mut text, r#"parse @message /"query_name":\s*"(?<asked>[^"\\]+)"/"#);
-    line(&mut text, r#"parse @message /"query_type":\s*"(?<qtype>[A-Z0-9]+)"/"#);
-    line(&mut text, r#"parse @message /"answers":\s*(?<answers>\[[^\]]*\])/"#);
-    let mut known = Vec::new();
+    let mut text = Text::default();
+    let [asked, kind, answers, known, times] =
+        ["ntAsked", "ntKind", "ntAnswers", "ntKnown", "ntTimes"].map(|stem| text.name(stem));
+    text.command(format_args!(r#"parse @message /"query_name":\s*"(?<{asked}>[^"\\]+)"/"#));
+    text.command(format_args!(r#"parse @message /"query_type":\s*"(?<{kind}>[A-Z0-9]+)"/"#));
+    text.command(format_args!(r#"parse @message /"answers":\s*(?<{answers}>\[[^\]]*\])/"#));
+    let mut present = Vec::new();
     for (index, server) in servers.iter().enumerate() {
         // An address between quotes is that address, and no other that begins or ends like it.
         let exact = server.to_string().replace('.', r"\.");
-        line(&mut text, &format!(r#"parse @message /"Rdata":\s*"(?<server{index}>{exact})"/"#));
-        known.push(format!("ispresent(server{index})"));
+        let name = text.name(&format!("ntServer{index}"));
+        text.command(format_args!(r#"parse @message /"Rdata":\s*"(?<{name}>{exact})"/"#));
+        present.push(format!("ispresent({name})"));
     }
-    line(&mut text, &format!("fields if({}, 1, 0) as known", known.join(" or ")));
-    line(&mut text, r#"filter qtype = "AAAA" or (qtype = "A" and known = 1)"#);
-    line(&mut text, r#"filter answers like "Rdata""#);
-    line(&mut text, "stats count(*) as times by asked, answers, known");
-    line(&mut text, "sort known desc, times desc");
-    line(&mut text, &format!("limit {MOST_ROWS}"));
+    text.command(format_args!("fields if({}, 1, 0) as {known}", present.join(" or ")));
+    text.command(format_args!(r#"filter {kind} = "AAAA" or ({kind} = "A" and {known} = 1)"#));
+    text.command(format_args!(r#"filter {answers} like "Rdata""#));
+    text.command(format_args!("stats count(*) as {times} by {asked}, {answers}, {known}"));
+    text.command(format_args!("sort {known} desc, {times} desc"));
+    text.command(format_args!("limit {MAX_ROWS}"));
     Some(Query {
         purpose: PURPOSE,
-        text,
+        text: text.finish(),
         log_groups: log_groups.to_vec(),
         from: window.start().as_second() - BEFORE,
         to: window.end().as_second() - 1,
+        max_rows: MAX_ROWS,
+        stored_bytes: None,
     })
 }
 
@@ -103,21 +109,21 @@ pub(super) fn read(rows: &[Row], servers: &[IpAddr]) -> Vec<HostName> {
 }
 
 fn answered(row: &Row) -> Option<(&str, u64, Vec<IpAddr>)> {
-    let records: Vec<Record> = serde_json::from_str(row.get("answers")?).ok()?;
+    let records: Vec<Record> = serde_json::from_str(row.get("ntAnswers")?).ok()?;
     let addresses = records
         .iter()
         .filter(|record| matches!(record.kind.as_str(), "A" | "AAAA"))
         .filter_map(|record| record.rdata.parse().ok())
         .collect();
     // Counts may come with a decimal point.
-    let times = row.get("times")?.parse::<f64>().ok().filter(|times| *times >= 0.0)?;
+    let times = row.get("ntTimes")?.parse::<f64>().ok().filter(|times| *times >= 0.0)?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a count, which is not negative"
     )]
     let times = times as u64;
-    Some((row.get("asked")?, times, addresses))
+    Some((row.get("ntAsked")?, times, addresses))
 }
 
 #[cfg(test)]

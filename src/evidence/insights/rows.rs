@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::super::leg::unmapped;
-use super::super::{ClientUse, Destination, Evidence, Held, Side, Tally};
-use super::query::{address, side_from_name};
+use super::super::{ClientUse, Destination, Evidence, Held, Side, Steps, Tally};
+use super::article;
+use super::query::{Question, Scope, address};
+use super::rung::Rung;
 
 /// One row: fields by name, each with its value as text; an absent field is left out.
 pub type Row = BTreeMap<String, String>;
@@ -20,84 +22,228 @@ pub(super) struct UnusableRow {
     pub(super) field: String,
 }
 
-/// Adds what a row says to the evidence; `elsewhere` are the gateway's addresses in other zones,
-/// and its times count from `origin`.
-///
-/// # Errors
-/// When the row lacks a field that the query asked for; nothing of it is then used.
-pub(super) fn add(
-    evidence: &mut Evidence,
-    row: &Row,
-    elsewhere: &[IpAddr],
-    origin: i64,
-) -> Result<(), UnusableRow> {
-    let name = row.get("side").map_or("", String::as_str);
-    if name == "skipped" {
-        evidence.coverage.skipdata += number::<u64>(row, "records")?;
-        return Ok(());
-    }
-    let side = side_from_name(name).ok_or_else(|| unusable("side"))?;
-    let answered = number::<u64>(row, "answered")? > 0;
-    let tally = tally(evidence, row, answered)?;
-    let holder: IpAddr = row.get("holder").and_then(|a| address(a)).ok_or_else(|| unusable("holder"))?;
-    let destination = Destination {
-        address: row.get("server").and_then(|a| address(a)).map(unmapped),
-        port: number(row, "dport")?,
-        protocol: number(row, "ntProtocol")?,
-    };
-    let base = origin;
-    if side != Side::AtClient {
-        let first = base + signed(row, "first")?;
-        let last = base + signed(row, "last")?;
-        let second = |s: i64| Timestamp::from_second(s).map_err(|_| unusable("first"));
-        let coverage = &mut evidence.coverage;
-        coverage.records_read += tally.records;
-        coverage.logs_from =
-            Some(coverage.logs_from.map_or(second(first)?, |t| t.min(second(first).unwrap_or(t))));
-        coverage.logs_until =
-            Some(coverage.logs_until.map_or(second(last)?, |t| t.max(second(last).unwrap_or(t))));
-    }
-    let steps = evidence.steps;
-    let into = match side {
-        Side::Gateway if elsewhere.contains(&holder) => {
-            evidence.elsewhere.entry(destination).or_insert_with(|| Tally::empty(steps))
-        }
-        Side::Gateway => evidence.destinations.entry(destination).or_insert_with(|| Tally::empty(steps)),
-        Side::Client => evidence
-            .clients
-            .entry(ClientUse { client: holder, destination })
-            .or_insert_with(|| Tally::empty(steps)),
-        Side::AtClient => evidence
-            .at_clients
-            .entry(ClientUse { client: holder, destination })
-            .or_insert_with(|| Tally::empty(steps)),
-    };
-    into.add(&tally);
-    Ok(())
+/// What a row says.
+enum Said {
+    /// So many records say that others were left out.
+    Skipped(u64),
+    /// So many records hold no port.
+    Nothing(u64),
+    /// What somebody held.
+    Held {
+        side: Side,
+        holder: IpAddr,
+        destination: Destination,
+        tally: Box<Tally>,
+        seen: (Timestamp, Timestamp),
+    },
+    /// Packets that left the gateway and were turned away by a rule.
+    TurnedAway { destination: Destination, tally: Box<Tally> },
 }
 
-fn tally(evidence: &Evidence, row: &Row, answered: bool) -> Result<Tally, UnusableRow> {
-    let mut tally = Tally::empty(evidence.steps);
-    for step in 0..evidence.steps.count() {
+/// What the rows of an answer came to.
+#[derive(Debug, Default)]
+pub(super) struct Tallied {
+    /// Records for which they stand.
+    pub(super) records: u64,
+    /// Rows that were not understood, and why the first was not.
+    pub(super) unusable: Option<(u64, UnusableRow)>,
+}
+
+/// Adds what rows say to the evidence. Of a row that lacks a field nothing is used.
+pub(super) fn add(
+    evidence: &mut Evidence,
+    rows: &[Row],
+    rung: Rung,
+    question: &Question<'_>,
+    scope: &Scope,
+) -> Tallied {
+    let mut tallied = Tallied::default();
+    let mut turned_away = Vec::new();
+    for row in rows {
+        let said = if rung.asks_every_minute() {
+            of_every_minute(evidence.steps, row, rung, question)
+        } else {
+            of_one_minute(evidence.steps, row, rung, question, scope)
+        };
+        match said {
+            Ok(said) => {
+                tallied.records += add_said(evidence, said, &question.viewpoint.elsewhere, &mut turned_away)
+            }
+            Err(error) => tallied.unusable.get_or_insert((0, error)).0 += 1,
+        }
+    }
+    // Towards a destination of which nothing is held, as everything was turned away, there is nothing to say.
+    for (destination, tally) in turned_away {
+        if let Some(total) = evidence.destinations.get_mut(&destination) {
+            for (lost, more) in total.lost_at.iter_mut().zip(&tally.lost_at) {
+                *lost += more;
+            }
+            total.sent += tally.sent;
+        }
+    }
+    tallied
+}
+
+/// Adds what one row says; returns for how many records it stands.
+fn add_said(
+    evidence: &mut Evidence,
+    said: Said,
+    elsewhere: &[IpAddr],
+    turned_away: &mut Vec<(Destination, Box<Tally>)>,
+) -> u64 {
+    let steps = evidence.steps;
+    match said {
+        Said::Skipped(records) => {
+            evidence.coverage.skipdata += records;
+            records
+        }
+        Said::Nothing(records) => records,
+        Said::TurnedAway { destination, tally } => {
+            let records = tally.records;
+            evidence.coverage.records_read += records;
+            turned_away.push((destination, tally));
+            records
+        }
+        Said::Held { side, holder, destination, tally, seen } => {
+            if side != Side::AtClient {
+                let coverage = &mut evidence.coverage;
+                coverage.records_read += tally.records;
+                let (first, last) = seen;
+                coverage.logs_from = Some(coverage.logs_from.map_or(first, |from| from.min(first)));
+                coverage.logs_until = Some(coverage.logs_until.map_or(last, |until| until.max(last)));
+            }
+            let client = ClientUse { client: holder, destination };
+            let into = match side {
+                Side::Gateway if elsewhere.contains(&holder) => {
+                    evidence.elsewhere.entry(destination).or_insert_with(|| Tally::empty(steps))
+                }
+                Side::Gateway => {
+                    evidence.destinations.entry(destination).or_insert_with(|| Tally::empty(steps))
+                }
+                Side::Client => evidence.clients.entry(client).or_insert_with(|| Tally::empty(steps)),
+                Side::AtClient => evidence.at_clients.entry(client).or_insert_with(|| Tally::empty(steps)),
+            };
+            into.add(&tally);
+            tally.records
+        }
+    }
+}
+
+/// A row of a question about every minute.
+fn of_every_minute(
+    steps: Steps,
+    row: &Row,
+    rung: Rung,
+    question: &Question<'_>,
+) -> Result<Said, UnusableRow> {
+    let side = match row.get("side").map_or("", String::as_str) {
+        "skipped" => return number(row, "records").map(Said::Skipped),
+        "unasked" => return number(row, "records").map(Said::Nothing),
+        "gateway" | "turned-away" => Side::Gateway,
+        "client" => Side::Client,
+        "at-client" => Side::AtClient,
+        _ => return Err(unusable("side")),
+    };
+    let turned_away = row.get("side").is_some_and(|side| side == "turned-away");
+    let answered = number::<u64>(row, "answered")? > 0;
+    let mut tally = Tally::empty(steps);
+    for step in 0..steps.count() {
         let held = if answered { &mut tally.held } else { &mut tally.silent };
-        held[step] = Held {
-            least: number(row, &format!("least{step}"))?,
-            hold: number(row, &format!("hold{step}"))?,
-            most: number(row, &format!("most{step}"))?,
+        let most = number(row, &format!("most{step}"))?;
+        held[step] = match rung {
+            Rung::EveryMinute => Held {
+                least: number(row, &format!("least{step}"))?,
+                hold: number(row, &format!("hold{step}"))?,
+                most,
+            },
+            // Whenever within the step it may have been held, it may have been so at its beginning.
+            _ => Held { least: 0, hold: most, most },
         };
         tally.lost_at[step] = number(row, &format!("lost{step}"))?;
+    }
+    if rung == Rung::FirstAndLast {
+        let worst = steps.holding(question.worst).unwrap_or(0);
+        let held = if answered { &mut tally.held } else { &mut tally.silent };
+        held[worst].least = number(row, "least")?;
     }
     tally.connections = number(row, "ports")?;
     tally.unanswered = if answered { 0 } else { tally.connections };
     tally.records = number(row, "records")?;
     tally.active_seconds = number(row, "active")?;
     tally.sent = number(row, "sent")?;
-    // Fields that the format lacks are not asked for.
-    let optional = |field: &str| if row.contains_key(field) { number(row, field) } else { Ok(0) };
-    tally.ended = optional("ends")?;
-    tally.packets = optional("packets")?;
-    tally.bytes = optional("bytes")?;
-    Ok(tally)
+    tally.ended = optional(row, "ends")?;
+    tally.packets = optional(row, "pkts")?;
+    tally.bytes = optional(row, "octets")?;
+    let destination = Destination {
+        address: row.get("server").and_then(|a| address(a)).map(unmapped),
+        port: number(row, "serverPort")?,
+        protocol: number(row, "ntProtocol")?,
+    };
+    let tally = Box::new(tally);
+    if turned_away {
+        return Ok(Said::TurnedAway { destination, tally });
+    }
+    let holder = row.get("holder").and_then(|a| address(a)).ok_or_else(|| unusable("holder"))?;
+    let base = question.origin();
+    let seen = (second(row, "first", base)?, second(row, "last", base)?);
+    Ok(Said::Held { side, holder, destination, tally, seen })
+}
+
+/// A row of a question about one minute: packets towards a destination only.
+fn of_one_minute(
+    steps: Steps,
+    row: &Row,
+    rung: Rung,
+    question: &Question<'_>,
+    scope: &Scope,
+) -> Result<Said, UnusableRow> {
+    let legs = question.legs(scope);
+    let [source, target, port, protocol] = article::columns(question, &legs, rung);
+    let holder = row.get(&source).and_then(|a| address(a)).ok_or_else(|| unusable(&source))?;
+    let viewpoint = question.viewpoint;
+    let server = row.get(&target).and_then(|a| address(a));
+    let side = match scope {
+        Scope::Clients(_) => Side::AtClient,
+        _ if viewpoint.addresses.contains(&holder) => Side::Gateway,
+        _ => Side::Client,
+    };
+    // The text of this question does not choose: what comes back to the gateway or to a client is here as well.
+    if rung == Rung::PlainFields {
+        let to_client = server.is_none_or(|server| viewpoint.is_client(server));
+        let to_gateway = server.is_some_and(|server| viewpoint.addresses.contains(&server));
+        let outward = match side {
+            Side::Gateway => !to_client && !to_gateway,
+            Side::Client | Side::AtClient => viewpoint.is_client(holder) && (to_gateway || !to_client),
+        };
+        if !outward {
+            return number(row, "records").map(Said::Nothing);
+        }
+    }
+    let server = server.map(unmapped);
+    let destination = Destination {
+        address: server.filter(|_| !(legs.hides_servers() && side == Side::Client)),
+        port: number(row, &port)?,
+        protocol: number(row, &protocol)?,
+    };
+    let mut tally = Tally::empty(steps);
+    let ports: u32 = number(row, "ports")?;
+    if let Some(held) = tally.held.first_mut() {
+        let least: u32 = optional(row, "least")?;
+        let closed: u32 = optional(row, "closed")?;
+        *held = Held { least, hold: ports.saturating_sub(closed).max(least), most: ports };
+        tally.ended = u64::from(closed);
+    }
+    // What went in and never came out was lost between the two: of that these are the most on either side.
+    if let Some(lost) = tally.lost_at.first_mut() {
+        *lost = optional(row, if rung == Rung::PlainFields { "sent" } else { "tried" })?;
+    }
+    tally.connections = u64::from(ports);
+    tally.records = number(row, "records")?;
+    tally.sent = optional(row, "sent")?;
+    tally.packets = tally.sent;
+    tally.bytes = optional(row, "octets")?;
+    let seen = (second(row, "first", 0)?, second(row, "last", 0)?);
+    Ok(Said::Held { side, holder, destination, tally: Box::new(tally), seen })
 }
 
 fn unusable(field: &str) -> UnusableRow {
@@ -113,8 +259,19 @@ fn signed(row: &Row, field: &str) -> Result<i64, UnusableRow> {
     whole.or_else(float).ok_or_else(|| unusable(field))
 }
 
+/// A time that counts from `base`.
+fn second(row: &Row, field: &str, base: i64) -> Result<Timestamp, UnusableRow> {
+    let counted = signed(row, field)?;
+    base.checked_add(counted).and_then(|at| Timestamp::from_second(at).ok()).ok_or_else(|| unusable(field))
+}
+
 fn number<T: TryFrom<i64>>(row: &Row, field: &str) -> Result<T, UnusableRow> {
     T::try_from(signed(row, field)?).map_err(|_| unusable(field))
+}
+
+/// A number of a field that the format may lack, in which case it is not asked for.
+fn optional<T: TryFrom<i64> + Default>(row: &Row, field: &str) -> Result<T, UnusableRow> {
+    if row.contains_key(field) { number(row, field) } else { Ok(T::default()) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,683 @@
+//! Down the ladder: where a question is refused, fails, is cut or takes too long, a simpler one is asked.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
+
+use super::choose::Chosen;
+use super::query::{MAX_ROWS, Query, Question, Scope, Unaskable};
+use super::rows::{self, Tallied};
+use super::rung::Rung;
+use super::text::{Text, list};
+use super::{Answer, Cause, LogsQueries, MAX_ASKED_ABOUT, Unanswered, fullest_servers, raw_records};
+use crate::evidence::files::{FlowLogFiles, lead_seconds};
+use crate::evidence::{Evidence, EvidenceSource, QueryRun, Steps, Viewpoint};
+use crate::flow::Field;
+use crate::flow::reader::{Inputs, Options};
+use crate::gap::{ASK_AGAIN, Gap};
+use crate::incident::{Incident, TimeWindow};
+use crate::network::{GatewayKind, Network};
+use crate::words;
+
+const HELD_PORTS: &str = "held ports per destination and client";
+const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces";
+const STREAMS: &str = "which log streams have records of these minutes";
+
+/// The question that is asked beside one that takes long.
+const BESIDE: Rung = Rung::DistinctPorts;
+
+/// How long to wait for the question beside, once the better one is answered: its answer adds nothing, but what
+/// is given up goes on scanning.
+const MAX_WAIT_BESIDE: Duration = Duration::from_secs(20);
+
+/// The part of the records that an answer has to account for. A live account is reported to have lost more than
+/// half of the rows of a `parse` with a regular expression, without a word.
+const ACCOUNTED: f64 = 0.99;
+
+/// Most steps of a question, where it was refused with more of them: how many aggregate functions a `stats` may
+/// have is not documented.
+const FEWER_STEPS: [i64; 2] = [6, 3];
+
+/// Most steps of a question, where its text would be too long with more of them.
+const FITTING_STEPS: [i64; 4] = [20, 12, 6, 3];
+
+/// The questions about one gateway and window.
+pub(super) struct Ladder<'a> {
+    chosen: &'a Chosen,
+    viewpoint: &'a Viewpoint,
+    incident: &'a Incident,
+    window: TimeWindow,
+    /// The minute in which most errors were counted; where that is not known, the last of the window, by which an
+    /// alarm hangs.
+    worst: TimeWindow,
+    /// The log groups that are there.
+    log_groups: RefCell<Vec<String>>,
+    /// What was found missing on the way.
+    gaps: RefCell<Vec<Gap>>,
+    /// Whether the service refused a question.
+    refused: Cell<bool>,
+}
+
+/// What became of one rung.
+struct Attempt {
+    runs: Vec<QueryRun>,
+    end: End,
+}
+
+/// How a rung ended.
+enum End {
+    /// With an answer.
+    Answered(Box<Evidence>),
+    /// With one that does not account for all records.
+    Short(Box<Evidence>, Unanswered),
+    /// Without any record, though there are some in the gateway's own log stream.
+    Unmatched(Unanswered),
+    /// Without an answer.
+    Unanswered(Unanswered),
+    /// It was not asked.
+    Unasked(Unaskable),
+}
+
+impl<'a> Ladder<'a> {
+    /// The ladder for an incident; the minute with the most errors begins at `worst`.
+    pub(super) fn new(
+        chosen: &'a Chosen,
+        viewpoint: &'a Viewpoint,
+        incident: &'a Incident,
+        worst: Option<Timestamp>,
+    ) -> Self {
+        let window = incident.window.unwrap_or(TimeWindow::EPOCH);
+        Self {
+            chosen,
+            viewpoint,
+            incident,
+            window,
+            worst: worst_minute(window, worst),
+            log_groups: RefCell::new(chosen.log_groups.clone()),
+            gaps: RefCell::default(),
+            refused: Cell::new(false),
+        }
+    }
+
+    /// Whether the service refused a question: it will do so again.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    /// The query of a rung, as it is asked first.
+    pub(super) fn query(&self, rung: Rung) -> Result<Query, Unaskable> {
+        let (scope, _) = self.scopes();
+        let steps = self.steps(rung, &scope).remove(0);
+        self.build(rung, HELD_PORTS, &scope, steps)
+    }
+
+    /// Asks from the first question on until one is answered. `none` is the evidence without any answer; what a
+    /// simpler question answers while a better one still runs goes to `so_far`.
+    pub(super) async fn go_down(
+        &self,
+        queries: &impl LogsQueries,
+        none: Evidence,
+        network: &Network,
+        so_far: &RefCell<Option<Evidence>>,
+    ) -> Evidence {
+        let mut runs = Vec::new();
+        let mut failed: Vec<(Rung, Unanswered)> = Vec::new();
+        let mut short: Option<(Rung, Box<Evidence>)> = None;
+        let mut beside: Option<Attempt> = None;
+        let mut next = Some(self.chosen.first);
+        let mut found = None;
+        while let Some(rung) = next {
+            let ran_beside = beside.take_if(|_| rung == BESIDE);
+            let attempt = match ran_beside {
+                Some(attempt) => attempt,
+                None if rung < BESIDE && beside.is_none() => {
+                    let (attempt, simpler) = self.watch(rung, queries, &none, network, so_far).await;
+                    beside = simpler;
+                    attempt
+                }
+                None => self.attempt(rung, queries, &none, network).await,
+            };
+            runs.extend(attempt.runs);
+            let (unanswered, below) = match attempt.end {
+                End::Answered(evidence) => {
+                    found = Some((rung, evidence));
+                    break;
+                }
+                End::Short(evidence, why) => {
+                    short.get_or_insert((rung, evidence));
+                    (why, rung.below())
+                }
+                // The regular expression does not fit the lines: neither will it in the next question.
+                End::Unmatched(why) => (why, rung.below().map(|below| below.max(Rung::PlainFields))),
+                End::Unanswered(why) => {
+                    let below = match why.cause {
+                        Cause::Refused | Cause::Ended | Cause::TooLarge => rung.below(),
+                        Cause::OutOfTime => beside.is_some().then_some(BESIDE),
+                        Cause::OutsideRetention | Cause::NoLogGroup(_) | Cause::Other => None,
+                    };
+                    (why, below)
+                }
+                End::Unasked(unaskable) => {
+                    let below = if matches!(unaskable, Unaskable::TooLong(_)) { rung.below() } else { None };
+                    let fix = fix(&unaskable);
+                    (Unanswered { why: unaskable.to_string(), fix, cause: Cause::Other }, below)
+                }
+            };
+            self.refused.set(self.refused.get() || unanswered.cause == Cause::Refused);
+            tracing::info!(question = ?rung, next = ?below, "not answered: {unanswered}");
+            failed.push((rung, unanswered));
+            next = below;
+        }
+        if let Some(attempt) = beside {
+            runs.extend(attempt.runs);
+        }
+        let mut evidence = match found.or(short) {
+            Some((rung, evidence)) => {
+                let mut evidence = *evidence;
+                evidence.coverage.question = Some(rung);
+                evidence.gaps.extend(self.unasked(rung, &failed));
+                evidence
+            }
+            None => {
+                let mut evidence = none;
+                evidence.gaps.extend(failed.first().map(|(_, Unanswered { why, fix, .. })| {
+                    Gap::new(HELD_PORTS, why.clone(), fix.clone()).deciding()
+                }));
+                evidence
+            }
+        };
+        evidence.gaps.extend(self.gaps.take());
+        evidence.queries = runs;
+        so_far.take();
+        evidence
+    }
+
+    /// One rung; and where it takes long, a simpler one beside it, whose attempt is returned as well.
+    async fn watch(
+        &self,
+        rung: Rung,
+        queries: &impl LogsQueries,
+        none: &Evidence,
+        network: &Network,
+        so_far: &RefCell<Option<Evidence>>,
+    ) -> (Attempt, Option<Attempt>) {
+        let Ok(simpler) = self.query(BESIDE) else {
+            return (self.attempt(rung, queries, none, network).await, None);
+        };
+        let mut better = pin!(self.attempt(rung, queries, none, network));
+        tokio::select! {
+            biased;
+            () = queries.wait_before(&simpler) => {}
+            attempt = &mut better => return (attempt, None),
+        }
+        tracing::info!(question = ?rung, beside = ?BESIDE, "takes long: a simpler question is asked beside it");
+        let mut beside = pin!(self.attempt(BESIDE, queries, none, network));
+        let better_first = tokio::select! {
+            attempt = &mut beside => Err(attempt),
+            attempt = &mut better => Ok(attempt),
+        };
+        match better_first {
+            Err(attempt) => {
+                if let End::Answered(evidence) = &attempt.end {
+                    let mut evidence = (**evidence).clone();
+                    evidence.coverage.question = Some(BESIDE);
+                    evidence.queries.clone_from(&attempt.runs);
+                    so_far.replace(Some(evidence));
+                }
+                (better.await, Some(attempt))
+            }
+            Ok(attempt) => match timeout(MAX_WAIT_BESIDE, beside).await {
+                Ok(simpler) => (attempt, Some(simpler)),
+                Err(_) => {
+                    queries.stop_abandoned().await;
+                    (attempt, None)
+                }
+            },
+        }
+    }
+
+    /// Asks one question, with fewer steps where it is refused, and in every stream where the gateway's own has
+    /// nothing.
+    async fn attempt(
+        &self,
+        rung: Rung,
+        queries: &impl LogsQueries,
+        none: &Evidence,
+        network: &Network,
+    ) -> Attempt {
+        let mut runs = Vec::new();
+        let (narrow, wide) = self.scopes();
+        let mut refused = None;
+        for steps in self.steps(rung, &narrow) {
+            let asking = Asking { ladder: self, rung, steps, queries };
+            match asking.ask(HELD_PORTS, &narrow, &mut runs).await {
+                Err(End::Unanswered(unanswered)) if unanswered.cause == Cause::Refused => {
+                    refused.get_or_insert(unanswered);
+                }
+                Err(end) => return Attempt { runs, end },
+                Ok(answer) => {
+                    let end = asking.conclude(answer, &narrow, wide.as_ref(), none, network, &mut runs).await;
+                    return Attempt { runs, end };
+                }
+            }
+        }
+        let end = End::Unanswered(refused.unwrap_or_else(|| Unanswered {
+            why: "the question has no steps".into(),
+            fix: "name the minutes in question with --window".into(),
+            cause: Cause::Other,
+        }));
+        Attempt { runs, end }
+    }
+
+    /// Where to look first, and where to look when that holds nothing.
+    fn scopes(&self) -> (Scope, Option<Scope>) {
+        if self.viewpoint.kind == GatewayKind::Regional {
+            return (Scope::Gateway, None);
+        }
+        let interfaces = self.viewpoint.interfaces.clone();
+        if interfaces.is_empty() {
+            // Addresses only were named: every record that shows one of them is the gateway's.
+            return (Scope::Interfaces(interfaces), None);
+        }
+        let wide = self.chosen.format.has(Field::InterfaceId).then(|| Scope::Interfaces(interfaces.clone()));
+        (Scope::Streams(interfaces, self.chosen.traffic), wide)
+    }
+
+    /// The steps to ask with: as many as the text has room for, then fewer.
+    fn steps(&self, rung: Rung, scope: &Scope) -> Vec<Steps> {
+        if !rung.asks_every_minute() {
+            return vec![Steps::over(self.worst)];
+        }
+        let all = Steps::over(self.window);
+        let at_most = |most: i64| Steps::at_most(most, self.window);
+        let too_long =
+            |steps: &Steps| matches!(self.build(rung, HELD_PORTS, scope, *steps), Err(Unaskable::TooLong(_)));
+        let mut fitting =
+            std::iter::once(all).chain(FITTING_STEPS.map(at_most)).skip_while(|steps| too_long(steps));
+        let mut steps = vec![fitting.next().unwrap_or(all)];
+        let most = steps[0].count();
+        steps.extend(FEWER_STEPS.map(at_most).into_iter().filter(|fewer| fewer.count() < most));
+        steps.dedup();
+        steps
+    }
+
+    fn build(
+        &self,
+        rung: Rung,
+        purpose: &'static str,
+        scope: &Scope,
+        steps: Steps,
+    ) -> Result<Query, Unaskable> {
+        self.question(rung, steps, &self.log_groups.borrow()).query(rung, purpose, scope)
+    }
+
+    fn question<'q>(&'q self, rung: Rung, steps: Steps, log_groups: &'q [String]) -> Question<'q> {
+        let window = if rung.asks_every_minute() { self.window } else { self.worst };
+        Question {
+            viewpoint: self.viewpoint,
+            format: &self.chosen.format,
+            log_groups,
+            fields_discovered: self.chosen.discovers_fields,
+            stored_bytes: self.chosen.stored_bytes,
+            window,
+            lead: lead_seconds(self.chosen.aggregation_seconds),
+            steps,
+            worst: self.worst.start().as_second(),
+            kept_from: self.chosen.kept_from,
+        }
+    }
+
+    /// What is missing for want of the better questions, and why they were not answered.
+    fn unasked(&self, answered: Rung, failed: &[(Rung, Unanswered)]) -> Option<Gap> {
+        let better = match answered {
+            Rung::EveryMinute => return None,
+            Rung::FirstAndLast => "ends of connections",
+            Rung::WorstMinute => "the other minutes, and attempts that got no answer",
+            Rung::DistinctPorts | Rung::PlainFields => {
+                "the other minutes, ends of connections and the exact number of ports"
+            }
+            Rung::Records => "the other minutes",
+        };
+        match failed.first() {
+            Some((rung, Unanswered { why, fix, .. })) => Some(Gap::new(
+                better,
+                format!(
+                    "the question about {} was not answered, so a simpler one was asked: {why}",
+                    rung.subject()
+                ),
+                fix.clone(),
+            )),
+            None => Some(Gap::new(
+                better,
+                format!(
+                    "{} is of a class or in a Region in which Logs Insights may not take the question that would show them",
+                    words::list(&self.chosen.log_groups)
+                ),
+                "create a flow log of the gateway in a log group of the Standard class",
+            )),
+        }
+    }
+}
+
+/// One question while it is asked.
+struct Asking<'l, 'a, Queries> {
+    ladder: &'l Ladder<'a>,
+    rung: Rung,
+    steps: Steps,
+    queries: &'l Queries,
+}
+
+impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
+    /// Runs the query for one scope; again without a log group that does not exist.
+    async fn ask(
+        &self,
+        purpose: &'static str,
+        scope: &Scope,
+        runs: &mut Vec<QueryRun>,
+    ) -> Result<Answer, End> {
+        loop {
+            let query = self.ladder.build(self.rung, purpose, scope, self.steps).map_err(End::Unasked)?;
+            let answer = self.run(&query, runs).await;
+            match answer {
+                Err(unanswered) if self.passes_over(&unanswered) => {}
+                answer => return answer.map_err(End::Unanswered),
+            }
+        }
+    }
+
+    async fn run(&self, query: &Query, runs: &mut Vec<QueryRun>) -> Result<Answer, Unanswered> {
+        let answer = self.queries.run(query).await;
+        runs.push(QueryRun { rung: Some(self.rung), ..QueryRun::of(query, answer.as_ref().ok()) });
+        answer
+    }
+
+    /// Drops the log group that is missing, where others are left.
+    fn passes_over(&self, unanswered: &Unanswered) -> bool {
+        let Cause::NoLogGroup(Some(missing)) = &unanswered.cause else { return false };
+        let mut groups = self.ladder.log_groups.borrow_mut();
+        let before = groups.len();
+        if before < 2 {
+            return false;
+        }
+        groups.retain(|group| group != missing);
+        if groups.len() == before {
+            return false;
+        }
+        self.ladder.gaps.borrow_mut().push(Gap::new(
+            format!("records in the log group {missing}"),
+            unanswered.why.clone(),
+            "take it out of NAT_TRIAGE_LOG_GROUPS, or mend the flow log that delivers to it",
+        ));
+        true
+    }
+
+    /// Reads an answer; asks once more, of every stream, where there is nothing in it.
+    async fn conclude(
+        &self,
+        answer: Answer,
+        narrow: &Scope,
+        wide: Option<&Scope>,
+        none: &Evidence,
+        network: &Network,
+        runs: &mut Vec<QueryRun>,
+    ) -> End {
+        let (mut answer, mut scope) = (answer, narrow);
+        // The name of a log stream is an observation, not a promise of AWS: without any row, look in
+        // every stream before saying that there is nothing.
+        if answer.rows.is_empty()
+            && let Some(wide) = wide
+        {
+            match self.ask(HELD_PORTS, wide, runs).await {
+                Ok(wider) => (answer, scope) = (wider, wide),
+                Err(end) => return end,
+            }
+        }
+        if answer.rows.is_empty()
+            && busy(network)
+            && let Some(unmatched) = self.look_for_streams(runs).await
+        {
+            return End::Unmatched(unmatched);
+        }
+        let mut evidence = match self.rung {
+            Rung::Records => self.read_records(&answer, none, network).await,
+            _ => self.base(none),
+        };
+        let tallied = if self.rung == Rung::Records {
+            Tallied { records: answer.rows.len() as u64, unusable: None }
+        } else {
+            self.add(&mut evidence, &answer, scope)
+        };
+        if let (Some((count, error)), true) = (&tallied.unusable, tallied.records == 0) {
+            return End::Unanswered(Unanswered {
+                why: format!("none of the {count} rows of the answer was usable: {error}"),
+                fix: "run the query of this report in the console and compare".into(),
+                cause: Cause::Ended,
+            });
+        }
+        let unaccounted = self.unaccounted(&tallied, &answer);
+        self.ask_about_clients(&mut evidence, runs).await;
+        match unaccounted {
+            Some(why) => {
+                evidence.gaps.push(Gap::new(
+                    "records that the answer leaves out",
+                    why.why.clone(),
+                    why.fix.clone(),
+                ));
+                // What is missing may have been as much as there are ports.
+                evidence.coverage.files_failed += 1;
+                End::Short(Box::new(evidence), why)
+            }
+            None => End::Answered(Box::new(evidence)),
+        }
+    }
+
+    /// The evidence that an answer to this question is added to.
+    fn base(&self, none: &Evidence) -> Evidence {
+        let window = if self.rung.asks_every_minute() { self.ladder.window } else { self.ladder.worst };
+        Evidence {
+            unanswered: false,
+            window,
+            steps: self.steps,
+            ends_visible: self.rung.shows_ends() && self.ladder.chosen.format.has(Field::TcpFlags),
+            ..none.clone()
+        }
+    }
+
+    fn add(&self, evidence: &mut Evidence, answer: &Answer, scope: &Scope) -> Tallied {
+        let groups = self.ladder.log_groups.borrow();
+        let question = self.ladder.question(self.rung, self.steps, &groups);
+        let tallied = rows::add(evidence, &answer.rows, self.rung, &question, scope);
+        if let Some((count, error)) = &tallied.unusable {
+            evidence.coverage.records_rejected += count;
+            evidence.gaps.push(Gap::new(
+                "some rows of the answer",
+                error.to_string(),
+                "run the query of this report in the console and compare",
+            ));
+        }
+        if answer.rows.len() >= MAX_ROWS {
+            evidence.gaps.push(Gap::new(
+                "clients and destinations with the fewest ports",
+                format!("the answer was cut at {MAX_ROWS} rows, those with the most ports first"),
+                "ask about fewer minutes with --window",
+            ));
+        }
+        // Twenty records in ten seconds, as the files have it.
+        let seconds = u64::try_from(question.window.seconds() + question.lead).unwrap_or(u64::MAX);
+        evidence.coverage.dense = evidence.coverage.records_read >= seconds.saturating_mul(2);
+        tallied
+    }
+
+    /// The records themselves, counted as those of a file are: by the flow log's format, and where no line is of
+    /// that, by what the lines look like.
+    async fn read_records(&self, answer: &Answer, none: &Evidence, network: &Network) -> Evidence {
+        let (ladder, chosen) = (self.ladder, self.ladder.chosen);
+        let mut lines = String::new();
+        for line in answer.rows.iter().filter_map(|row| row.get("@message")) {
+            lines.push_str(line.trim_end());
+            lines.push('\n');
+        }
+        let incident = Incident { window: Some(ladder.worst), ..ladder.incident.clone() };
+        let mut evidence = self.base(none);
+        for format in [Some(chosen.format.clone()), None] {
+            let inputs =
+                Inputs::from_memory([("the answer of Logs Insights".to_owned(), lines.clone().into_bytes())]);
+            let options = Options { format, ..Options::default() };
+            let files = FlowLogFiles::new(inputs, options, |_| {});
+            match files.collect(&incident, &mut network.clone()).await {
+                Ok(read) => evidence = read,
+                Err(error) => evidence.gaps.push(Gap::new(
+                    "the records of the worst minute",
+                    error.to_string(),
+                    "look at the answer to the query of this report in the console",
+                )),
+            }
+            if evidence.coverage.records_read > 0 {
+                break;
+            }
+        }
+        let coverage = &mut evidence.coverage;
+        coverage.source = none.coverage.source;
+        coverage.flow_log.clone_from(&none.coverage.flow_log);
+        coverage.kept_from = none.coverage.kept_from;
+        if answer.rows.len() >= raw_records::MAX_RECORDS {
+            // Without the rest there may have been as much as there are ports.
+            coverage.files_failed += 1;
+            evidence.gaps.push(Gap::new(
+                "more records of the worst minute",
+                format!("the answer was cut at {} records", words::count(raw_records::MAX_RECORDS as u64)),
+                "export these minutes of the log group: nat-triage analyze --flow-logs FILES",
+            ));
+        }
+        evidence
+    }
+
+    /// Why the rows do not stand for all records that the question matched, where they do not.
+    fn unaccounted(&self, tallied: &Tallied, answer: &Answer) -> Option<Unanswered> {
+        let matched = answer.records_matched?;
+        let cut = answer.rows.len() >= MAX_ROWS;
+        if cut || tallied.records as f64 >= matched as f64 * ACCOUNTED {
+            return None;
+        }
+        Some(Unanswered {
+            why: format!(
+                "Logs Insights says that {} records matched, and the rows of its answer stand for {} of them",
+                words::count(matched),
+                words::count(tallied.records)
+            ),
+            fix: format!("ask again: {ASK_AGAIN}"),
+            cause: Cause::Ended,
+        })
+    }
+
+    /// Where the format does not join clients with destinations, their own interfaces do.
+    async fn ask_about_clients(&self, evidence: &mut Evidence, runs: &mut Vec<QueryRun>) {
+        let (chosen, viewpoint) = (self.ladder.chosen, self.ladder.viewpoint);
+        let joined = chosen.format.has_packet_addresses() || viewpoint.kind == GatewayKind::Regional;
+        if joined || !chosen.covers_clients || self.rung == Rung::Records {
+            return;
+        }
+        let servers = fullest_servers(evidence, MAX_ASKED_ABOUT);
+        if servers.is_empty() {
+            return;
+        }
+        let scope = Scope::Clients(servers);
+        match self.ask(CLIENTS, &scope, runs).await {
+            Ok(answer) => {
+                self.add(evidence, &answer, &scope);
+            }
+            Err(End::Unanswered(Unanswered { why, fix, .. })) => {
+                evidence.gaps.push(Gap::new(CLIENTS, why, fix))
+            }
+            Err(End::Unasked(unaskable)) => {
+                evidence.gaps.push(Gap::new(CLIENTS, unaskable.to_string(), fix(&unaskable)));
+            }
+            Err(End::Answered(_) | End::Short(..) | End::Unmatched(_)) => {}
+        }
+    }
+
+    /// Without a single row, though the gateway was at work: says whether its log stream has records all the same,
+    /// in which case our pattern does not fit them.
+    async fn look_for_streams(&self, runs: &mut Vec<QueryRun>) -> Option<Unanswered> {
+        let ladder = self.ladder;
+        let (narrow, _) = ladder.scopes();
+        let mut query = ladder.build(self.rung, STREAMS, &narrow, self.steps).ok()?;
+        let mut text = Text::default();
+        let records = text.name("records");
+        if let Scope::Streams(interfaces, _) = &narrow {
+            let names: Vec<String> =
+                interfaces.iter().flat_map(|id| ["all", "accept"].map(|of| format!("{id}-{of}"))).collect();
+            text.command(format_args!("filter @logStream in {}", list(&names)));
+        }
+        text.command(format_args!("stats count(*) as {records} by @logStream"));
+        text.command(format_args!("sort {records} desc"));
+        text.command("limit 50");
+        (query.text, query.max_rows) = (text.finish(), 50);
+        let answer = self.run(&query, runs).await;
+        let rows = match answer {
+            Ok(answer) => answer.rows,
+            Err(Unanswered { why, fix, .. }) => {
+                ladder.gaps.borrow_mut().push(Gap::new(STREAMS, why, fix));
+                return None;
+            }
+        };
+        let streams: Vec<&str> =
+            rows.iter().filter_map(|row| row.get("@logStream")).map(String::as_str).collect();
+        let groups = words::list(&ladder.chosen.log_groups);
+        if streams.is_empty() {
+            ladder.gaps.borrow_mut().push(
+                Gap::new(
+                    "any traffic of the gateway",
+                    format!(
+                        "the gateway was at work, and its log stream in {groups} has no record of these minutes: they may arrive later, or the flow log may not deliver"
+                    ),
+                    format!("ask again in a few minutes: {ASK_AGAIN}"),
+                )
+                .deciding(),
+            );
+            return None;
+        }
+        Some(Unanswered {
+            why: format!(
+                "the log stream {} in {groups} has records of these minutes, and none is of the form that the flow log's format says",
+                words::one_line(streams[0], 80)
+            ),
+            fix: "compare a line of that log stream with the flow log's format".into(),
+            cause: Cause::Ended,
+        })
+    }
+}
+
+/// Whether the gateway's metrics say that it was at work.
+fn busy(network: &Network) -> bool {
+    ["ActiveConnectionCount", "ConnectionAttemptCount", "ErrorPortAllocation"]
+        .iter()
+        .any(|name| network.metric(name).is_some_and(|metric| metric.value > 0.0))
+}
+
+/// The minute of the window that holds `worst`; its last one where that is not known or not within.
+fn worst_minute(window: TimeWindow, worst: Option<Timestamp>) -> TimeWindow {
+    let minute = SignedDuration::from_mins(1);
+    let known = worst
+        .and_then(|at| TimeWindow::new(at, at.checked_add(minute).ok()?).ok())
+        .filter(|found| found.start() >= window.start() && found.end() <= window.end());
+    let last = || {
+        let start = window.end().checked_sub(minute).ok().filter(|start| *start > window.start());
+        TimeWindow::new(start?, window.end()).ok()
+    };
+    known.or_else(last).unwrap_or(window)
+}
+
+fn fix(unaskable: &Unaskable) -> String {
+    match unaskable {
+        Unaskable::NoAddresses => {
+            "allow ec2:DescribeNatGateways, or name the addresses in NAT_TRIAGE_NAT_IPS"
+        }
+        Unaskable::NoResourceId => "create a second flow log for the gateway whose format has resource-id",
+        Unaskable::TooLong(_) => "ask about fewer minutes with --window",
+    }
+    .to_owned()
+}
