@@ -77,7 +77,10 @@ where
                 biased;
                 triaged = &mut look => break triaged?,
                 () = sleep_until(provisional_at), if told.is_none() => {
-                    told = provisional(roles, surveyed.unread(limits), Sent::unread).await;
+                    told = match surveyed.so_far(roles.source, limits) {
+                        Some(so_far) => provisional(roles, so_far, Sent::of).await,
+                        None => provisional(roles, surveyed.unread(limits), Sent::unread).await,
+                    };
                     if told.is_none() {
                         break look.await?;
                     }

@@ -14,7 +14,7 @@ use crate::config::{Config, NameServer};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::evidence::files::FlowLogFiles;
-use crate::evidence::insights::{LogsInsights, Recording};
+use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::{Incident, fingerprint};
 use crate::looks::{Roles, Unheard, until_known};
@@ -103,13 +103,14 @@ pub struct Service {
     config: Config,
     clients: Clients,
     sent: Memory,
+    answered: RungMemory,
 }
 
 impl Service {
     /// A service that has sent nothing yet.
     #[must_use]
     pub fn new(config: Config, clients: Clients) -> Self {
-        Self { config, clients, sent: Memory::default() }
+        Self { config, clients, sent: Memory::default(), answered: RungMemory::default() }
     }
 
     /// Answers one event: the diagnosis in JSON, or why there is none. Of an event that holds several
@@ -191,7 +192,8 @@ impl Service {
         }
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
-        let source = LogsInsights::new(&queries);
+        let memory = self.answered.snapshot();
+        let source = LogsInsights::new(&queries).remembering(self.answered.clone());
         let surveyed = Surveyed::new(incident.clone(), &networks).await;
         if incident.one_of_several && surveyed.had_no_errors() {
             let reason = "the alarm is on several gateways, and this one refused nothing in these minutes";
@@ -201,7 +203,8 @@ impl Service {
         let roles = Roles { networks: &networks, source: &source, outbox: &outbox, ledger };
         let triaged = until_known(&surveyed, &roles, limits, clock, looking).await?;
         if let Some(bucket) = self.bucket(deadline) {
-            bucket.keep(&Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked())).await;
+            let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
+            bucket.keep(&bundle).await;
         }
         Ok(triaged.diagnosis.to_json())
     }
@@ -227,12 +230,14 @@ impl Service {
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
         let surveyed = Surveyed::new(incident.clone(), &networks).await;
-        let looked = surveyed.look(&networks, &LogsInsights::new(&queries), limits).await;
+        let memory = self.answered.snapshot();
+        let source = LogsInsights::new(&queries).remembering(self.answered.clone());
+        let looked = surveyed.look(&networks, &source, limits).await;
         let triaged = match looked {
             Ok(triaged) => triaged,
             Err(error) => match error.0 {},
         };
-        let bundle = Bundle::of(event, incident, &surveyed, &triaged, queries.asked());
+        let bundle = Bundle::of(event, incident, &surveyed, &triaged, queries.asked(), memory);
         Ok((triaged, Some(bundle)))
     }
 

@@ -78,6 +78,15 @@ impl Surveyed {
         Ok(Triaged { diagnosis, network, unidentified, records_until })
     }
 
+    /// What a simpler question of the source tells while a better one is still asked; `None` where there is nothing
+    /// yet.
+    #[must_use]
+    pub fn so_far<E: EvidenceSource>(&self, source: &E, limits: Limits) -> Option<Diagnosis> {
+        let mut evidence = source.so_far()?;
+        evidence.gaps.splice(0..0, self.gaps.iter().cloned());
+        Some(diagnose(&self.incident, &self.network, &evidence, limits))
+    }
+
     /// Whether the gateway's metrics say that it refused nothing.
     #[must_use]
     pub fn had_no_errors(&self) -> bool {

@@ -608,6 +608,7 @@ mod tests {
                 value,
                 baseline: None,
                 day_before: None,
+                greatest_at: None,
             };
             let mut gaps = Vec::new();
             let (zone, metrics) =

@@ -135,6 +135,7 @@ fn mapped(log: &Described) -> Result<Option<FlowLog>, Gap> {
             .unwrap_or(LONGEST_AGGREGATION),
         delivery_error,
         log_class: None,
+        stored_bytes: None,
         kept_from: None,
     }))
 }
@@ -160,6 +161,7 @@ pub(super) fn named(overrides: &Overrides, vpc_id: Option<&str>) -> Vec<FlowLog>
         delivery_error: None,
         log_class: None,
         kept_from: None,
+        stored_bytes: None,
     };
     overrides.log_groups.iter().map(log).collect()
 }
@@ -200,6 +202,7 @@ mod tests {
                 delivery_error: None,
                 log_class: None,
                 kept_from: None,
+                stored_bytes: None,
             }
         );
     }

@@ -1,17 +1,20 @@
 //! The life of one Logs Insights query: started, followed through every status, paged, and stopped
 //! where it is given up. Knows nothing of what is asked or what rows mean.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatchlogs::operation::get_query_results::GetQueryResultsOutput;
 use aws_sdk_cloudwatchlogs::operation::start_query::StartQueryError;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::errors::{Failure, Kind, cleaned, milliseconds, within};
 use super::{Clients, whole};
 use crate::deadline::Deadline;
-use crate::evidence::insights::{Answer, LogsQueries, MOST_ROWS, Query, Row, Unanswered};
+use crate::evidence::insights::{Answer, Cause, ESTIMATE, LogsQueries, MAX_ROWS, Query, Row, Unanswered};
 use crate::gap::ASK_AGAIN;
 use crate::words;
 
@@ -48,7 +51,28 @@ const TRIES: u32 = 3;
 const STOPPING: Duration = Duration::from_secs(2);
 
 /// Most pages of rows that are read, should they be nearly empty.
-const MOST_PAGES: usize = 50;
+const MAX_PAGES: usize = 50;
+
+/// Rows of a page: 10,000 rows of 60 fields are 14 to 27 MB of JSON, and the function is small.
+const ROWS_OF_PAGE: usize = 1_000;
+
+/// The rows of a page of which one field is a line of a log: as many as the service gives.
+const LINES_OF_PAGE: usize = 10_000;
+
+/// Longest that reading one page may take, its body included.
+const MAX_PAGE_TIME: Duration = Duration::from_secs(30);
+
+/// Longest that an estimate may take. The query runs beside it meanwhile.
+const MAX_ESTIMATE_TIME: Duration = Duration::from_secs(20);
+
+/// A query that takes longer has a simpler one asked beside it.
+const LONG: Duration = Duration::from_secs(90);
+
+/// So many times smaller than its records a log group's stored bytes may be. CloudWatch Logs compresses what it
+/// keeps; its pricing page takes 0.15 of each byte for an example.
+///
+/// Source: "Amazon CloudWatch pricing", Logs, "Store (Archival)".
+const COMPRESSED: u64 = 10;
 
 const START: &str = "logs:StartQuery";
 const RESULTS: &str = "logs:GetQueryResults";
@@ -58,35 +82,61 @@ const STOP: &str = "logs:StopQuery";
 ///
 /// A query that was started is stopped on every way out of [`LogsQueries::run`] but one: where the
 /// future is dropped before it is done. Let it end by its deadline instead.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct InsightsQueries {
     client: Client,
     deadline: Deadline,
-    most_bytes: Option<u64>,
+    budget: Option<Budget>,
+    started: Started,
+}
+
+/// The queries that were started and have not ended.
+type Started = RefCell<BTreeSet<String>>;
+
+/// How many bytes all queries of a run may scan together.
+#[derive(Debug)]
+struct Budget {
+    most: u64,
+    spent: Cell<u64>,
+}
+
+impl Budget {
+    fn left(&self) -> u64 {
+        self.most.saturating_sub(self.spent.get())
+    }
+
+    fn spend(&self, bytes: u64) {
+        self.spent.set(self.spent.get().saturating_add(bytes));
+    }
 }
 
 impl InsightsQueries {
     /// Queries that have to be done by `deadline`, the stopping of unfinished ones included.
     #[must_use]
     pub fn new(clients: &Clients, deadline: Deadline) -> Self {
-        Self { client: clients.logs.clone(), deadline, most_bytes: None }
+        Self { client: clients.logs.clone(), deadline, budget: None, started: Started::default() }
     }
 
-    /// The same, for queries that scan no more than so many GiB each: what one would scan is estimated
-    /// first, which costs nothing, and one that would scan more is not run.
+    /// The same, for queries that scan no more than so many GiB, all of them together: what one would scan is
+    /// estimated, which costs nothing, and one that would scan more than is left is stopped.
     #[must_use]
     pub fn scanning_at_most(mut self, gib: Option<f64>) -> Self {
-        self.most_bytes = gib.map(|gib| whole(gib * GIB));
+        self.budget = gib.map(|gib| Budget { most: whole(gib * GIB), spent: Cell::new(0) });
         self
     }
 }
 
 impl LogsQueries for InsightsQueries {
     async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
-        if let Some(most) = self.most_bytes {
-            affordable(&self.client, query, most, self.deadline).await?;
-        }
-        run(&self.client, query, self.deadline).await
+        within_budget(&self.client, query, self.budget.as_ref(), &self.started, self.deadline).await
+    }
+
+    async fn wait_before(&self, _: &Query) {
+        sleep(LONG).await;
+    }
+
+    async fn stop_abandoned(&self) {
+        stop_all(&self.client, &self.started).await;
     }
 }
 
@@ -104,7 +154,8 @@ struct Page {
 /// The three calls that make up a query's life; apart, so that the life can be tested without them.
 trait Calls {
     async fn start(&self, query: &Query) -> Result<String, Failure>;
-    async fn results(&self, id: &str, token: Option<&str>) -> Result<Page, Failure>;
+    /// At most so many rows, from the token on.
+    async fn results(&self, id: &str, token: Option<&str>, rows: usize) -> Result<Page, Failure>;
     async fn stop(&self, id: &str) -> Result<(), Failure>;
 }
 
@@ -134,9 +185,23 @@ impl Calls for Client {
         })
     }
 
-    async fn results(&self, id: &str, token: Option<&str>) -> Result<Page, Failure> {
-        let request = self.get_query_results().query_id(id).set_next_token(token.map(str::to_owned));
-        request.send().await.map(page).map_err(|error| Failure::of(RESULTS, &error))
+    async fn results(&self, id: &str, token: Option<&str>, rows: usize) -> Result<Page, Failure> {
+        let request = self
+            .get_query_results()
+            .query_id(id)
+            .set_next_token(token.map(str::to_owned))
+            .max_items(i32::try_from(rows).unwrap_or(i32::MAX));
+        let sent = if rows > 1 {
+            let patience = TimeoutConfig::builder()
+                .operation_attempt_timeout(MAX_PAGE_TIME)
+                .operation_timeout(2 * MAX_PAGE_TIME)
+                .build();
+            let config = aws_sdk_cloudwatchlogs::Config::builder().timeout_config(patience);
+            request.customize().config_override(config).send().await
+        } else {
+            request.send().await
+        };
+        sent.map(page).map_err(|error| Failure::of(RESULTS, &error))
     }
 
     async fn stop(&self, id: &str) -> Result<(), Failure> {
@@ -181,6 +246,7 @@ fn page(output: GetQueryResultsOutput) -> Page {
             rows: output.results.unwrap_or_default().into_iter().map(row).collect(),
             bytes_scanned: bytes.map(whole),
             records_scanned: statistics.map(|s| whole(s.records_scanned)),
+            records_matched: statistics.map(|s| whole(s.records_matched)),
             cost_usd: bytes.map(|bytes| bytes.max(0.0) / 1e9 * LIST_PRICE_USD_PER_GB),
         },
     }
@@ -197,58 +263,110 @@ struct Abandoned {
 }
 
 impl Abandoned {
-    fn running(why: String, fix: impl Into<String>) -> Self {
-        Self { unanswered: Unanswered { why, fix: fix.into() }, running: true }
+    fn running(cause: Cause, why: String, fix: impl Into<String>) -> Self {
+        Self { unanswered: Unanswered { why, fix: fix.into(), cause }, running: true }
     }
 
-    fn ended(why: String, fix: impl Into<String>) -> Self {
-        Self { unanswered: Unanswered { why, fix: fix.into() }, running: false }
+    fn ended(cause: Cause, why: String, fix: impl Into<String>) -> Self {
+        Self { unanswered: Unanswered { why, fix: fix.into(), cause }, running: false }
     }
 }
 
 const GIB: f64 = 1_073_741_824.0;
 
-/// Refuses a query that would scan more than `most` bytes. Where the estimate can't be had the query is
-/// run: the person who waits for the answer is worth more than its price.
-async fn affordable(
+/// Runs a query, and beside it the estimate of what it would scan, unless all that its log groups hold is less than
+/// what is left. Where the estimate can't be had the query runs on: the person who waits for the answer is worth
+/// more than its price.
+async fn within_budget(
     calls: &impl Calls,
     query: &Query,
-    most: u64,
+    budget: Option<&Budget>,
+    started: &Started,
     deadline: Deadline,
-) -> Result<(), Unanswered> {
-    let estimate = Query { text: format!("{}\n| estimate", query.text), ..query.clone() };
-    let answer = match once(calls, &estimate, deadline).await {
-        Ok(answer) => answer,
-        Err(unanswered) => {
-            tracing::warn!(query.purpose = query.purpose, "could not be estimated: {unanswered}");
-            return Ok(());
+) -> Result<Answer, Unanswered> {
+    let Some(budget) = budget else { return run(calls, query, started, deadline).await };
+    let spend = |answer: Result<Answer, Unanswered>| {
+        budget.spend(answer.as_ref().ok().and_then(|answer| answer.bytes_scanned).unwrap_or(0));
+        answer
+    };
+    let small = |stored: u64| stored.saturating_mul(COMPRESSED) <= budget.left();
+    if query.stored_bytes.is_some_and(small) {
+        return spend(run(calls, query, started, deadline).await);
+    }
+    let of_this = Started::default();
+    let refused = {
+        let mut running = std::pin::pin!(run(calls, query, &of_this, deadline));
+        let estimated = timeout(MAX_ESTIMATE_TIME, estimate(calls, query, deadline));
+        let estimated = tokio::select! {
+            biased;
+            answer = &mut running => return spend(answer),
+            estimated = estimated => estimated.ok().flatten(),
+        };
+        match estimated.filter(|bytes| *bytes > budget.left()) {
+            Some(bytes) => too_large(bytes, budget),
+            None => {
+                let answer = running.await;
+                return spend(answer);
+            }
         }
     };
-    // The reference does not say what its one column is called.
-    let bytes = answer.rows.iter().flat_map(|row| row.values()).find_map(|value| value.parse::<f64>().ok());
-    let Some(bytes) = bytes.map(whole) else {
-        tracing::warn!(query.purpose = query.purpose, "the estimate holds no number");
-        return Ok(());
+    stop_all(calls, &of_this).await;
+    Err(refused)
+}
+
+fn too_large(bytes: u64, budget: &Budget) -> Unanswered {
+    let spent = match budget.spent.get() {
+        0 => String::new(),
+        spent => format!(", of which {} are spent", words::bytes(spent)),
     };
-    tracing::info!(query.purpose = query.purpose, query.bytes_estimated = bytes, "estimated");
-    if bytes <= most {
-        return Ok(());
-    }
-    Err(Unanswered {
+    Unanswered {
         why: format!(
-            "it would scan about {}, and NAT_TRIAGE_MAX_SCAN_GIB allows {}: it was not run",
+            "it would scan about {}, and NAT_TRIAGE_MAX_SCAN_GIB allows {}{spent}: it was not run to its end",
             words::bytes(bytes),
-            words::bytes(most)
+            words::bytes(budget.most)
         ),
         fix: "raise NAT_TRIAGE_MAX_SCAN_GIB, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it".into(),
-    })
+        cause: Cause::TooLarge,
+    }
+}
+
+/// How many bytes a query would scan, about; `None` where that can't be had.
+async fn estimate(calls: &impl Calls, query: &Query, deadline: Deadline) -> Option<u64> {
+    let asked = Query { text: format!("{}{ESTIMATE}", query.text), ..query.clone() };
+    let answer = once(calls, &asked, &Started::default(), deadline).await;
+    let answer = answer
+        .inspect_err(|unanswered| {
+            tracing::warn!(query.purpose = query.purpose, "could not be estimated: {unanswered}");
+        })
+        .ok()?;
+    // The reference does not say what its one column is called: the one that speaks of bytes, else any number.
+    let numbers =
+        || answer.rows.iter().flatten().filter_map(|(name, value)| Some((name, value.parse::<f64>().ok()?)));
+    let of_bytes = numbers().find(|(name, _)| name.to_lowercase().contains("byte"));
+    let bytes = of_bytes.or_else(|| numbers().next()).map(|(_, bytes)| whole(bytes));
+    tracing::info!(query.purpose = query.purpose, query.bytes_estimated = bytes, "estimated");
+    bytes
+}
+
+/// Stops what was started and given up.
+async fn stop_all(calls: &impl Calls, started: &Started) {
+    for id in started.take() {
+        if let Err(failure) = stop(calls, &id).await {
+            tracing::warn!(query.id = id, "could not be stopped and may go on scanning: {failure}");
+        }
+    }
 }
 
 /// Runs a query, and once more where the service fails to.
-async fn run(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<Answer, Unanswered> {
+async fn run(
+    calls: &impl Calls,
+    query: &Query,
+    started: &Started,
+    deadline: Deadline,
+) -> Result<Answer, Unanswered> {
     let mut runs = 1;
     loop {
-        match once(calls, query, deadline).await {
+        match once(calls, query, started, deadline).await {
             Err(unanswered) if unanswered.why == FAILED && runs < RUNS && !deadline.remaining().is_zero() => {
                 runs += 1;
             }
@@ -259,14 +377,21 @@ async fn run(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<An
 
 const FAILED: &str = "Logs Insights started the query and then failed to run it";
 
-async fn once(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<Answer, Unanswered> {
+async fn once(
+    calls: &impl Calls,
+    query: &Query,
+    started: &Started,
+    deadline: Deadline,
+) -> Result<Answer, Unanswered> {
     check(query)?;
     let began = Instant::now();
     let remaining = deadline.remaining();
     let give_up = Deadline::after(remaining - STOPPING.min(remaining / 3));
     let id = start(calls, query, give_up).await.map_err(|failure| not_started(&failure, query))?;
+    started.borrow_mut().insert(id.clone());
     tracing::debug!(query.id = id, query.purpose = query.purpose, "Logs Insights query started");
-    let outcome = follow(calls, &id, began, give_up).await;
+    let outcome = follow(calls, &id, query.max_rows, began, give_up).await;
+    started.borrow_mut().remove(&id);
     let duration_ms = milliseconds(began.elapsed());
     match outcome {
         Ok(answer) => {
@@ -304,12 +429,14 @@ fn check(query: &Query) -> Result<(), Unanswered> {
         return Err(Unanswered {
             why: "no log group is known to ask".into(),
             fix: "name it in NAT_TRIAGE_LOG_GROUPS".into(),
+            cause: Cause::Other,
         });
     }
     if groups > MOST_GROUPS {
         return Err(Unanswered {
             why: format!("{groups} log groups hold the flow logs, and one query may ask {MOST_GROUPS}"),
             fix: "name those of the gateway in NAT_TRIAGE_LOG_GROUPS".into(),
+            cause: Cause::Other,
         });
     }
     Ok(())
@@ -350,51 +477,62 @@ async fn start(calls: &impl Calls, query: &Query, deadline: Deadline) -> Result<
     insistently(deadline, START, || calls.start(query)).await
 }
 
-/// Waits for a started query and reads its rows.
+/// Waits for a started query and reads its rows, of which there are so many at most.
 async fn follow(
     calls: &impl Calls,
     id: &str,
+    max_rows: usize,
     began: Instant,
     deadline: Deadline,
 ) -> Result<Answer, Abandoned> {
     let mut status: Option<String> = None;
     let started = Instant::now();
-    let first = loop {
+    loop {
         let pause = (started.elapsed() / PART_WAITED).clamp(SHORTEST_WAIT, LONGEST_WAIT);
         sleep(pause.min(deadline.remaining())).await;
         if deadline.remaining().is_zero() {
             return Err(out_of_time(began, status.as_deref()));
         }
-        let page = results(calls, id, None, deadline)
+        // A query that runs may answer with the rows that it has so far, which nobody wants.
+        let page = results(calls, id, None, 1, deadline)
             .await
             .map_err(|failure| unread(&failure, began, status.as_deref(), deadline))?;
         match page.status.as_str() {
             "Scheduled" | "Running" => {}
-            "Complete" => break page,
+            // The rows of a short answer are there already.
+            "Complete" if page.next.is_none() => return Ok(page.answer),
+            "Complete" => break,
             ended => return Err(unsuccessful(ended)),
         }
         status = Some(page.status);
-    };
-    let Page { mut answer, mut next, .. } = first;
-    let mut pages = 1;
-    while answer.rows.len() < MOST_ROWS
-        && let Some(token) = next.take()
-    {
+    }
+    let rows_of_page = if max_rows > MAX_ROWS { LINES_OF_PAGE } else { ROWS_OF_PAGE };
+    let mut answer = Answer::default();
+    let (mut next, mut pages) = (None, 0);
+    loop {
         let cut = |rows: usize, why: &str, fix: String| {
-            Abandoned::ended(format!("only {rows} rows of the answer could be read: {why}"), fix)
+            Abandoned::ended(
+                Cause::Other,
+                format!("only {rows} rows of the answer could be read: {why}"),
+                fix,
+            )
         };
-        if pages == MOST_PAGES {
+        if pages == MAX_PAGES {
             let fix = "ask about fewer minutes with --window".to_owned();
-            return Err(cut(answer.rows.len(), &format!("they fill more than {MOST_PAGES} pages"), fix));
+            return Err(cut(answer.rows.len(), &format!("they fill more than {MAX_PAGES} pages"), fix));
         }
-        let page = results(calls, id, Some(&token), deadline)
+        let page = results(calls, id, next.as_deref(), rows_of_page, deadline)
             .await
             .map_err(|failure| cut(answer.rows.len(), &failure.to_string(), fix_results(&failure)))?;
-        answer.rows.extend(page.answer.rows);
-        next = page.next;
-        pages += 1;
+        let mut rows = std::mem::take(&mut answer.rows);
+        rows.extend(page.answer.rows);
+        answer = Answer { rows, ..page.answer };
+        (next, pages) = (page.next, pages + 1);
+        if next.is_none() || answer.rows.len() >= max_rows {
+            break;
+        }
     }
-    answer.rows.truncate(MOST_ROWS);
+    answer.rows.truncate(max_rows);
     Ok(answer)
 }
 
@@ -403,9 +541,10 @@ async fn results(
     calls: &impl Calls,
     id: &str,
     token: Option<&str>,
+    rows: usize,
     deadline: Deadline,
 ) -> Result<Page, Failure> {
-    insistently(deadline, RESULTS, || calls.results(id, token)).await
+    insistently(deadline, RESULTS, || calls.results(id, token, rows)).await
 }
 
 /// Stops a query, as far as that can be done in a moment. One that ended by itself meanwhile is
@@ -419,6 +558,7 @@ async fn stop(calls: &impl Calls, id: &str) -> Result<(), Failure> {
 
 fn out_of_time(began: Instant, status: Option<&str>) -> Abandoned {
     Abandoned::running(
+        Cause::OutOfTime,
         format!(
             "the query timed out after {} s{}, and was given up",
             began.elapsed().as_secs(),
@@ -433,7 +573,8 @@ fn unread(failure: &Failure, began: Instant, status: Option<&str>, deadline: Dea
     if status.is_some() && failure.kind == Kind::TimedOut && deadline.remaining().is_zero() {
         return out_of_time(began, status);
     }
-    Abandoned::running(format!("the answer could not be read: {failure}"), fix_results(failure))
+    let why = format!("the answer could not be read: {failure}");
+    Abandoned::running(Cause::Other, why, fix_results(failure))
 }
 
 fn fix_results(failure: &Failure) -> String {
@@ -453,18 +594,25 @@ fn again() -> String {
 fn unsuccessful(status: &str) -> Abandoned {
     match status {
         "Failed" => Abandoned::ended(
+            Cause::Ended,
             FAILED.into(),
             format!(
                 "run the query of this report in the console, which shows the cause if it fails again; or ask again: {ASK_AGAIN}"
             ),
         ),
-        "Cancelled" => Abandoned::ended("somebody stopped the query before it was complete".into(), again()),
+        "Cancelled" => Abandoned::ended(
+            Cause::Ended,
+            "somebody stopped the query before it was complete".into(),
+            again(),
+        ),
         "Timeout" => Abandoned::ended(
+            Cause::Ended,
             "the query ran into the 60 minutes that Logs Insights gives each".into(),
             "ask about fewer minutes with --window",
         ),
-        "" => Abandoned::running("Logs Insights gave no status for the query".into(), again()),
+        "" => Abandoned::running(Cause::Ended, "Logs Insights gave no status for the query".into(), again()),
         other => Abandoned::running(
+            Cause::Ended,
             format!(
                 "Logs Insights gave the status {:?}, which says neither that the query runs nor how it ended",
                 cleaned(other)
@@ -478,34 +626,46 @@ fn not_started(failure: &Failure, query: &Query) -> Unanswered {
     let groups = query.log_groups.join(", ");
     let message = failure.message.to_lowercase();
     let of_window = message.contains("log groups creation time") || message.contains("retention settings");
-    let (why, fix) = match (failure.kind, failure.code.as_deref()) {
+    let (cause, why, fix) = match (failure.kind, failure.code.as_deref()) {
         (_, Some("MalformedQueryException")) if of_window => (
+            Cause::OutsideRetention,
             format!("log group {groups} was made after these minutes, or keeps its records for less time than has passed since"),
             "ask about minutes that it still holds, as creationTime and retentionInDays tell: aws logs describe-log-groups".to_owned(),
         ),
-        (_, Some("MalformedQueryException")) => (
-            format!("Logs Insights does not understand the query: {failure}"),
+        (_, Some("MalformedQueryException" | "InvalidParameterException")) => (
+            Cause::Refused,
+            format!("Logs Insights does not take the query: {failure}"),
             "report this as a bug of nat-triage, with the query as this report shows it".to_owned(),
         ),
         (_, Some("LimitExceededException")) => (
+            Cause::Other,
             format!("no room for the query in time, as 100 queries at once is all that an account may have in a Region: {failure}"),
             "close dashboards with Logs Insights widgets, which count as well, and run again".to_owned(),
         ),
         (Kind::NotFound, _) => (
+            Cause::NoLogGroup(query.log_groups.iter().find(|group| names(&failure.message, group)).cloned()),
             format!("log group {groups} is gone, or has had no record yet: {failure}"),
             "point the flow log at a log group that exists, or name the right one in NAT_TRIAGE_LOG_GROUPS".to_owned(),
         ),
         (Kind::Denied, _) => {
             let both = query.log_groups.iter().map(|group| format!("log-group:{group} and log-group:{group}:*"));
-            (failure.to_string(), failure.fix(&both.collect::<Vec<_>>().join(", ")))
+            (Cause::Other, failure.to_string(), failure.fix(&both.collect::<Vec<_>>().join(", ")))
         }
         (Kind::TimedOut, _) => {
             let why = format!("{failure}; if it was started all the same, it scans to its end, as nobody knows its id");
-            (why, failure.fix(&groups))
+            (Cause::Other, why, failure.fix(&groups))
         }
-        _ => (failure.to_string(), failure.fix(&format!("log group {groups}"))),
+        _ => (Cause::Other, failure.to_string(), failure.fix(&format!("log group {groups}"))),
     };
-    Unanswered { why, fix }
+    Unanswered { why, fix, cause }
+}
+
+/// Whether a message names this log group, and not only one whose name begins or ends like it.
+fn names(message: &str, group: &str) -> bool {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_-/.#".contains(c);
+    message.match_indices(group).any(|(at, _)| {
+        !message[..at].ends_with(is_of_name) && !message[at + group.len()..].starts_with(is_of_name)
+    })
 }
 
 #[cfg(test)]
@@ -528,6 +688,7 @@ mod tests {
         refusals: RefCell<VecDeque<Failure>>,
         pages: RefCell<VecDeque<Result<Page, Failure>>>,
         asked: RefCell<Vec<Option<String>>>,
+        rows_asked: RefCell<Vec<usize>>,
         stopped: RefCell<Vec<String>>,
         unstoppable: bool,
     }
@@ -548,8 +709,9 @@ mod tests {
             self.refusals.borrow_mut().pop_front().map_or_else(|| Ok("q-1".into()), Err)
         }
 
-        async fn results(&self, id: &str, token: Option<&str>) -> Result<Page, Failure> {
+        async fn results(&self, id: &str, token: Option<&str>, rows: usize) -> Result<Page, Failure> {
             assert_eq!(id, "q-1");
+            self.rows_asked.borrow_mut().push(rows);
             self.asked.borrow_mut().push(token.map(str::to_owned));
             let next = {
                 let mut pages = self.pages.borrow_mut();
@@ -583,27 +745,97 @@ mod tests {
             log_groups: vec!["/vpc/flow".into()],
             from: 0,
             to: 1,
+            max_rows: MAX_ROWS,
+            stored_bytes: None,
         }
     }
 
     async fn asked(service: &Service, seconds: u64) -> Result<Answer, Unanswered> {
-        run(service, &query(), Deadline::after(Duration::from_secs(seconds))).await
+        run(service, &query(), &Started::default(), Deadline::after(Duration::from_secs(seconds))).await
+    }
+
+    /// A service that estimates, or does not, and whose query takes a minute and scans a gigabyte.
+    struct Estimating {
+        estimate: Option<Page>,
+        from: Instant,
+        stopped: RefCell<Vec<String>>,
+    }
+
+    impl Estimating {
+        fn as_bytes(column: &str, value: &str) -> Self {
+            let rows = vec![Row::from([("of".into(), "x".into()), (column.into(), value.into())])];
+            let page = Page { answer: Answer { rows, ..Answer::default() }, ..status("Complete") };
+            Self { estimate: Some(page), from: Instant::now(), stopped: RefCell::default() }
+        }
+
+        async fn asked(&self, budget: &Budget, query: &Query) -> Result<Answer, Unanswered> {
+            let deadline = Deadline::after(Duration::from_secs(600));
+            within_budget(self, query, Some(budget), &Started::default(), deadline).await
+        }
+    }
+
+    impl Calls for Estimating {
+        async fn start(&self, query: &Query) -> Result<String, Failure> {
+            Ok(if query.text.ends_with(ESTIMATE) { "estimate" } else { "query" }.into())
+        }
+
+        async fn results(&self, id: &str, _: Option<&str>, _: usize) -> Result<Page, Failure> {
+            match (id, &self.estimate) {
+                ("estimate", Some(page)) => Ok(page.clone()),
+                ("estimate", None) => std::future::pending().await,
+                _ if self.from.elapsed() < Duration::from_secs(60) => Ok(status("Running")),
+                _ => {
+                    let mut page = complete("a");
+                    page.answer.bytes_scanned = Some(whole(GIB));
+                    Ok(page)
+                }
+            }
+        }
+
+        async fn stop(&self, id: &str) -> Result<(), Failure> {
+            self.stopped.borrow_mut().push(id.to_owned());
+            Ok(())
+        }
+    }
+
+    fn budget(gib: f64) -> Budget {
+        Budget { most: whole(gib * GIB), spent: Cell::new(0) }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_query_that_would_scan_more_than_is_allowed_is_not_run() {
-        let estimated = |bytes: &str| {
-            let rows = vec![Row::from([("any name".into(), bytes.into())])];
-            Page { answer: Answer { rows, ..Answer::default() }, ..status("Complete") }
-        };
-        let soon = || Deadline::after(Duration::from_secs(60));
-        let most = whole(2.0 * GIB);
-        let dear = Service::with([Ok(estimated("3.5e9"))]);
-        let refused = affordable(&dear, &query(), most, soon()).await.expect_err("too much");
+    async fn a_query_that_would_scan_too_much_is_stopped() {
+        let dear = Estimating::as_bytes("scannedBytes", "3.5e9");
+        let refused = dear.asked(&budget(2.0), &query()).await.expect_err("too much");
         assert!(refused.why.contains("3.3 GiB") && refused.why.contains("2.0 GiB"), "{refused}");
-        for unlimited in [Ok(estimated("1000")), Ok(estimated("none")), Ok(status("Failed"))] {
-            assert_eq!(affordable(&Service::with([unlimited]), &query(), most, soon()).await, Ok(()));
+        assert_eq!(refused.cause, Cause::TooLarge);
+        assert_eq!(*dear.stopped.borrow(), ["query"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_usable_estimate_the_query_is_run() {
+        let silent = Estimating { estimate: None, from: Instant::now(), stopped: RefCell::default() };
+        let services = [Estimating::as_bytes("bytes", "1000"), Estimating::as_bytes("bytes", "none"), silent];
+        for service in services {
+            assert!(service.asked(&budget(2.0), &query()).await.is_ok());
+            assert!(service.stopped.borrow().is_empty());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_is_that_of_all_queries_together() {
+        let budget = budget(2.5);
+        let cheap = || Estimating::as_bytes("estimatedBytes", "1.1e9");
+        assert!(cheap().asked(&budget, &query()).await.is_ok());
+        assert!(cheap().asked(&budget, &query()).await.is_ok());
+        let refused = cheap().asked(&budget, &query()).await.expect_err("2 of 2.5 GiB are spent");
+        assert!(refused.why.contains("of which 2.0 GiB are spent"), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_log_group_needs_no_estimate() {
+        let small = Query { stored_bytes: Some(1_000_000), ..query() };
+        let dear = Estimating::as_bytes("bytes", "3.5e12");
+        assert!(dear.asked(&budget(2.0), &small).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -616,7 +848,8 @@ mod tests {
     async fn at_most_a_thirtieth_of_a_querys_time_is_lost_between_two_looks() {
         for seconds in [5, 20, 55] {
             let service = Slow { from: Instant::now(), takes: Duration::from_secs(seconds) };
-            assert!(run(&service, &query(), Deadline::after(Duration::from_secs(90))).await.is_ok());
+            let deadline = Deadline::after(Duration::from_secs(90));
+            assert!(run(&service, &query(), &Started::default(), deadline).await.is_ok());
             let lost = service.from.elapsed() - service.takes;
             assert!(lost <= service.takes / 30, "{lost:?} of {seconds} s");
         }
@@ -633,7 +866,7 @@ mod tests {
             Ok("q-1".into())
         }
 
-        async fn results(&self, _: &str, _: Option<&str>) -> Result<Page, Failure> {
+        async fn results(&self, _: &str, _: Option<&str>, _: usize) -> Result<Page, Failure> {
             Ok(if self.from.elapsed() < self.takes { status("Running") } else { complete("a") })
         }
 
@@ -739,6 +972,11 @@ mod tests {
         assert!(window.fix.contains("retentionInDays"), "{}", window.fix);
         let malformed = start("MalformedQueryException", "unexpected symbol found ,").await;
         assert!(malformed.fix.contains("bug"), "{}", malformed.fix);
+        assert_eq!(malformed.cause, Cause::Refused);
+        let gone = start("ResourceNotFoundException", "Log group '/vpc/flow' does not exist").await;
+        assert_eq!(gone.cause, Cause::NoLogGroup(Some("/vpc/flow".into())));
+        let longer = start("ResourceNotFoundException", "Log group '/vpc/flow-logs' does not exist").await;
+        assert_eq!(longer.cause, Cause::NoLogGroup(None), "another one's name begins like it");
     }
 
     #[tokio::test(start_paused = true)]
@@ -751,12 +989,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pages_are_read_one_after_the_other_up_to_the_most_rows() {
         let next = |page: Page, token: &str| Ok(Page { next: Some(token.into()), ..page });
-        let service =
-            Service::with([next(complete("a"), "t1"), next(complete("b"), "t2"), Ok(complete("c"))]);
+        let service = Service::with([
+            next(complete("a"), "first look"),
+            next(complete("a"), "t1"),
+            next(complete("b"), "t2"),
+            Ok(complete("c")),
+        ]);
         let answer = asked(&service, 60).await.expect("answered");
         let sides: Vec<&str> = answer.rows.iter().map(|row| row["side"].as_str()).collect();
         assert_eq!(sides, ["a", "b", "c"]);
-        assert_eq!(*service.asked.borrow(), [None, Some("t1".to_owned()), Some("t2".to_owned())]);
+        let tokens = [None, None, Some("t1".to_owned()), Some("t2".to_owned())];
+        assert_eq!(*service.asked.borrow(), tokens);
+        assert_eq!(*service.rows_asked.borrow(), [1, 1_000, 1_000, 1_000], "polls bring one row");
 
         let sparse = Service::with([next(complete("a"), "t")]);
         assert!(asked(&sparse, 60).await.expect_err("cut").why.starts_with("only 50 rows"));
@@ -764,7 +1008,7 @@ mod tests {
         let mut endless = complete("a");
         endless.answer.rows = vec![Row::new(); 6000];
         let service = Service::with([next(endless, "t")]);
-        assert_eq!(asked(&service, 60).await.expect("answered").rows.len(), MOST_ROWS);
+        assert_eq!(asked(&service, 60).await.expect("answered").rows.len(), MAX_ROWS);
     }
 
     #[tokio::test(start_paused = true)]
@@ -772,7 +1016,8 @@ mod tests {
         let service = Service::with([]);
         for groups in [0, MOST_GROUPS + 1] {
             let query = Query { log_groups: vec!["g".into(); groups], ..query() };
-            assert!(run(&service, &query, Deadline::after(Duration::from_secs(9))).await.is_err());
+            let deadline = Deadline::after(Duration::from_secs(9));
+            assert!(run(&service, &query, &Started::default(), deadline).await.is_err());
         }
     }
 

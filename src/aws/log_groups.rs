@@ -38,6 +38,7 @@ pub(super) async fn look_up(
                 for log in logs.iter_mut().filter(|log| log.log_group.as_ref() == Some(name)) {
                     log.log_class = class(&group);
                     log.kept_from = kept_from(&group, now);
+                    log.stored_bytes = group.stored_bytes().and_then(|bytes| u64::try_from(bytes).ok());
                 }
             }
             // The query says so itself, and what to do.
@@ -71,6 +72,8 @@ fn class(group: &Described) -> Option<LogClass> {
         LogGroupClass::Standard => Some(LogClass::Standard),
         LogGroupClass::InfrequentAccess => Some(LogClass::InfrequentAccess),
         LogGroupClass::Delivery => Some(LogClass::Delivery),
+        // A class that this version of the SDK may not know by name.
+        other if other.as_str() == "ESSENTIALS" => Some(LogClass::Essentials),
         _ => None,
     }
 }

@@ -9,6 +9,8 @@ use aws_sdk_cloudwatch::types::{
     Dimension, Metric as MetricName, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
 };
 
+use jiff::Timestamp;
+
 use super::errors::{Failure, within};
 use super::whole;
 use crate::deadline::Deadline;
@@ -243,6 +245,8 @@ struct Points {
 #[derive(Debug, Default)]
 struct Summary {
     window: Vec<f64>,
+    /// The greatest datapoint of the window with its second, the latest of several.
+    greatest: Option<(f64, i64)>,
     baseline: Vec<f64>,
     day_before: Vec<f64>,
     trouble: Option<String>,
@@ -258,6 +262,9 @@ impl Points {
                 let within = |start, end| value.is_finite() && (start..end).contains(&at);
                 if within(minutes.start, minutes.end) {
                     summary.window.push(value);
+                    if summary.greatest.is_none_or(|(most, since)| (value, at) >= (most, since)) {
+                        summary.greatest = Some((value, at));
+                    }
                 }
                 if within(minutes.baseline, minutes.start) {
                     summary.baseline.push(value);
@@ -297,6 +304,7 @@ impl Summary {
             value,
             baseline,
             day_before: over(&self.day_before, statistic),
+            greatest_at: self.greatest.and_then(|(_, at)| Timestamp::from_second(at).ok()),
         }))
     }
 }

@@ -1,7 +1,9 @@
 //! What is tried on every incident: which flow log there was, how it was read, and what was wrong
 //! with it.
 
+use insights_server::Dialect;
 use nat_simulator::{Duplicates, Field, GatewayKind, Incident, LogFormat, View};
+use nat_triage::evidence::insights::CONSTRUCTS;
 
 /// How the records are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct Setup {
     pub metrics: bool,
     /// What is wrong with it.
     pub fault: Fault,
+    /// What Logs Insights takes, where it is asked.
+    pub dialect: Dialect,
 }
 
 impl Setup {
@@ -54,6 +58,7 @@ impl Setup {
             reader: Reader::Files,
             metrics: true,
             fault: Fault::None,
+            dialect: Dialect::default(),
         }
     }
 
@@ -67,6 +72,11 @@ impl Setup {
 
     fn without_metrics(self) -> Self {
         Self { metrics: false, ..self }
+    }
+
+    /// Asked of a service that takes less.
+    fn asked_of(self, dialect: Dialect) -> Self {
+        Self { reader: Reader::Insights, dialect, ..self }
     }
 
     fn with(self, fault: Fault) -> Self {
@@ -89,9 +99,17 @@ impl Setup {
             Self::new("v11, VPC", v11.clone(), true),
             Self::new("v2, VPC, 600 s", v2.clone(), true).over(600),
             Self::new("v11, VPC, 600 s", v11.clone(), true).over(600),
-            Self::new("v2, VPC, Insights", v2, true).asked(),
+            Self::new("v2, VPC, Insights", v2.clone(), true).asked(),
             Self::new("advised, gateway, Insights", advised, false).asked(),
             Self::new("v11, VPC, Insights", v11.clone(), true).asked(),
+            Self::new("v2, VPC, two stats", v2.clone(), true).asked_of(two_stats()),
+            Self::new("v11, VPC, two stats", v11.clone(), true).asked_of(two_stats()),
+            Self::new("v2, VPC, two stats, no if", v2.clone(), true).asked_of(Dialect::before_june_2026()),
+            Self::new("v11, VPC, two stats, no if", v11.clone(), true).asked_of(Dialect::before_june_2026()),
+            Self::new("v2, VPC, one stats", v2.clone(), true).asked_of(one_stats()),
+            Self::new("v11, VPC, one stats", v11.clone(), true).asked_of(one_stats()),
+            Self::new("v2, VPC, no parse by pattern", v2, true).asked_of(no_pattern()),
+            Self::new("v11, VPC, no parse by pattern", v11.clone(), true).asked_of(no_pattern()),
             Self::new("v11, VPC, two flow logs", v11.clone(), true).with(Fault::TwoFlowLogs),
             Self::new("v11, VPC, SKIPDATA", v11.clone(), true).with(Fault::SkipData),
             Self::new("v11, VPC, late", v11, true).with(Fault::Late),
@@ -124,4 +142,21 @@ impl Setup {
         }
         view
     }
+}
+
+/// A service that takes two `stats`, as of a group of the class Infrequent Access.
+fn two_stats() -> Dialect {
+    Dialect { max_stats: 2, ..Dialect::default() }
+}
+
+/// A service that takes one.
+fn one_stats() -> Dialect {
+    Dialect { max_stats: 1, ..Dialect::default() }
+}
+
+/// A service that takes one and whose answers to a `parse` with a regular expression can't be had.
+fn no_pattern() -> Dialect {
+    let taken = CONSTRUCTS.iter().map(|construct| construct.name.to_owned());
+    let constructs = taken.filter(|name| name != "parse by a regular expression").collect();
+    Dialect { max_stats: 1, constructs: Some(constructs), ..Dialect::default() }
 }

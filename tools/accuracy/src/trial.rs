@@ -92,7 +92,10 @@ async fn diagnosed(simulation: &Simulation, setup: &Setup) -> anyhow::Result<Opt
             Ok(Some(triage(incident, &known, &files, limits).await?.diagnosis))
         }
         Reader::Insights => {
-            let queries = LogsInsights::new(Evaluator { store: store(&simulation.records(&view)) });
+            let queries = LogsInsights::new(Evaluator::speaking(
+                store(&simulation.records(&view)),
+                setup.dialect.clone(),
+            ));
             Ok(Some(triage(incident, &known, &queries, limits).await?.diagnosis))
         }
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use nat_simulator::{Facts, GatewayKind as Kind, MinuteMetrics, Simulation};
 use nat_triage::incident::{Alarm, Incident, TimeWindow};
 use nat_triage::network::{
-    FlowLog, FlowLogDestination, GatewayKind, Metric, NatAddress, NatGateway, Network, Provenance,
+    FlowLog, FlowLogDestination, GatewayKind, LogClass, Metric, NatAddress, NatGateway, Network, Provenance,
     TrafficType,
 };
 
@@ -87,8 +87,9 @@ pub(crate) fn network(simulation: &Simulation, setup: &Setup, incident: &Inciden
         format: setup.format.header(),
         aggregation_seconds: setup.aggregation_s,
         delivery_error: None,
-        log_class: None,
+        log_class: Some(LogClass::Standard),
         kept_from: None,
+        stored_bytes: None,
     };
     let metrics = if setup.metrics { metrics(simulation.metrics(), incident) } else { Vec::new() };
     Network { gateway, flow_logs: vec![flow_log], metrics, ..Network::default() }
@@ -125,6 +126,7 @@ fn metrics(minutes: &[MinuteMetrics], incident: &Incident) -> Vec<Metric> {
                 value: over(start, end, of, statistic)?,
                 baseline: over(start - (end - start), start, of, statistic),
                 day_before: None,
+                greatest_at: None,
             })
         })
         .collect()
