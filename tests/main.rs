@@ -14,6 +14,7 @@ mod misleading;
 mod readme;
 mod remedies;
 mod reports;
+mod shapes;
 mod support;
 #[cfg(feature = "aws")]
 mod wire;

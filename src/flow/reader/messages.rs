@@ -110,8 +110,12 @@ pub(super) struct Messages<'r> {
     found: u64,
     /// Whether a line that was passed over may have been one.
     perhaps: bool,
+    /// Whether the frame of a table came before any record.
+    framed: bool,
     /// How deep in JSON within texts.
     depth: u8,
+    /// Of the text that the command line of AWS prints of a query's results: the fields of one row.
+    results: Vec<(Field, String)>,
     rejected: Vec<Rejected>,
 }
 
@@ -143,7 +147,9 @@ impl<'r> Messages<'r> {
             seen: Seen { number: 0, headers: 0, announced: 0 },
             found: 0,
             perhaps: false,
+            framed: false,
             depth: 0,
+            results: Vec::new(),
             rejected: Vec::new(),
         }
     }
@@ -432,10 +438,34 @@ impl<'r> Messages<'r> {
         {
             reason = why.into();
         }
+        if let Some(result) = message.strip_prefix(b"RESULTS\t") {
+            self.result(result);
+            return Ok(());
+        }
         if message.starts_with(b"{") && self.depth < MOST_DEPTH {
             return self.json(message);
         }
-        if is_decoration(message, before) { Ok(()) } else { Err(reason) }
+        self.framed |= self.found == 0 && message.iter().all(|b| b"+-|=".contains(b));
+        let of_frame = self.framed && message.starts_with(b"|") && !perhaps_of_flow_log(message);
+        if of_frame || is_decoration(message, before) { Ok(()) } else { Err(reason) }
+    }
+
+    /// A value of a query's results, behind its name. A name that comes again begins a row.
+    fn result(&mut self, pair: &[u8]) {
+        let mut cells = cells(pair, b'\t').map(|cell| String::from_utf8_lossy(cell).into_owned());
+        let (Some(name), Some(text)) = (cells.next(), cells.next()) else { return };
+        let Some(field) = Field::from_any_name(&name) else { return };
+        if self.results.iter().any(|(known, _)| *known == field) {
+            self.end_results();
+        }
+        self.results.push((field, text));
+    }
+
+    fn end_results(&mut self) {
+        let row = std::mem::take(&mut self.results);
+        if !row.is_empty() {
+            self.row(&row);
+        }
     }
 
     /// JSON that is a line of text, or the text of an event.
@@ -533,6 +563,9 @@ impl<'r> Messages<'r> {
     /// Hands over what was passed over; whether the source was left before its end.
     pub(super) fn finish(mut self, outcome: Result<(), FileError>) -> bool {
         let left_early = self.enough();
+        if !left_early {
+            self.end_results();
+        }
         let pass_over = |reading: &mut Reading, what: String, line| {
             reading.passed_over.push(PassedOver { name: self.name.to_owned(), what, line });
         };
@@ -645,16 +678,15 @@ fn is_transit_gateways(line: &[u8]) -> bool {
 
 /// What the command line of AWS prints around records: frames of tables, statistics and tokens.
 fn is_decoration(line: &[u8], place: Place) -> bool {
-    const AROUND: [&[u8]; 4] = [b"RESULTS", b"STATISTICS", b"SEARCHEDLOGSTREAMS", b"EVENTS\tNone"];
-    let table = place == Place::Cell(b'|') || place == Place::Row(b'|');
+    const AROUND: [&[u8]; 2] = [b"STATISTICS", b"SEARCHEDLOGSTREAMS"];
     let is_token = |cell: &[u8]| cell.starts_with(b"b/") || cell.starts_with(b"f/");
     let rest_of_cell = matches!(place, Place::Cell(_)) && line.iter().all(|b| b"\",; ".contains(b));
     rest_of_cell
         || AROUND.iter().any(|word| line.strip_prefix(*word).is_some_and(|rest| rest.starts_with(b"\t")))
         || line == b"Complete"
+        || line.ends_with(b"\tComplete")
         || (line.contains(&b'\t') && cells(line, b'\t').all(is_token))
-        || (line.starts_with(b"+-") && line.iter().all(|b| b"+-|".contains(b)))
-        || (table && line.first().is_some_and(|b| b"+-|=".contains(b)) && !perhaps_of_flow_log(line))
+        || (line.len() > 2 && line.iter().all(|b| b"+-|=".contains(b)))
 }
 
 /// Whether a line that was not read may be a flow log's: it names an interface, or has two addresses and the
