@@ -6,6 +6,7 @@ mod cli;
 mod cost;
 #[cfg(feature = "aws")]
 mod faults;
+mod files;
 mod flow_logs;
 mod host_names;
 mod insights_queries;

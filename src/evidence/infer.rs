@@ -139,7 +139,7 @@ impl Interface {
 
     /// What shows that it is a gateway's; `None` where nothing does. `addressed` counts who sends to an address
     /// knowingly.
-    fn proof(&self, has_id: bool, addressed: &HashMap<IpAddr, u64>) -> Option<Proof> {
+    fn proof(&self, has_id: bool, addressed: &HashMap<Server, u64>) -> Option<Proof> {
         let proof = if self.packet_addresses { self.by_packets() } else { self.by_legs(has_id, addressed) };
         match proof {
             Some(proof) if self.stated || !self.denied => Some(proof),
@@ -166,10 +166,12 @@ impl Interface {
         })
     }
 
-    fn by_legs(&self, has_id: bool, addressed: &HashMap<IpAddr, u64>) -> Option<Proof> {
+    fn by_legs(&self, has_id: bool, addressed: &HashMap<Server, u64>) -> Option<Proof> {
         let own = self.own.as_deref().filter(|own| has_id && !own.is_empty());
         let mut of_address: BTreeMap<IpAddr, (u64, Leg)> = BTreeMap::new();
-        for (&(address, _), leg) in &self.legs {
+        let mut knowingly: HashMap<IpAddr, u64> = HashMap::new();
+        for (server, leg) in &self.legs {
+            let address = server.0;
             let matched = leg.taken.min(leg.sent);
             if matched == 0 || own.is_some_and(|own| !own.contains(&address)) {
                 continue;
@@ -179,10 +181,11 @@ impl Interface {
             sum.taken += leg.taken;
             sum.answered += leg.answered;
             sum.handed_back += leg.handed_back;
+            *knowingly.entry(address).or_default() += addressed.get(server).copied().unwrap_or(0);
         }
         of_address.retain(|address, (_, sum)| {
             let (few, many) = (sum.answered.min(sum.handed_back), sum.answered.max(sum.handed_back));
-            let knowingly = addressed.get(address).copied().unwrap_or(0);
+            let knowingly = knowingly.get(address).copied().unwrap_or(0);
             few > 0 && few * MOST_UNEVEN >= many && knowingly * ADDRESSED < sum.taken
         });
         let weight = of_address.values().map(|(weight, _)| weight).sum();
@@ -306,18 +309,23 @@ impl Inference {
         !self.regional.is_empty()
     }
 
-    /// How many records are sent to each inside address by others that know it, as their own interfaces show.
-    /// Nobody addresses a gateway.
-    fn addressed(&self) -> HashMap<IpAddr, u64> {
-        let mut addressed = HashMap::new();
+    /// How many records show traffic to each inside address and port at an interface beside the one that takes
+    /// most of it: those of clients that know the address. Nobody addresses a gateway.
+    fn addressed(&self) -> HashMap<Server, u64> {
+        let mut taken: HashMap<Server, (u64, u64)> = HashMap::new();
         for interface in self.interfaces.iter().filter(|(id, _)| id.is_some()).map(|(_, interface)| interface)
         {
-            let Some([own]) = interface.own.as_deref() else { continue };
-            for ((address, _), leg) in interface.legs.iter().filter(|((address, _), _)| address != own) {
-                *addressed.entry(*address).or_default() += leg.taken;
+            for (server, leg) in interface.legs.iter().filter(|(_, leg)| leg.taken > 0) {
+                let (all, most) = taken.entry(*server).or_default();
+                *all += leg.taken;
+                *most = leg.taken.max(*most);
             }
         }
-        addressed
+        taken
+            .into_iter()
+            .map(|(server, (all, most))| (server, all - most))
+            .filter(|(_, beside)| *beside > 0)
+            .collect()
     }
 
     /// What may be the gateway where the records show none at work; `None` where nothing speaks for any.
@@ -328,7 +336,8 @@ impl Inference {
                 if leg.sent > 0 && !interface.askers.contains(address) {
                     senders.insert(*address);
                 }
-                if leg.taken > 0 && interface.own.as_ref().is_none_or(|own| own.contains(address)) {
+                let asks = interface.askers.contains(address);
+                if leg.taken > 0 && !asks && interface.own.as_ref().is_none_or(|own| own.contains(address)) {
                     takers.insert(*address);
                 }
             }
