@@ -437,6 +437,48 @@ fn no_byte_of_any_shape_makes_the_reader_panic_when_it_changes() {
     assert!(executions > 50_000, "{executions} executions");
 }
 
+#[cfg(feature = "parquet")]
+mod parquet {
+    use super::*;
+
+    /// Four legs of one connection and an interval without traffic, as AWS delivers them.
+    fn file() -> Vec<u8> {
+        std::fs::read(crate::support::checkout().join("tests/fixtures/flow-log.parquet")).expect("there")
+    }
+
+    #[test]
+    fn parquet_is_read_from_a_file_standard_input_and_among_others() {
+        for cli in [
+            Cli::new(ARGS).file("a", file()),
+            Cli::new(["analyze", "--format", "json", "--flow-logs", "-"]).input(file()),
+            Cli::new(ARGS).file("a", gzip(&file())),
+            Cli::new(["analyze", "--format", "json", "--flow-logs", "."])
+                .file("m", file())
+                .file("_SUCCESS", ""),
+            Cli::new(["analyze", "--format", "json", "--flow-logs", "a", "b"])
+                .file("a", file())
+                .file("b", gzip(&file())),
+        ] {
+            let diagnosis: Value = serde_json::from_str(&cli.run().stdout).expect("a diagnosis");
+            assert_eq!(diagnosis["coverage"]["records_read"], 4);
+            assert_eq!(diagnosis["destinations"][0]["clients"][0]["address"], "10.0.1.47");
+        }
+    }
+
+    #[test]
+    fn no_byte_of_parquet_makes_the_reader_panic_when_it_changes() {
+        let file = file();
+        for place in (0..file.len()).step_by(3) {
+            for byte in [0xFF, file[place] ^ 1] {
+                let mut changed = file.clone();
+                changed[place] = byte;
+                read(changed, None);
+            }
+            read(file[..place].to_vec(), None);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use jiff::Timestamp;
 
 use super::infer::{Inference, Inferred, Suspect};
@@ -431,7 +431,7 @@ fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
             format!("{}; first at line {}: {}", rejected.reason, rejected.line, rejected.sample),
             match rejected.reason {
                 RejectReason::NoFormat { .. } | RejectReason::Header(_) => {
-                    "pass --log-format with the fields as in the flow log's own format string"
+                    "pass --log-format with the fields as in the flow log's own format string: aws ec2 describe-flow-logs --query 'FlowLogs[].[FlowLogId,LogFormat]' --output text"
                 }
                 RejectReason::Line(LineError::Length { .. }) => {
                     "look at the line in the file; where the fields are others, pass --log-format"
@@ -575,7 +575,7 @@ struct Counter<'view> {
     skipped: Spots,
     rejected: Spots,
     /// The interfaces whose records were the gateway's, where none is named.
-    seen_on: HashSet<Box<[u8]>>,
+    seen_on: Vec<Box<[u8]>>,
 }
 
 impl<'view> Counter<'view> {
@@ -603,7 +603,7 @@ impl<'view> Counter<'view> {
             idle: (i64::MAX, i64::MIN),
             skipped: Spots::default(),
             rejected: Spots::default(),
-            seen_on: HashSet::new(),
+            seen_on: Vec::new(),
         }
     }
 
@@ -877,10 +877,10 @@ impl Sink for Counter<'_> {
         if seen.side != Side::AtClient {
             if self.viewpoint.interfaces.is_empty()
                 && let Some(interface) = record.interface
-                && !self.seen_on.contains(interface)
+                && self.seen_on.iter().all(|seen| **seen != *interface)
                 && self.seen_on.len() < MOST_SEEN_ON
             {
-                self.seen_on.insert(interface.into());
+                self.seen_on.push(interface.into());
             }
             self.records += 1;
             self.first = self.first.min(record.start);

@@ -10,6 +10,17 @@ use crate::flow::record::FlowRecord;
 /// come twice: nearly all input has none, and remembering each record would cost more than all else.
 const REMEMBERED: usize = 65_536;
 
+/// The bits of a hash that are those of [`quick_hash`].
+const QUICK: u64 = 0xFFFF;
+
+/// A hash of part of a record, which tells whether it is of the sample: the whole costs more than parsing a field.
+fn quick_hash(record: &FlowRecord<'_>) -> u64 {
+    // Fibonacci hashing: 2^64 divided by the golden ratio.
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let ports = u64::from(record.src_port) << 16 | u64::from(record.dst_port);
+    (ports << 24 ^ record.start.cast_unsigned() ^ record.packets << 40).wrapping_mul(SPREAD) >> 48
+}
+
 /// Knows a record again.
 #[derive(Default)]
 pub(super) struct Repeats {
@@ -31,19 +42,21 @@ impl Repeats {
     /// Whether the record came before; all that is told of its traffic has to be the same. Without what tells
     /// interfaces apart, two records that look alike are one.
     pub(super) fn again(&mut self, record: &FlowRecord<'_>) -> bool {
-        let hash = self.hasher.hash_one((
+        let quick = quick_hash(record);
+        if quick & self.unsampled != 0 {
+            return false;
+        }
+        let whole = self.hasher.hash_one((
             (record.interface, record.resource, record.direction.map(|direction| direction as u8)),
             (record.src, record.dst, record.pkt_src, record.pkt_dst),
             (record.src_port, record.dst_port, record.protocol),
             (record.packets, record.bytes, record.start, record.end),
             (record.action as u8, record.tcp_flags.map(|flags| flags.0)),
         ));
-        if hash & self.unsampled != 0 {
-            return false;
-        }
+        let hash = (whole & !QUICK) | quick;
         let again = !self.seen.insert(hash);
         self.found += u64::from(again);
-        if self.seen.len() > REMEMBERED && !self.all {
+        if self.seen.len() > REMEMBERED && !self.all && self.unsampled < QUICK {
             self.unsampled = self.unsampled << 1 | 1;
             self.seen.retain(|hash| hash & self.unsampled == 0);
         }

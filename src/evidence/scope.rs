@@ -1,6 +1,6 @@
 //! What the damage in the input concerns: the interface and the minutes that it names, and nothing else.
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
@@ -52,12 +52,12 @@ impl Spot {
 
     /// Of a file, from what flow logs in S3 and exports of log groups are called.
     pub(super) fn of_file(name: &str) -> Self {
-        let time = name.split(['_', '/']).filter_map(|part| {
+        let mut times = name.split(['_', '/']).filter_map(|part| {
             let time = part.strip_suffix('Z')?;
             let at = DateTime::strptime("%Y%m%dT%H%M", time).ok()?;
             Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
         });
-        let span = time.last().map(|at| (at - AROUND_FILE, at + AROUND_FILE));
+        let span = times.next_back().map(|at| (at - AROUND_FILE, at + AROUND_FILE));
         Self { interface: id(name.as_bytes(), b"eni-"), resource: None, span }
     }
 }
@@ -73,7 +73,7 @@ fn id(text: &[u8], prefix: &[u8]) -> Option<Box<[u8]>> {
 pub(super) struct Scope<'v> {
     pub(super) viewpoint: &'v Viewpoint,
     /// The interfaces whose records were the gateway's, where none was named.
-    pub(super) seen_on: &'v HashSet<Box<[u8]>>,
+    pub(super) seen_on: &'v [Box<[u8]>],
     /// First and last second; `None` where nothing tells.
     pub(super) span: Option<(i64, i64)>,
 }

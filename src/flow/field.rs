@@ -121,7 +121,7 @@ impl Field {
 ///
 /// Sources: "Supported logs and discovered fields" in the CloudWatch Logs user guide (`startTime`), and the
 /// table for the default format that the Athena user guide had for years (`sourceaddress`, `numpackets`).
-const ALIASES: [(&str, Field); 10] = [
+const ALIASES: [(&str, Field); 9] = [
     ("starttime", Field::Start),
     ("endtime", Field::End),
     ("account", Field::AccountId),
@@ -131,7 +131,6 @@ const ALIASES: [(&str, Field); 10] = [
     ("destinationport", Field::Dstport),
     ("numpackets", Field::Packets),
     ("numbytes", Field::Bytes),
-    ("status", Field::LogStatus),
 ];
 
 static BY_LETTERS: LazyLock<HashMap<String, Field>> = LazyLock::new(|| {

@@ -106,15 +106,24 @@ impl LogFormat {
     }
 
     /// The format of a table whose columns are called so, in order. A column without a usable name is one to
-    /// pass over.
+    /// pass over, and so is one that only resembles a field which another is, such as a time made of `start`.
     ///
     /// # Errors
     /// When it holds a field twice, or lacks what counting ports needs.
     pub fn from_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, FormatError> {
-        let column = |(index, name): (usize, &str)| {
-            Column::named(name).unwrap_or_else(|| Column::Unknown(format!("column-{}", index + 1).into()))
+        let names: Vec<&str> = names.into_iter().collect();
+        let is_own = |name: &str, field: Field| name.replace('_', "-").eq_ignore_ascii_case(field.name());
+        let column = |(index, name): (usize, &&str)| {
+            let unknown = || Column::Unknown(format!("column-{}", index + 1).into());
+            match Column::named(name) {
+                Some(Column::Known(field)) if !is_own(name, field) => {
+                    let another = names.iter().any(|other| is_own(other, field));
+                    if another { unknown() } else { Column::Known(field) }
+                }
+                named => named.unwrap_or_else(unknown),
+            }
         };
-        Self::new(names.into_iter().enumerate().map(column).collect())
+        Self::new(names.iter().enumerate().map(column).collect())
     }
 
     fn new(columns: Vec<Column>) -> Result<Self, FormatError> {
@@ -217,6 +226,13 @@ mod tests {
         ] {
             assert_eq!(written.parse::<LogFormat>().as_ref(), Ok(&right), "{written}");
         }
+    }
+
+    #[test]
+    fn a_tables_column_that_only_resembles_a_field_gives_way_to_the_field() {
+        let names = "start_time,srcaddr,dstaddr,srcport,dstport,protocol,start,end,,log_status".split(',');
+        let format = LogFormat::from_names(names).expect("valid");
+        assert_eq!((format.position(Field::Start), format.position(Field::LogStatus)), (Some(6), Some(9)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::{fmt, io};
 
+use super::input::STDIN;
 use super::{FailedFile, Reading};
 use crate::words;
 
@@ -100,8 +101,15 @@ pub(super) enum FileError {
     Damaged { lines: u64, source: io::Error },
     #[error("damaged JSON after {events} events, which are counted")]
     Json { events: u64, source: serde_json::Error },
-    #[error("Parquet, which is not read")]
+    #[cfg(not(feature = "parquet"))]
+    #[error("Parquet, which this build does not read")]
     Parquet,
+    #[cfg(feature = "parquet")]
+    #[error("damaged Parquet after {rows} rows, which are counted")]
+    ParquetDamaged { rows: u64, source: ::parquet::errors::ParquetError },
+    #[cfg(feature = "parquet")]
+    #[error("Parquet of more than {most} bytes, which would have to be held in memory")]
+    ParquetTooLarge { most: u64 },
     #[error("{0}, which is not read")]
     Packed(Packing),
     #[error("binary data ({0:?}), neither text, JSON, gzip nor zstd")]
@@ -151,10 +159,13 @@ impl FileError {
 
     /// What to do about it: a command, where one helps. What it makes is read.
     pub(super) fn fix(&self, name: &str) -> String {
+        // What comes in by standard input has a name only where it came from.
+        let name = if name == STDIN { "FILE" } else { name };
         let file = words::in_shell(name);
         let into = |ending: &str| words::in_shell(&format!("{name}{ending}"));
         let (log, folder) = (into(".log"), into(".d"));
         match self {
+            #[cfg(not(feature = "parquet"))]
             Self::Parquet => {
                 let inner = name.replace('\'', "''");
                 let copy = format!("COPY (FROM read_parquet('{inner}')) TO '{inner}.csv'");

@@ -12,6 +12,9 @@ use std::str::FromStr;
 use super::error::FileError;
 use super::{FailedFile, PassedOver, ReadError};
 
+/// What standard input is called.
+pub(super) const STDIN: &str = "standard input";
+
 /// Why what comes twice is passed over.
 const BEFORE: &str = "named before";
 
@@ -86,10 +89,10 @@ impl Inputs {
         let mut met = (inputs.len() > 1).then(HashSet::new);
         for input in inputs {
             match input {
-                Input::Stdin if stdin_named => opened.pass_over("standard input".to_owned(), BEFORE),
+                Input::Stdin if stdin_named => opened.pass_over(STDIN.to_owned(), BEFORE),
                 Input::Stdin => {
                     stdin_named = true;
-                    opened.keep("standard input".to_owned(), &mut io::stdin().lock());
+                    opened.keep(STDIN.to_owned(), &mut io::stdin().lock());
                 }
                 Input::Path(path) => match fs::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => opened.folder(path, &mut met),

@@ -100,8 +100,8 @@ pub(super) struct Messages<'r> {
     current: Current,
     /// The format of the current parser, until a line of it is met.
     unnoted: Option<LogFormat>,
-    /// The format that was noted last.
-    noted: Option<LogFormat>,
+    /// What rows of fields that come one by one are read with, and which fields these are.
+    row_parser: Option<(Vec<Field>, LineParser)>,
     place: Place,
     number: u64,
     /// Messages that were not empty.
@@ -141,7 +141,7 @@ impl<'r> Messages<'r> {
             quota,
             current,
             unnoted: Some(format),
-            noted: None,
+            row_parser: None,
             place: Place::Bare,
             number: 0,
             seen: Seen { number: 0, headers: 0, announced: 0 },
@@ -237,20 +237,26 @@ impl<'r> Messages<'r> {
         self.number += 1;
         self.seen.number += 1;
         self.quota.lines = self.quota.lines.saturating_sub(1);
-        let format = LogFormat::from_names(row.iter().map(|(field, _)| field.name()));
-        let read = format.map_err(RejectReason::from).and_then(|format| {
-            let values = row.iter().map(|(_, text)| value(text.trim().as_bytes()));
-            let line = LineParser::new(&format).parse_values(values)?;
-            Ok((format, line))
-        });
-        match read {
-            Ok((format, line)) => {
-                // Rows of one source have the same columns, or nearly so.
-                if self.noted.as_ref() != Some(&format) {
+        // Rows of one source have the same columns, or nearly so.
+        let same = |(parser_fields, _): &&(Vec<Field>, LineParser)| {
+            parser_fields.len() == row.len()
+                && parser_fields.iter().zip(row).all(|(known, (field, _))| known == field)
+        };
+        let values = || row.iter().map(|(_, text)| value(text.trim().as_bytes()));
+        let read = match self.row_parser.as_ref().filter(same) {
+            Some((_, parser)) => parser.parse_values(values()).map_err(RejectReason::from),
+            None => LogFormat::from_names(row.iter().map(|(field, _)| field.name()))
+                .map_err(RejectReason::from)
+                .and_then(|format| {
+                    let parser = LineParser::new(&format);
+                    let line = parser.parse_values(values())?;
+                    self.row_parser = Some((row.iter().map(|(field, _)| *field).collect(), parser));
                     self.unnoted = Some(format);
-                }
-                self.accept(line);
-            }
+                    Ok(line)
+                }),
+        };
+        match read {
+            Ok(line) => self.accept(line),
             Err(reason) => {
                 let text: Vec<String> = row.iter().map(|(field, text)| format!("{field}={text}")).collect();
                 self.reject(reason, text.join(" ").as_bytes());
@@ -377,9 +383,8 @@ impl<'r> Messages<'r> {
     fn note(&mut self, format: LogFormat) {
         self.sink.format(&format);
         if !self.reading.formats.contains(&format) && self.reading.formats.len() < MOST_FORMATS {
-            self.reading.formats.push(format.clone());
+            self.reading.formats.push(format);
         }
-        self.noted = Some(format);
     }
 
     #[inline]

@@ -11,6 +11,8 @@ mod error;
 mod input;
 mod json;
 mod messages;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod reading;
 mod shape;
 mod stream;

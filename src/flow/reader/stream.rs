@@ -31,6 +31,9 @@ pub(super) fn read(
             let decoder = zstd::Decoder::with_buffer(window).map_err(damaged)?;
             read(Box::new(decoder), messages, layers + 1)
         }
+        #[cfg(feature = "parquet")]
+        Shape::Parquet => super::parquet::read(&mut window, messages),
+        #[cfg(not(feature = "parquet"))]
         Shape::Parquet => Err(FileError::Parquet),
         Shape::Utf16 { high_first } => {
             window.consume(2);

@@ -348,7 +348,13 @@ fn what_is_not_read_says_what_to_do() {
         (&b""[..], "0.log: empty"),
         (b" \n\r\n", "0.log: empty"),
         (HEADER.as_bytes(), "a header line and no records"),
-        (b"PAR1\x15\x04", "Parquet, which is not read; convert it, and read the outcome: duckdb -c"),
+        #[cfg(not(feature = "parquet"))]
+        (
+            b"PAR1\x15\x04",
+            "Parquet, which this build does not read; convert it, and read the outcome: duckdb -c",
+        ),
+        #[cfg(feature = "parquet")]
+        (b"PAR1\x15\x04", "damaged Parquet after 0 rows"),
         (b"PK\x03\x04rest", "a zip archive, which is not read; unpack it, and read the outcome: unzip 0.log"),
         (b"\xFF\xFEa\0 \0b\0", "found 0.log, line 1: \"a b\""),
         (b"6 TransitGateway 1 tgw-01 tgw-attach-02 10.1.0.5", "a transit gateway's flow log"),
