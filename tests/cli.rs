@@ -200,7 +200,7 @@ fn lines_of_the_wrong_length_are_counted_named_and_passed_over() {
 fn a_lost_file_among_good_ones_is_a_gap() {
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "b.log", "--format", "json"])
         .file("a.log", LINES)
-        .file("b.log", &[0x1F, 0x8B, 8, 0, 0, 0])
+        .file("b.log", [0x1F, 0x8B, 8, 0, 0, 0])
         .run();
     let diagnosis = json(&ran);
     assert_eq!((ran.status, &diagnosis["coverage"]["files_failed"]), (2, &Value::from(1)), "{}", ran.stderr);
