@@ -453,7 +453,7 @@ fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
                 "{}; by what they name, they are not of this gateway and its minutes",
                 words::list(&elsewhere)
             ),
-            "nothing: this diagnosis does not rest on them",
+            "name that interface with --eni, or those minutes with --window, to ask about them",
         ));
     }
     if !reading.passed_over.is_empty() {
@@ -470,7 +470,7 @@ fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
                 words::counted(reading.passed_over.len() as u64, "other file")
             ),
             format!("passed over: {}", words::list(&named)),
-            "nothing is missing, unless one of them should be a flow log",
+            "give those that should be flow logs again, in a shape that is read",
         ));
     }
     gaps
@@ -662,7 +662,7 @@ impl<'view> Counter<'view> {
             Gap::new(
                 "records that came more than once",
                 format!("{} had come before, and count once", words::counted(found, "record")),
-                "nothing; to read faster, give each file once",
+                "give each record once",
             )
         })
     }
