@@ -25,6 +25,19 @@ pub fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
+/// characters, which no id or name of AWS has, are dropped: a terminal would act on them.
+#[must_use]
+pub fn in_shell(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !is_unprintable(*c)).collect();
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@,=".contains(c);
+    if !plain.is_empty() && plain.chars().all(safe) && !plain.starts_with('-') {
+        plain
+    } else {
+        format!("'{}'", plain.replace('\'', r"'\''"))
+    }
+}
+
 /// A list in a sentence: `a`, `a and b`, `a, b and c`.
 #[must_use]
 pub fn list(items: &[impl std::fmt::Display]) -> String {

@@ -6,6 +6,7 @@ mod cli;
 mod cost;
 #[cfg(feature = "aws")]
 mod faults;
+mod files;
 mod flow_logs;
 mod host_names;
 mod insights_queries;
@@ -15,6 +16,7 @@ mod misleading;
 mod readme;
 mod remedies;
 mod reports;
+mod shapes;
 mod support;
 #[cfg(feature = "aws")]
 mod wire;

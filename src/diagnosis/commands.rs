@@ -6,17 +6,7 @@ use crate::gap::ASK_AGAIN;
 use crate::incident::{NatGatewayId, TimeWindow};
 use crate::words;
 
-/// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
-/// characters, which no id or name of AWS has, are dropped: a terminal would act on them.
-pub(super) fn quoted(text: &str) -> String {
-    let plain = printable(text);
-    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@,=".contains(c);
-    if !plain.is_empty() && plain.chars().all(safe) && !plain.starts_with('-') {
-        plain
-    } else {
-        format!("'{}'", plain.replace('\'', r"'\''"))
-    }
-}
+pub(super) use crate::words::in_shell as quoted;
 
 /// Several such words, with a space between.
 pub(super) fn words_of_shell<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {

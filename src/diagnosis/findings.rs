@@ -160,7 +160,7 @@ impl<'a> Findings<'a> {
             },
             errors: errors(incident, network),
             window_covered: complete(evidence, false),
-            complete: complete(evidence, incident.window.is_some()),
+            complete: complete(evidence, true),
             times_in_use: None,
             refused: 0,
             unexplained: 0,
@@ -395,7 +395,7 @@ impl<'a> Findings<'a> {
     fn covered(&self, at: Timestamp) -> bool {
         let coverage = &self.evidence.coverage;
         let begins = at.as_second();
-        let from = begins + OFF_BY - lead(self.incident.window.is_some());
+        let from = begins + OFF_BY - lead(true);
         let ends = begins + self.evidence.steps.seconds();
         coverage.skipdata == 0
             && coverage.logs_from.is_some_and(|logs_from| logs_from.as_second() <= from)
@@ -448,21 +448,20 @@ const OFF_BY: i64 = 60;
 /// window hangs all.
 const DENSE_OFF_BY: i64 = 30;
 
-/// How long before what they are asked about records have to begin: where the window was `named`, as
-/// long as an idle connection holds its port, as ports that were last used before do not show within.
-/// Where it was not, it is all that the files hold.
-pub(super) fn lead(named: bool) -> i64 {
-    if named { IDLE_TIMEOUT_SECONDS } else { 0 }
+/// How long before what they are asked about records have to begin for all ports `held` to show: as long as an
+/// idle connection holds its port, as ports that were last used before do not show within.
+pub(super) fn lead(held: bool) -> i64 {
+    if held { IDLE_TIMEOUT_SECONDS } else { 0 }
 }
 
 /// Whether the records reach from one end of the window to the other, and long enough before it,
 /// without a hole, and none is known to have been left out or lost.
-fn complete(evidence: &Evidence, named: bool) -> bool {
+fn complete(evidence: &Evidence, held: bool) -> bool {
     let (start, end) = (evidence.window.start().as_second(), evidence.window.end().as_second());
     let coverage = &evidence.coverage;
     let reaches = |at: Option<Timestamp>, by: &dyn Fn(i64) -> bool| at.is_some_and(|at| by(at.as_second()));
     let (hole, off_by) = if coverage.dense { (DENSE_HOLE, DENSE_OFF_BY) } else { (HOLE, OFF_BY) };
-    let from = start + OFF_BY - lead(named);
+    let from = start + OFF_BY - lead(held);
     coverage.skipdata == 0
         && !coverage.damaged()
         && coverage.longest_hole <= hole

@@ -56,6 +56,7 @@ fn by_counts(findings: &Findings<'_>) -> Verdict {
     // Where the records show several gateways, this one's being well says nothing of the others.
     let certain = findings.complete
         && !findings.evidence.ambiguous
+        && !findings.evidence.filtered
         && findings.unexplained == 0
         && !(findings.errors.happened() && findings.perhaps_of_another());
     if certain && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }

@@ -9,19 +9,21 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
-use super::infer::{Inference, Inferred};
+use super::infer::{Inference, Inferred, Suspect};
 use super::lives::{Holding, Lives, Stretch};
 use super::recorded_owners::RecordedOwners;
+use super::repeats::Repeats;
+use super::scope::{Scope, Spot, Spots};
 use super::{
     AtPeak, ClientUse, Destination, Evidence, EvidenceSource, Held, Peak, Side, Source, Steps, TCP, Tally,
     Viewpoint,
 };
 use crate::flow::reader::{Inputs, Options, ReadError, Reading, RejectReason, Sink};
 use crate::flow::record::{Action, FlowRecord};
-use crate::flow::{Field, LineError, LogFormat};
+use crate::flow::{Field, Interval, LineError, LogFormat};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Network, Provenance};
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Network, PORTS_PER_ADDRESS, Provenance};
 use crate::words;
 
 /// Records looked at before the pass itself.
@@ -62,20 +64,30 @@ impl EvidenceSource for FlowLogFiles<'_> {
         };
         let named = network.gateway.clone();
         let mut told = Told::of(&named, &inference);
-        let mut assumed = Assumed::of(&sample.formats);
+        let mut assumed = Assumed::of(sample.formats.iter());
+        let mut all_remembered = false;
+        let mut part: Option<Part> = None;
         loop {
             network.gateway = told.gateway.clone();
             let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
             let aggregation = inference.aggregation_seconds();
-            let times = Times { window: incident.window, about: inference.median_start() };
-            let counter = Counter::new(&viewpoint, times, aggregation, assumed);
+            let times = Times {
+                window: incident.window,
+                about: inference.median_start(),
+                within: part.as_ref().map(|part| part.span),
+            };
+            let mut counter = Counter::new(&viewpoint, times, aggregation, assumed);
+            if all_remembered {
+                counter.repeats = Repeats::remembering_all();
+            }
             // Where nobody named the gateway, every record has a say in which it is, and not only those
             // of the sample.
-            let watching = (told.gateway.provenance == Provenance::Inferred).then(Inference::default);
+            let nobody_named = matches!(told.gateway.provenance, Provenance::Inferred | Provenance::Unknown);
+            let watching = nobody_named.then(Inference::default);
             let mut pass = Pass { counter, watching };
             let reading = self.inputs.read(&self.options, &mut |bytes| (self.progress)(bytes), &mut pass)?;
-            let Pass { counter, watching } = pass;
-            let found = Assumed::of(&reading.formats);
+            let Pass { mut counter, watching } = pass;
+            let found = counter.formats.assumed().unwrap_or(assumed);
             if let Some(all) = watching {
                 let by_all = Told::of(&named, &all);
                 let same = by_all.gateway == told.gateway;
@@ -85,24 +97,43 @@ impl EvidenceSource for FlowLogFiles<'_> {
                     continue;
                 }
             }
-            if found == assumed {
-                let mut gaps = told.gaps;
-                gaps.extend(reading_gaps(&reading));
-                gaps.extend(counter.astray_gap());
-                gaps.extend(counter.nothing_seen(&inference));
-                let mut counter = counter;
-                std::mem::take(&mut counter.owners).add_to(&mut network.owners);
-                let mut evidence = counter.finish();
-                evidence.ambiguous = told.ambiguous;
-                evidence.coverage.records_rejected = reading.lines_rejected();
-                evidence.coverage.files_failed = u64::try_from(reading.failed.len()).unwrap_or(u64::MAX);
-                evidence.coverage.skipdata = reading.skipdata;
-                evidence.coverage.formats = reading.formats.iter().map(ToString::to_string).collect();
-                evidence.gaps = gaps;
-                return Ok(evidence);
+            // A format of the gateway's records lacks what was assumed, or has what was not: count again.
+            if found != assumed {
+                assumed = found;
+                continue;
             }
-            // A format further on lacks what the sample's formats had: count again without it.
-            assumed = found;
+            if counter.repeats.missed_some() && !all_remembered {
+                all_remembered = true;
+                continue;
+            }
+            if incident.window.is_none() && part.is_none() {
+                part = counter.part();
+                if part.is_some() {
+                    continue;
+                }
+            }
+            let mut gaps = std::mem::take(&mut told.gaps);
+            gaps.extend(counter.nothing_seen(&inference));
+            gaps.extend(part.as_ref().map(Part::gap));
+            gaps.extend(counter.astray_gap());
+            let damage = counter.damage(&reading);
+            let (deciding, minor): (Vec<Gap>, Vec<Gap>) =
+                reading_gaps(&reading, &damage).into_iter().partition(|gap| gap.decides);
+            gaps.extend(deciding);
+            let repeated = counter.repeated_gap();
+            std::mem::take(&mut counter.owners).add_to(&mut network.owners);
+            let formats = counter.formats.of_gateway().unwrap_or(reading.formats);
+            let mut evidence = counter.finish();
+            evidence.ambiguous = told.ambiguous;
+            evidence.coverage.records_rejected = damage.lines;
+            evidence.coverage.files_failed = damage.files();
+            evidence.coverage.skipdata = damage.skipdata;
+            evidence.coverage.formats = formats.iter().map(ToString::to_string).collect();
+            gaps.extend(one_destination(&mut evidence, &network.gateway));
+            gaps.extend(beginning_gap(&evidence, incident));
+            gaps.extend(minor.into_iter().chain(repeated));
+            evidence.gaps = gaps;
+            return Ok(evidence);
         }
     }
 }
@@ -120,9 +151,25 @@ impl Sink for Pass<'_> {
             inference.record(record);
         }
     }
+
+    fn format(&mut self, format: &LogFormat) {
+        self.counter.formats.current(format);
+    }
+
+    fn no_data(&mut self, interval: &Interval<'_>) {
+        self.counter.no_data(interval);
+    }
+
+    fn skip_data(&mut self, interval: &Interval<'_>) {
+        self.counter.skipped.add(Spot::of_interval(interval));
+    }
+
+    fn rejected(&mut self, line: &[u8]) {
+        self.counter.rejected.add(Spot::of_line(line));
+    }
 }
 
-/// What all formats of the input have, on which the counting relies.
+/// What all formats of the gateway's records have, on which the counting relies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Assumed {
     ends_visible: bool,
@@ -130,12 +177,183 @@ struct Assumed {
 }
 
 impl Assumed {
-    fn of(formats: &[LogFormat]) -> Self {
+    fn of<'f>(formats: impl Iterator<Item = &'f LogFormat> + Clone) -> Self {
         Self {
-            ends_visible: formats.iter().all(|f| f.has(Field::TcpFlags)),
-            packet_addresses: formats.iter().all(LogFormat::has_packet_addresses),
+            ends_visible: formats.clone().all(|f| f.has(Field::TcpFlags)),
+            packet_addresses: formats.clone().all(LogFormat::has_packet_addresses),
         }
     }
+}
+
+/// The formats of the input, and which of them gave records of the gateway. Another interface's log in the same
+/// folder says nothing of what the gateway's lacks.
+#[derive(Default)]
+struct Formats {
+    met: Vec<FormatUse>,
+    current: usize,
+}
+
+struct FormatUse {
+    format: LogFormat,
+    by_gateway: bool,
+    by_clients: bool,
+}
+
+impl Formats {
+    fn current(&mut self, format: &LogFormat) {
+        self.current = self.met.iter().position(|met| met.format == *format).unwrap_or_else(|| {
+            self.met.push(FormatUse { format: format.clone(), by_gateway: false, by_clients: false });
+            self.met.len() - 1
+        });
+    }
+
+    fn used(&mut self, side: Side) {
+        if let Some(current) = self.met.get_mut(self.current) {
+            match side {
+                Side::AtClient => current.by_clients = true,
+                Side::Gateway | Side::Client => current.by_gateway = true,
+            }
+        }
+    }
+
+    /// What can be relied on; `None` without any record.
+    fn assumed(&self) -> Option<Assumed> {
+        let at_gateway = || self.met.iter().filter(|met| met.by_gateway).map(|met| &met.format);
+        let at_clients = || self.met.iter().filter(|met| met.by_clients).map(|met| &met.format);
+        let by_gateway = Assumed::of(at_gateway());
+        match (at_gateway().next(), at_clients().next()) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Assumed::of(at_clients())),
+            // Where the clients' own interfaces have to join the two, their format counts as well.
+            (Some(_), Some(_)) if !by_gateway.packet_addresses => Some(Assumed {
+                ends_visible: by_gateway.ends_visible && Assumed::of(at_clients()).ends_visible,
+                ..by_gateway
+            }),
+            (Some(_), _) => Some(by_gateway),
+        }
+    }
+
+    /// Those that gave records of the gateway; `None` where none did.
+    fn of_gateway(&self) -> Option<Vec<LogFormat>> {
+        let used: Vec<LogFormat> =
+            self.met.iter().filter(|met| met.by_gateway).map(|met| met.format.clone()).collect();
+        (!used.is_empty()).then_some(used)
+    }
+}
+
+/// One of several times of which the records are, far apart.
+struct Part {
+    span: (i64, i64),
+    others: Vec<(i64, i64)>,
+}
+
+impl Part {
+    fn gap(&self) -> Gap {
+        let window = |(from, to): (i64, i64)| format!("{}/{}", instant(from), instant(to.saturating_add(1)));
+        let span = |(from, to): (i64, i64)| words::span(instant(from), instant(to.saturating_add(1)));
+        let others: Vec<String> = self.others.iter().take(MOST_PARTS).map(|other| span(*other)).collect();
+        let more = self.others.len() - others.len();
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        Gap::new(
+            "the other minutes in these files",
+            format!(
+                "the records are of times far apart, and no window was named: this is about {}, in which a destination was fullest; the others are {}{more}",
+                span(self.span),
+                words::list(&others),
+            ),
+            format!("look at each by itself, such as with --window {}", window(self.others[0])),
+        )
+    }
+}
+
+/// So many times are named.
+const MOST_PARTS: usize = 5;
+
+/// Records of a gateway that are further apart than this, in seconds, without any between, are of two incidents.
+const FAR_APART: i64 = 3600;
+
+fn instant(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// What is missing of the gateway and its minutes, and what is missing elsewhere.
+struct Damage {
+    lines: u64,
+    lines_elsewhere: u64,
+    skipdata: u64,
+    skipdata_elsewhere: u64,
+    /// For each failed file, whether it may hold records of the gateway.
+    failed: Vec<bool>,
+}
+
+impl Damage {
+    fn files(&self) -> u64 {
+        self.failed.iter().filter(|concerns| **concerns).count() as u64
+    }
+}
+
+/// Nobody named a gateway, and the records show none.
+fn no_gateway(times: &str, inference: &Inference) -> Gap {
+    let whole = "give the whole flow log of the gateway's own interface";
+    match inference.suspect() {
+        None => Gap::new(
+            "a NAT gateway",
+            format!("there is no NAT gateway in these records: {times}, and no address in them takes traffic of others and sends it on"),
+            whole,
+        ),
+        Some(Suspect { address, why }) => Gap::new(
+            "a NAT gateway",
+            format!("there is no NAT gateway at work in these records: {times}; {why}"),
+            match address {
+                Some(address) => format!("{whole}, or run again with --nat-ip {address} if that is the gateway"),
+                None => whole.to_owned(),
+            },
+        ),
+    }
+    .deciding()
+}
+
+/// In the records of a gateway that was inferred there is one destination and no other, as in a file that was
+/// filtered: that no other was full, nothing says.
+fn one_destination(evidence: &mut Evidence, gateway: &NatGateway) -> Option<Gap> {
+    let clients = evidence.clients.keys().map(|using| using.destination.address);
+    let mut addresses: Vec<IpAddr> = evidence
+        .destinations
+        .keys()
+        .map(|destination| destination.address)
+        .chain(clients)
+        .flatten()
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let [only] = addresses[..] else { return None };
+    evidence.filtered = gateway.provenance == Provenance::Inferred;
+    // Where the records begin too late, that is what keeps the answer open.
+    let begins = evidence.coverage.logs_from?.as_second();
+    let reaches = begins + IDLE_TIMEOUT_SECONDS <= evidence.window.start().as_second();
+    (evidence.filtered && reaches).then(|| {
+        Gap::new(
+            format!("destinations other than {only}"),
+            "the records show no other, as in a log that was filtered on one",
+            "run again with all records of the gateway, and name it with --nat-ip",
+        )
+        .deciding()
+    })
+}
+
+/// Where the window was not named, it begins once the records reach back far enough; what was before is said.
+fn beginning_gap(evidence: &Evidence, incident: &Incident) -> Option<Gap> {
+    let from = evidence.coverage.logs_from.filter(|_| incident.window.is_none())?;
+    let start = evidence.window.start();
+    (from < start).then(|| {
+        Gap::new(
+            format!("what was held from {} on", words::span(from, start)),
+            format!(
+                "a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet, so that only records of the {IDLE_TIMEOUT_SECONDS} s before tell: the window begins where these do"
+            ),
+            "run again with the files of the minutes before as well",
+        )
+    })
 }
 
 /// The gateway with what nobody named of it, its addresses and interface, as the records tell.
@@ -164,10 +382,22 @@ impl Told {
             return told;
         }
         match inference.finish(&told.gateway) {
-            Some(Inferred { gateway, others }) => {
+            Some(Inferred { gateway, others, one_sided }) => {
+                if one_sided {
+                    let addresses: Vec<String> =
+                        gateway.logged_addresses().iter().map(ToString::to_string).collect();
+                    told.gaps.push(
+                        Gap::new(
+                            format!("whether {} is the gateway", words::list(&addresses)),
+                            "it takes packets that are meant for others, and no record shows it talk to a server: a log that was filtered on a client looks like that",
+                            "run again with all records of the interface",
+                        )
+                        .deciding(),
+                    );
+                }
                 told.gateway = gateway;
-                told.ambiguous = !others.is_empty();
-                if told.ambiguous {
+                told.ambiguous = one_sided || !others.is_empty();
+                if !others.is_empty() {
                     told.gaps.push(Gap::new(
                         "which gateway is in question",
                         format!(
@@ -184,17 +414,15 @@ impl Told {
     }
 }
 
-fn reading_gaps(reading: &Reading) -> Vec<Gap> {
-    let mut gaps: Vec<Gap> = reading
-        .failed
-        .iter()
-        .map(|failed| {
-            Gap::new(
-                format!("the file {}", failed.name),
-                failed.error.clone(),
-                "mend or replace the file, then run again",
-            )
-            .deciding()
+fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
+    let failed = reading.failed.iter().zip(&damage.failed);
+    let mut gaps: Vec<Gap> = failed
+        .map(|(failed, concerns)| {
+            let gap = Gap::new(format!("the file {}", failed.name), failed.error.clone(), failed.fix.clone());
+            if *concerns {
+                return gap.deciding();
+            }
+            Gap { why: format!("{}; its name says that it is of another interface or time", gap.why), ..gap }
         })
         .collect();
     gaps.extend(reading.rejected.iter().map(|rejected| {
@@ -203,7 +431,7 @@ fn reading_gaps(reading: &Reading) -> Vec<Gap> {
             format!("{}; first at line {}: {}", rejected.reason, rejected.line, rejected.sample),
             match rejected.reason {
                 RejectReason::NoFormat { .. } | RejectReason::Header(_) => {
-                    "pass --log-format with the fields as in the flow log's own format string"
+                    "pass --log-format with the fields as in the flow log's own format string: aws ec2 describe-flow-logs --query 'FlowLogs[].[FlowLogId,LogFormat]' --output text"
                 }
                 RejectReason::Line(LineError::Length { .. }) => {
                     "look at the line in the file; where the fields are others, pass --log-format"
@@ -212,8 +440,44 @@ fn reading_gaps(reading: &Reading) -> Vec<Gap> {
             },
         )
     }));
+    let elsewhere = [(damage.skipdata_elsewhere, "SKIPDATA record"), (damage.lines_elsewhere, "unread line")];
+    let elsewhere: Vec<String> = elsewhere
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, thing)| words::counted(*count, thing))
+        .collect();
+    if !elsewhere.is_empty() {
+        gaps.push(Gap::new(
+            "records of other interfaces or minutes",
+            format!(
+                "{}; by what they name, they are not of this gateway and its minutes",
+                words::list(&elsewhere)
+            ),
+            "name that interface with --eni, or those minutes with --window, to ask about them",
+        ));
+    }
+    if !reading.passed_over.is_empty() {
+        let names = reading.passed_over.iter().take(MOST_PASSED_OVER);
+        let mut named: Vec<String> =
+            names.map(|passed| format!("{} ({})", passed.name, passed.what)).collect();
+        let more = reading.passed_over.len() - named.len();
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        gaps.push(Gap::new(
+            format!(
+                "flow logs in {} of the input",
+                words::counted(reading.passed_over.len() as u64, "other file")
+            ),
+            format!("passed over: {}", words::list(&named)),
+            "give those that should be flow logs again, in a shape that is read",
+        ));
+    }
     gaps
 }
+
+/// So many files that were passed over are named.
+const MOST_PASSED_OVER: usize = 5;
 
 /// A small number for an address, so that keys are small.
 #[derive(Default)]
@@ -264,7 +528,18 @@ struct Times {
     /// Where they are not: about when most of the records begin. What is far from it is a damaged
     /// line, which would stretch the window over years.
     about: Option<i64>,
+    /// Where they are not, and the records are of times far apart: the time in question.
+    within: Option<(i64, i64)>,
 }
+
+/// A window that was not named holds at least so many seconds of which all is known.
+const MIN_KNOWN: i64 = 60;
+
+/// A gateway has one interface; where nothing tells which, so many are remembered.
+const MOST_SEEN_ON: usize = 64;
+
+/// So few attempts without an answer say nothing of when it was worst.
+const MIN_UNANSWERED: usize = 100;
 
 /// Records further than this from the others, in seconds, are of another time.
 const FAR_AWAY: i64 = 31 * 86_400;
@@ -293,6 +568,14 @@ struct Counter<'view> {
     read: (i64, i64),
     /// Records of the gateway at work.
     at_work: AtWork,
+    formats: Formats,
+    repeats: Repeats,
+    /// First and last second of intervals without traffic.
+    idle: (i64, i64),
+    skipped: Spots,
+    rejected: Spots,
+    /// The interfaces whose records were the gateway's, where none is named.
+    seen_on: Vec<Box<[u8]>>,
 }
 
 impl<'view> Counter<'view> {
@@ -315,14 +598,81 @@ impl<'view> Counter<'view> {
             span: (i64::MAX, i64::MIN),
             read: (i64::MAX, i64::MIN),
             at_work: AtWork::default(),
+            formats: Formats::default(),
+            repeats: Repeats::default(),
+            idle: (i64::MAX, i64::MIN),
+            skipped: Spots::default(),
+            rejected: Spots::default(),
+            seen_on: Vec::new(),
         }
+    }
+
+    fn no_data(&mut self, interval: &Interval<'_>) {
+        if let Some((from, to)) = interval.span {
+            self.idle = (self.idle.0.min(from), self.idle.1.max(to));
+        }
+    }
+
+    /// Whether it is not known, either, what the gateway is: then anyone may be it, a client too.
+    fn knows_no_gateway(&self) -> bool {
+        let Viewpoint { kind, addresses, interfaces, .. } = self.viewpoint;
+        addresses.is_empty() && interfaces.is_empty() && *kind != GatewayKind::Regional
+    }
+
+    /// What is missing, and of what.
+    fn damage(&self, reading: &Reading) -> Damage {
+        let lead = lead_seconds(self.aggregation);
+        let of_records = (self.records > 0).then_some((self.first - lead, self.last));
+        let of_window = self.times.window.map(|w| (w.start().as_second() - lead, w.end().as_second()));
+        let span = of_window.or(of_records);
+        let scope = Scope { viewpoint: self.viewpoint, seen_on: &self.seen_on, span };
+        let (skipdata, skipdata_elsewhere) = self.skipped.concerning(&scope);
+        // Whole files of something else were rejected line by line, and are no damage.
+        let (lines, lines_elsewhere) = self.rejected.concerning(&scope);
+        let all = reading.lines_rejected();
+        let lines_elsewhere = lines_elsewhere.min(all);
+        let failed = reading.failed.iter().map(|file| scope.concerns(&Spot::of_file(&file.name))).collect();
+        Damage {
+            lines: lines.min(all - lines_elsewhere),
+            lines_elsewhere,
+            skipdata,
+            skipdata_elsewhere,
+            failed,
+        }
+    }
+
+    /// Where the records are of times far apart, the one in which a destination was fullest.
+    fn part(&self) -> Option<Part> {
+        let parts = self.at_work.parts();
+        if parts.len() < 2 {
+            return None;
+        }
+        let fullest = |(from, to): (i64, i64)| {
+            let window = TimeWindow::new(instant(from), instant(to.saturating_add(1))).ok()?;
+            Some(self.fullest(window))
+        };
+        let span = parts.iter().copied().rev().max_by_key(|part| fullest(*part))?;
+        let others = parts.iter().copied().filter(|other| *other != span).collect();
+        Some(Part { span, others })
+    }
+
+    fn repeated_gap(&self) -> Option<Gap> {
+        let found = self.repeats.found();
+        (found > 0).then(|| {
+            Gap::new(
+                "records that came more than once",
+                format!("{} had come before, and count once", words::counted(found, "record")),
+                "give each record once",
+            )
+        })
     }
 
     fn bears_on_window(&mut self, record: &FlowRecord<'_>) -> bool {
         let Some(window) = self.times.window else {
             let astray = self.times.about.is_some_and(|about| (record.start - about).abs() > FAR_AWAY);
             self.astray += u64::from(astray);
-            return !astray;
+            let within = self.times.within.is_none_or(|(from, to)| (from..=to).contains(&record.start));
+            return !astray && within;
         };
         let from = window.start().as_second() - lead_seconds(self.aggregation);
         (from..window.end().as_second()).contains(&record.start)
@@ -343,15 +693,33 @@ impl<'view> Counter<'view> {
         if self.records > 0 {
             return None;
         }
-        let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
         let (from, to) = self.read;
+        let (idle_from, idle_to) = self.idle;
+        if from > to && idle_from <= idle_to {
+            let span = words::span(instant(idle_from), instant(idle_to));
+            return Some(
+                Gap::new(
+                    "any traffic of the gateway",
+                    format!(
+                        "the files hold NODATA records alone, of {span}: the interfaces had no traffic then"
+                    ),
+                    "give the files of the minutes in which the gateway had traffic",
+                )
+                .deciding(),
+            );
+        }
         let times = if from > to {
             "the files hold no record with addresses".to_owned()
         } else {
-            format!("the files hold records of {}", words::span(second(from), second(to)))
+            format!("the files hold records of {}", words::span(instant(from), instant(to)))
         };
-        let gateway = match inference.finish(&NatGateway::default()) {
-            None => "none of them looks like a NAT gateway's".to_owned(),
+        let named = &self.viewpoint.addresses;
+        let seen = inference.finish(&NatGateway::default()).filter(|seen| !seen.one_sided);
+        if self.knows_no_gateway() && seen.is_none() {
+            return Some(no_gateway(&times, inference));
+        }
+        let gateway = match seen {
+            None => "none of them is of a NAT gateway at work".to_owned(),
             Some(Inferred { gateway, .. }) => {
                 let ids = gateway.interface_ids.iter().map(ToString::to_string);
                 let ids = ids.chain(gateway.id.iter().map(ToString::to_string));
@@ -363,7 +731,6 @@ impl<'view> Counter<'view> {
                 )
             }
         };
-        let named = &self.viewpoint.addresses;
         let why = if named.is_empty() || from > to {
             format!("{times}; {gateway}")
         } else {
@@ -379,16 +746,53 @@ impl<'view> Counter<'view> {
         !self.assumed.packet_addresses && self.viewpoint.kind != GatewayKind::Regional
     }
 
+    /// The window where none was named: from when the records reach back far enough to tell what was held, to
+    /// their end. Where the minutes before that look worse, or there are no others, it is all of them.
+    fn unnamed_window(&self) -> Option<TimeWindow> {
+        let (from, to) = match (self.records > 0, self.span.0 <= self.span.1) {
+            (true, _) => (self.first, self.last),
+            (false, true) => self.span,
+            (false, false) => self.idle,
+        };
+        let end = instant(to.saturating_add(1));
+        let whole = TimeWindow::new(instant(from), end).ok()?;
+        let known = TimeWindow::new(instant(from.saturating_add(IDLE_TIMEOUT_SECONDS)), end).ok();
+        let Some(known) = known.filter(|known| known.seconds() >= MIN_KNOWN) else { return Some(whole) };
+        let before = TimeWindow::new(whole.start(), known.start()).ok()?;
+        let worse = self.fullest(before) > self.fullest(known).max(PORTS_PER_ADDRESS / 2)
+            || self.unanswered(before) > self.unanswered(known).max(MIN_UNANSWERED);
+        Some(if worse { whole } else { known })
+    }
+
+    /// The most ports that any destination held within these minutes.
+    fn fullest(&self, window: TimeWindow) -> u32 {
+        let of_gateway = self.sides.iter().filter(|((side, _), _)| *side == Side::Gateway);
+        let held = |ports: &Ports| {
+            peak(ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held), window).hold
+        };
+        of_gateway.map(|(_, ports)| held(ports)).max().unwrap_or(0)
+    }
+
+    /// Attempts that began within these minutes and got no answer, as the clients' side shows.
+    fn unanswered(&self, window: TimeWindow) -> usize {
+        let (from, to) = (window.start().as_second(), window.end().as_second());
+        let of_clients = self.sides.iter().filter(|((side, _), _)| *side == Side::Client);
+        let stretches = of_clients.flat_map(|(_, ports)| ports.lives.values()).flat_map(Lives::stretches);
+        stretches
+            .filter(|stretch| {
+                stretch.unanswered().is_some() && (from..to).contains(&i64::from(stretch.start))
+            })
+            .count()
+    }
+
     fn finish(mut self) -> Evidence {
         for ports in self.sides.values_mut().chain(self.other_zones.values_mut()) {
             ports.lives.retain(|_, lives| lives.sent_any());
         }
         self.sides.retain(|_, ports| !ports.lives.is_empty());
-        let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
+        let second = instant;
         let seen = self.records > 0;
-        let (from, to) = if seen { (self.first, self.last) } else { self.span };
-        let whole = || TimeWindow::new(second(from), second(to.saturating_add(1)));
-        let window = self.times.window.map_or_else(whole, Ok).unwrap_or(TimeWindow::EPOCH);
+        let window = self.times.window.or_else(|| self.unnamed_window()).unwrap_or(TimeWindow::EPOCH);
         let mut evidence = Evidence::none(window, Source::Files);
         let steps = evidence.steps;
         evidence.ends_visible = self.assumed.ends_visible;
@@ -458,13 +862,26 @@ impl Sink for Counter<'_> {
             return;
         }
         self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
+        if self.knows_no_gateway() {
+            return;
+        }
         let Some(seen) = self.viewpoint.classify(record) else { return };
         self.owners.note(&seen, record);
-        if seen.side == Side::AtClient {
-            if !self.needs_client_interfaces() {
-                return;
+        self.formats.used(seen.side);
+        if seen.side == Side::AtClient && !self.needs_client_interfaces() {
+            return;
+        }
+        if self.repeats.again(record) {
+            return;
+        }
+        if seen.side != Side::AtClient {
+            if self.viewpoint.interfaces.is_empty()
+                && let Some(interface) = record.interface
+                && self.seen_on.iter().all(|seen| **seen != *interface)
+                && self.seen_on.len() < MOST_SEEN_ON
+            {
+                self.seen_on.push(interface.into());
             }
-        } else {
             self.records += 1;
             self.first = self.first.min(record.start);
             self.last = self.last.max(record.end);
@@ -518,6 +935,22 @@ impl AtWork {
     fn add(&mut self, start: i64, end: i64) {
         *self.changes.entry(start.div_euclid(Self::SECONDS)).or_default() += 1;
         *self.changes.entry(end.max(start).div_euclid(Self::SECONDS) + 1).or_default() -= 1;
+    }
+
+    /// The times, far apart, in which there are records: first and last second of each.
+    fn parts(&self) -> Vec<(i64, i64)> {
+        let mut changes: Vec<(i64, i64)> = self.changes.iter().map(|(at, change)| (*at, *change)).collect();
+        changes.sort_unstable();
+        let (mut at_work, mut parts) = (0, Vec::<(i64, i64)>::new());
+        for (at, change) in changes {
+            let second = at * Self::SECONDS;
+            match parts.last_mut() {
+                Some((_, last)) if at_work > 0 || second - *last < FAR_APART => *last = second,
+                _ => parts.push((second, second)),
+            }
+            at_work += change;
+        }
+        parts
     }
 
     /// The longest time without a record, in seconds, and whether at most times there are many.

@@ -1,51 +1,232 @@
 //! Which gateway the records are about, told from the records alone.
 //!
-//! Used for files when nobody named a gateway. Where packet addresses are logged, a gateway's
-//! interface is the one that takes packets whose own destination is somewhere else; without them,
-//! the one that takes traffic for a port from inside and sends traffic for the same port outside.
+//! Used for files when nobody named a gateway. A gateway is what translates: it takes packets that are meant for
+//! somebody else, and sends packets of its own to the same place. Where packet addresses are logged, they decide.
+//! Without them, it is the address that takes traffic for a port from inside, sends traffic for the same port
+//! outside, and gets and gives answers in like numbers; a server that others address at their own interfaces is
+//! none. What a rule turned away proves nothing, and neither does one side alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use hashbrown::{HashMap, HashSet};
+
 use crate::flow::reader::Sink;
-use crate::flow::record::{Direction, FlowRecord};
+use crate::flow::record::{Action, Direction, FlowRecord};
 use crate::incident::{InterfaceId, NatGatewayId};
 use crate::network::{GatewayKind, NatAddress, NatGateway, Provenance, is_private};
+use crate::words;
 
 /// Records of another gateway than the busiest that count as noise: below a hundredth of its own.
 const NOISE: u64 = 100;
 
+/// Of a gateway, each answer comes in once and goes out once. One that gives so many times more answers than it
+/// gets, or the other way round, answers for itself.
+const MOST_UNEVEN: u64 = 4;
+
+/// A part of the traffic to an address that others send to it knowingly, from which it is a server: a tenth.
+const ADDRESSED: u64 = 10;
+
+/// A server's address and port.
+type Server = (IpAddr, u16);
+
+/// What is known of one address at one interface, in a format without packet addresses, for one port.
+#[derive(Clone, Copy, Default)]
+struct Leg {
+    /// Records from inside to the address (leg A).
+    taken: u64,
+    /// From the address to the outside (leg B).
+    sent: u64,
+    /// From the outside to the address (leg C).
+    answered: u64,
+    /// From the address to the inside (leg D).
+    handed_back: u64,
+}
+
 /// What is known of one interface (or, where the format names none, of all records together).
 #[derive(Default)]
 struct Interface {
-    /// Records that carried a packet meant for another address, and so were being translated.
+    /// Whether its records carry the packets' own addresses.
+    packet_addresses: bool,
+    /// Records that carried a packet meant for another address.
     translated: u64,
-    /// Records per destination port: from inside to this interface, and from it to the outside.
-    ports: BTreeMap<u16, (u64, u64)>,
-    /// Inside addresses that sent to the outside from this interface.
-    senders: BTreeMap<IpAddr, u64>,
-    /// Inside addresses that took traffic from inside.
-    takers: BTreeMap<IpAddr, u64>,
+    /// Where such packets were meant to go.
+    meant_for: HashSet<Server>,
+    /// Who sent them.
+    clients: HashSet<IpAddr>,
+    /// The addresses that took them.
+    translators: BTreeMap<IpAddr, u64>,
+    /// Where packets went that an address of the interface's own is the sender of.
+    sent_to: HashMap<IpAddr, HashSet<Server>>,
+    /// Packets that left for the outside with the sender that they came with: passed on, not translated.
+    passed_on: u64,
+    /// Without packet addresses: by address and port.
+    legs: BTreeMap<Server, Leg>,
+    /// The addresses that are in every record: the interface's own, where it has one.
+    own: Option<Vec<IpAddr>>,
+    /// Addresses that ask others inside for something. A gateway asks nobody inside.
+    askers: HashSet<IpAddr>,
     /// Whether a field says that this is a gateway's interface.
     stated: bool,
+    /// Whether a field says that it is something else's.
+    denied: bool,
+}
+
+/// How the records show a gateway.
+struct Proof {
+    weight: u64,
+    addresses: BTreeSet<IpAddr>,
+    /// Whether nothing shows it talk to a server.
+    one_sided: bool,
 }
 
 impl Interface {
-    /// Records that speak for this being a gateway's interface.
-    fn weight(&self) -> u64 {
-        let matched: u64 = self.ports.values().map(|(inside, outside)| inside.min(outside)).sum();
-        if self.stated || self.translated > 0 { self.translated.max(1) } else { matched }
+    fn note(&mut self, record: &FlowRecord<'_>) {
+        let ends = [record.src, record.dst];
+        match &mut self.own {
+            Some(own) => own.retain(|address| ends.contains(address)),
+            none => *none = Some(ends.to_vec()),
+        }
+        self.stated |= record.interface_type == Some(b"nat_gateway");
+        self.denied |= record.owner.instance.is_some()
+            || record.interface_type.is_some_and(|interface_type| interface_type != b"nat_gateway");
+        // Who asks has the higher port: services have low ones.
+        let inside = is_private(record.src) && is_private(record.dst);
+        if inside && record.dst_port < record.src_port && record.pkt_dst.is_none_or(|dst| dst == record.dst) {
+            self.askers.insert(record.src);
+        }
+        match (record.pkt_src, record.pkt_dst) {
+            (Some(pkt_src), Some(pkt_dst)) => self.note_packets(record, pkt_src, pkt_dst),
+            _ => self.note_ends(record),
+        }
     }
 
-    /// The addresses that it hands out ports on: those that send outside; where none did, the ones
-    /// that took traffic.
-    fn addresses(&self) -> BTreeSet<IpAddr> {
-        let from = if self.senders.is_empty() { &self.takers } else { &self.senders };
-        from.keys().copied().collect()
+    fn note_packets(&mut self, record: &FlowRecord<'_>, pkt_src: IpAddr, pkt_dst: IpAddr) {
+        self.packet_addresses = true;
+        let (src, dst) = (record.src, record.dst);
+        // From a client to the translator, and back.
+        if pkt_src == src && pkt_dst != dst && is_private(src) && is_private(dst) {
+            self.took(dst, pkt_src, (pkt_dst, record.dst_port));
+        } else if pkt_dst == dst && pkt_src != src && is_private(src) && is_private(dst) {
+            self.took(src, pkt_dst, (pkt_src, record.src_port));
+        } else if pkt_dst == dst && is_private(pkt_src) && (pkt_src == src || is_private(src)) {
+            // To the server. With an address beside the first, the record may show the first as sender.
+            self.sent_to.entry(pkt_src).or_default().insert((dst, record.dst_port));
+            self.passed_on += u64::from(pkt_src != src);
+        }
+    }
+
+    fn took(&mut self, translator: IpAddr, client: IpAddr, server: Server) {
+        self.translated += 1;
+        self.meant_for.insert(server);
+        self.clients.insert(client);
+        *self.translators.entry(translator).or_default() += 1;
+    }
+
+    fn note_ends(&mut self, record: &FlowRecord<'_>) {
+        let (src, dst) = ((record.src, record.dst_port), (record.dst, record.dst_port));
+        let (from, to) = ((record.src, record.src_port), (record.dst, record.src_port));
+        match (is_private(record.src), is_private(record.dst)) {
+            (true, true) if record.src != record.dst => {
+                self.legs.entry(dst).or_default().taken += 1;
+                self.legs.entry(from).or_default().handed_back += 1;
+            }
+            (true, false) => self.legs.entry(src).or_default().sent += 1,
+            (false, true) => self.legs.entry(to).or_default().answered += 1,
+            _ => {}
+        }
+    }
+
+    /// What shows that it is a gateway's; `None` where nothing does. `addressed` counts who sends to an address
+    /// knowingly.
+    fn proof(&self, has_id: bool, addressed: &HashMap<Server, u64>) -> Option<Proof> {
+        let proof = if self.packet_addresses { self.by_packets() } else { self.by_legs(has_id, addressed) };
+        match proof {
+            Some(proof) if self.stated || !self.denied => Some(proof),
+            None if self.stated => {
+                Some(Proof { weight: 1, addresses: self.shown_addresses(), one_sided: false })
+            }
+            _ => None,
+        }
+    }
+
+    fn by_packets(&self) -> Option<Proof> {
+        let own = || self.sent_to.iter().filter(|(sender, _)| !self.clients.contains(*sender));
+        let servers: HashSet<Server> = own().flat_map(|(_, servers)| servers.iter().copied()).collect();
+        if self.meant_for.intersection(&servers).next().is_some() {
+            let translating = own().filter(|(_, servers)| servers.iter().any(|s| self.meant_for.contains(s)));
+            let addresses = translating.map(|(sender, _)| *sender).collect();
+            return Some(Proof { weight: self.translated, addresses, one_sided: false });
+        }
+        let outside = self.meant_for.iter().any(|(server, _)| !is_private(*server));
+        (outside && servers.is_empty() && self.passed_on == 0).then(|| Proof {
+            weight: self.translated,
+            addresses: self.translators.keys().copied().collect(),
+            one_sided: true,
+        })
+    }
+
+    fn by_legs(&self, has_id: bool, addressed: &HashMap<Server, u64>) -> Option<Proof> {
+        let own = self.own.as_deref().filter(|own| has_id && !own.is_empty());
+        let mut of_address: BTreeMap<IpAddr, (u64, Leg)> = BTreeMap::new();
+        let mut knowingly: HashMap<IpAddr, u64> = HashMap::new();
+        for (server, leg) in &self.legs {
+            let address = server.0;
+            let matched = leg.taken.min(leg.sent);
+            if matched == 0 || own.is_some_and(|own| !own.contains(&address)) {
+                continue;
+            }
+            let (weight, sum) = of_address.entry(address).or_default();
+            *weight += matched;
+            sum.taken += leg.taken;
+            sum.answered += leg.answered;
+            sum.handed_back += leg.handed_back;
+            *knowingly.entry(address).or_default() += addressed.get(server).copied().unwrap_or(0);
+        }
+        of_address.retain(|address, (_, sum)| {
+            let (few, many) = (sum.answered.min(sum.handed_back), sum.answered.max(sum.handed_back));
+            let knowingly = knowingly.get(address).copied().unwrap_or(0);
+            few > 0 && few * MOST_UNEVEN >= many && knowingly * ADDRESSED < sum.taken
+        });
+        let weight = of_address.values().map(|(weight, _)| weight).sum();
+        let mut addresses: BTreeSet<IpAddr> = of_address.into_keys().collect();
+        if addresses.is_empty() {
+            return None;
+        }
+        if has_id && own.is_none() {
+            // Only what is sent shows its other addresses.
+            addresses
+                .extend(self.legs.iter().filter(|(_, leg)| leg.sent > 0).map(|((address, _), _)| *address));
+        }
+        Some(Proof { weight, addresses, one_sided: false })
+    }
+
+    /// The addresses of an interface that is known to be a gateway's: those that send outside; where none does,
+    /// those that took traffic.
+    fn shown_addresses(&self) -> BTreeSet<IpAddr> {
+        let by_packets = self.sent_to.keys().filter(|sender| !self.clients.contains(*sender));
+        let by_legs = self.legs.iter().filter(|(_, leg)| leg.sent > 0).map(|((address, _), _)| address);
+        let senders: BTreeSet<IpAddr> = by_packets.chain(by_legs).copied().collect();
+        if !senders.is_empty() {
+            return senders;
+        }
+        let takers = self.legs.iter().filter(|(_, leg)| leg.taken > 0).map(|((address, _), _)| *address);
+        let own = self.own.iter().flatten().copied();
+        let takers: BTreeSet<IpAddr> = self.translators.keys().copied().chain(takers).collect();
+        let own: BTreeSet<IpAddr> = own.filter(|address| takers.contains(address)).collect();
+        if own.is_empty() { takers } else { own }
     }
 }
 
-/// Watches a sample of records for gateways.
+/// What may be a gateway.
+pub(super) struct Suspect {
+    /// Its address, where there is one candidate.
+    pub(super) address: Option<IpAddr>,
+    /// What speaks for it, in a sentence.
+    pub(super) why: String,
+}
+
+/// Watches records for gateways.
 #[derive(Default)]
 pub(super) struct Inference {
     interfaces: BTreeMap<Option<InterfaceId>, Interface>,
@@ -62,6 +243,8 @@ pub(super) struct Inferred {
     pub(super) gateway: NatGateway,
     /// The others, in words.
     pub(super) others: Vec<String>,
+    /// Whether nothing shows it talk to a server.
+    pub(super) one_sided: bool,
 }
 
 fn parsed<T: std::str::FromStr>(bytes: Option<&[u8]>) -> Option<T> {
@@ -76,26 +259,16 @@ impl Sink for Inference {
             self.regional_record(record);
             return;
         }
+        // What a rule turned away was not translated.
+        if record.action == Action::Reject {
+            return;
+        }
         if record.next_hop_type == Some(b"nat_gateway")
             && let Some(hop) = parsed(record.next_hop_interface)
         {
             self.interfaces.entry(Some(hop)).or_default().stated = true;
         }
-        let interface = self.interfaces.entry(parsed(record.interface)).or_default();
-        interface.stated |= record.interface_type == Some(b"nat_gateway");
-        let (pkt_src, pkt_dst) = (record.pkt_src.unwrap_or(record.src), record.pkt_dst.unwrap_or(record.dst));
-        let inside = is_private;
-        if inside(record.src) && inside(record.dst) && !inside(pkt_dst) && pkt_dst != record.dst {
-            interface.translated += 1;
-        }
-        if inside(pkt_src) && !inside(pkt_dst) && record.dst == pkt_dst {
-            *interface.senders.entry(pkt_src).or_default() += 1;
-            interface.ports.entry(record.dst_port).or_default().1 += 1;
-        }
-        if inside(record.src) && inside(record.dst) && record.src != record.dst {
-            *interface.takers.entry(record.dst).or_default() += 1;
-            interface.ports.entry(record.dst_port).or_default().0 += 1;
-        }
+        self.interfaces.entry(parsed(record.interface)).or_default().note(record);
     }
 }
 
@@ -136,6 +309,63 @@ impl Inference {
         !self.regional.is_empty()
     }
 
+    /// How many records show traffic to each inside address and port at an interface beside the one that takes
+    /// most of it: those of clients that know the address. Nobody addresses a gateway.
+    fn addressed(&self) -> HashMap<Server, u64> {
+        let mut taken: HashMap<Server, (u64, u64)> = HashMap::new();
+        for interface in self.interfaces.iter().filter(|(id, _)| id.is_some()).map(|(_, interface)| interface)
+        {
+            for (server, leg) in interface.legs.iter().filter(|(_, leg)| leg.taken > 0) {
+                let (all, most) = taken.entry(*server).or_default();
+                *all += leg.taken;
+                *most = leg.taken.max(*most);
+            }
+        }
+        taken
+            .into_iter()
+            .map(|(server, (all, most))| (server, all - most))
+            .filter(|(_, beside)| *beside > 0)
+            .collect()
+    }
+
+    /// What may be the gateway where the records show none at work; `None` where nothing speaks for any.
+    pub(super) fn suspect(&self) -> Option<Suspect> {
+        let (mut senders, mut takers) = (BTreeSet::new(), BTreeSet::new());
+        for interface in self.interfaces.values() {
+            for ((address, _), leg) in &interface.legs {
+                if leg.sent > 0 && !interface.askers.contains(address) {
+                    senders.insert(*address);
+                }
+                let asks = interface.askers.contains(address);
+                if leg.taken > 0 && !asks && interface.own.as_ref().is_none_or(|own| own.contains(address)) {
+                    takers.insert(*address);
+                }
+            }
+            let outside = |to: &HashSet<Server>| to.iter().any(|(server, _)| !is_private(*server));
+            let sent_to = interface.sent_to.iter().filter(|(_, to)| outside(to)).map(|(sender, _)| *sender);
+            senders.extend(sent_to.filter(|sender| !interface.askers.contains(sender)));
+        }
+        let takers: Vec<IpAddr> = takers.difference(&senders).copied().collect();
+        let one = if senders.len() == 1 { senders.first().copied() } else { None };
+        let named: Vec<&IpAddr> = senders.iter().take(MOST_NAMED).collect();
+        match (senders.len(), &takers[..]) {
+            (0, [taker]) => Some(Suspect {
+                address: Some(*taker),
+                why: format!(
+                    "{taker} takes traffic from inside and sends none outside, as the gateway does in a log that was filtered on a client"
+                ),
+            }),
+            (1.., []) => Some(Suspect {
+                address: one,
+                why: format!(
+                    "of {}, only traffic with the outside shows, and not who may be behind: the gateway looks like that in a log that was filtered on a destination, and so does a client",
+                    words::list(&named),
+                ),
+            }),
+            _ => None,
+        }
+    }
+
     /// The gateway that the records tell of, completed by what was named; `None` where none shows.
     pub(super) fn finish(&self, named: &NatGateway) -> Option<Inferred> {
         let regional = self
@@ -157,43 +387,38 @@ impl Inference {
                 ..named.clone()
             };
             let others = self.regional.keys().filter(|other| *other != id).map(ToString::to_string).collect();
-            return Some(Inferred { gateway, others });
+            return Some(Inferred { gateway, others, one_sided: false });
         }
-        let mut weighed: Vec<_> = self
-            .interfaces
-            .iter()
-            .filter(|(id, _)| {
-                named.interface_ids.is_empty()
-                    || id.as_ref().is_some_and(|id| named.interface_ids.contains(id))
-            })
-            .map(|(id, interface)| {
-                let weight = if named.interface_ids.is_empty() { interface.weight() } else { u64::MAX };
-                (weight, id, interface)
-            })
-            .filter(|(weight, ..)| *weight > 0)
-            .collect();
-        weighed.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        let &(weight, id, interface) = weighed.first()?;
-        let addresses = match id {
-            Some(_) => interface.addresses(),
-            // Without interface ids, clients' own records are among these: only an address on both
-            // sides of a translation is a gateway's.
-            None => interface.takers.keys().filter(|a| interface.senders.contains_key(*a)).copied().collect(),
+        let addressed = self.addressed();
+        let weigh = |(id, interface): (&Option<InterfaceId>, &Interface)| {
+            if named.interface_ids.is_empty() {
+                return interface.proof(id.is_some(), &addressed);
+            }
+            let is_named = id.as_ref().is_some_and(|id| named.interface_ids.contains(id));
+            let addresses = || interface.shown_addresses();
+            is_named.then(|| Proof { weight: u64::MAX, addresses: addresses(), one_sided: false })
         };
+        let mut weighed: Vec<(Proof, &Option<InterfaceId>)> =
+            self.interfaces.iter().filter_map(|found| Some((weigh(found)?, found.0))).collect();
+        weighed.sort_by(|(a, a_id), (b, b_id)| b.weight.cmp(&a.weight).then_with(|| a_id.cmp(b_id)));
+        let (proof, id) = weighed.first()?;
         let others = weighed[1..]
             .iter()
-            .filter(|(other, ..)| other.saturating_mul(NOISE) > weight)
-            .map(|(_, id, _)| id.as_ref().map_or("one without an interface id".into(), ToString::to_string))
+            .filter(|(other, _)| other.weight.saturating_mul(NOISE) > proof.weight)
+            .map(|(_, id)| id.as_ref().map_or("one without an interface id".into(), ToString::to_string))
             .collect();
         let gateway = NatGateway {
-            addresses: addresses.into_iter().map(|a| address(Some(a), None)).collect(),
+            addresses: proof.addresses.iter().map(|a| address(Some(*a), None)).collect(),
             interface_ids: id.iter().cloned().collect(),
             provenance: Provenance::Inferred,
             ..named.clone()
         };
-        Some(Inferred { gateway, others })
+        Some(Inferred { gateway, others, one_sided: proof.one_sided })
     }
 }
+
+/// So many addresses are named as perhaps the gateway's.
+const MOST_NAMED: usize = 3;
 
 fn address(private: Option<IpAddr>, public: Option<IpAddr>) -> NatAddress {
     NatAddress { private, public, zone: None, usable: true }

@@ -11,6 +11,8 @@ mod leg;
 mod leg_rules;
 mod lives;
 mod recorded_owners;
+mod repeats;
+mod scope;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -324,6 +326,8 @@ pub struct Evidence {
     pub at_clients: BTreeMap<ClientUse, Tally>,
     /// Whether the records show several gateways, and nobody said which one is in question.
     pub ambiguous: bool,
+    /// Whether the records look as if they had been filtered: that there is nothing else, they do not say.
+    pub filtered: bool,
     /// Whether the source could not be asked, or gave no answer: there being no record then says
     /// nothing. The gaps say why.
     pub unanswered: bool,
@@ -356,6 +360,7 @@ impl Evidence {
             clients: BTreeMap::new(),
             at_clients: BTreeMap::new(),
             ambiguous: false,
+            filtered: false,
             unanswered: false,
             ends_visible: false,
             packet_addresses: true,

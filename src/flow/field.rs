@@ -3,7 +3,9 @@
 //! Source: the field table of "Flow log records" in the Amazon VPC user guide. Version 6 belongs to
 //! transit gateway flow logs alone.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 macro_rules! fields {
     ($($variant:ident $name:literal $version:literal,)+) => {
@@ -115,6 +117,62 @@ impl Field {
     ];
 }
 
+/// Names that differ from AWS's own in more than capitals and hyphens, without either.
+///
+/// Sources: "Supported logs and discovered fields" in the CloudWatch Logs user guide (`startTime`), and the
+/// table for the default format that the Athena user guide had for years (`sourceaddress`, `numpackets`).
+const ALIASES: [(&str, Field); 9] = [
+    ("starttime", Field::Start),
+    ("endtime", Field::End),
+    ("account", Field::AccountId),
+    ("sourceaddress", Field::Srcaddr),
+    ("destinationaddress", Field::Dstaddr),
+    ("sourceport", Field::Srcport),
+    ("destinationport", Field::Dstport),
+    ("numpackets", Field::Packets),
+    ("numbytes", Field::Bytes),
+];
+
+static BY_LETTERS: LazyLock<HashMap<String, Field>> = LazyLock::new(|| {
+    let own = Field::ALL.iter().map(|field| (letters(field.name()), *field));
+    own.chain(ALIASES.map(|(name, field)| (name.to_owned(), field))).collect()
+});
+
+/// What is left of a name without capitals and what stands between its words.
+fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+impl Field {
+    /// Whether nothing but a record of traffic is likely to have a field of that name.
+    #[must_use]
+    pub fn is_of_flow(self) -> bool {
+        matches!(
+            self,
+            Self::Srcaddr
+                | Self::Dstaddr
+                | Self::Srcport
+                | Self::Dstport
+                | Self::PktSrcaddr
+                | Self::PktDstaddr
+                | Self::InterfaceId
+                | Self::LogStatus
+        )
+    }
+
+    /// The field that a tool calls so: in any case, with underscores, or nothing, for hyphens
+    /// (`account_id`, `srcAddr`), or as Logs Insights and Athena name the fields of the default format.
+    #[must_use]
+    pub fn from_any_name(name: &str) -> Option<Self> {
+        const LONGEST: usize = 64;
+        Self::from_name(name).or_else(|| {
+            let plain = name.len() <= LONGEST
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            if plain { BY_LETTERS.get(&letters(name)).copied() } else { None }
+        })
+    }
+}
+
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -134,6 +192,29 @@ mod tests {
     fn every_name_leads_back_to_its_field() {
         for &field in Field::ALL {
             assert_eq!(Field::from_name(field.name()), Some(field));
+            for spelt in
+                [field.name().replace('-', "_"), field.name().to_uppercase(), field.name().replace('-', "")]
+            {
+                assert_eq!(Field::from_any_name(&spelt), Some(field), "{spelt}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_names_of_logs_insights_and_of_athenas_table_are_known() {
+        for (name, field) in [
+            ("srcAddr", Field::Srcaddr),
+            ("endTime", Field::End),
+            ("logStatus", Field::LogStatus),
+            ("SourceAddress", Field::Srcaddr),
+            ("numbytes", Field::Bytes),
+            ("interfaceid", Field::InterfaceId),
+            ("pktSrcAddr", Field::PktSrcaddr),
+        ] {
+            assert_eq!(Field::from_any_name(name), Some(field), "{name}");
+        }
+        for none in ["", "message", "srcaddr srcport", "end;"] {
+            assert_eq!(Field::from_any_name(none), None, "{none}");
         }
     }
 }

@@ -16,6 +16,18 @@ pub enum Column {
 }
 
 impl Column {
+    /// The column that is called so; `None` where nothing can be.
+    fn named(name: &str) -> Option<Self> {
+        if let Some(field) = Field::from_any_name(name) {
+            return Some(Self::Known(field));
+        }
+        let name = name.trim_start_matches('@').replace('_', "-").to_ascii_lowercase();
+        let plausible = name.len() <= 64
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        plausible.then(|| Self::Unknown(name.into()))
+    }
+
     /// The name in a format string, without `${}`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -40,6 +52,12 @@ pub enum FormatError {
     /// One field twice.
     #[error("the flow-log format names {0} twice")]
     Repeated(Field),
+    /// A transit gateway's: no NAT gateway's traffic is in it.
+    #[error(
+        "the fields are those of a transit gateway flow log ({0}), which shows no NAT gateway's ports: give the \
+         flow log of the NAT gateway's own interface or VPC"
+    )]
+    TransitGateway(String),
     /// Fields without which held ports cannot be told.
     #[error(
         "the flow-log format lacks {missing}: ports cannot be counted without; create a second flow log that has it"
@@ -87,8 +105,34 @@ impl LogFormat {
         self.has(Field::PktSrcaddr) && self.has(Field::PktDstaddr)
     }
 
+    /// The format of a table whose columns are called so, in order. A column without a usable name is one to
+    /// pass over, and so is one that only resembles a field which another is, such as a time made of `start`.
+    ///
+    /// # Errors
+    /// When it holds a field twice, or lacks what counting ports needs.
+    pub fn from_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Result<Self, FormatError> {
+        let names: Vec<&str> = names.into_iter().collect();
+        let is_own = |name: &str, field: Field| name.replace('_', "-").eq_ignore_ascii_case(field.name());
+        let column = |(index, name): (usize, &&str)| {
+            let unknown = || Column::Unknown(format!("column-{}", index + 1).into());
+            match Column::named(name) {
+                Some(Column::Known(field)) if !is_own(name, field) => {
+                    let another = names.iter().any(|other| is_own(other, field));
+                    if another { unknown() } else { Column::Known(field) }
+                }
+                named => named.unwrap_or_else(unknown),
+            }
+        };
+        Self::new(names.iter().enumerate().map(column).collect())
+    }
+
     fn new(columns: Vec<Column>) -> Result<Self, FormatError> {
         let format = Self { columns };
+        // Only they have a field of that name. Source: "Transit Gateway Flow Log records" in the AWS Transit
+        // Gateway guide.
+        if let Some(column) = format.columns.iter().find(|column| column.name().starts_with("tgw-")) {
+            return Err(FormatError::TransitGateway(column.name().to_owned()));
+        }
         for &field in Field::ALL {
             let times = format.columns.iter().filter(|c| **c == Column::Known(field)).count();
             if times > 1 {
@@ -117,20 +161,24 @@ impl LogFormat {
 impl FromStr for LogFormat {
     type Err = FormatError;
 
-    /// Reads a format string, `${srcaddr} ${dstaddr} …`, or a header line, `srcaddr dstaddr …`.
+    /// Reads a format string, `${srcaddr} ${dstaddr} …`, also as Terraform writes it, `$${srcaddr} …`; a header
+    /// line, `srcaddr dstaddr …`; or the names with commas, quotes or line ends between them.
     fn from_str(text: &str) -> Result<Self, FormatError> {
+        let between = |c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'));
         let mut columns = Vec::new();
-        for word in text.split_ascii_whitespace() {
-            let name = word.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(word);
-            let plausible = name.len() <= 64
-                && name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-            if !plausible {
-                return Err(FormatError::NotAField(word.chars().take(64).collect()));
-            }
-            columns.push(Field::from_name(name).map_or_else(|| Column::Unknown(name.into()), Column::Known));
+        for word in text.split(between).filter(|word| !word.is_empty()) {
+            let column = Column::named(word);
+            columns.push(column.ok_or_else(|| FormatError::NotAField(word.chars().take(64).collect()))?);
         }
-        if columns.is_empty() { Err(FormatError::Empty) } else { Self::new(columns) }
+        if columns.is_empty() {
+            return Err(FormatError::Empty);
+        }
+        if let (false, Some(first)) =
+            (columns.iter().any(|column| matches!(column, Column::Known(_))), columns.first())
+        {
+            return Err(FormatError::NotAField(first.name().to_owned()));
+        }
+        Self::new(columns)
     }
 }
 
@@ -160,6 +208,38 @@ mod tests {
         let from_aws: LogFormat = LogFormat::version_2().to_string().parse().expect("valid");
         let header = Field::DEFAULT.iter().map(|f| f.name()).collect::<Vec<_>>().join(" ");
         assert_eq!(from_aws, header.parse().expect("valid"));
+    }
+
+    #[test]
+    fn a_format_reads_as_terraform_the_console_and_people_write_it() {
+        let right = LogFormat::version_2();
+        let names: Vec<&str> = right.columns().iter().map(Column::name).collect();
+        for written in [
+            right.to_string().replace('$', "$$"),
+            format!("\"{right}\""),
+            names.join(","),
+            names.join(", "),
+            names.join("\n"),
+            format!("['{}']", names.join("', '")),
+            right.to_string().replace("} $", "}$"),
+            right.to_string().replace('-', "_").to_uppercase(),
+        ] {
+            assert_eq!(written.parse::<LogFormat>().as_ref(), Ok(&right), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_tables_column_that_only_resembles_a_field_gives_way_to_the_field() {
+        let names = "start_time,srcaddr,dstaddr,srcport,dstport,protocol,start,end,,log_status".split(',');
+        let format = LogFormat::from_names(names).expect("valid");
+        assert_eq!((format.position(Field::Start), format.position(Field::LogStatus)), (Some(6), Some(9)));
+    }
+
+    #[test]
+    fn a_transit_gateways_fields_are_refused_by_name() {
+        let fields = "version tgw-id tgw-attachment-id srcaddr dstaddr srcport dstport protocol start end";
+        let refused = fields.parse::<LogFormat>().expect_err("refused");
+        assert!(refused.to_string().contains("transit gateway flow log (tgw-id)"), "{refused}");
     }
 
     #[test]

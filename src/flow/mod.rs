@@ -8,4 +8,4 @@ pub mod record;
 
 pub use field::Field;
 pub use format::{FormatError, LogFormat};
-pub use record::{Action, FlowRecord, Line, LineError, LineParser};
+pub use record::{Action, FlowRecord, Interval, Line, LineError, LineParser};

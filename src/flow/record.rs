@@ -130,9 +130,20 @@ pub enum Line<'line> {
     /// Traffic.
     Record(FlowRecord<'line>),
     /// `NODATA`: no traffic in the interval.
-    NoData,
+    NoData(Interval<'line>),
     /// `SKIPDATA`: records of the interval were left out, perhaps many.
-    SkipData,
+    SkipData(Interval<'line>),
+}
+
+/// Where and when a record without traffic is of; `None` where it is `-` or not in the format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interval<'line> {
+    /// `interface-id`.
+    pub interface: Option<&'line [u8]>,
+    /// `resource-id`.
+    pub resource: Option<&'line [u8]>,
+    /// First and last second, in the Unix epoch.
+    pub span: Option<(i64, i64)>,
 }
 
 /// Why a line is not a record of the format.
@@ -221,19 +232,42 @@ impl LineParser {
     ///
     /// # Errors
     /// When the line is not of the format; nothing of it is then used.
+    #[inline]
     pub fn parse<'line>(&self, line: &'line [u8]) -> Result<Line<'line>, LineError> {
+        let mut from = 0;
+        let ends = memchr_iter(b' ', line).chain([line.len()]);
+        self.parse_values(ends.map(|to| {
+            let value = &line[from..to];
+            from = to + 1;
+            value
+        }))
+    }
+
+    /// How many values a line has.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Reads the values of one line, in the order of the format.
+    ///
+    /// # Errors
+    /// When they are not of the format; nothing of them is then used.
+    #[inline]
+    pub fn parse_values<'line>(
+        &self,
+        values: impl Iterator<Item = &'line [u8]>,
+    ) -> Result<Line<'line>, LineError> {
         let mut slots: Slots<'line> = [None; DECODED.len()];
         let mut found = 0;
-        let mut from = 0;
-        for to in memchr_iter(b' ', line).chain([line.len()]) {
+        for value in values {
             if let Some(&slot) = self.slots.get(found)
                 && slot != UNUSED
-                && let Some(value) = slots.get_mut(usize::from(slot))
+                && let Some(into) = slots.get_mut(usize::from(slot))
             {
-                *value = present(&line[from..to]);
+                *into = present(value);
             }
             found += 1;
-            from = to + 1;
         }
         if found != self.columns {
             return Err(LineError::Length { expected: self.columns, found });
@@ -276,10 +310,18 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         ecs_task,
         tags @ ..,
     ] = *slots;
+    let interval = || Interval {
+        interface,
+        resource,
+        span: second(start, Field::Start)
+            .ok()
+            .zip(second(end, Field::End).ok())
+            .filter(|(from, to)| from <= to),
+    };
     match status {
         None | Some(b"OK") => {}
-        Some(b"NODATA") => return Ok(Line::NoData),
-        Some(b"SKIPDATA") => return Ok(Line::SkipData),
+        Some(b"NODATA") => return Ok(Line::NoData(interval())),
+        Some(b"SKIPDATA") => return Ok(Line::SkipData(interval())),
         Some(_) => return Err(LineError::Value(Field::LogStatus)),
     }
     let pkt_src = optional_address(pkt_src, Field::PktSrcaddr)?;
@@ -373,8 +415,13 @@ mod tests {
     #[test]
     fn lines_without_traffic_are_told_apart() {
         let nodata = "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA";
-        assert_eq!(parse(nodata), Ok(Line::NoData));
-        assert_eq!(parse(&nodata.replace("NODATA", "SKIPDATA")), Ok(Line::SkipData));
+        let of = Interval {
+            interface: Some(b"eni-1235b8ca123456789"),
+            resource: None,
+            span: Some((1_431_280_876, 1_431_280_934)),
+        };
+        assert_eq!(parse(nodata), Ok(Line::NoData(of)));
+        assert_eq!(parse(&nodata.replace("NODATA", "SKIPDATA")), Ok(Line::SkipData(of)));
     }
 
     #[test]

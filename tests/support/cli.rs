@@ -23,6 +23,11 @@ pub(crate) struct Ran {
 
 impl Cli {
     pub(crate) fn new<const N: usize>(args: [&str; N]) -> Self {
+        Self::of(args)
+    }
+
+    /// The same with however many arguments.
+    pub(crate) fn of<'a>(args: impl IntoIterator<Item = &'a str>) -> Self {
         let args = args.into_iter().map(str::to_owned).collect();
         Self { folder: tempfile::tempdir().expect("a folder"), args, input: Vec::new() }
     }

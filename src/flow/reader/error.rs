@@ -1,9 +1,11 @@
 //! What can go wrong with the whole input, and with one file of it.
 
 use std::error::Error;
-use std::io;
+use std::{fmt, io};
 
+use super::input::STDIN;
 use super::{FailedFile, Reading};
+use crate::words;
 
 /// Why there is not one record to diagnose from.
 ///
@@ -33,7 +35,8 @@ pub enum ReadError {
     #[error(
         "there are no flow-log records in the input; found {found}; expected VPC flow logs: text with a \
          header line of field names, lines in the default format or in that of --log-format (also \
-         behind a time stamp), or JSON as CloudWatch Logs writes it; plain, gzip or zstd"
+         behind a time stamp), a table of fields or messages, or JSON as CloudWatch Logs writes it; plain, \
+         gzip or zstd"
     )]
     NoRecords {
         /// What the first few files hold instead.
@@ -46,22 +49,30 @@ const NAMED: usize = 3;
 
 impl ReadError {
     pub(super) fn unreadable(failed: &[FailedFile]) -> Self {
-        Self::Unreadable { reasons: first_few(failed.iter().map(|f| format!("{}: {}", f.name, f.error))) }
+        Self::Unreadable { reasons: first_few(failed.iter().map(shown)) }
     }
 
     /// Why `reading` holds nothing.
     pub(super) fn of(reading: &Reading) -> Self {
-        if reading.rejected.is_empty() && !reading.failed.is_empty() {
-            return Self::unreadable(&reading.failed);
-        }
         let rejected = reading
             .rejected
             .iter()
             .map(|r| format!("{}, line {}: {:?} ({})", r.file, r.line, r.sample, r.reason));
-        let failed = reading.failed.iter().map(|f| format!("{}: {}", f.name, f.error));
-        let found = first_few(rejected.chain(failed));
+        let passed = reading.passed_over.iter().map(|passed| match &passed.line {
+            Some(line) => format!("{}, {line}", passed.name),
+            None => format!("{}: {}", passed.name, passed.what),
+        });
+        let found = first_few(rejected.chain(reading.failed.iter().map(shown)).chain(passed));
+        let has_lines = reading.passed_over.iter().any(|passed| passed.line.is_some());
+        if reading.rejected.is_empty() && !has_lines && !found.is_empty() {
+            return Self::Unreadable { reasons: found };
+        }
         Self::NoRecords { found: if found.is_empty() { "no log events".to_owned() } else { found } }
     }
+}
+
+fn shown(failed: &FailedFile) -> String {
+    format!("{}: {}; {}", failed.name, failed.error, failed.fix)
 }
 
 fn first_few(mut all: impl Iterator<Item = String>) -> String {
@@ -90,15 +101,17 @@ pub(super) enum FileError {
     Damaged { lines: u64, source: io::Error },
     #[error("damaged JSON after {events} events, which are counted")]
     Json { events: u64, source: serde_json::Error },
-    #[error(
-        "Parquet, which this build does not read: convert it to text (for example with DuckDB: COPY (FROM \
-         'it.parquet') TO 'it.log' (HEADER, DELIMITER ' ')), or deliver the flow log as plain text"
-    )]
+    #[cfg(not(feature = "parquet"))]
+    #[error("Parquet, which this build does not read")]
     Parquet,
-    #[error("UTF-16 text: save it as UTF-8")]
-    Utf16,
-    #[error("compressed with {0}, which is not read: decompress it first, or use gzip or zstd")]
-    Compression(&'static str),
+    #[cfg(feature = "parquet")]
+    #[error("damaged Parquet after {rows} rows, which are counted")]
+    ParquetDamaged { rows: u64, source: ::parquet::errors::ParquetError },
+    #[cfg(feature = "parquet")]
+    #[error("Parquet of more than {most} bytes, which would have to be held in memory")]
+    ParquetTooLarge { most: u64 },
+    #[error("{0}, which is not read")]
+    Packed(Packing),
     #[error("binary data ({0:?}), neither text, JSON, gzip nor zstd")]
     Binary(String),
     #[error("packed into more than {0} layers of compression")]
@@ -112,7 +125,75 @@ pub(super) enum FileError {
     NoEvents,
 }
 
+/// A way to pack files that is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Zip,
+    Tar,
+    SevenZip,
+    Bzip2,
+    Xz,
+    Lz4,
+    Snappy,
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Zip => "a zip archive",
+            Self::Tar => "a tar archive",
+            Self::SevenZip => "a 7-Zip archive",
+            Self::Bzip2 => "compressed with bzip2",
+            Self::Xz => "compressed with xz",
+            Self::Lz4 => "compressed with lz4",
+            Self::Snappy => "compressed with snappy",
+        })
+    }
+}
+
 impl FileError {
+    /// Whether nothing is missing: there was nothing in the file that could have been a record.
+    pub(super) fn holds_nothing(&self) -> bool {
+        matches!(self, Self::Empty | Self::NoRecords | Self::NoEvents)
+    }
+
+    /// What to do about it: a command, where one helps. What it makes is read.
+    pub(super) fn fix(&self, name: &str) -> String {
+        // What comes in by standard input has a name only where it came from.
+        let name = if name == STDIN { "FILE" } else { name };
+        let file = words::in_shell(name);
+        let into = |ending: &str| words::in_shell(&format!("{name}{ending}"));
+        let (log, folder) = (into(".log"), into(".d"));
+        match self {
+            #[cfg(not(feature = "parquet"))]
+            Self::Parquet => {
+                let inner = name.replace('\'', "''");
+                let copy = format!("COPY (FROM read_parquet('{inner}')) TO '{inner}.csv'");
+                format!("convert it, and read the outcome: duckdb -c {}", words::in_shell(&copy))
+            }
+            Self::Packed(Packing::Zip) => {
+                format!("unpack it, and read the outcome: unzip {file} -d {folder}")
+            }
+            Self::Packed(Packing::Tar) => {
+                format!("unpack it, and read the outcome: mkdir {folder} && tar -xf {file} -C {folder}")
+            }
+            Self::Packed(Packing::SevenZip) => {
+                format!("unpack it, and read the outcome: 7z x {file} -o{folder}")
+            }
+            Self::Packed(Packing::Bzip2) => {
+                format!("decompress it, and read the outcome: bzip2 -dc {file} > {log}")
+            }
+            Self::Packed(Packing::Xz) => {
+                format!("decompress it, and read the outcome: xz -dc {file} > {log}")
+            }
+            Self::Packed(Packing::Lz4) => {
+                format!("decompress it, and read the outcome: lz4 -dc {file} > {log}")
+            }
+            Self::Packed(Packing::Snappy) => "decompress it with what compressed it".to_owned(),
+            _ => "mend or replace the file, then run again".to_owned(),
+        }
+    }
+
     /// The error with all that caused it, in one line.
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();

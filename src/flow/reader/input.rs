@@ -10,7 +10,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::FileError;
-use super::{FailedFile, ReadError};
+use super::{FailedFile, PassedOver, ReadError};
+
+/// What standard input is called.
+pub(super) const STDIN: &str = "standard input";
+
+/// Why what comes twice is passed over.
+const BEFORE: &str = "named before";
 
 /// One place that was named to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +65,14 @@ impl Source {
 /// Everything that is to be read, in order; can be read more than once.
 ///
 /// Folders are expanded, their entries in the order of their names. Hidden entries, and what is
-/// neither a file nor a folder, are passed over and counted, as are links to folders (which may lead
+/// neither a file nor a folder, are passed over and named, as are links to folders (which may lead
 /// in a circle) and a file that was named before. Standard input and named pipes are kept in memory,
 /// as they came, so compressed if they were.
 #[derive(Default)]
 pub struct Inputs {
     pub(super) sources: Vec<Source>,
     pub(super) failed: Vec<FailedFile>,
-    passed_over: u64,
+    pub(super) passed_over: Vec<PassedOver>,
 }
 
 impl Inputs {
@@ -83,10 +89,10 @@ impl Inputs {
         let mut met = (inputs.len() > 1).then(HashSet::new);
         for input in inputs {
             match input {
-                Input::Stdin if stdin_named => opened.passed_over += 1,
+                Input::Stdin if stdin_named => opened.pass_over(STDIN.to_owned(), BEFORE),
                 Input::Stdin => {
                     stdin_named = true;
-                    opened.keep("standard input".to_owned(), &mut io::stdin().lock());
+                    opened.keep(STDIN.to_owned(), &mut io::stdin().lock());
                 }
                 Input::Path(path) => match fs::metadata(path) {
                     Ok(metadata) if metadata.is_dir() => opened.folder(path, &mut met),
@@ -109,7 +115,7 @@ impl Inputs {
             return Ok(opened);
         }
         Err(match opened.failed.len() {
-            0 => ReadError::NoFiles { passed_over: opened.passed_over },
+            0 => ReadError::NoFiles { passed_over: opened.passed_over() },
             all if all == missing.len() => ReadError::Missing { paths: missing.join(", ") },
             _ => ReadError::unreadable(&opened.failed),
         })
@@ -138,7 +144,11 @@ impl Inputs {
     /// How many entries were passed over: hidden, neither file nor folder, or named before.
     #[must_use]
     pub fn passed_over(&self) -> u64 {
-        self.passed_over
+        self.passed_over.len() as u64
+    }
+
+    fn pass_over(&mut self, name: String, what: &str) {
+        self.passed_over.push(PassedOver { name, what: what.to_owned(), line: None });
     }
 
     fn folder(&mut self, folder: &Path, met: &mut Option<HashSet<PathBuf>>) {
@@ -148,15 +158,21 @@ impl Inputs {
             if !is_folder {
                 match fs::metadata(&path) {
                     Ok(metadata) if metadata.is_file() => self.file(path, metadata.len(), met),
-                    _ => self.passed_over += 1,
+                    Ok(metadata) if metadata.is_dir() => self.pass_over(shown(&path), "a link to a folder"),
+                    Ok(_) => self.pass_over(shown(&path), "neither a file nor a folder"),
+                    Err(_) => self.pass_over(shown(&path), "a link to nothing"),
                 }
                 continue;
             }
             match entries(&path) {
                 Ok(mut entries) => {
-                    let all = entries.len();
-                    entries.retain(|(name, _)| !name.as_encoded_bytes().starts_with(b"."));
-                    self.passed_over += (all - entries.len()) as u64;
+                    entries.retain(|(name, _)| {
+                        let hidden = name.as_encoded_bytes().starts_with(b".");
+                        if hidden {
+                            self.pass_over(shown(&path.join(name)), "hidden");
+                        }
+                        !hidden
+                    });
                     entries.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
                     ahead.extend(entries.into_iter().map(|(name, is_folder)| (path.join(name), is_folder)));
                 }
@@ -170,7 +186,7 @@ impl Inputs {
             && let Ok(real) = fs::canonicalize(&path)
             && !met.insert(real)
         {
-            self.passed_over += 1;
+            self.pass_over(shown(&path), BEFORE);
             return;
         }
         self.sources.push(Source { name: shown(&path), bytes, place: Place::File(path) });
@@ -180,8 +196,7 @@ impl Inputs {
     fn keep(&mut self, name: String, from: &mut dyn Read) {
         let mut bytes = Vec::new();
         if let Err(source) = from.read_to_end(&mut bytes) {
-            let error = FileError::BrokeOff { source }.chain();
-            self.failed.push(FailedFile { name: name.clone(), error });
+            self.failed.push(FailedFile::new(&name, &FileError::BrokeOff { source }));
             if bytes.is_empty() {
                 return;
             }
@@ -190,7 +205,7 @@ impl Inputs {
     }
 
     fn fail(&mut self, path: &Path, error: &FileError) {
-        self.failed.push(FailedFile { name: shown(path), error: error.chain() });
+        self.failed.push(FailedFile::new(&shown(path), error));
     }
 }
 

@@ -1,9 +1,12 @@
-//! JSON as CloudWatch Logs writes it, event by event: a document is never held as a whole.
+//! JSON that holds messages, or the fields of records, event by event: a document is never held as a whole.
 //!
+//! CloudWatch Logs, Firehose, Kinesis, Splunk, OpenTelemetry and Elastic each wrap a message in keys of their
+//! own. What is read is the text under a key that is known to hold messages, and any other text that is a record.
 //! The documents may follow one another with or without line ends. Where one is damaged, reading
 //! goes on at the next line that begins one.
 
-use std::cell::Cell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, BufRead as _, Read};
 
@@ -11,12 +14,16 @@ use memchr::memchr;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::FileError;
-use super::messages::Messages;
+use super::messages::{Messages, Seen, holds_messages};
 use super::window::Window;
 use super::{RejectReason, base64, stream};
+use crate::flow::Field;
 
 /// No single value may be longer: a string has to be held as a whole.
 const MOST_VALUE: usize = 16 * 1024 * 1024;
+
+/// A line of text among JSON is a message, and no longer than this.
+const MOST_TEXT: usize = 4096;
 
 /// Of a damaged document, so many bytes are kept to be shown.
 const ENOUGH_FOR_SAMPLE: usize = 128;
@@ -28,10 +35,15 @@ pub(super) fn read(
     layers: u8,
 ) -> Result<(), FileError> {
     let before = messages.seen();
+    let mut empty = Empty::default();
     loop {
         let trail = Trail::default();
-        let error = match documents(window, messages, &trail, layers) {
-            Ok(()) if messages.enough() || messages.seen().events_since(before) => return Ok(()),
+        let error = match documents(window, messages, &trail, layers, &mut empty) {
+            Ok(()) if messages.enough() => return Ok(()),
+            Ok(()) if messages.seen().events_since(before) => {
+                empty.reject(messages);
+                return Ok(());
+            }
             Ok(()) => return Err(FileError::NoEvents),
             Err(_) if messages.enough() => return Ok(()),
             Err(error) => error,
@@ -46,22 +58,89 @@ pub(super) fn read(
     }
 }
 
+/// Reads JSON that lies within a text, itself within so many layers.
+pub(super) fn read_text(text: &[u8], messages: &mut Messages<'_>, layers: u8) -> Result<(), FileError> {
+    read(&mut Window::new(Box::new(text)), messages, layers)
+}
+
+/// Documents in which there was nothing.
+#[derive(Default)]
+struct Empty {
+    documents: u64,
+    first: Vec<u8>,
+}
+
+impl Empty {
+    fn reject(self, messages: &mut Messages<'_>) {
+        for _ in 0..self.documents {
+            messages.reject(RejectReason::NoMessage, &self.first);
+        }
+    }
+}
+
 fn documents(
     window: &mut Window<'_>,
     messages: &mut Messages<'_>,
     trail: &Trail,
     layers: u8,
+    empty: &mut Empty,
 ) -> serde_json::Result<()> {
-    let mut documents = serde_json::Deserializer::from_reader(Trailed { window, trail });
     loop {
-        match documents.end() {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_io() => return Err(error),
-            Err(_) => {}
+        match next_document(window).map_err(serde_json::Error::io)? {
+            None => return Ok(()),
+            Some(b'{' | b'[' | b'"') => {}
+            // A line of text among the documents.
+            Some(_) if text_line(window, messages).map_err(serde_json::Error::io)? => continue,
+            Some(_) => {}
         }
+        let before = messages.seen();
+        let begins = window.buffered();
+        let begins = begins[..begins.len().min(ENOUGH_FOR_SAMPLE)].to_vec();
         trail.mark();
-        Walk { place: Place::Document, messages, trail, layers }.deserialize(&mut documents)?;
+        trail.message.borrow_mut().clear();
+        let mut documents = serde_json::Deserializer::from_reader(Trailed { window: &mut *window, trail });
+        let mut walk = Walk { kind: Kind::Document, messages: &mut *messages, trail, layers };
+        walk.value().deserialize(&mut documents)?;
+        if !messages.seen().events_since(before) {
+            empty.documents += 1;
+            if empty.first.is_empty() {
+                empty.first = begins;
+            }
+        }
     }
+}
+
+/// Goes to the next byte that is no space; `None` at the end.
+fn next_document(window: &mut Window<'_>) -> io::Result<Option<u8>> {
+    loop {
+        let buffered = window.buffered();
+        match buffered.iter().position(|b| !b.is_ascii_whitespace()) {
+            Some(at) => {
+                let byte = buffered[at];
+                window.consume(at);
+                return Ok(Some(byte));
+            }
+            None => {
+                let all = buffered.len();
+                window.consume(all);
+                if !window.fill()? {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Takes the line that begins here, where it is a message; whether it is.
+fn text_line(window: &mut Window<'_>, messages: &mut Messages<'_>) -> io::Result<bool> {
+    let ahead = window.peek(MOST_TEXT)?;
+    let length = memchr(b'\n', ahead).unwrap_or(ahead.len());
+    let line = ahead[..length].to_vec();
+    let read = messages.line_if_any(&line);
+    if read {
+        window.consume(length);
+    }
+    Ok(read)
 }
 
 /// Moves on to the next line that begins a document; `false` when there is none.
@@ -87,6 +166,10 @@ fn go_on(window: &mut Window<'_>, messages: &mut Messages<'_>, trail: &Trail) ->
             buffered => {
                 let line_end = memchr(b'\n', buffered);
                 let length = line_end.map_or(buffered.len(), |end| end + 1);
+                if line_start && line_end.is_some() {
+                    let line = buffered[..length].to_vec();
+                    messages.line_if_any(&line);
+                }
                 line_start = line_end.is_some();
                 window.consume(length);
             }
@@ -99,6 +182,8 @@ fn go_on(window: &mut Window<'_>, messages: &mut Messages<'_>, trail: &Trail) ->
 struct Trail {
     consumed: Cell<usize>,
     marked: Cell<usize>,
+    /// The message of the present event: some write it twice, as it came and as they understood it.
+    message: RefCell<String>,
 }
 
 impl Trail {
@@ -129,163 +214,286 @@ impl Read for Trailed<'_, '_> {
     }
 }
 
-/// What a value is, from where it stands.
+/// What a value is, from what leads to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Kind {
     /// A document, an event of it, or the events.
     Document,
-    /// The text of an event.
+    /// The text of an event, or what holds it.
     Message,
+    /// Log events, or rows of a query's results.
+    Events,
     /// `messageType` of a subscription envelope.
-    Kind,
-    /// `awslogs`, in which a Lambda function gets an envelope.
+    Sort,
+    /// A document in gzip and Base64, or in Base64 alone.
     Packed,
-    /// An envelope in gzip and Base64.
-    Data,
+    /// The value of a flow log's field.
+    Field(Field),
+    /// In a query's results, what the next value is called.
+    Name,
+    /// And that value.
+    Value,
+    /// Anything else; a text in it may be a message.
+    Other,
 }
 
-/// Walks a value and hands over the messages in it. The result is whether the value marks an
-/// envelope that holds no logs.
+impl Kind {
+    /// What the value is to which `key` leads, within a value that is `self`.
+    fn of(self, key: &str) -> Self {
+        match key {
+            "events" | "logEvents" | "results" => Self::Events,
+            "messageType" => Self::Sort,
+            // In the records of Firehose and Kinesis, and in what a subscribed function gets.
+            "data" | "Data" => Self::Packed,
+            "field" => Self::Name,
+            "value" => Self::Value,
+            // OpenTelemetry writes a body so.
+            "stringValue" if self == Self::Message => Self::Message,
+            _ if holds_messages(key) => Self::Message,
+            _ => Field::from_any_name(key).map_or(Self::Other, Self::Field),
+        }
+    }
+}
+
+/// What a value came to.
+enum Found {
+    Nothing,
+    /// A text, or a number, that its object needs.
+    Scalar(String),
+    /// A value, with what it is called.
+    Pair(String, String),
+    /// An envelope that holds no logs.
+    Control,
+}
+
+/// What one object, or one row of results, holds.
+#[derive(Default)]
+struct Row {
+    fields: Vec<(Field, String)>,
+    name: Option<String>,
+    value: Option<String>,
+    /// The text of an event, that was not read.
+    unread: Option<String>,
+}
+
+/// Walks a value and hands over the messages in it.
 struct Walk<'w, 'm> {
-    place: Place,
+    kind: Kind,
     messages: &'w mut Messages<'m>,
     trail: &'w Trail,
     layers: u8,
 }
 
 impl<'m> Walk<'_, 'm> {
-    fn at(&mut self, place: Place) -> Walk<'_, 'm> {
-        Walk { place, messages: self.messages, trail: self.trail, layers: self.layers }
+    fn at(&mut self, kind: Kind) -> Walk<'_, 'm> {
+        Walk { kind, messages: self.messages, trail: self.trail, layers: self.layers }
+    }
+
+    fn value(&mut self) -> Walk<'_, 'm> {
+        self.at(self.kind)
+    }
+
+    fn scalar<E>(&self, text: impl ToString) -> Result<Found, E> {
+        Ok(match self.kind {
+            Kind::Field(_) | Kind::Name | Kind::Value => Found::Scalar(text.to_string()),
+            _ => Found::Nothing,
+        })
+    }
+
+    /// The text of an event. JSON may be in it, and several lines. What is not read comes back.
+    fn message(&mut self, text: &str) -> Option<String> {
+        let text = text.trim();
+        let lines = || text.lines().filter(|line| !line.trim().is_empty());
+        let mut unread = None;
+        for line in lines() {
+            if *self.trail.message.borrow() == line {
+                continue;
+            }
+            line.clone_into(&mut self.trail.message.borrow_mut());
+            if !self.messages.line_if_any(line.as_bytes()) {
+                unread = Some(line.to_owned());
+            }
+        }
+        unread
     }
 
     fn unpack(&mut self, data: &str) {
-        let inner = base64::decode(data.as_bytes());
-        let read =
-            inner.map(|inner| stream::read(Box::new(inner.as_slice()), self.messages, self.layers + 1));
-        if !matches!(read, Some(Ok(()))) {
+        let before = self.messages.seen();
+        if let Some(inner) = base64::decode(data.trim().as_bytes()).filter(|inner| !inner.is_empty()) {
+            if stream::read(Box::new(inner.as_slice()), self.messages, self.layers + 1).is_ok() {
+                return;
+            }
+        } else if self.message(data).is_none() && !data.is_empty() {
+            return;
+        }
+        if !self.messages.seen().events_since(before) {
             self.messages.expect_events();
-            self.messages.reject(RejectReason::Envelope, data.as_bytes());
+        }
+        self.messages.reject(RejectReason::Envelope, data.as_bytes());
+    }
+
+    /// Hands over what an object, or a row of results, came to.
+    fn end(&mut self, row: Row, before: Seen) {
+        if self.messages.seen().events_since(before) {
+            return;
+        }
+        if let Some(text) = row.unread {
+            self.messages.line(text.as_bytes());
+        } else if row.fields.iter().filter(|(field, _)| field.is_of_flow()).count() >= MOST_BY_CHANCE {
+            self.messages.row(&row.fields);
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
-    type Value = bool;
+/// An object with so many fields that are called as a flow log's is a record, whole or not.
+const MOST_BY_CHANCE: usize = 2;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Walk<'_, '_> {
-    type Value = bool;
+    type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("log events")
     }
 
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E>(self) -> Result<Found, E> {
+        self.scalar("-")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
-        Ok(false)
+    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
+        Ok(Found::Nothing)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_u64<E>(self, number: u64) -> Result<Found, E> {
+        self.scalar(number)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_i64<E>(self, number: i64) -> Result<Found, E> {
+        self.scalar(number)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_f64<E>(self, number: f64) -> Result<Found, E> {
+        self.scalar(number)
     }
 
-    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<bool, E> {
+    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<Found, E> {
         self.trail.mark();
-        match self.place {
+        let found = match self.kind {
             // An array of messages, as `--query 'events[].message'` makes it.
-            Place::Document | Place::Message => self.messages.line(text.as_bytes()),
-            Place::Data => self.unpack(text),
-            Place::Kind => return Ok(text == "CONTROL_MESSAGE"),
-            Place::Packed => {}
-        }
-        if self.messages.enough() { Err(E::custom("enough has been read")) } else { Ok(false) }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<bool, A::Error> {
-        if self.place == Place::Document {
-            while elements.next_element_seed(self.at(Place::Document))?.is_some() {
-                self.trail.mark();
+            Kind::Document | Kind::Events => {
+                if let Some(unread) = self.message(text) {
+                    self.messages.line(unread.as_bytes());
+                }
+                Found::Nothing
             }
-        } else {
-            while elements.next_element::<IgnoredAny>()?.is_some() {}
-        }
-        Ok(false)
+            Kind::Message => self.message(text).map_or(Found::Nothing, Found::Scalar),
+            Kind::Packed => {
+                self.unpack(text);
+                Found::Nothing
+            }
+            Kind::Sort if text == "CONTROL_MESSAGE" => Found::Control,
+            Kind::Field(_) | Kind::Name | Kind::Value => Found::Scalar(text.to_owned()),
+            Kind::Other if text.len() >= SHORTEST => {
+                self.messages.line_if_any(text.as_bytes());
+                Found::Nothing
+            }
+            Kind::Sort | Kind::Other => Found::Nothing,
+        };
+        if self.messages.enough() { Err(E::custom("enough has been read")) } else { Ok(found) }
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
-        let mut control = false;
-        while let Some(key) = map.next_key_seed(KeyOf(self.place))? {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Found, A::Error> {
+        let kind = match self.kind {
+            kind @ (Kind::Document | Kind::Message | Kind::Events) => kind,
+            _ => Kind::Other,
+        };
+        let before = self.messages.seen();
+        let mut row = Row::default();
+        while let Some(found) = elements.next_element_seed(self.at(kind))? {
             self.trail.mark();
-            match key {
-                Key::Events => {
-                    self.messages.expect_events();
-                    if control {
-                        map.next_value::<IgnoredAny>()?;
-                    } else {
-                        map.next_value_seed(self.at(Place::Document))?;
-                    }
-                }
-                Key::At(Place::Kind) => control = map.next_value_seed(self.at(Place::Kind))?,
-                Key::At(place) => {
-                    map.next_value_seed(self.at(place))?;
-                }
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            if kind != Kind::Other {
+                self.trail.message.borrow_mut().clear();
+            }
+            match found {
+                Found::Pair(name, value) => self.pair(&mut row, &name, value),
+                Found::Scalar(unread) if kind == Kind::Message => row.unread = Some(unread),
+                _ => {}
             }
         }
-        Ok(false)
+        self.end(row, before);
+        Ok(Found::Nothing)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Found, A::Error> {
+        let before = self.messages.seen();
+        let mut row = Row::default();
+        let mut control = false;
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            self.trail.mark();
+            let kind = self.kind.of(&key);
+            if kind == Kind::Events {
+                self.messages.expect_events();
+                if control {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            }
+            match map.next_value_seed(self.at(kind))? {
+                Found::Control => control = true,
+                Found::Scalar(text) => match kind {
+                    Kind::Field(field) => row.set(field, text),
+                    Kind::Name => row.name = Some(text),
+                    Kind::Value => row.value = Some(text),
+                    _ => row.unread = Some(text),
+                },
+                Found::Nothing | Found::Pair(..) => {}
+            }
+        }
+        match (row.name.take(), row.value.take()) {
+            (Some(name), Some(value)) => return Ok(Found::Pair(name, value)),
+            (None, Some(value)) if value.len() >= SHORTEST => {
+                self.messages.line_if_any(value.as_bytes());
+            }
+            _ => {}
+        }
+        // What an event holds at several places, as a text and taken apart, is one message.
+        if self.kind == Kind::Message && row.fields.is_empty() {
+            if self.messages.seen().events_since(before) {
+                return Ok(Found::Nothing);
+            }
+            return Ok(row.unread.map_or(Found::Nothing, Found::Scalar));
+        }
+        self.end(row, before);
+        Ok(Found::Nothing)
     }
 }
 
-/// What a key of an object leads to.
-enum Key {
-    Events,
-    At(Place),
-    Other,
-}
-
-/// Reads a key of an object that stands at the place, without keeping it.
-struct KeyOf(Place);
-
-impl<'de> DeserializeSeed<'de> for KeyOf {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_str(self)
+impl Walk<'_, '_> {
+    /// A value of a row of results.
+    fn pair(&mut self, row: &mut Row, name: &str, value: String) {
+        if holds_messages(name) {
+            row.unread = self.message(&value);
+        } else if let Some(field) = Field::from_any_name(name) {
+            row.set(field, value);
+        }
     }
 }
 
-impl Visitor<'_> for KeyOf {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(match (self.0, key) {
-            (Place::Document, "events" | "logEvents") => Key::Events,
-            (Place::Document, "message") => Key::At(Place::Message),
-            (Place::Document, "messageType") => Key::At(Place::Kind),
-            (Place::Document, "awslogs") => Key::At(Place::Packed),
-            (Place::Packed, "data") => Key::At(Place::Data),
-            _ => Key::Other,
-        })
+impl Row {
+    /// The first value of each field counts.
+    fn set(&mut self, field: Field, text: String) {
+        if self.fields.iter().all(|(known, _)| *known != field) {
+            self.fields.push((field, text));
+        }
     }
 }
+
+/// No record is shorter.
+const SHORTEST: usize = 40;

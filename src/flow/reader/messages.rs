@@ -1,10 +1,11 @@
-//! Single messages, from whatever shape they come: header lines, time stamps, records, and what is
-//! none of these.
+//! Single messages, from whatever shape they come: header lines, what stands before a record on its line,
+//! rows of tables, records, and what is none of these.
 
+use super::cells::{cells, names, value};
 use super::error::FileError;
-use super::{FailedFile, Reading, RejectReason, Rejected, Sink};
+use super::{FailedFile, PassedOver, Reading, RejectReason, Rejected, Sink, json};
 use crate::flow::record::Line;
-use crate::flow::{Field, FlowRecord, LineError, LineParser, LogFormat};
+use crate::flow::{Field, FlowRecord, FormatError, LineError, LineParser, LogFormat};
 
 /// A longer line is no flow-log record.
 pub(super) const MOST_LINE: usize = 64 * 1024;
@@ -17,6 +18,9 @@ const MOST_REASONS: usize = 32;
 
 /// How long a sample of a rejected line is.
 const SAMPLE: usize = 80;
+
+/// So deep JSON may stand in texts within JSON.
+const MOST_DEPTH: u8 = 4;
 
 /// How much of one source is wanted.
 #[derive(Clone, Copy)]
@@ -44,26 +48,37 @@ enum Current {
     Unusable(RejectReason),
 }
 
-/// What stands before a message on its line.
+/// How a record stands on its line.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Prefix {
-    Nothing,
-    /// As a log-group export has it, and `aws logs tail --format short`.
-    Time,
-    /// As `aws logs tail` has it.
-    TimeAndStream,
+enum Place {
+    /// It is all of the line, with one space between two fields.
+    Bare,
+    /// Behind a time stamp: as a log-group export has it, and `aws logs tail --format short`.
+    BehindTime,
+    /// Behind a time stamp and a stream's name, as `aws logs tail` has it.
+    BehindTimeAndStream,
+    /// It is some words of the line: with several spaces or tabs between them, behind what `grep` or syslog
+    /// puts before a line, or before what something else puts behind it.
+    Words,
+    /// It is a cell of a row, in which this stands between the cells.
+    Cell(u8),
+    /// Its fields are the cells of a row, in which this stands between the cells.
+    Row(u8),
 }
 
-impl Prefix {
-    const ALL: [Self; 3] = [Self::Nothing, Self::Time, Self::TimeAndStream];
+/// What stands between the cells of rows, as the tools at hand write them.
+const BETWEEN_CELLS: [u8; 4] = [b'\t', b',', b';', b'|'];
 
-    /// The line behind the prefix; `None` when the line has none.
-    #[inline]
+impl Place {
+    /// The places in which a line's end is the record's.
+    const AT_THE_END: [Self; 3] = [Self::Bare, Self::BehindTime, Self::BehindTimeAndStream];
+
+    /// The line behind what stands there before a record; `None` when the line has none.
     fn strip(self, line: &[u8]) -> Option<&[u8]> {
         match self {
-            Self::Nothing => Some(line),
-            Self::Time => begins_with_time(line).then(|| behind_word(line))?,
-            Self::TimeAndStream => Self::Time.strip(line).and_then(behind_word),
+            Self::BehindTime => begins_with_time(line).then(|| behind_word(line))?,
+            Self::BehindTimeAndStream => Self::BehindTime.strip(line).and_then(behind_word),
+            _ => Some(line),
         }
     }
 }
@@ -73,7 +88,7 @@ impl Prefix {
 pub(super) struct Seen {
     number: u64,
     headers: u64,
-    events: bool,
+    announced: u64,
 }
 
 /// Turns the messages of one source into records.
@@ -85,10 +100,22 @@ pub(super) struct Messages<'r> {
     current: Current,
     /// The format of the current parser, until a line of it is met.
     unnoted: Option<LogFormat>,
-    prefix: Prefix,
+    /// What rows of fields that come one by one are read with, and which fields these are.
+    row_parser: Option<(Vec<Field>, LineParser)>,
+    place: Place,
     number: u64,
     /// Messages that were not empty.
     seen: Seen,
+    /// Lines that were of a flow log.
+    found: u64,
+    /// Whether a line that was passed over may have been one.
+    perhaps: bool,
+    /// Whether the frame of a table came before any record.
+    framed: bool,
+    /// How deep in JSON within texts.
+    depth: u8,
+    /// Of the text that the command line of AWS prints of a query's results: the fields of one row.
+    results: Vec<(Field, String)>,
     rejected: Vec<Rejected>,
 }
 
@@ -114,9 +141,15 @@ impl<'r> Messages<'r> {
             quota,
             current,
             unnoted: Some(format),
-            prefix: Prefix::Nothing,
+            row_parser: None,
+            place: Place::Bare,
             number: 0,
-            seen: Seen { number: 0, headers: 0, events: false },
+            seen: Seen { number: 0, headers: 0, announced: 0 },
+            found: 0,
+            perhaps: false,
+            framed: false,
+            depth: 0,
+            results: Vec::new(),
             rejected: Vec::new(),
         }
     }
@@ -139,7 +172,7 @@ impl<'r> Messages<'r> {
 
     /// Notes that log events were announced, though there may be none.
     pub(super) fn expect_events(&mut self) {
-        self.seen.events = true;
+        self.seen.announced += 1;
     }
 
     /// An error when nothing but header lines and empty lines came since `before`.
@@ -157,7 +190,7 @@ impl<'r> Messages<'r> {
     #[inline]
     pub(super) fn line(&mut self, line: &[u8]) {
         self.number += 1;
-        let message = line.trim_ascii();
+        let message = self.trimmed(line);
         if message.is_empty() {
             return;
         }
@@ -168,9 +201,75 @@ impl<'r> Messages<'r> {
             return;
         }
         // Nearly all lines are like the line before; a header line is never a record.
-        match self.prefix.strip(message).map(|rest| self.parse(rest)) {
-            Some(Ok(read)) => self.accept(read),
-            _ => self.unlike_the_last(message),
+        let read = match self.place {
+            Place::Bare => self.parse(message).ok(),
+            _ => self.parse_at_place(message),
+        };
+        if let Some(read) = read {
+            self.accept(read);
+        } else if let Err(reason) = self.unlike_the_last(message) {
+            self.reject(reason, message);
+        }
+    }
+
+    /// A text that may be a message and need not be; whether it was one.
+    pub(super) fn line_if_any(&mut self, text: &[u8]) -> bool {
+        let message = text.trim_ascii();
+        if message.is_empty() || message.len() > MOST_LINE || self.unlike_the_last(message).is_err() {
+            return false;
+        }
+        self.number += 1;
+        self.seen.number += 1;
+        self.quota.lines = self.quota.lines.saturating_sub(1);
+        true
+    }
+
+    /// Whether a text begins with two messages between which there is a tab, and no line's end.
+    pub(super) fn are_in_one_line(&self, text: &[u8]) -> bool {
+        let line = text.split(|b| *b == b'\n').next().unwrap_or_default();
+        let mut cells = line.split(|b| *b == b'\t').map(<[u8]>::trim_ascii);
+        let is_record = |cell: Option<&[u8]>| cell.is_some_and(|cell| self.parse(cell).is_ok());
+        is_record(cells.next()) && is_record(cells.next())
+    }
+
+    /// The values of one record, with what each is called.
+    pub(super) fn row(&mut self, row: &[(Field, String)]) {
+        self.number += 1;
+        self.seen.number += 1;
+        self.quota.lines = self.quota.lines.saturating_sub(1);
+        // Rows of one source have the same columns, or nearly so.
+        let same = |(parser_fields, _): &&(Vec<Field>, LineParser)| {
+            parser_fields.len() == row.len()
+                && parser_fields.iter().zip(row).all(|(known, (field, _))| known == field)
+        };
+        let values = || row.iter().map(|(_, text)| value(text.trim().as_bytes()));
+        let read = match self.row_parser.as_ref().filter(same) {
+            Some((_, parser)) => parser.parse_values(values()).map_err(RejectReason::from),
+            None => LogFormat::from_names(row.iter().map(|(field, _)| field.name()))
+                .map_err(RejectReason::from)
+                .and_then(|format| {
+                    let parser = LineParser::new(&format);
+                    let line = parser.parse_values(values())?;
+                    self.row_parser = Some((row.iter().map(|(field, _)| *field).collect(), parser));
+                    self.unnoted = Some(format);
+                    Ok(line)
+                }),
+        };
+        match read {
+            Ok(line) => self.accept(line),
+            Err(reason) => {
+                let text: Vec<String> = row.iter().map(|(field, text)| format!("{field}={text}")).collect();
+                self.reject(reason, text.join(" ").as_bytes());
+            }
+        }
+    }
+
+    /// A line without what does not count at its ends. An empty cell at the end of a row counts.
+    #[inline]
+    fn trimmed<'l>(&self, line: &'l [u8]) -> &'l [u8] {
+        match self.place {
+            Place::Row(b'\t') => line.strip_suffix(b"\r").unwrap_or(line),
+            _ => line.trim_ascii(),
         }
     }
 
@@ -190,17 +289,101 @@ impl<'r> Messages<'r> {
         }
     }
 
+    /// A record that stands on its line as the one before did.
+    fn parse_at_place<'l>(&self, message: &'l [u8]) -> Option<Line<'l>> {
+        match self.place {
+            Place::Words => self.parse_words(message),
+            Place::Row(between) => self.parse_row(message, between)?.ok(),
+            Place::Cell(between) => self.parse_cell(message, between),
+            place => self.parse(place.strip(message)?).ok(),
+        }
+    }
+
+    /// A record whose fields are words of the line.
+    fn parse_words<'l>(&self, message: &'l [u8]) -> Option<Line<'l>> {
+        let (parser, guessed) = self.parser()?;
+        let words = || message.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        if !guessed || words().next() == Some(b"2") {
+            let read = parser.parse_values(words());
+            if let Ok(line) = read {
+                return Some(line);
+            }
+        }
+        let words: Vec<&[u8]> = words().collect();
+        let first = if guessed {
+            // Version and account stand before the interface.
+            let interface = words.iter().position(|word| word.starts_with(b"eni-"))?;
+            interface.checked_sub(2)?
+        } else {
+            words.len().checked_sub(parser.columns())?
+        };
+        let mut record: Vec<&[u8]> = words.get(first..first + parser.columns())?.to_vec();
+        if let Some(last) = record.last_mut() {
+            *last = last.trim_suffix_of(b"\"',;)]}\\");
+        }
+        // `grep` puts a file's name and a colon there, others a quotation mark.
+        let whole = *record.first()?;
+        let glued = whole.iter().rposition(|b| matches!(b, b':' | b'"' | b'\'' | b'=' | b'(' | b'['));
+        for start in [Some(whole), glued.map(|at| &whole[at + 1..])].into_iter().flatten() {
+            if guessed && start != b"2" {
+                continue;
+            }
+            *record.first_mut()? = start;
+            if let Ok(line) = parser.parse_values(record.iter().copied()) {
+                return Some(line);
+            }
+        }
+        None
+    }
+
+    /// A record that is a cell of the row.
+    fn parse_cell<'l>(&self, message: &'l [u8], between: u8) -> Option<Line<'l>> {
+        cells(message, between).find_map(|cell| {
+            let bare = self.parse(cell).ok();
+            bare.or_else(|| if cell.len() < message.len() { self.parse_words(cell) } else { None })
+        })
+    }
+
+    /// A record whose fields are the cells of the row; `None` where nothing says which they are.
+    fn parse_row<'l>(&self, message: &'l [u8], between: u8) -> Option<Result<Line<'l>, LineError>> {
+        let (parser, guessed) = self.parser()?;
+        let row = names(message, between);
+        let version = cells(row, between).next()?;
+        (!guessed || version == b"2").then(|| parser.parse_values(cells(row, between).map(value)))
+    }
+
+    fn parser(&self) -> Option<(&LineParser, bool)> {
+        match &self.current {
+            Current::Told(parser) => Some((parser, false)),
+            Current::Guessed(parser) => Some((parser, true)),
+            Current::Unusable(_) => None,
+        }
+    }
+
     #[inline]
     fn accept(&mut self, line: Line<'_>) {
-        if let Some(format) = self.unnoted.take()
-            && !self.reading.formats.contains(&format)
-        {
-            self.reading.formats.push(format);
+        if let Some(format) = self.unnoted.take() {
+            self.note(format);
         }
+        self.found += 1;
         match line {
             Line::Record(record) => self.record(&record),
-            Line::NoData => self.reading.nodata += 1,
-            Line::SkipData => self.reading.skipdata += 1,
+            Line::NoData(interval) => {
+                self.reading.nodata += 1;
+                self.sink.no_data(&interval);
+            }
+            Line::SkipData(interval) => {
+                self.reading.skipdata += 1;
+                self.sink.skip_data(&interval);
+            }
+        }
+    }
+
+    #[cold]
+    fn note(&mut self, format: LogFormat) {
+        self.sink.format(&format);
+        if !self.reading.formats.contains(&format) && self.reading.formats.len() < MOST_FORMATS {
+            self.reading.formats.push(format);
         }
     }
 
@@ -211,37 +394,128 @@ impl<'r> Messages<'r> {
         self.sink.record(record);
     }
 
-    /// A header line, a line with another prefix than those before, or no record.
+    /// A header line, a line on which the record stands elsewhere than on those before, or no record: then
+    /// the reason.
     #[cold]
-    fn unlike_the_last(&mut self, message: &[u8]) {
+    fn unlike_the_last(&mut self, message: &[u8]) -> Result<(), RejectReason> {
         let mut reason = None;
-        for prefix in Prefix::ALL {
-            let Some(rest) = prefix.strip(message) else { break };
-            if is_header(rest) {
-                self.seen.headers += 1;
-                self.seen.number -= 1;
-                self.prefix = prefix;
-                self.change_format(rest);
-                return;
+        if self.table_header(message) {
+            return Ok(());
+        }
+        for place in Place::AT_THE_END {
+            let Some(rest) = place.strip(message) else { break };
+            if let Some(header) = header_in(rest) {
+                self.change_format(
+                    place,
+                    std::str::from_utf8(header).map_or(Err(FormatError::Empty), str::parse),
+                    message,
+                );
+                return Ok(());
             }
             match self.parse(rest) {
                 Ok(read) => {
-                    self.prefix = prefix;
+                    self.place = place;
                     self.accept(read);
-                    return;
+                    return Ok(());
                 }
                 // With a time stamp, what is wrong is what is wrong behind it.
-                Err(why) if prefix != Prefix::TimeAndStream => reason = Some(why),
+                Err(why) if place != Place::BehindTimeAndStream => reason = Some(why),
                 Err(_) => {}
             }
         }
-        let reason = reason.expect("a line without its prefix is tried first");
-        self.reject(reason, message);
+        let mut reason = reason.expect("a line without anything before it is tried first");
+        if is_transit_gateways(message) {
+            return Err(RejectReason::TransitGateway);
+        }
+        let between = BETWEEN_CELLS.into_iter().filter(|between| message.contains(between));
+        let others = between.flat_map(|between| [Place::Cell(between), Place::Row(between)]);
+        let before = self.place;
+        for place in others.chain([Place::Words]) {
+            self.place = place;
+            if let Some(read) = self.parse_at_place(message) {
+                self.accept(read);
+                return Ok(());
+            }
+        }
+        self.place = before;
+        if let Place::Row(between) = before
+            && let Some(Err(why)) = self.parse_row(message, between)
+        {
+            reason = why.into();
+        }
+        if let Some(result) = message.strip_prefix(b"RESULTS\t") {
+            self.result(result);
+            return Ok(());
+        }
+        if message.starts_with(b"{") && self.depth < MOST_DEPTH {
+            return self.json(message);
+        }
+        self.framed |= self.found == 0 && message.iter().all(|b| b"+-|=".contains(b));
+        let of_frame = self.framed && message.starts_with(b"|") && !perhaps_of_flow_log(message);
+        if of_frame || is_decoration(message, before) { Ok(()) } else { Err(reason) }
     }
 
-    fn change_format(&mut self, header: &[u8]) {
-        let text = std::str::from_utf8(header).expect("a header line is ASCII");
-        let format = text.parse::<LogFormat>().map_err(RejectReason::from).and_then(|format| {
+    /// A value of a query's results, behind its name. A name that comes again begins a row.
+    fn result(&mut self, pair: &[u8]) {
+        let mut cells = cells(pair, b'\t').map(|cell| String::from_utf8_lossy(cell).into_owned());
+        let (Some(name), Some(text)) = (cells.next(), cells.next()) else { return };
+        let Some(field) = Field::from_any_name(&name) else { return };
+        if self.results.iter().any(|(known, _)| *known == field) {
+            self.end_results();
+        }
+        self.results.push((field, text));
+    }
+
+    fn end_results(&mut self) {
+        let row = std::mem::take(&mut self.results);
+        if !row.is_empty() {
+            self.row(&row);
+        }
+    }
+
+    /// JSON that is a line of text, or the text of an event.
+    fn json(&mut self, text: &[u8]) -> Result<(), RejectReason> {
+        let number = self.number;
+        self.depth += 1;
+        let read = json::read_text(text, self, MOST_DEPTH);
+        self.depth -= 1;
+        self.number = number;
+        read.map_err(|error| match error {
+            FileError::NoEvents => RejectReason::NoMessage,
+            _ => RejectReason::Json,
+        })
+    }
+
+    /// Whether the line is the first of a table, which names its columns.
+    fn table_header(&mut self, message: &[u8]) -> bool {
+        for between in BETWEEN_CELLS {
+            if !message.contains(&between) {
+                continue;
+            }
+            let Some(columns) = columns(names(message, between), between) else { continue };
+            let known = columns.iter().filter(|name| Field::from_any_name(name).is_some()).count();
+            if columns.iter().any(|name| holds_messages(name)) {
+                self.place = Place::Cell(between);
+                self.seen.headers += 1;
+                self.seen.number = self.seen.number.saturating_sub(1);
+                return true;
+            }
+            if known >= 3 {
+                let format = LogFormat::from_names(columns.iter().copied());
+                if known * 2 > columns.len() || format.is_ok() {
+                    self.change_format(Place::Row(between), format, message);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn change_format(&mut self, place: Place, format: Result<LogFormat, FormatError>, header: &[u8]) {
+        self.place = place;
+        self.seen.headers += 1;
+        self.seen.number = self.seen.number.saturating_sub(1);
+        let format = format.map_err(RejectReason::from).and_then(|format| {
             let known = &self.reading.formats;
             if known.len() < MOST_FORMATS || known.contains(&format) {
                 Ok(format)
@@ -272,6 +546,8 @@ impl<'r> Messages<'r> {
 
     /// Counts what was passed over, at the present line or event.
     pub(super) fn reject(&mut self, reason: RejectReason, line: &[u8]) {
+        self.sink.rejected(line);
+        self.perhaps |= perhaps_of_flow_log(line);
         let full = self.rejected.len() >= MOST_REASONS;
         let like = self.rejected.iter().position(|group| group.reason.is_like(&reason));
         let group = like.or(full.then_some(MOST_REASONS - 1));
@@ -290,11 +566,33 @@ impl<'r> Messages<'r> {
     }
 
     /// Hands over what was passed over; whether the source was left before its end.
-    pub(super) fn finish(self, outcome: Result<(), FileError>) -> bool {
+    pub(super) fn finish(mut self, outcome: Result<(), FileError>) -> bool {
         let left_early = self.enough();
-        self.reading.rejected.extend(self.rejected);
-        if let Err(error) = outcome {
-            self.reading.failed.push(FailedFile { name: self.name.to_owned(), error: error.chain() });
+        if !left_early {
+            self.end_results();
+        }
+        let pass_over = |reading: &mut Reading, what: String, line| {
+            reading.passed_over.push(PassedOver { name: self.name.to_owned(), what, line });
+        };
+        // A file of which not one line is a flow log's, nor perhaps is, is something else.
+        let of_others = self.rejected.iter().find(|rejected| rejected.reason.is_of_transit_gateway());
+        let foreign = self.found == 0 && (!self.perhaps || of_others.is_some());
+        let foreign = foreign && !self.rejected.is_empty();
+        if let Some(first) = of_others.or(self.rejected.first()).filter(|_| foreign) {
+            let what = match &first.reason {
+                reason if reason.is_of_transit_gateway() => reason.to_string(),
+                _ => format!("no flow log: {:?}", first.sample),
+            };
+            let line = format!("line {}: {:?} ({})", first.line, first.sample, first.reason);
+            pass_over(self.reading, what, Some(line));
+        } else {
+            self.reading.rejected.append(&mut self.rejected);
+        }
+        match outcome {
+            Ok(()) => {}
+            Err(_) if foreign => {}
+            Err(error) if error.holds_nothing() => pass_over(self.reading, error.chain(), None),
+            Err(error) => self.reading.failed.push(FailedFile::new(self.name, &error)),
         }
         left_early
     }
@@ -303,23 +601,113 @@ impl<'r> Messages<'r> {
 impl Seen {
     /// Whether messages, or the place where they would be, came since `before`.
     pub(super) fn events_since(self, before: Self) -> bool {
-        self.number > before.number || self.events
+        self.number > before.number || self.announced > before.announced
     }
 }
 
-/// Whether the line names fields: at least three that are known, and more known than not.
-fn is_header(line: &[u8]) -> bool {
-    let allowed = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b' ' | b'$' | b'{' | b'}');
-    if !line.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'$') || !line.iter().all(allowed) {
-        return false;
+trait TrimSuffix {
+    /// Without what it ends with of `these`.
+    fn trim_suffix_of(&self, these: &[u8]) -> &Self;
+}
+
+impl TrimSuffix for [u8] {
+    fn trim_suffix_of(&self, these: &[u8]) -> &[u8] {
+        let end = self.iter().rposition(|b| !these.contains(b)).map_or(0, |last| last + 1);
+        &self[..end]
+    }
+}
+
+/// The part of the line that names fields: at least three that are known, and more known than not. What stands
+/// before it is a file's name, or a time.
+fn header_in(line: &[u8]) -> Option<&[u8]> {
+    let name = |word: &[u8]| -> Option<Field> {
+        std::str::from_utf8(word).ok().and_then(|word| Field::from_any_name(without_braces(word)))
+    };
+    let mut header = line;
+    loop {
+        let end = header.iter().position(u8::is_ascii_whitespace)?;
+        let word = &header[..end];
+        let glued = word.iter().rposition(|b| *b == b':').map_or(0, |colon| colon + 1);
+        if name(&word[glued..]).is_some() {
+            header = &header[glued..];
+            break;
+        }
+        header = header[end..].trim_ascii_start();
+    }
+    let allowed = |b: &u8| {
+        b.is_ascii_alphanumeric()
+            || b.is_ascii_whitespace()
+            || matches!(b, b'-' | b'_' | b'.' | b'$' | b'{' | b'}')
+    };
+    if !header.iter().all(allowed) {
+        return None;
     }
     let (mut known, mut words) = (0, 0);
-    for word in line.split(|b| *b == b' ').filter(|word| !word.is_empty()) {
-        let name = word.strip_prefix(b"${").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or(word);
+    for word in header.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
         words += 1;
-        known += usize::from(std::str::from_utf8(name).ok().and_then(Field::from_name).is_some());
+        known += usize::from(name(word).is_some());
     }
-    known >= 3 && known * 2 > words
+    (known >= 3 && known * 2 > words).then_some(header)
+}
+
+/// The names of a table's columns; `None` where the line holds something else than names.
+fn columns(line: &[u8], between: u8) -> Option<Vec<&str>> {
+    let names: Vec<&str> = cells(line, between).map(std::str::from_utf8).collect::<Result<_, _>>().ok()?;
+    let is_name = |name: &&str| {
+        name.len() <= 64
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-@.${} ".contains(&b))
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    (names.len() >= 2 && names.iter().all(is_name)).then(|| names.into_iter().map(without_braces).collect())
+}
+
+/// A field's name without the `${}` that it has in a format string.
+fn without_braces(name: &str) -> &str {
+    name.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(name)
+}
+
+/// Whether a column, or a key, that is called so holds the messages themselves: as CloudWatch, Splunk and
+/// others call it.
+pub(super) fn holds_messages(name: &str) -> bool {
+    let name = name.trim_start_matches(['@', '_']);
+    ["message", "raw", "msg", "log", "line", "event", "original", "body"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether the line is of a transit gateway's flow log.
+fn is_transit_gateways(line: &[u8]) -> bool {
+    memchr::memmem::find(line, b" TransitGateway ").is_some()
+        || memchr::memmem::find(line, b" tgw-attach-").is_some()
+}
+
+/// What the command line of AWS prints around records: frames of tables, statistics and tokens.
+fn is_decoration(line: &[u8], place: Place) -> bool {
+    const AROUND: [&[u8]; 2] = [b"STATISTICS", b"SEARCHEDLOGSTREAMS"];
+    let is_token = |cell: &[u8]| cell.starts_with(b"b/") || cell.starts_with(b"f/");
+    let rest_of_cell = matches!(place, Place::Cell(_)) && line.iter().all(|b| b"\",; ".contains(b));
+    rest_of_cell
+        || AROUND.iter().any(|word| line.strip_prefix(*word).is_some_and(|rest| rest.starts_with(b"\t")))
+        || line == b"Complete"
+        || line.ends_with(b"\tComplete")
+        || (line.contains(&b'\t') && cells(line, b'\t').all(is_token))
+        || (line.len() > 2 && line.iter().all(|b| b"+-|=".contains(b)))
+}
+
+/// Whether a line that was not read may be a flow log's: it names an interface, or has two addresses and the
+/// second at which something was.
+fn perhaps_of_flow_log(line: &[u8]) -> bool {
+    let head = &line[..line.len().min(1024)];
+    if memchr::memmem::find(head, b"eni-").is_some() {
+        return true;
+    }
+    let (mut addresses, mut seconds) = (0, 0);
+    for word in head.split(|b| b.is_ascii_whitespace() || b",;|\"".contains(b)) {
+        let text = std::str::from_utf8(word).unwrap_or_default();
+        addresses += usize::from(text.parse::<std::net::IpAddr>().is_ok());
+        seconds += usize::from(word.len() == 10 && word.iter().all(u8::is_ascii_digit));
+    }
+    addresses >= 2 && seconds >= 1
 }
 
 /// Whether the line begins like `2026-11-18T02:14`.

@@ -1,20 +1,25 @@
 //! Flow-log files, folders and standard input, read into records one by one.
 //!
 //! What a file holds is told from its content, never from its name: text with a header line, bare
-//! messages, messages behind a time stamp, or JSON as CloudWatch Logs writes it; plain, gzip or zstd.
-//! A line or a file that cannot be read is counted, named and passed over. Knows nothing of what the
+//! messages, messages behind whatever stands before them, tables, or JSON and YAML that hold messages or
+//! their fields; plain, gzip or zstd. A line or a file that cannot be read is counted, named and passed over. Knows nothing of what the
 //! records are wanted for.
 
 mod base64;
+mod cells;
 mod error;
 mod input;
 mod json;
 mod messages;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod reading;
 mod shape;
 mod stream;
 mod text;
+mod utf16;
 mod window;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -23,12 +28,12 @@ use std::io::{self, Read};
 
 pub use self::error::ReadError;
 pub use self::input::{Input, Inputs};
-pub use self::reading::{FailedFile, Reading, RejectReason, Rejected};
+pub use self::reading::{FailedFile, PassedOver, Reading, RejectReason, Rejected};
 
 use self::error::FileError;
 use self::input::Source;
 use self::messages::{Messages, Quota};
-use super::{FlowRecord, LogFormat};
+use super::{FlowRecord, Interval, LogFormat};
 
 /// How to read what does not describe itself.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +47,18 @@ pub struct Options {
 pub trait Sink {
     /// Takes one record. It borrows from the line, which is gone afterwards.
     fn record(&mut self, record: &FlowRecord<'_>);
+
+    /// Takes the format of the records that follow.
+    fn format(&mut self, _format: &LogFormat) {}
+
+    /// Takes an interval without traffic.
+    fn no_data(&mut self, _interval: &Interval<'_>) {}
+
+    /// Takes an interval of which records were left out.
+    fn skip_data(&mut self, _interval: &Interval<'_>) {}
+
+    /// Takes a line that was passed over, as it stands there.
+    fn rejected(&mut self, _line: &[u8]) {}
 }
 
 /// In a sample of very many files, so many of them are looked into.
@@ -58,7 +75,7 @@ impl Inputs {
         progress: &mut dyn FnMut(u64),
         sink: &mut dyn Sink,
     ) -> Result<Reading, ReadError> {
-        let mut reading = Reading { failed: self.failed.clone(), ..Reading::default() };
+        let mut reading = self.beginning();
         let mut before = 0;
         for source in &self.sources {
             let mut within = |bytes: u64| progress(before + bytes.min(source.bytes));
@@ -83,7 +100,7 @@ impl Inputs {
         most_records: usize,
         sink: &mut dyn Sink,
     ) -> Result<Reading, ReadError> {
-        let mut reading = Reading { failed: self.failed.clone(), ..Reading::default() };
+        let mut reading = self.beginning();
         let step = self.sources.len().div_ceil(SAMPLED_FILES).max(1);
         let spread: Vec<&Source> = self.sources.iter().step_by(step).collect();
         let others = self.sources.iter().enumerate().filter(|(index, _)| index % step != 0);
@@ -106,6 +123,13 @@ impl Inputs {
             }
         }
         if reading.is_nothing() && !left_early { Err(ReadError::of(&reading)) } else { Ok(reading) }
+    }
+}
+
+impl Inputs {
+    /// A reading before the first byte: what could not be opened, and what was passed over.
+    fn beginning(&self) -> Reading {
+        Reading { failed: self.failed.clone(), passed_over: self.passed_over.clone(), ..Reading::default() }
     }
 }
 

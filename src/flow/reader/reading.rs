@@ -1,5 +1,6 @@
 //! What a pass over the input amounts to, beside the records themselves.
 
+use super::error::FileError;
 use crate::flow::{FormatError, LineError, LogFormat};
 
 /// The counts of one pass, and all that was passed over.
@@ -17,6 +18,8 @@ pub struct Reading {
     pub rejected: Vec<Rejected>,
     /// Files of which nothing, or not everything, could be read.
     pub failed: Vec<FailedFile>,
+    /// Files that hold no flow log, or nothing: of these nothing is missing.
+    pub passed_over: Vec<PassedOver>,
 }
 
 impl Reading {
@@ -62,6 +65,12 @@ pub enum RejectReason {
         /// How many fields the line has.
         found: usize,
     },
+    /// A transit gateway's.
+    #[error(
+        "a transit gateway's flow log, which shows no NAT gateway's ports: give the flow log of the NAT \
+         gateway's own interface or VPC"
+    )]
+    TransitGateway,
     /// A header line that cannot be used, or a line after it.
     #[error(transparent)]
     Header(#[from] FormatError),
@@ -80,6 +89,9 @@ pub enum RejectReason {
     /// A JSON document that is damaged; the ones after it are read.
     #[error("damaged JSON")]
     Json,
+    /// A JSON document of another kind than those around it.
+    #[error("JSON without a log event")]
+    NoMessage,
     /// A subscription envelope whose contents could not be read to the end.
     #[error("the data of a subscription envelope is damaged")]
     Envelope,
@@ -89,6 +101,11 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
+    /// Whether it says that the file is of a transit gateway.
+    pub(super) fn is_of_transit_gateway(&self) -> bool {
+        matches!(self, Self::TransitGateway | Self::Header(FormatError::TransitGateway(_)))
+    }
+
     /// Whether both belong in one group: the number of fields found does not tell them apart.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
@@ -109,4 +126,23 @@ pub struct FailedFile {
     pub name: String,
     /// What went wrong, with its causes, in one line.
     pub error: String,
+    /// What to do about it: a command, where one helps.
+    pub fix: String,
+}
+
+impl FailedFile {
+    pub(super) fn new(name: &str, error: &FileError) -> Self {
+        Self { name: name.to_owned(), error: error.chain(), fix: error.fix(name) }
+    }
+}
+
+/// A file, a folder or a link that holds no flow log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Its name.
+    pub name: String,
+    /// What it is, or holds, instead.
+    pub what: String,
+    /// Of a file of something else, its first line, and why that is no record.
+    pub line: Option<String>,
 }

@@ -5,8 +5,9 @@ use std::io::{BufRead as _, Read};
 use super::error::FileError;
 use super::messages::{Messages, harmless};
 use super::shape::{self, Shape};
+use super::utf16::Utf16;
 use super::window::Window;
-use super::{json, text};
+use super::{json, text, yaml};
 
 /// Firehose can compress what CloudWatch Logs had compressed; nobody goes further than that.
 const MOST_LAYERS: u8 = 4;
@@ -30,13 +31,23 @@ pub(super) fn read(
             let decoder = zstd::Decoder::with_buffer(window).map_err(damaged)?;
             read(Box::new(decoder), messages, layers + 1)
         }
+        #[cfg(feature = "parquet")]
+        Shape::Parquet => super::parquet::read(&mut window, messages),
+        #[cfg(not(feature = "parquet"))]
         Shape::Parquet => Err(FileError::Parquet),
-        Shape::Utf16 => Err(FileError::Utf16),
-        Shape::Compressed(name) => Err(FileError::Compression(name)),
+        Shape::Utf16 { high_first } => {
+            window.consume(2);
+            read(Box::new(Utf16::new(window, high_first)), messages, layers + 1)
+        }
+        Shape::Packed(packing) => Err(FileError::Packed(packing)),
         Shape::Binary => Err(FileError::Binary(harmless(&head[..head.len().min(16)]))),
         Shape::Json(mark) => {
             window.consume(mark);
             json::read(&mut window, messages, layers)
+        }
+        Shape::Yaml(mark) => {
+            window.consume(mark);
+            yaml::read(&mut window, messages)
         }
         Shape::Text(mark) => {
             window.consume(mark);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
@@ -348,9 +348,16 @@ fn what_is_not_read_says_what_to_do() {
         (&b""[..], "0.log: empty"),
         (b" \n\r\n", "0.log: empty"),
         (HEADER.as_bytes(), "a header line and no records"),
-        (b"PAR1\x15\x04", "convert it to text"),
-        (b"PK\x03\x04rest", "compressed with zip, which is not read: decompress it first"),
-        (b"\xFF\xFE2\0 \0", "save it as UTF-8"),
+        #[cfg(not(feature = "parquet"))]
+        (
+            b"PAR1\x15\x04",
+            "Parquet, which this build does not read; convert it, and read the outcome: duckdb -c",
+        ),
+        #[cfg(feature = "parquet")]
+        (b"PAR1\x15\x04", "damaged Parquet after 0 rows"),
+        (b"PK\x03\x04rest", "a zip archive, which is not read; unpack it, and read the outcome: unzip 0.log"),
+        (b"\xFF\xFEa\0 \0b\0", "found 0.log, line 1: \"a b\""),
+        (b"6 TransitGateway 1 tgw-01 tgw-attach-02 10.1.0.5", "a transit gateway's flow log"),
         (b"\x7FELF\x02\x01\x01\0\0\0\0\0\0\0\0\0", "binary data (\"?ELF"),
         (b"Nov 18 02:14:00 host sshd[1]: Accepted", "expected VPC flow logs: text with a header"),
     ] {
@@ -373,7 +380,86 @@ fn one_bad_file_among_good_ones_is_named_and_the_others_are_read() {
     let reading = all.read(&Options::default(), &mut |_| {}, &mut ports).unwrap();
     assert_eq!(ports.0.len(), 1);
     let names: Vec<_> = reading.failed.iter().map(|f| f.name.as_str()).collect();
-    assert_eq!(names, ["0.log", "2.log"]);
+    assert_eq!(names, ["0.log"]);
+    assert_eq!(
+        (reading.passed_over[0].name.as_str(), reading.passed_over[0].what.as_str()),
+        ("2.log", "empty")
+    );
+}
+
+#[test]
+fn what_holds_no_flow_log_is_passed_over_and_a_line_of_one_is_not() {
+    let good = lines([1]);
+    let foreign: [&[u8]; 7] = [
+        b"",
+        HEADER.as_bytes(),
+        b"Permission Check Successful",
+        b"Nov 18 02:14:00 host sshd[1]: Accepted 10.0.0.1",
+        br#"{"source":"aws.cloudwatch","alarmData":{"state":{"value":"ALARM"}}}"#,
+        br#"{"Type":"Notification","Message":"{\"AlarmName\":\"x\"}"}"#,
+        b"version tgw-id srcaddr dstaddr srcport dstport protocol start end\n6 tgw-1 10.0.0.1 10.0.0.2 1 2 6 1 2",
+    ];
+    for content in foreign {
+        let all = inputs(&[content, good.as_bytes()]);
+        let reading = all.read(&Options::default(), &mut |_| {}, &mut Ports::default()).unwrap();
+        let shown = String::from_utf8_lossy(content);
+        assert_eq!((reading.records, reading.lines_rejected(), reading.failed.len()), (1, 0, 0), "{shown}");
+        assert_eq!(reading.passed_over.len(), 1, "{shown}");
+    }
+    let perhaps = custom_line(1);
+    let all = inputs(&[perhaps.as_bytes(), good.as_bytes()]);
+    let reading = all.read(&Options::default(), &mut |_| {}, &mut Ports::default()).unwrap();
+    assert_eq!((reading.lines_rejected(), reading.passed_over.len()), (1, 0));
+}
+
+/// What a shell makes of the command that an error ends with.
+fn run_in(folder: &Path, fix: &str) {
+    let (_, command) = fix.split_once(": ").unwrap();
+    let shell = std::process::Command::new("sh").args(["-c", command]).current_dir(folder).output().unwrap();
+    assert!(shell.status.success(), "{command}: {}", String::from_utf8_lossy(&shell.stderr));
+}
+
+#[test]
+fn the_command_that_unpacks_what_is_not_read_makes_what_is_read() {
+    for (pack, magic) in [
+        ("zip -q 'it is' log || python3 -m zipfile -c 'it is' log", "a zip archive"),
+        ("tar -cf 'it is' log", "a tar archive"),
+        ("bzip2 -c log > 'it is'", "compressed with bzip2"),
+        ("xz -c log > 'it is'", "compressed with xz"),
+    ] {
+        let folder = Folder::new("packed").file("log", lines([1, 2]));
+        run_in(&folder.0, &format!("x: {pack} && rm log"));
+        // zip gives what it makes an ending.
+        run_in(&folder.0, "x: test -e 'it is' || mv 'it is.zip' 'it is'");
+        let all = Inputs::open(&[folder.path()]).unwrap();
+        let Err(error) = all.read(&Options::default(), &mut |_| {}, &mut Ports::default()) else {
+            panic!("{magic} is read")
+        };
+        assert!(error.to_string().contains(magic), "{error}");
+        let failed = FailedFile::new("it is", &packed_as(&folder.0.join("it is")));
+        run_in(&folder.0, &failed.fix);
+        let mut ports = Ports::default();
+        Inputs::open(&[folder.path()]).unwrap().read(&Options::default(), &mut |_| {}, &mut ports).unwrap();
+        assert_eq!(ports.0.len(), 2, "{magic}: {}", failed.fix);
+    }
+}
+
+/// Why the file is not read.
+fn packed_as(path: &Path) -> FileError {
+    match shape::of(&fs::read(path).unwrap()) {
+        shape::Shape::Packed(packing) => FileError::Packed(packing),
+        shape => panic!("{shape:?}"),
+    }
+}
+
+#[test]
+fn what_duckdb_makes_of_parquet_is_read() {
+    // As DuckDB 1 writes it: the names of the columns as AWS has them in Parquet, and nothing for null.
+    let text = "version,account_id,interface_id,srcaddr,dstaddr,srcport,dstport,protocol,packets,bytes,start,end,action,log_status,tcp_flags,pkt_srcaddr,pkt_dstaddr\n\
+        5,123456789012,eni-0a0a0a0a0a0a0a0a0,10.0.1.47,10.0.0.10,30000,443,6,10,1000,1764550800,1764550820,ACCEPT,OK,3,10.0.1.47,203.0.113.10\n\
+        5,123456789012,eni-0a0a0a0a0a0a0a0a0,,,,,,,,1764550800,1764550820,,NODATA,,,\n";
+    let (reading, ports) = read(text);
+    assert_eq!((ports, reading.nodata, reading.lines_rejected()), (vec![30000], 1, 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::BufRead as _;
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memchr2_iter};
 
 use super::error::FileError;
 use super::messages::{MOST_LINE, Messages};
@@ -12,10 +12,18 @@ use super::window::Window;
 pub(super) fn read(window: &mut Window<'_>, messages: &mut Messages<'_>) -> Result<(), FileError> {
     let before = messages.seen();
     let mut within_long_line = false;
+    // `--query 'events[].message' --output text` puts a tab between messages, and all of them on one line.
+    let tabs_end_lines = messages.are_in_one_line(window.buffered());
+    let mut places = Vec::new();
     loop {
         let buffered = window.buffered();
         let mut from = 0;
-        for to in memchr_iter(b'\n', buffered) {
+        places.clear();
+        if tabs_end_lines {
+            places.extend(memchr2_iter(b'\n', b'\t', buffered));
+        }
+        let ends = memchr_iter(b'\n', if tabs_end_lines { &[] } else { buffered });
+        for to in ends.chain(places.iter().copied()) {
             let line = &buffered[from..to];
             from = to + 1;
             if std::mem::take(&mut within_long_line) {
