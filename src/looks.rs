@@ -54,7 +54,7 @@ pub struct Roles<'a, N, E, P, G, L> {
 /// # Errors
 /// When there is no evidence to diagnose, or the last word did not go out.
 pub async fn until_known<N, E, P, G, L>(
-    surveyed: &Surveyed,
+    surveyed: &mut Surveyed,
     roles: &Roles<'_, N, E, P, G, L>,
     limits: Limits,
     clock: Clock,
@@ -71,18 +71,21 @@ where
     let mut told = roles.ledger.sent(&surveyed.id()).await;
     let last = loop {
         let began = Instant::now();
-        let mut look = pin!(surveyed.look(roles.networks, roles.source, limits));
-        let triaged = loop {
-            tokio::select! {
-                biased;
-                triaged = &mut look => break triaged?,
-                () = sleep_until(provisional_at), if told.is_none() => {
-                    told = match surveyed.so_far(roles.source, limits) {
-                        Some(so_far) => provisional(roles, so_far, Sent::of).await,
-                        None => provisional(roles, surveyed.unread(limits), Sent::unread).await,
-                    };
-                    if told.is_none() {
-                        break look.await?;
+        let triaged = {
+            let known = &*surveyed;
+            let mut look = pin!(known.look(roles.networks, roles.source, limits));
+            loop {
+                tokio::select! {
+                    biased;
+                    triaged = &mut look => break triaged?,
+                    () = sleep_until(provisional_at), if told.is_none() => {
+                        told = match known.so_far(roles.source, limits) {
+                            Some(so_far) => provisional(roles, so_far, Sent::of).await,
+                            None => provisional(roles, known.unread(limits), Sent::unread).await,
+                        };
+                        if told.is_none() {
+                            break look.await?;
+                        }
                     }
                 }
             }
@@ -98,6 +101,7 @@ where
         }
         tracing::info!(id = surveyed.id(), "flow logs are still arriving; looking again in a while");
         sleep(BETWEEN).await;
+        surveyed.refresh(roles.networks).await;
     };
     let sent = Sent::of(&last.diagnosis);
     if told.as_ref().is_some_and(|told| told.answer == sent.answer) {

@@ -182,9 +182,9 @@ impl Service {
         let limits = Limits::default();
         if let Some(files) = self.files()? {
             let networks = Known(self.named());
-            let surveyed = Surveyed::new(incident, &networks).await;
+            let mut surveyed = Surveyed::new(incident, &networks).await;
             let roles = Roles { networks: &networks, source: &files, outbox: &outbox, ledger };
-            let triaged = match until_known(&surveyed, &roles, limits, clock, looking).await {
+            let triaged = match until_known(&mut surveyed, &roles, limits, clock, looking).await {
                 Err(Unheard::NoEvidence(error)) => return self.unread(time, event, &surveyed, error.0).await,
                 told => told?,
             };
@@ -194,14 +194,14 @@ impl Service {
         let queries = self.queries(looking);
         let memory = self.answered.snapshot();
         let source = LogsInsights::new(&queries).remembering(self.answered.clone());
-        let surveyed = Surveyed::new(incident.clone(), &networks).await;
+        let mut surveyed = Surveyed::new(incident.clone(), &networks).await;
         if incident.one_of_several && surveyed.had_no_errors() {
             let reason = "the alarm is on several gateways, and this one refused nothing in these minutes";
             tracing::info!(id = surveyed.id(), reason, "ignored");
             return Ok(json!({ "ignored": true, "reason": reason, BLAMELESS: incident.gateway }));
         }
         let roles = Roles { networks: &networks, source: &source, outbox: &outbox, ledger };
-        let triaged = until_known(&surveyed, &roles, limits, clock, looking).await?;
+        let triaged = until_known(&mut surveyed, &roles, limits, clock, looking).await?;
         if let Some(bucket) = self.bucket(deadline) {
             let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
             bucket.keep(&bundle).await;

@@ -34,6 +34,8 @@ pub struct Triaged {
 #[derive(Clone, Debug)]
 pub struct Surveyed {
     incident: Incident,
+    /// The minutes that the metrics were asked about.
+    measured: Option<TimeWindow>,
     network: Network,
     gaps: Vec<Gap>,
 }
@@ -46,8 +48,15 @@ impl Surveyed {
             incident.zone.clone_from(&network.troubled_zone);
             incident.zone_from_metrics = true;
         }
+        let measured = incident.window;
         incident.window = incident.window.map(|window| widened(window, &network, &incident));
-        Self { incident, network, gaps }
+        Self { incident, measured, network, gaps }
+    }
+
+    /// Asks again for what may have come in since: an alarm can be there before its datapoints are.
+    pub async fn refresh<N: NetworkSource>(&mut self, networks: &N) {
+        let incident = Incident { window: self.measured, ..self.incident.clone() };
+        networks.refresh(&incident, &mut self.network).await;
     }
 
     /// Looks at the evidence as it is now, finds out who the parties in it are, and diagnoses.

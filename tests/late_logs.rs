@@ -137,14 +137,14 @@ impl Night<'_> {
         };
         let source = LogsInsights::new(&arriving);
         let now = Timestamp::from_second(facts.end + 30).expect("this century");
-        let surveyed = Surveyed::new(incident(&facts), &known).await;
+        let mut surveyed = Surveyed::new(incident(&facts), &known).await;
         let outbox =
             Outbox { publisher: Post(inbox, began), pages: Pinboard, https: HttpsReaders::default() };
         let roles = Roles { networks: &known, source: &source, outbox: &outbox, ledger: memory };
         let deadline = Deadline::after(Duration::from_secs(self.allowed));
         let limits = Limits { ports_per_address: facts.ports_per_address };
         let last =
-            until_known(&surveyed, &roles, limits, Clock::showing(now), deadline).await.expect("heard");
+            until_known(&mut surveyed, &roles, limits, Clock::showing(now), deadline).await.expect("heard");
         Told { messages: inbox.messages.borrow().clone(), asked: arriving.asked.get(), last: last.diagnosis }
     }
 

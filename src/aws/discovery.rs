@@ -76,6 +76,13 @@ impl NetworkSource for Discovery<'_> {
         (network, gaps)
     }
 
+    async fn refresh(&self, incident: &Incident, network: &mut Network) {
+        let (metrics, _) = self.round().metrics(incident).await;
+        if !metrics.is_empty() {
+            network.metrics = metrics;
+        }
+    }
+
     async fn identify(&self, parties: &Parties, _: &Incident, network: &mut Network) -> Vec<Gap> {
         let round = self.round();
         let ((owners, mut gaps), services, (names, unnamed)) = tokio::join!(

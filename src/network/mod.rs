@@ -374,6 +374,12 @@ pub trait NetworkSource {
     /// What could be found out; what could not is a gap, never a failure.
     async fn network(&self, incident: &Incident) -> (Network, Vec<Gap>);
 
+    /// Asks again for what may have come in since: the newest datapoints of the gateway's metrics. Where they
+    /// can't be had, what is known stays.
+    async fn refresh(&self, incident: &Incident, network: &mut Network) {
+        let _ = (incident, network);
+    }
+
     /// Adds to `network` who these parties are; what could not be found out is a gap.
     async fn identify(&self, parties: &Parties, incident: &Incident, network: &mut Network) -> Vec<Gap>;
 }
