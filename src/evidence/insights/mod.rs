@@ -22,7 +22,9 @@ use crate::network::{
 use crate::words;
 
 use super::files::lead_seconds;
-use super::{Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step};
+use super::{
+    Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step, window_to_look_at,
+};
 
 pub use query::{MOST_ROWS, Query, Question, Scope, Unaskable};
 pub use recording::{Asked, Recording};
@@ -142,8 +144,9 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
     type Error = Never;
 
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Never> {
-        let window = incident.window.unwrap_or(TimeWindow::EPOCH);
+        let window = window_to_look_at(incident, network).unwrap_or(TimeWindow::EPOCH);
         let mut evidence = Evidence::none(window, Source::LogsInsights);
+        evidence.asked = incident.window.unwrap_or(window);
         let Some(chosen) = choose(network, &mut evidence.gaps) else {
             evidence.unanswered = true;
             return Ok(evidence);
