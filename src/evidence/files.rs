@@ -437,7 +437,7 @@ impl<'view> Counter<'view> {
         evidence.coverage.logs_from = seen.then(|| second(self.first));
         evidence.coverage.logs_until = seen.then(|| second(self.last));
         evidence.coverage.records_read = self.records;
-        (evidence.coverage.longest_hole, evidence.coverage.dense) = self.at_work.holes();
+        (evidence.coverage.longest_hole, evidence.coverage.busy) = self.at_work.holes();
         evidence.coverage.aggregation_seconds = self.aggregation;
         let of_side = |side: Side| move |((of, _), _): &(&(Side, Destination), &Ports)| *of == side;
         let clients: BTreeMap<Destination, &Ports> =

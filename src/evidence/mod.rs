@@ -15,6 +15,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -81,8 +82,8 @@ pub struct Tally {
     /// The same of attempts that got none. On the clients' side they may have got no port at all;
     /// the gateway's side shows those that did. As long as [`Steps::count`].
     pub silent: Vec<Held>,
-    /// First packets that got no answer, of connections that began within the step: all of those
-    /// that never got any, and those before the one that did, told by how long that took. Times are
+    /// First packets within the step that got no answer: all of those of connections that never got any, and
+    /// those before the one that did, told by how long that took. Times are
     /// whole seconds, so the latter are an upper bound; they are told for TCP alone, and only where
     /// the format shows beginnings. As long as [`Steps::count`].
     pub lost_at: Vec<u64>,
@@ -131,12 +132,6 @@ impl Tally {
     /// What was held at each step, answered or not: on the gateway's side, every port.
     pub fn all_held(&self) -> impl Iterator<Item = Held> {
         self.held.iter().zip(&self.silent).map(|(held, silent)| held.plus(*silent))
-    }
-
-    /// First packets that got no answer, over all steps.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost_at.iter().sum()
     }
 
     /// Adds what was counted of another part.
@@ -198,7 +193,7 @@ pub struct Coverage {
     pub longest_hole: i64,
     /// Whether there are usually so many records at any time that none for a minute means that they
     /// are missing, and not that the gateway was idle.
-    pub dense: bool,
+    pub busy: bool,
     /// Records of the gateway that were used.
     pub records_read: u64,
     /// Lines that could not be used, whatever the reason.
@@ -352,6 +347,14 @@ impl Evidence {
             queries: Vec::new(),
             gaps: Vec::new(),
         }
+    }
+
+    /// The steps in which minutes in question lie; all where no step does.
+    #[must_use]
+    pub fn asked_steps(&self) -> Range<usize> {
+        let (from, to) = (self.asked.start().as_second(), self.asked.end().as_second() - 1);
+        let asked = self.steps.overlapping(from, to);
+        if asked.is_empty() { 0..self.steps.count() } else { asked }
     }
 }
 

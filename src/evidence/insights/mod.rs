@@ -188,7 +188,7 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         self.name_servers(network, window, &mut evidence).await;
         // Twenty records in ten seconds, as the files have it.
         let seconds = u64::try_from(window.seconds() + question.lead).unwrap_or(u64::MAX);
-        evidence.coverage.dense = evidence.coverage.records_read >= seconds.saturating_mul(2);
+        evidence.coverage.busy = evidence.coverage.records_read >= seconds.saturating_mul(2);
         Ok(evidence)
     }
 }
