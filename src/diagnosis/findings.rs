@@ -720,3 +720,51 @@ fn complete(evidence: &Evidence, from: i64) -> bool {
 
 /// Where records are missing, a destination of which this part of the ports shows may have been full.
 const HALF: f64 = 0.5;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::work;
+    use super::*;
+    use crate::evidence::{ClientUse, Source};
+    use crate::incident::TimeWindow;
+    use crate::network::NatGateway;
+
+    /// A crawler: one client, so many servers, a few ports each. Without `packet_addresses` its servers do not show
+    /// on its side; on a port each it may be a scan.
+    fn crawler(servers: u32, packet_addresses: bool, port_each: bool) -> Evidence {
+        let second = |s: i64| Timestamp::from_second(s).expect("valid");
+        let window = TimeWindow::new(second(600), second(780)).expect("in order");
+        let mut evidence = Evidence::none(window, Source::Files);
+        evidence.packet_addresses = packet_addresses;
+        let client = "10.0.1.9".parse().expect("valid");
+        for n in 0..servers {
+            let address = Some(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n)));
+            let port = if port_each { u16::try_from(n % 60_000).unwrap_or(0) + 1 } else { 443 };
+            let destination = Destination { address, port, protocol: TCP };
+            let mut tally = Tally::empty(evidence.steps);
+            (tally.connections, tally.sent) = (3, 9);
+            evidence.destinations.insert(destination, tally.clone());
+            let shown = if packet_addresses { destination } else { Destination { address: None, ..destination } };
+            evidence.clients.entry(ClientUse { client, destination: shown }).or_insert(tally);
+        }
+        evidence
+    }
+
+    #[test]
+    fn the_work_of_a_diagnosis_grows_as_its_destinations_do() {
+        let gateway = NatGateway::default().with_addresses(&["10.255.0.220".parse().expect("valid")]);
+        let network = Network { gateway, ..Network::default() };
+        for (packet_addresses, port_each) in [(true, false), (true, true), (false, false), (false, true)] {
+            let work = |servers| {
+                let evidence = crawler(servers, packet_addresses, port_each);
+                let incident = Incident::default();
+                work::of(|| Findings::of(&incident, &network, &evidence, Limits::default()).destinations.len())
+            };
+            let (few, many) = (work(500), work(4_000));
+            assert!(few >= 500, "{few}: something is counted");
+            assert!(many <= few * 9, "eight times the destinations: {few} became {many}");
+        }
+    }
+}
