@@ -18,6 +18,17 @@ const LINES: &str = "\
 2 123456789012 eni-0123456789abcdef0 10.0.0.220 10.0.1.18 443 40002 6 10 1000 1795000010 1795000050 ACCEPT OK
 ";
 
+/// The same, with records that begin long enough before to show what was held then.
+fn with_lead() -> String {
+    let at = |second: &str| {
+        let lines: Vec<&str> = LINES.lines().take(4).collect();
+        let (last, port) = (format!("{}5 ACCEPT", &second[..9]), second[6..9].to_owned());
+        let earlier = lines.join("\n").replace("1795000000", second).replace("1795000030 ACCEPT", &last);
+        format!("{}\n", earlier.replace(" 1024 ", &format!(" 2{port} ")).replace(" 40001 ", &format!(" 3{port} ")))
+    };
+    format!("{}{}{LINES}", at("1794999500"), at("1794999750"))
+}
+
 fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", ran.stdout, ran.stderr))
 }
@@ -28,7 +39,7 @@ fn gaps(diagnosis: &Value) -> String {
 
 #[test]
 fn the_gateway_is_told_from_the_records_where_nobody_names_it() {
-    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", LINES).run();
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", with_lead()).run();
     let diagnosis = json(&ran);
     assert_eq!(diagnosis["nat_gateways"][0]["addresses"][0], "10.0.0.220");
     assert_eq!(diagnosis["nat_gateways"][0]["provenance"], "inferred");
@@ -72,12 +83,12 @@ fn every_format_is_printed_and_written_to_a_file_alike() {
         ("chat", "{\"content\":"),
     ] {
         let args = ["analyze", "--flow-logs", "a.log", "--format", format];
-        let printed = Cli::new(args).file("a.log", LINES).run();
+        let printed = Cli::new(args).file("a.log", with_lead()).run();
         assert_eq!((printed.status, printed.stderr.as_str()), (0, ""), "{format}");
         assert!(printed.stdout.starts_with(begins), "{format}: {}", printed.stdout);
         assert!(printed.stdout.ends_with('\n') && !printed.stdout.ends_with("\n\n"), "{format}");
         let cli = Cli::new(["analyze", "--flow-logs", "a.log", "--format", format, "--output", "report"])
-            .file("a.log", LINES);
+            .file("a.log", with_lead());
         assert_eq!(cli.run().stdout, "", "{format}");
         let written = std::fs::read_to_string(cli.folder().join("report")).expect("written");
         assert!(written == printed.stdout, "{format}");
@@ -313,7 +324,7 @@ fn an_alarm_and_a_gateway_that_disagree_are_an_error() {
 fn a_context_with_a_field_that_nobody_knows_is_an_error_that_names_it() {
     let run = |context: &str| {
         Cli::new(["analyze", "--flow-logs", "a.log", "--context", "c.json"])
-            .file("a.log", LINES)
+            .file("a.log", with_lead())
             .file("c.json", context)
             .run()
     };
@@ -336,7 +347,7 @@ fn an_event_can_come_on_standard_input() {
 
 #[test]
 fn where_nothing_was_wrong_nothing_has_to_be_done_first() {
-    let ran = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", LINES).run();
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", with_lead()).run();
     assert!(ran.stdout.contains("Not supported") && !ran.stdout.contains("Do first"), "{}", ran.stdout);
 }
 

@@ -32,7 +32,7 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 
 pub use answer::Answer;
 use findings::Findings;
-use refusals::FEWEST;
+use refusals::{EXPLAINING, FEWEST};
 pub use links::Link;
 pub(crate) use verdict::NOT_NEAR;
 
@@ -419,7 +419,8 @@ impl Diagnosis {
     pub fn refused_unproven(&self) -> Option<(&DestinationReport, Option<f64>)> {
         let top = self.in_question().filter(|top| self.verdict == Verdict::CannotTell && top.refused >= FEWEST)?;
         let counted = self.refused_attempts.counted.filter(|counted| *counted > 0.0);
-        Some((top, counted.map(|counted| top.refused as f64 / counted)))
+        let part = counted.map(|counted| top.refused as f64 / counted);
+        part.is_none_or(|part| part >= EXPLAINING).then_some((top, part))
     }
 
     /// The fullest destination, where it came near the limit and yet nothing was refused.

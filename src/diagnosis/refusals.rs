@@ -13,7 +13,7 @@ const SPEAKING: f64 = 0.2;
 /// The part of the counted errors that they have to account for, where errors were counted. Not all
 /// are seen: in a format without tcp-flags, an attempt that gets a port when it is repeated shows as
 /// answered.
-const EXPLAINING: f64 = 0.2;
+pub(super) const EXPLAINING: f64 = 0.2;
 
 /// So many times the counted errors, and something else than a full destination keeps attempts from
 /// leaving the gateway.

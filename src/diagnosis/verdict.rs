@@ -27,9 +27,11 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
         return if contradicted { Verdict::CannotTell } else { Verdict::NotSupported };
     }
     if let Some(full) = top.full_address {
-        return if perhaps_no_error(findings) || !(top.turned_away || left_open(top)) {
+        let speaks = top.turned_away || (left_open(top) && !contradicted(findings, top));
+        let known = full.address.is_some() && !findings.zone_unknown() && no_doubt(findings);
+        return if perhaps_no_error(findings) || !speaks {
             Verdict::CannotTell
-        } else if full.address.is_some() && agreed(findings, top, full.of, full.held) && no_doubt(findings) {
+        } else if known && agreed(findings, top, full.of, full.held) {
             Verdict::Confirmed
         } else {
             Verdict::Likely

@@ -66,11 +66,14 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
         ],
         Verdict::CannotTell if let Some((doubtful, counted)) = diagnosis.refused_unproven() => {
             let attempts = words::count(doubtful.refused);
-            let of_errors = counted.map_or(String::new(), |part| format!(" ({} of errors)", words::percent(part)));
-            let perhaps = if certainly_tried(doubtful) { "to" } else { "perhaps to" };
+            let of_errors =
+                counted.map_or(String::new(), |part| format!(" ({} of errors)", words::percent(part)));
+            let to = if certainly_tried(doubtful) { "to" } else { "perhaps to" };
+            let said = format!("{attempts} attempts {to} {} never got out", place(doubtful));
+            let whole = format!("{said}{of_errors}.");
             [
-                format!("{attempts} attempts {perhaps} {} never got out{of_errors}.", place(doubtful)),
-                tried(doubtful, &format!("Cannot tell{so_far} why: {} of ports seen.", reach(diagnosis, &doubtful.held))),
+                if whole.chars().count() <= WIDTH { whole } else { format!("{said}.") },
+                tried(doubtful, so_far, &reach(diagnosis, &doubtful.held)),
             ]
         }
         Verdict::CannotTell => {
@@ -89,13 +92,22 @@ fn certainly_tried(destination: &DestinationReport) -> bool {
     destination.clients.first().is_some_and(|client| client.attribution.is_certain())
 }
 
-/// Who made most of the attempts that never left the gateway, and how sure we are.
-fn tried(destination: &DestinationReport, sure: &str) -> String {
+/// Who made most of the attempts that never left the gateway, and that it is not known why.
+fn tried(destination: &DestinationReport, so_far: &str, reach: &str) -> String {
     let most = destination.clients.iter().filter(|client| client.refused > 0).max_by_key(|client| client.refused);
-    let Some(client) = most else { return format!("Whose they were does not show. {sure}") };
+    let Some(client) = most else {
+        return format!("Whose they were does not show. Cannot tell{so_far} why: {reach} of ports held.");
+    };
     let share = words::percent(client.refused as f64 / destination.refused.max(1) as f64);
-    let (address, after) = (client.address.to_string(), format!(" made {share} of them. {sure}"));
-    let name = named(client.name.as_deref(), "", &[&address, &after]);
+    let address = client.address.to_string();
+    // An IPv6 address leaves no room for all of it.
+    let after = [
+        format!(" made {share} of them. Cannot tell{so_far} why: {reach} of ports held."),
+        format!(" made {share}. Cannot tell{so_far}."),
+    ];
+    let fits = |after: &&String| address.len() + after.len() <= WIDTH;
+    let after = after.iter().find(fits).unwrap_or(&after[1]);
+    let name = named(client.name.as_deref(), "", &[&address, after]);
     format!("{address}{name}{after}")
 }
 
