@@ -24,7 +24,10 @@ fn with_lead() -> String {
         let lines: Vec<&str> = LINES.lines().take(4).collect();
         let (last, port) = (format!("{}5 ACCEPT", &second[..9]), second[6..9].to_owned());
         let earlier = lines.join("\n").replace("1795000000", second).replace("1795000030 ACCEPT", &last);
-        format!("{}\n", earlier.replace(" 1024 ", &format!(" 2{port} ")).replace(" 40001 ", &format!(" 3{port} ")))
+        format!(
+            "{}\n",
+            earlier.replace(" 1024 ", &format!(" 2{port} ")).replace(" 40001 ", &format!(" 3{port} "))
+        )
     };
     format!("{}{}{LINES}", at("1794999500"), at("1794999750"))
 }
@@ -39,7 +42,8 @@ fn gaps(diagnosis: &Value) -> String {
 
 #[test]
 fn the_gateway_is_told_from_the_records_where_nobody_names_it() {
-    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", with_lead()).run();
+    let ran =
+        Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", with_lead()).run();
     let diagnosis = json(&ran);
     assert_eq!(diagnosis["nat_gateways"][0]["addresses"][0], "10.0.0.220");
     assert_eq!(diagnosis["nat_gateways"][0]["provenance"], "inferred");
@@ -63,13 +67,13 @@ fn a_terminal_gets_colours_and_a_chart_and_no_colour_where_none_is_wanted() {
     let cli = Cli::on_sample([]);
     let coloured = cli.on_terminal(&[]);
     assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31m203.0.113.10:443 is full"), "{coloured}");
-    assert!(coloured.contains("02:08    14,359 ██████████"), "{coloured}");
+    assert!(coloured.contains("02:08    25,036 ██████████████████"), "{coloured}");
     for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let plain = cli.on_terminal(&[variable]);
         assert!(plain.starts_with("203.0.113.10:443 is full") && !plain.contains('\u{1b}'), "{plain}");
     }
     let piped = cli.run().stdout;
-    assert!(!piped.contains(['\u{1b}', '█']) && piped.contains("02:08 ##### 14,359"), "{piped}");
+    assert!(!piped.contains(['\u{1b}', '█']) && piped.contains("02:08 ######### 25,036"), "{piped}");
 }
 
 #[test]

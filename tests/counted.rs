@@ -60,7 +60,12 @@ impl Log {
         log.connection(("10.0.1.250", 39_999), ("203.0.113.250", 8443), (-1_100, -1_000), 3);
         for minute in -17..12 {
             let at = minute * 60 + 5;
-            log.connection(("10.0.1.250", (40_100 + minute) as u16), ("203.0.113.250", 8443), (at, at + 1), 3);
+            log.connection(
+                ("10.0.1.250", (40_100 + minute) as u16),
+                ("203.0.113.250", 8443),
+                (at, at + 1),
+                3,
+            );
         }
         log
     }
@@ -278,7 +283,8 @@ async fn a_private_server_behind_a_public_gateway_is_a_server() {
 #[tokio::test]
 async fn a_server_is_told_from_clients_without_the_ranges_of_the_vpc() {
     let gateway = NatGateway { vpc_cidrs: Vec::new(), ..gateway(1) };
-    let diagnosis = diagnosed(&with_private_server(Format::V2), gateway, &Counted::alarm(120, 180, 100.0)).await;
+    let diagnosis =
+        diagnosed(&with_private_server(Format::V2), gateway, &Counted::alarm(120, 180, 100.0)).await;
     assert_eq!(first(&diagnosis), "10.200.0.9:1521/tcp");
 }
 
@@ -400,7 +406,8 @@ async fn a_minute_shows_its_fullest_second_beside_what_was_refused() {
     for format in BOTH {
         let log = two_bursts(format, [90, 150]);
         let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(660, 720, 150.0).active(401.0)).await;
-        let full: Vec<_> = diagnosis.destinations[0].timeline.iter().filter(|step| step.refused > 0).collect();
+        let full: Vec<_> =
+            diagnosis.destinations[0].timeline.iter().filter(|step| step.refused > 0).collect();
         assert!(!full.is_empty());
         for step in full {
             assert!(step.held_estimate >= PORTS * 19 / 20, "{format:?}: {step:?}");
@@ -459,7 +466,11 @@ async fn one_full_address_of_several_is_a_full_address() {
     for (format, verdict) in [(Format::V5, Verdict::Confirmed), (Format::V2, Verdict::Likely)] {
         let log = one_full_of_eight(format);
         let diagnosis = diagnosed(&log, gateway(8), &Counted::alarm(120, 180, 120.0).active(423.0)).await;
-        assert_eq!((diagnosis.verdict, first(&diagnosis)), (verdict, "203.0.113.70:443/tcp".into()), "{format:?}");
+        assert_eq!(
+            (diagnosis.verdict, first(&diagnosis)),
+            (verdict, "203.0.113.70:443/tcp".into()),
+            "{format:?}"
+        );
         let full = diagnosis.destinations[0].full_address.expect("one is full");
         assert_eq!((full.held, full.of), (PORTS, PORTS));
         assert_eq!(full.address.is_some(), format == Format::V5);
@@ -511,7 +522,12 @@ fn refused_by_an_empty_gateway(format: Format, servers: &[&str]) -> Log {
     }
     for n in 0..1_000 {
         let client = if n % 4 == 0 { "10.0.1.10" } else { "10.0.1.77" };
-        log.refused((client, 30_000 + n), (servers[0], 5432), (122 + i64::from(n % 50), 122 + i64::from(n % 50)), 1);
+        log.refused(
+            (client, 30_000 + n),
+            (servers[0], 5432),
+            (122 + i64::from(n % 50), 122 + i64::from(n % 50)),
+            1,
+        );
     }
     log
 }
@@ -527,7 +543,10 @@ async fn attempts_that_never_came_out_are_named_with_who_made_them() {
             assert_eq!(clients(&diagnosis)[0], "10.0.1.77", "{format:?}");
             assert_ne!(diagnosis.verdict, Verdict::Confirmed, "{}", diagnosis.headline);
             for said in [lead(&diagnosis), diagnosis.headline.clone(), report::sms::sms(&diagnosis)] {
-                assert!(said.contains("203.0.113.40:5432") && said.contains("10.0.1.77"), "{format:?}: {said}");
+                assert!(
+                    said.contains("203.0.113.40:5432") && said.contains("10.0.1.77"),
+                    "{format:?}: {said}"
+                );
                 assert!(said.contains("1,000") && said.contains("100%") | said.contains("75%"), "{said}");
             }
         }
@@ -541,7 +560,10 @@ async fn attempts_to_a_server_of_which_nothing_else_shows_are_named() {
         log.refused(("10.0.1.77", 30_000 + n), ("203.0.113.40", 5432), (130, 130), 1);
     }
     let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(120, 180, 200.0)).await;
-    assert_eq!((first(&diagnosis), clients(&diagnosis)[0].as_str()), ("203.0.113.40:5432/tcp".into(), "10.0.1.77"));
+    assert_eq!(
+        (first(&diagnosis), clients(&diagnosis)[0].as_str()),
+        ("203.0.113.40:5432/tcp".into(), "10.0.1.77")
+    );
     // The default format shows the port alone.
     let mut log = Log::new(Format::V2);
     for n in 0..200 {

@@ -254,7 +254,9 @@ fn share_out(
         };
         client.share = fraction(part, all);
         client.held.at_most = client.held.at_most.min(of.held.at_most.max(client.held.at_least));
-        if (by_refused && by_port && of.turned_away) || (held > 0 && (uneven || held > u64::from(of.held.estimate))) {
+        if (by_refused && by_port && of.turned_away)
+            || (held > 0 && (uneven || held > u64::from(of.held.estimate)))
+        {
             // Together they held what the destination did.
             let estimate = (f64::from(of.held.estimate) * client.share).round() as u32;
             client.held.estimate = estimate.max(client.held.at_least);

@@ -709,8 +709,7 @@ fn complete(evidence: &Evidence, from: i64) -> bool {
     let (start, end) = (evidence.asked.start().as_second(), evidence.asked.end().as_second());
     let coverage = &evidence.coverage;
     let reaches = |at: Option<Timestamp>, by: &dyn Fn(i64) -> bool| at.is_some_and(|at| by(at.as_second()));
-    let (hole, off_by) =
-        if coverage.busy { (BUSY_HOLE, BUSY_OFF_BY) } else { (HOLE, OFF_BY) };
+    let (hole, off_by) = if coverage.busy { (BUSY_HOLE, BUSY_OFF_BY) } else { (HOLE, OFF_BY) };
     coverage.skipdata == 0
         && !coverage.damaged()
         && coverage.longest_hole <= hole
@@ -746,7 +745,8 @@ mod tests {
             let mut tally = Tally::empty(evidence.steps);
             (tally.connections, tally.sent) = (3, 9);
             evidence.destinations.insert(destination, tally.clone());
-            let shown = if packet_addresses { destination } else { Destination { address: None, ..destination } };
+            let shown =
+                if packet_addresses { destination } else { Destination { address: None, ..destination } };
             evidence.clients.entry(ClientUse { client, destination: shown }).or_insert(tally);
         }
         evidence
@@ -760,7 +760,9 @@ mod tests {
             let work = |servers| {
                 let evidence = crawler(servers, packet_addresses, port_each);
                 let incident = Incident::default();
-                work::of(|| Findings::of(&incident, &network, &evidence, Limits::default()).destinations.len())
+                work::of(|| {
+                    Findings::of(&incident, &network, &evidence, Limits::default()).destinations.len()
+                })
             };
             let (few, many) = (work(500), work(4_000));
             assert!(few >= 500, "{few}: something is counted");

@@ -15,6 +15,7 @@ use crate::words;
 pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     let mut gaps = findings.evidence.gaps.clone();
     gaps.extend(no_records(findings).or_else(|| missing_records(findings, verdict)).map(Gap::deciding));
+    gaps.extend(before_it_shows(findings, verdict));
     gaps.extend(skipped(findings));
     gaps.extend(capacity(findings));
     gaps.extend(addresses(findings));
@@ -70,15 +71,6 @@ fn no_records(findings: &Findings<'_>) -> Option<Gap> {
 
 fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let coverage = &findings.evidence.coverage;
-    if let Some(from) = findings.shows_from.filter(|_| verdict == Verdict::NotSupported) {
-        return Some(Gap::new(
-            format!("what was held before {}", words::instant(from)),
-            format!(
-                "a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet, and the records begin no earlier than that before: the answer is about what came after"
-            ),
-            "give the files of the minutes before as well, or name the minutes in question with --window",
-        ));
-    }
     // Ports that were held before matter no more where it is certain that all were.
     let enough = findings.complete || (findings.window_covered && verdict == Verdict::Confirmed);
     if enough || coverage.skipdata > 0 || coverage.damaged() {
@@ -104,8 +96,11 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         }
         None => again.clone(),
     };
-    let reach =
-        format!("the records are of {}, the window is {}", words::span(from, until), words::span(start, end));
+    let reach = format!(
+        "the records are of {}, the window is {}",
+        words::span(from, until),
+        words::span(window.start(), end)
+    );
     Some(if until.as_second() + LAST_SECONDS < end.as_second() {
         let what = if from <= start { "the last minutes of the window" } else { "part of the window" };
         Gap::new(what, reach, again)
@@ -128,6 +123,18 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             again,
         )
     })
+}
+
+/// What an all-clear is not about: what comes before all that was held shows.
+fn before_it_shows(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
+    let from = findings.shows_from.filter(|_| verdict == Verdict::NotSupported)?;
+    Some(Gap::new(
+        format!("what was held before {}", words::instant(from)),
+        format!(
+            "a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet, and the records begin no earlier than that before: the answer is about what came after"
+        ),
+        "give the files of the minutes before as well, or name the minutes in question with --window",
+    ))
 }
 
 /// Records that end so near to the end of the window are not what keeps it from being covered.
@@ -481,7 +488,8 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
         ));
     }
     let near = f64::from(findings.least_capacity.or(findings.capacity)?) * NOT_NEAR;
-    let far = findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && d.full_address.is_none());
+    let far =
+        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && d.full_address.is_none());
     let explained = findings.unexplained > 0 || hidden(findings) || findings.of_another_kind();
     let none = !findings.errors.happened() || perhaps_no_error(findings);
     (verdict == Verdict::CannotTell && findings.complete && far && !explained && !none).then(|| {
@@ -562,7 +570,9 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         ),
         Source::Files => {
             let why = if wide.destination.port == 0 {
-                format!("{why}: of a protocol without ports, one record may stand for as many connections as it has packets")
+                format!(
+                    "{why}: of a protocol without ports, one record may stand for as many connections as it has packets"
+                )
             } else {
                 format!("{why}: the format shows no ends of connections")
             };

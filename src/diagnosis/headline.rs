@@ -40,9 +40,9 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
     match verdict {
         Verdict::Confirmed | Verdict::Likely if let Some(full) = top.full_address => {
             let probably = if verdict == Verdict::Confirmed { "" } else { "probably " };
-            let address = full.address.map_or("one of its addresses".to_owned(), |address| {
-                format!("its address {address}")
-            });
+            let address = full
+                .address
+                .map_or("one of its addresses".to_owned(), |address| format!("its address {address}"));
             format!(
                 "{gateway} {probably}ran out of ports to {label} on {address}: {} of that address's {} ports held{held_by}.",
                 words::count(u64::from(full.held)),
@@ -68,7 +68,9 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
             )
         }
         Verdict::NotSupported => {
-            let from = findings.shows_from.map_or(String::new(), |from| format!(" from {} on", words::instant(from)));
+            let from = findings
+                .shows_from
+                .map_or(String::new(), |from| format!(" from {} on", words::instant(from)));
             format!(
                 "{gateway} had ports left to every destination{from}: none held more than {}.",
                 of_capacity(most)

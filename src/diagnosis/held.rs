@@ -101,7 +101,9 @@ impl Counted {
                 hold: over_steps(|h| h.most).unwrap_or(0),
                 most: over_steps(|h| h.most).unwrap_or(0),
             };
-            let hold = port.at_peak.map_or(most.hold, |at_peak| at_peak.hold.max(over_steps(|h| h.hold).unwrap_or(0)));
+            let hold = port
+                .at_peak
+                .map_or(most.hold, |at_peak| at_peak.hold.max(over_steps(|h| h.hold).unwrap_or(0)));
             Limit { steps: port.by_clients.clone(), peak: Held { hold, ..most } }
         });
         Self { steps, peak, open, at, step, limit }

@@ -32,8 +32,8 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 
 pub use answer::Answer;
 use findings::Findings;
-use refusals::{EXPLAINING, FEWEST};
 pub use links::Link;
+use refusals::{EXPLAINING, FEWEST};
 pub(crate) use verdict::NOT_NEAR;
 
 /// The version of the JSON: fields are added within it, never renamed.
@@ -372,6 +372,9 @@ pub struct Diagnosis {
     pub alarm: Option<Alarm>,
     /// The minutes that the diagnosis is about.
     pub window: TimeWindow,
+    /// Of these, the minutes in question: of an alarm those that it counted. What was held, who held it and what
+    /// was refused is of them; what comes before says what was held when they began.
+    pub asked: TimeWindow,
     /// The gateway, or gateways.
     pub nat_gateways: Vec<GatewayReport>,
     /// How sure we are.
@@ -417,7 +420,8 @@ impl Diagnosis {
     /// known.
     #[must_use]
     pub fn refused_unproven(&self) -> Option<(&DestinationReport, Option<f64>)> {
-        let top = self.in_question().filter(|top| self.verdict == Verdict::CannotTell && top.refused >= FEWEST)?;
+        let top =
+            self.in_question().filter(|top| self.verdict == Verdict::CannotTell && top.refused >= FEWEST)?;
         let counted = self.refused_attempts.counted.filter(|counted| *counted > 0.0);
         let part = counted.map(|counted| top.refused as f64 / counted);
         part.is_none_or(|part| part >= EXPLAINING).then_some((top, part))
@@ -482,6 +486,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         stage: Stage::Final,
         alarm: incident.alarm.clone(),
         window: evidence.window,
+        asked: evidence.asked,
         nat_gateways: vec![GatewayReport {
             id: findings.gateway_id().map(ToString::to_string),
             kind: gateway.kind,

@@ -214,9 +214,9 @@ impl Refusals {
             tried.sort_by_key(|(near, ..)| !near);
             for (near, destination, tallies) in tried {
                 let port = port_of(destination);
-                let lost = left_over.entry(port).or_insert_with(|| {
-                    sides.lost(&at_gateway.get(&port).cloned().unwrap_or_default(), port)
-                });
+                let lost = left_over
+                    .entry(port)
+                    .or_insert_with(|| sides.lost(&at_gateway.get(&port).cloned().unwrap_or_default(), port));
                 let before = *lost;
                 let added = refusals.add(&sides, destination, &tallies, before, near, none_counted);
                 *lost = before.map(|lost| lost.saturating_sub(added));
@@ -345,9 +345,8 @@ impl Refusals {
     fn hear(&mut self, counted: Option<f64>) {
         let all = self.all as f64;
         let speaks = |refused: u64| {
-            let explains = counted.is_none_or(|errors| {
-                (errors * EXPLAINING..=errors * TOO_MANY).contains(&(refused as f64))
-            });
+            let explains = counted
+                .is_none_or(|errors| (errors * EXPLAINING..=errors * TOO_MANY).contains(&(refused as f64)));
             refused >= FEWEST && refused as f64 >= all * SPEAKING && explains
         };
         let speaking = self.clients.iter().filter(|(_, clients)| speaks(sum_of(clients)));

@@ -81,7 +81,8 @@ pub(super) fn hidden(findings: &Findings<'_>) -> bool {
         return false;
     };
     let most = findings.destinations.iter().map(|d| d.held.at_most).max().unwrap_or(0);
-    f64::from(most.saturating_add(hidden)) >= f64::from(capacity.min(findings.limits.ports_per_address)) * NOT_NEAR
+    f64::from(most.saturating_add(hidden))
+        >= f64::from(capacity.min(findings.limits.ports_per_address)) * NOT_NEAR
 }
 
 /// Whether the records show the fullest destination full and attempts turned away, while no error at all was

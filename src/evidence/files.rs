@@ -70,8 +70,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
             network.gateway = told.gateway.clone();
             let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
             let aggregation = inference.aggregation_seconds();
-            let times =
-                Times { window: shown, asked: incident.window, about: inference.median_start() };
+            let times = Times { window: shown, asked: incident.window, about: inference.median_start() };
             let roles = Roles::knowing(servers.clone());
             let counter = Counter::new(&viewpoint, times, aggregation, assumed, roles);
             // Where nobody named the gateway, every record has a say in which it is, and not only those
@@ -708,7 +707,12 @@ fn fullest_address(
 }
 
 /// First packets that got no answer, on one side of one destination, per step.
-fn lost_in_steps(ports: Option<&Ports>, destination: Destination, assumed: Assumed, steps: Steps) -> Vec<u64> {
+fn lost_in_steps(
+    ports: Option<&Ports>,
+    destination: Destination,
+    assumed: Assumed,
+    steps: Steps,
+) -> Vec<u64> {
     let mut tally = Tally::empty(steps);
     let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
     for lives in ports.into_iter().flat_map(|ports| ports.lives.values()) {
@@ -767,6 +771,12 @@ impl Sweep {
         };
         let most_lost = (0..steps.count()).rev().filter(as_full).max_by_key(|step| lost_in(*step));
         let telling = most_lost.and_then(|step| within(steps, step, asked));
+        // Where it stayed as full until then, it was full from the first second on.
+        let apart = |step: &TimeWindow| {
+            let since = at.unwrap_or(asked.start().as_second());
+            f64::from(lowest_in(&self.hold, since, step.start().as_second())) < f64::from(hold) * AS_FULL
+        };
+        let telling = telling.filter(apart);
         let (hold, at) = telling.map_or((hold, at), |step| highest(&self.hold, step));
         Peak {
             least: highest(&self.least, asked).0,
@@ -802,6 +812,14 @@ fn levels(mut changes: Vec<(i64, i32)>) -> Levels {
         (changes[0].0, u32::try_from(now).unwrap_or(0))
     };
     changes.chunk_by(|a, b| a.0 == b.0).map(of_second).collect()
+}
+
+/// The lowest level from one second to another, both included.
+fn lowest_in(levels: &Levels, from: i64, to: i64) -> u32 {
+    let begun = levels.partition_point(|(second, _)| *second <= from);
+    let at_first = begun.checked_sub(1).map_or(0, |before| levels[before].1);
+    let later = levels[begun..].iter().take_while(|(second, _)| *second <= to).map(|(_, level)| *level);
+    later.fold(at_first, u32::min)
 }
 
 /// The highest level within a window, and the second at which it was first reached in it.
@@ -851,5 +869,8 @@ mod tests {
         let steps = Steps::over(window(0, 180));
         let at = |lost: &[u64]| sweep.peak(window(0, 180), steps, lost).at;
         assert_eq!([at(&[]), at(&[2, 5, 3]), at(&[0, 4, 4])], [6, 66, 66]);
+        // One that lasts is full from its first second on.
+        let sweep = Sweep::over([held(5, 140)].into_iter(), window(0, 180));
+        assert_eq!(sweep.peak(window(0, 180), steps, &[2, 5, 3]).at, 6);
     }
 }

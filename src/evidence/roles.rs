@@ -76,8 +76,7 @@ impl Roles {
         certain: impl Fn(IpAddr) -> bool,
     ) -> PortRecord {
         let Destination { port: of_gateway, protocol, .. } = seen.destination;
-        let (first, others) =
-            self.asked_for.entry((of_gateway, protocol)).or_insert((seen.holder, false));
+        let (first, others) = self.asked_for.entry((of_gateway, protocol)).or_insert((seen.holder, false));
         *others |= *first != seen.holder;
         if certain(seen.holder) {
             return seen;
@@ -205,7 +204,10 @@ mod tests {
             (2_000..2_200).map(|n| format!("10.200.0.9 10.0.0.220 51413 {n} 17 1 2")).collect();
         last(&mut roles, &lines);
         assert!(roles.servers().is_empty(), "nobody asks for 51413");
-        let below: Vec<String> = vec!["10.0.1.5 10.0.0.220 40000 51413 17 1 2".into(), "10.200.0.9 10.0.0.220 51413 53 17 1 2".into()];
+        let below: Vec<String> = vec![
+            "10.0.1.5 10.0.0.220 40000 51413 17 1 2".into(),
+            "10.200.0.9 10.0.0.220 51413 53 17 1 2".into(),
+        ];
         last(&mut roles, &below);
         assert!(roles.servers().is_empty(), "no gateway hands out port 53");
     }

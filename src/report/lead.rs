@@ -94,7 +94,8 @@ fn certainly_tried(destination: &DestinationReport) -> bool {
 
 /// Who made most of the attempts that never left the gateway, and that it is not known why.
 fn tried(destination: &DestinationReport, so_far: &str, reach: &str) -> String {
-    let most = destination.clients.iter().filter(|client| client.refused > 0).max_by_key(|client| client.refused);
+    let most =
+        destination.clients.iter().filter(|client| client.refused > 0).max_by_key(|client| client.refused);
     let Some(client) = most else {
         return format!("Whose they were does not show. Cannot tell{so_far} why: {reach} of ports held.");
     };

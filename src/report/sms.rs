@@ -85,7 +85,8 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             (answer, vec![format!("; {place}: at most {at_most}")])
         }
         Verdict::CannotTell if let Some((_, counted)) = diagnosis.refused_unproven() => {
-            let of_errors = counted.map_or(String::new(), |part| format!(", {} of errors", words::percent(part)));
+            let of_errors =
+                counted.map_or(String::new(), |part| format!(", {} of errors", words::percent(part)));
             let attempts = words::count(top.refused);
             let seen = format!("; {attempts} attempts to {place} never got out{of_errors}");
             (format!("NAT {id}: cannot tell{so_far}"), vec![seen, tried_by(diagnosis)])

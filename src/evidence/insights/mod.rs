@@ -22,9 +22,7 @@ use crate::network::{
 use crate::words;
 
 use super::files::lead_seconds;
-use super::{
-    Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step, window_to_look_at,
-};
+use super::{Evidence, EvidenceSource, QueryRun, Source, Steps, Viewpoint, fullest_step, window_to_look_at};
 
 pub use query::{MOST_ROWS, Query, Question, Scope, Unaskable};
 pub use recording::{Asked, Recording};
