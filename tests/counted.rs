@@ -573,6 +573,35 @@ async fn attempts_to_a_server_of_which_nothing_else_shows_are_named() {
     assert_eq!(diagnosis.verdict, Verdict::CannotTell);
     let gap = gap(&diagnosis, "which server on port 5432/tcp 200 attempts were to");
     assert!(gap.decides && gap.why.contains("10.0.1.77"), "{gap:?}");
+    assert_eq!(diagnosis.refused_attempts.found, 200);
+    assert!(diagnosis.headline.contains("port 5432/tcp") && diagnosis.headline.contains("10.0.1.77"));
+}
+
+#[tokio::test]
+async fn attempts_that_are_many_times_the_errors_are_named_and_prove_nothing() {
+    let mut log = Log::new(Format::V5);
+    for n in 0..2_000 {
+        log.refused(("10.0.1.77", 30_000 + n), ("203.0.113.40", 5432), (130, 130), 1);
+    }
+    let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(120, 180, 200.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    assert_eq!(first(&diagnosis), "203.0.113.40:5432/tcp");
+    gap(&diagnosis, "why 1,800 more attempts never left");
+}
+
+#[tokio::test]
+async fn a_destination_that_came_near_and_was_refused_is_probably_full() {
+    for format in BOTH {
+        let mut log = Log::new(format);
+        log.fill(&["10.0.1.10", "10.0.1.11"], SERVER, PORTS * 93 / 100, (0, 175));
+        for n in 0..100 {
+            log.refused(("10.0.1.10", 50_000 + n), SERVER, (125, 128), 1);
+        }
+        let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(120, 180, 100.0)).await;
+        assert_eq!(diagnosis.verdict, Verdict::Likely, "{format:?}: {}", diagnosis.headline);
+        let held = diagnosis.destinations[0].held;
+        assert!(held.estimate >= PORTS * 9 / 10 && held.estimate <= held.at_most, "{format:?}: {held:?}");
+    }
 }
 
 #[tokio::test]

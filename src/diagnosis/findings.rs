@@ -11,7 +11,7 @@ use super::folded::Folded;
 use super::held::{Counted, Scale, times_in_use};
 use super::rank;
 use super::refusals::{Full, Refusals, Unplaced};
-use super::verdict::{self, FULL};
+use super::verdict::{self, FULL, NOT_NEAR};
 use super::{
     ClientOrder, ClientReport, DestinationReport, FullAddress, HeldPorts, Limits, RefusedAttempts,
     TimelineStep, Verdict,
@@ -493,8 +493,9 @@ impl<'a> Findings<'a> {
         counted: &Counted,
         held: &HeldPorts,
     ) -> Option<FullAddress> {
-        /// So nearly one number for each port, and most of the numbers are of one address.
-        const MOSTLY_ONE: f64 = 1.1;
+        /// With so few ports for each number most of them are of one address: so many numbers as one has ports show of
+        /// two that are as full as each other where there are 1.39 ports for each, of more where there are more.
+        const MOSTLY_ONE: f64 = 1.25;
 
         let ports = self.limits.ports_per_address;
         let capacity = self.capacity.filter(|capacity| *capacity > ports)?;
@@ -552,15 +553,16 @@ impl<'a> Findings<'a> {
             self.bounded(scale.open_range(peak, open, counted.at), destination)
         };
         // While errors were counted, a destination whose attempts were turned away was full: its
-        // range then holds capacity, and capacity is what it held.
+        // range then holds about capacity, and that is what it held.
         if let Some(capacity) = self.capacity
             && self.errors.happened()
             && refused
             && held.at_least <= capacity
-            && held.at_most >= capacity
-            && f64::from(seen.at_most) >= f64::from(capacity) * if self.window_covered { 1.0 } else { HALF }
+            && f64::from(held.at_most) >= f64::from(capacity) * NOT_NEAR
+            && f64::from(seen.at_most)
+                >= f64::from(capacity) * if self.window_covered { NOT_NEAR } else { HALF }
         {
-            held.estimate = capacity;
+            held.estimate = capacity.min(held.at_most);
         }
         held
     }
@@ -580,7 +582,8 @@ impl<'a> Findings<'a> {
     ) -> Vec<TimelineStep> {
         let refused_at = refused.timeline(destination);
         let refused_in = |index: usize| refused_at.get(index).copied().unwrap_or(0);
-        let was_full = self.capacity.is_some_and(|capacity| fullest.estimate >= capacity);
+        let near = |capacity: u32| f64::from(fullest.estimate) >= f64::from(capacity) * NOT_NEAR;
+        let was_full = self.capacity.is_some_and(near);
         // In a step in which a good part was refused it was full: of the others the ends of minutes may have made it.
         let most_refused = refused_at.iter().copied().max().unwrap_or(0) as f64;
         let as_full = |index: usize| was_full && refused_in(index) as f64 > most_refused * MANY_OF_THEM;

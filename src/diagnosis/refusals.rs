@@ -54,6 +54,8 @@ pub(super) struct Refusals {
     steps: BTreeMap<Destination, Vec<u64>>,
     /// Those of which so many attempts are that they tell that it was full.
     speaking: BTreeSet<Destination>,
+    /// Those of which so many are that they are worth naming.
+    pointed_to: BTreeSet<Destination>,
     /// Those that do not look full.
     not_full: BTreeSet<Destination>,
     /// Attempts towards all destinations.
@@ -163,6 +165,7 @@ impl Refusals {
             clients: BTreeMap::new(),
             steps: BTreeMap::new(),
             speaking: BTreeSet::new(),
+            pointed_to: BTreeSet::new(),
             not_full: BTreeSet::new(),
             all: 0,
             unexplained: 0,
@@ -227,7 +230,8 @@ impl Refusals {
     }
 
     fn total(&self) -> u64 {
-        self.clients.values().flat_map(BTreeMap::values).map(|refused| refused.attempts).sum()
+        let unplaced: u64 = self.unplaced.iter().map(|unplaced| unplaced.attempts).sum();
+        self.clients.values().map(sum_of).sum::<u64>() + unplaced
     }
 
     /// Leaves out the attempts of all clients but these; when they were is spread evenly over all.
@@ -255,6 +259,9 @@ impl Refusals {
                 refused.attempts = scaled(refused.attempts, counted, all);
                 refused.connections = refused.connections.min(refused.attempts);
             }
+        }
+        for unplaced in &mut self.unplaced {
+            unplaced.attempts = scaled(unplaced.attempts, counted, all);
         }
         for steps in self.steps.values_mut() {
             for step in steps.get_mut(asked.clone()).into_iter().flatten() {
@@ -340,17 +347,24 @@ impl Refusals {
         }
     }
 
-    /// Which destinations the attempts speak for: so many towards one tell that it was full. A few may have
-    /// another cause: a lost reply, a record that has not arrived.
+    /// Which destinations the attempts point to, a good part of all and of the errors, and which they speak for:
+    /// many times the errors have another cause.
     fn hear(&mut self, counted: Option<f64>) {
         let all = self.all as f64;
-        let speaks = |refused: u64| {
-            let explains = counted
-                .is_none_or(|errors| (errors * EXPLAINING..=errors * TOO_MANY).contains(&(refused as f64)));
+        let points = |refused: u64| {
+            let explains = counted.is_none_or(|errors| refused as f64 >= errors * EXPLAINING);
             refused >= FEWEST && refused as f64 >= all * SPEAKING && explains
         };
-        let speaking = self.clients.iter().filter(|(_, clients)| speaks(sum_of(clients)));
-        self.speaking = speaking.map(|(destination, _)| *destination).collect();
+        let too_many = |refused: u64| counted.is_some_and(|errors| refused as f64 > errors * TOO_MANY);
+        for (destination, clients) in &self.clients {
+            let refused = sum_of(clients);
+            if points(refused) {
+                self.pointed_to.insert(*destination);
+            }
+            if points(refused) && !too_many(refused) {
+                self.speaking.insert(*destination);
+            }
+        }
     }
 
     /// Whether so many refused attempts towards a destination tell that it was full, and it looks so.
@@ -360,7 +374,7 @@ impl Refusals {
 
     /// Whether they are so many of those that were counted, whether it looks full or not.
     pub(super) fn point_to(&self, destination: Destination) -> bool {
-        self.speaking.contains(&destination)
+        self.pointed_to.contains(&destination)
     }
 
     /// Whether their destinations are known, and not guessed from the port alone.

@@ -49,6 +49,11 @@ pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
             (_, false) => Verdict::CannotTell,
         };
     }
+    // It came near, and what was refused was refused towards it: the count may be that much short.
+    let came_near = f64::from(top.held.at_most) >= f64::from(capacity) * NOT_NEAR;
+    if came_near && top.turned_away && findings.errors_seen() && !findings.zone_unknown() {
+        return Verdict::Likely;
+    }
     let near = f64::from(findings.least_capacity.unwrap_or(capacity)) * NOT_NEAR;
     let nothing_near =
         findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && !d.turned_away);

@@ -442,12 +442,16 @@ impl<'view> Counter<'view> {
         let clients: BTreeMap<Destination, &Ports> =
             self.sides.iter().filter(of_side(Side::Client)).map(|((_, d), ports)| (*d, ports)).collect();
         let mut fullest_at: HashMap<Destination, Peak> = HashMap::new();
+        let mut lost: HashMap<Destination, Vec<u64>> = HashMap::new();
         for ((_, destination), ports) in self.sides.iter().filter(of_side(Side::Gateway)) {
             let by_port = Destination { address: None, ..*destination };
-            let using = clients.get(destination).or_else(|| clients.get(&by_port));
-            let lost = lost_in_steps(using.copied(), *destination, self.assumed, steps);
+            // Summed once for each: very many destinations may share a port.
+            let known_by = if clients.contains_key(destination) { *destination } else { by_port };
+            let lost = lost.entry(known_by).or_insert_with(|| {
+                lost_in_steps(clients.get(&known_by).copied(), known_by, self.assumed, steps)
+            });
             let sweep = Sweep::over(all_holdings(ports), window);
-            let peak = sweep.peak(asked, steps, &lost);
+            let peak = sweep.peak(asked, steps, lost);
             evidence.peaks.insert(*destination, peak);
             evidence.fullest_addresses.extend(
                 fullest_address(ports, window, asked, &self.addresses).map(|fullest| (*destination, fullest)),

@@ -409,8 +409,10 @@ pub struct Peak {
 /// Seconds that one record may span where nothing tells: the longer of the two that flow logs know.
 const UNKNOWN_AGGREGATION: u32 = 600;
 
-/// The window to look at for the minutes in question. An alarm's begin where its datapoints do, but a record's
-/// time is that of its first packet: one aggregation interval earlier for traffic that the first datapoint saw.
+/// The window to look at for the minutes in question.
+///
+/// An alarm's begin where its datapoints do, but a record's time is that of its first packet: one aggregation
+/// interval earlier for traffic that the first datapoint saw.
 #[must_use]
 pub fn window_to_look_at(incident: &Incident, network: &Network) -> Option<TimeWindow> {
     let window = incident.window?;
