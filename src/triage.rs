@@ -3,13 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
-use crate::evidence::{Evidence, EvidenceSource, Source};
+use crate::evidence::{Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::gap::{ASK_AGAIN, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{Network, NetworkSource, Parties};
-
-/// Seconds that one record may span where nothing tells: the longer of the two that flow logs know.
-const UNKNOWN_AGGREGATION: u32 = 600;
 
 /// Why there is no diagnosis.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +31,6 @@ pub struct Triaged {
 #[derive(Clone, Debug)]
 pub struct Surveyed {
     incident: Incident,
-    /// The minutes that the metrics were asked about.
-    measured: Option<TimeWindow>,
     network: Network,
     gaps: Vec<Gap>,
 }
@@ -48,15 +43,12 @@ impl Surveyed {
             incident.zone.clone_from(&network.troubled_zone);
             incident.zone_from_metrics = true;
         }
-        let measured = incident.window;
-        incident.window = incident.window.map(|window| widened(window, &network, &incident));
-        Self { incident, measured, network, gaps }
+        Self { incident, network, gaps }
     }
 
     /// Asks again for what may have come in since: an alarm can be there before its datapoints are.
     pub async fn refresh<N: NetworkSource>(&mut self, networks: &N) {
-        let incident = Incident { window: self.measured, ..self.incident.clone() };
-        networks.refresh(&incident, &mut self.network).await;
+        networks.refresh(&self.incident, &mut self.network).await;
     }
 
     /// Looks at the evidence as it is now, finds out who the parties in it are, and diagnoses.
@@ -117,8 +109,9 @@ impl Surveyed {
     /// What can be said while the evidence is still being read.
     #[must_use]
     pub fn unread(&self, limits: Limits) -> Diagnosis {
-        let window = self.incident.window.unwrap_or(TimeWindow::EPOCH);
+        let window = window_to_look_at(&self.incident, &self.network).unwrap_or(TimeWindow::EPOCH);
         let mut evidence = Evidence::none(window, Source::LogsInsights);
+        evidence.asked = self.incident.window.unwrap_or(window);
         evidence.unanswered = true;
         evidence.gaps.clone_from(&self.gaps);
         let unread = Gap::new(
@@ -192,15 +185,4 @@ fn parties(diagnosis: &Diagnosis) -> Parties {
         }
     }
     parties
-}
-
-/// An alarm's window begins where its datapoints do, but a record's time is that of its first
-/// packet: one aggregation interval earlier for traffic that the first datapoint saw.
-fn widened(window: TimeWindow, network: &Network, incident: &Incident) -> TimeWindow {
-    if incident.alarm.is_none() || incident.exact_window {
-        return window;
-    }
-    let seconds =
-        network.flow_logs.iter().map(|log| log.aggregation_seconds).min().unwrap_or(UNKNOWN_AGGREGATION);
-    window.begun_earlier(SignedDuration::from_secs(i64::from(seconds)))
 }

@@ -78,6 +78,40 @@ fn gaps_of<'a>(diagnosis: &'a Value, action: &str) -> Vec<&'a Value> {
     gaps.iter().filter(|gap| text(gap, "why").contains(action)).collect()
 }
 
+/// An empty answer is no error, and no evidence: without what decides nothing is decided, and without the rest the
+/// figures are the same, and nothing is said that only this call could tell.
+fn assert_nothing_made_of_nothing(action: &str, diagnosis: &Value, healthy: &Value, case: &str) {
+    let all = |pointer: &str| diagnosis.pointer(pointer).and_then(Value::as_array).expect("a list");
+    if DECIDING.contains(&action) {
+        assert_eq!(text(diagnosis, "verdict"), "cannot-tell", "{case}");
+        let decides = |gap: &Value| gap["decides"] == Value::Bool(true) && !text(gap, "fix").is_empty();
+        assert!(all("/gaps").iter().any(decides), "{case}: {}", diagnosis["gaps"]);
+        return;
+    }
+    let figures = |diagnosis: &Value| {
+        let of = |d: &Value| ["address", "port", "held", "refused"].map(|field| d[field].clone());
+        let destinations = diagnosis["destinations"].as_array().expect("a list");
+        destinations.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(figures(diagnosis), figures(healthy), "{case}");
+    let name_sources = |pointer: &str, source: &str| {
+        let named = all(pointer).iter().filter(|named| named["name_source"] == source);
+        named.count()
+    };
+    match action {
+        "cloudwatch:GetMetricData" => assert!(all("/metrics").is_empty(), "{case}: {}", diagnosis["metrics"]),
+        "ec2:DescribeNetworkInterfaces" => {
+            assert_eq!(name_sources("/destinations/0/clients", "lookup"), 0, "{case}");
+        }
+        "ec2:DescribePrefixLists" => {
+            let offered = all("/remedies").iter().map(|remedy| text(remedy, "id"));
+            let unfounded: Vec<_> = offered.filter(|id| id.starts_with("gateway-endpoint")).collect();
+            assert!(unfounded.is_empty(), "{case}: {unfounded:?}");
+        }
+        _ => {}
+    }
+}
+
 /// One line of the table; panics where the person was not told the truth.
 fn judged(action: &str, wrong: Wrong, outcome: &Outcome, healthy: &Value) -> String {
     let case = format!("{action} {wrong:?}");
@@ -126,7 +160,7 @@ fn judged(action: &str, wrong: Wrong, outcome: &Outcome, healthy: &Value) -> Str
             assert_eq!(diagnosis["headline"], healthy["headline"], "{case}");
             assert!(gaps.is_empty(), "{case}: {gaps:?}");
         }
-        Wrong::Empty => {}
+        Wrong::Empty => assert_nothing_made_of_nothing(action, diagnosis, healthy, &case),
         Wrong::Status(_) | Wrong::ManyRows => {
             assert!(!diagnosis["gaps"].as_array().expect("a list").is_empty(), "{case}");
         }

@@ -4,6 +4,7 @@ mod agreement;
 mod alarm_events;
 mod cli;
 mod cost;
+mod counted;
 #[cfg(feature = "aws")]
 mod faults;
 mod files;

@@ -153,7 +153,8 @@ impl Case {
             window: TimeWindow::new(at(0), at(WINDOW)).ok(),
             exact_window: true,
             zone_from_metrics: false,
-            errors_reported: self.errors,
+            // CloudWatch counts no fewer than were refused: each SYN, and its repetitions.
+            errors_reported: self.errors.map(|errors| errors.max(self.refused as f64 * 3.0)),
             one_of_several: false,
         };
         let inputs = Inputs::from_memory([("a.log".to_owned(), self.log().into_bytes())]);

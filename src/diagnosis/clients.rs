@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::findings::{Findings, Ranked, rounded};
+use super::folded::PORT_NUMBERS;
 use super::rank;
-use super::refusals::Refused;
-use super::{ClientOrder, ClientReport, HeldPorts};
+use super::refusals::{self, Refused};
+use super::{ClientOrder, ClientReport, HeldPorts, work};
 use crate::evidence::{AtPeak, Attribution, ClientUse, Destination, Evidence, Held, Tally};
 use crate::words;
 
@@ -16,24 +17,66 @@ type Users<'a> = [(IpAddr, &'a Tally)];
 pub(super) struct Uses<'a> {
     at_gateway: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
     at_clients: BTreeMap<Destination, Vec<(IpAddr, &'a Tally)>>,
-    /// What the gateway's side shows, by port.
-    by_port: BTreeMap<Destination, Vec<(Destination, &'a Tally)>>,
+    /// What both sides show, by port: summed once for each.
+    on_ports: BTreeMap<Destination, OnPort>,
     counted: bool,
+}
+
+/// What both sides of the gateway show of a port, towards whichever address.
+pub(super) struct OnPort {
+    /// Ports of the gateway in use at each step by connections that got an answer.
+    pub(super) in_use: Vec<u32>,
+    /// The same of clients' own ports.
+    pub(super) in_use_by_clients: Vec<u32>,
+    /// What clients held of their own ports at each step, whether they got an answer or not.
+    pub(super) by_clients: Vec<Held>,
+    /// The same at the second at which the port's fullest destination was fullest, where the source tells.
+    pub(super) at_peak: Option<Held>,
+    /// Packets that went in.
+    sent_in: u64,
+    /// Packets that came out.
+    sent_out: u64,
+}
+
+impl OnPort {
+    /// Whether the clients' side is all there: no more came out of the gateway than went in.
+    pub(super) fn is_whole(&self) -> bool {
+        self.sent_out as f64 <= self.sent_in as f64 * refusals::ROUNDING
+    }
 }
 
 impl<'a> Uses<'a> {
     pub(super) fn of(evidence: &'a Evidence, counted: bool) -> Self {
-        let mut by_port: BTreeMap<Destination, Vec<(Destination, &Tally)>> = BTreeMap::new();
+        let at_gateway = by_destination(&evidence.clients);
+        let mut on_ports: BTreeMap<Destination, OnPort> = BTreeMap::new();
+        for (port, clients) in at_gateway.iter().filter(|(d, _)| counted && d.address.is_none()) {
+            let steps = evidence.steps.count();
+            let mut by_clients = vec![Held::default(); steps];
+            let mut in_use_by_clients = vec![0; steps];
+            let (mut at_peak, mut sent_in) = (None, 0);
+            for (_, tally) in clients {
+                work::count(1);
+                sent_in += tally.sent;
+                in_use_by_clients.iter_mut().zip(&tally.held).for_each(|(sum, held)| *sum += held.least);
+                by_clients.iter_mut().zip(tally.all_held()).for_each(|(sum, held)| *sum = sum.plus(held));
+                if let Some(peak) = tally.at_peak {
+                    let held = peak.held.plus(peak.silent);
+                    at_peak = Some(at_peak.map_or(held, |sum: Held| sum.plus(held)));
+                }
+            }
+            let in_use = vec![0; steps];
+            let on_port = OnPort { in_use, in_use_by_clients, by_clients, at_peak, sent_in, sent_out: 0 };
+            on_ports.insert(*port, on_port);
+        }
         for (destination, tally) in &evidence.destinations {
+            work::count(1);
             let port = Destination { address: None, ..*destination };
-            by_port.entry(port).or_default().push((*destination, tally));
+            if let Some(OnPort { in_use, sent_out, .. }) = on_ports.get_mut(&port) {
+                *sent_out += tally.sent;
+                in_use.iter_mut().zip(&tally.held).for_each(|(sum, held)| *sum += held.least);
+            }
         }
-        Self {
-            at_gateway: by_destination(&evidence.clients),
-            at_clients: by_destination(&evidence.at_clients),
-            by_port,
-            counted,
-        }
+        Self { at_gateway, at_clients: by_destination(&evidence.at_clients), on_ports, counted }
     }
 
     /// Who used a destination through this gateway, where that shows and can be counted.
@@ -41,15 +84,9 @@ impl<'a> Uses<'a> {
         self.at_gateway.get(&destination).filter(|_| self.counted).map(Vec::as_slice)
     }
 
-    /// Who used a destination's port through this gateway, towards whichever address, and all
-    /// destinations on that port.
-    pub(super) fn on_port(
-        &self,
-        destination: Destination,
-    ) -> Option<(&Users<'a>, &[(Destination, &'a Tally)])> {
-        let port = Destination { address: None, ..destination };
-        let users = self.at_gateway.get(&port).filter(|_| self.counted)?;
-        Some((users, self.by_port.get(&port)?))
+    /// What shows of a destination's port, towards whichever address, where clients are known by port alone.
+    pub(super) fn on_port(&self, destination: Destination) -> Option<&OnPort> {
+        self.on_ports.get(&Destination { address: None, ..destination })
     }
 
     /// Who used a destination, through whichever gateway.
@@ -61,6 +98,7 @@ impl<'a> Uses<'a> {
 fn by_destination(uses: &BTreeMap<ClientUse, Tally>) -> BTreeMap<Destination, Vec<(IpAddr, &Tally)>> {
     let mut by_destination: BTreeMap<Destination, Vec<(IpAddr, &Tally)>> = BTreeMap::new();
     for (using, tally) in uses {
+        work::count(1);
         by_destination.entry(using.destination).or_default().push((using.client, tally));
     }
     by_destination
@@ -123,6 +161,15 @@ impl Findings<'_> {
             })
             .collect();
         let order = share_out(&mut clients, of, attribution, uneven);
+        // By the port alone a client may show in use what it uses elsewhere.
+        for held in clients.iter_mut().map(|client| &mut client.held) {
+            held.at_least = held.at_least.min(of.held.at_most);
+            held.at_most = held.at_most.clamp(held.at_least, of.held.at_most.max(held.at_least));
+            held.estimate = held.estimate.clamp(held.at_least, held.at_most);
+        }
+        if of.destination.port != 0 {
+            clients.iter_mut().for_each(within_own_ports);
+        }
         (clients, order)
     }
 
@@ -197,7 +244,10 @@ fn share_out(
     // By the port alone, whoever uses other destinations on it counts as a holder too; what was refused was
     // towards this one.
     let refused: u64 = clients.iter().map(|c| c.refused).sum();
-    let by_refused = attribution == Attribution::DestinationPort && of.turned_away && refused > 0;
+    let by_port = attribution == Attribution::DestinationPort;
+    // Where no held ports but the attempts themselves point to it, whoever made them is whom to look at.
+    let unproven = of.pointed_to && !of.turned_away;
+    let by_refused = refused > 0 && ((by_port && of.turned_away) || unproven);
     // Shares are of what these clients hold together; where nothing was held on their side (attempts alone), of
     // what they attempted.
     let held: u64 = clients.iter().map(|c| u64::from(c.held.estimate)).sum();
@@ -210,7 +260,9 @@ fn share_out(
         };
         client.share = fraction(part, all);
         client.held.at_most = client.held.at_most.min(of.held.at_most.max(client.held.at_least));
-        if by_refused || (held > 0 && (uneven || held > u64::from(of.held.estimate))) {
+        if (by_refused && by_port && of.turned_away)
+            || (held > 0 && (uneven || held > u64::from(of.held.estimate)))
+        {
             // Together they held what the destination did.
             let estimate = (f64::from(of.held.estimate) * client.share).round() as u32;
             client.held.estimate = estimate.max(client.held.at_least);
@@ -219,6 +271,14 @@ fn share_out(
     }
     clients.sort_by(if by_refused { rank::most_refused_first } else { rank::greatest_holder_first });
     if by_refused { ClientOrder::RefusedAttempts } else { ClientOrder::HeldPorts }
+}
+
+/// No client holds more ports towards a destination than it used of its own, nor than an address has.
+fn within_own_ports(client: &mut ClientReport) {
+    let used = u32::try_from(client.connections).unwrap_or(u32::MAX).min(PORT_NUMBERS);
+    let held = &mut client.held;
+    held.at_most = held.at_most.min(used.max(held.at_least));
+    held.estimate = held.estimate.min(held.at_most);
 }
 
 /// A part of all; 0 of nothing.

@@ -10,8 +10,12 @@ use super::clients::Uses;
 use super::folded::Folded;
 use super::held::{Counted, Scale, times_in_use};
 use super::rank;
-use super::refusals::Refusals;
-use super::{ClientOrder, ClientReport, DestinationReport, HeldPorts, Limits, RefusedAttempts, TimelineStep};
+use super::refusals::{Full, Refusals, Unplaced};
+use super::verdict::{self, FULL, NOT_NEAR};
+use super::{
+    ClientOrder, ClientReport, DestinationReport, FullAddress, HeldPorts, Limits, RefusedAttempts,
+    TimelineStep, Verdict,
+};
 use crate::evidence::{Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
 use crate::network::{GatewayKind, HostName, IDLE_TIMEOUT_SECONDS, Network, Provenance};
@@ -64,14 +68,76 @@ pub(super) struct Findings<'a> {
     /// Where ends of connections do not show: how many times the ports in use were held, where the
     /// gateway's own count of connections tells.
     pub(super) times_in_use: Option<f64>,
-    /// Attempts that were refused, towards any destination.
+    /// TCP connections that CloudWatch counted at once, beside those that the records show.
+    pub(super) active: Option<Active>,
+    /// Whether CloudWatch counted many times the attempts that the records show.
+    pub(super) attempts_unseen: Option<Unseen>,
+    /// Attempts that were refused, towards any destination, in the minutes in question.
     pub(super) refused: u64,
-    /// Attempts that never left the gateway either, though their destination does not look full.
+    /// Of these or beside them, attempts towards destinations that do not look full.
     pub(super) unexplained: u64,
+    /// Attempts on ports of which no destination shows.
+    pub(super) unplaced: Vec<Unplaced>,
+    /// Attempts that never left the gateway, beyond the errors that were counted.
+    pub(super) uncounted: u64,
     /// Whether refused attempts would show: the records have both sides of the gateway, whole.
     pub(super) refusals_show: bool,
-    /// Fullest first; every one has an address.
+    /// The one that the answer is about first, then fullest first; every one has an address.
     pub(super) destinations: Vec<Ranked>,
+    /// How sure we are.
+    pub(super) verdict: Verdict,
+}
+
+/// Connections that the gateway had at once: what CloudWatch counted, and what the records allow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Active {
+    /// The greatest `ActiveConnectionCount` of the minutes in question: TCP, all destinations together.
+    pub(super) counted: f64,
+    /// What the records show for certain, at one instant.
+    at_least: u64,
+    /// What the records allow at the very most within one step.
+    at_most: u64,
+}
+
+impl Active {
+    /// How far CloudWatch's figure, which it takes once a minute, may be from what was held between.
+    const OFF_BY: f64 = 0.1;
+
+    /// Fewer than this prove nothing.
+    const FEW: f64 = 100.0;
+
+    /// What no TCP destination can have held more than; not where the records certainly show more.
+    pub(super) fn bound(self) -> Option<u32> {
+        (!self.fewer_than_seen()).then(|| self.counted.ceil() as u32)
+    }
+
+    /// Whether the records certainly show more than were counted: the figure is late, or of another gateway.
+    pub(super) fn fewer_than_seen(self) -> bool {
+        self.at_least as f64 > self.counted * (1.0 + Self::OFF_BY) + Self::FEW
+    }
+
+    /// Those that the records do not show, whichever destination they are to.
+    pub(super) fn hidden(self) -> u32 {
+        let hidden = self.counted * (1.0 - Self::OFF_BY) - self.at_most as f64;
+        if hidden > Self::FEW { hidden as u32 } else { 0 }
+    }
+
+    /// The most that the records allow.
+    pub(super) fn seen_at_most(self) -> u64 {
+        self.at_most
+    }
+
+    /// What they show for certain.
+    pub(super) fn seen_at_least(self) -> u64 {
+        self.at_least
+    }
+}
+
+/// Something that was counted, and as much of it as the records show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Unseen {
+    pub(super) counted: f64,
+    pub(super) seen: u64,
 }
 
 /// One destination, with its figures.
@@ -84,8 +150,12 @@ pub(super) struct Ranked {
     pub(super) refused: u64,
     /// Connections that never came about.
     pub(super) refused_connections: u64,
-    /// Whether so many were refused that it must have been full.
+    /// Whether so many were refused that it must have been full, and it looks so.
     pub(super) turned_away: bool,
+    /// Whether so many of those that were counted were refused towards it, whether it looks full or not.
+    pub(super) pointed_to: bool,
+    /// Where it did not fill the gateway, one of the gateway's addresses that it filled.
+    pub(super) full_address: Option<FullAddress>,
     /// Whether it is known, and not guessed from the port alone, that they were towards it.
     pub(super) located: bool,
     pub(super) timeline: Vec<TimelineStep>,
@@ -109,6 +179,7 @@ impl Ranked {
             protocol: protocol_name(self.destination.protocol),
             held: self.held,
             utilization: self.utilization,
+            full_address: self.full_address,
             refused: self.refused,
             connections: self.tally.connections,
             bytes: self.tally.bytes,
@@ -159,25 +230,64 @@ impl<'a> Findings<'a> {
                 _ => network.gateway.least_capacity(limits.ports_per_address),
             },
             errors: errors(incident, network),
-            window_covered: complete(evidence, false),
-            complete: complete(evidence, true),
+            window_covered: complete(evidence, evidence.window.end().as_second()),
+            complete: complete(evidence, evidence.asked.start().as_second() + OFF_BY - IDLE_TIMEOUT_SECONDS),
             times_in_use: None,
+            active: None,
+            attempts_unseen: None,
             refused: 0,
             unexplained: 0,
+            unplaced: Vec::new(),
+            uncounted: 0,
             refusals_show: false,
             destinations: Vec::new(),
+            verdict: Verdict::CannotTell,
         };
-        let mut refused = Refusals::of(evidence, findings.shown_when_full());
+        let errors_counted = match findings.errors {
+            Errors::Counted(errors) => Some(errors),
+            Errors::Alarmed | Errors::Unknown => None,
+        };
+        let mut refused = Refusals::of(evidence, findings.shown_when_full(), errors_counted);
         // Clients of other zones were refused ports of their own zones.
         refused.retain(|client| findings.perhaps_in_question(client));
+        refused.hold_against(findings.errors.counted(), &evidence.asked_steps());
         findings.refused = refused.all();
         findings.unexplained = refused.unexplained();
+        findings.unplaced = refused.unplaced();
+        findings.uncounted = refused.uncounted();
         findings.refusals_show = findings.window_covered && refused.show();
         let uses = Uses::of(evidence, findings.counts_by_client());
-        let counted = findings.counted(&uses);
+        let counted = findings.counted(&uses, &refused);
+        findings.active = findings.active(&counted);
+        findings.attempts_unseen = findings.attempts_unseen();
         findings.times_in_use = findings.times_in_use(&counted);
-        findings.destinations = findings.ranked(&refused, &uses, counted);
+        findings.destinations = findings.ranked(&refused, counted);
+        findings.verdict = verdict::verdict(&findings);
+        findings.bring_forward();
+        findings.look_up_clients(&refused, &uses);
         findings
+    }
+
+    /// Puts the destination that the answer is about first: lines, lists and tables then name the same one.
+    fn bring_forward(&mut self) {
+        let about = match self.verdict {
+            Verdict::Confirmed | Verdict::Likely => None,
+            Verdict::CannotTell => rank::in_doubt(&self.destinations),
+            Verdict::NotSupported => rank::greatest_at_most(&self.destinations),
+        };
+        if let Some(index) = about {
+            self.destinations[..=index].rotate_right(1);
+        }
+    }
+
+    fn look_up_clients(&mut self, refused: &Refusals, uses: &Uses<'_>) {
+        for index in 0..self.destinations.len().min(super::LISTED) {
+            let of_report = &self.destinations[index];
+            let by_client = refused.of_destination(of_report.destination);
+            let (clients, order) = self.clients(uses, of_report, &by_client);
+            let of_report = &mut self.destinations[index];
+            (of_report.clients, of_report.client_order) = (clients, order);
+        }
     }
 
     /// What was refused, beside what was counted.
@@ -188,7 +298,12 @@ impl<'a> Findings<'a> {
         };
         let accounted =
             counted.filter(|errors| *errors > 0.0).map(|errors| rounded(self.refused as f64 / errors));
-        RefusedAttempts { found: self.refused, counted, accounted }
+        RefusedAttempts { found: self.refused, counted, accounted, errors_seen: self.errors_seen() }
+    }
+
+    /// Whether errors were certainly counted of this gateway.
+    pub(super) fn errors_seen(&self) -> bool {
+        self.errors.happened() && !verdict::perhaps_no_error(self)
     }
 
     /// Whether nothing says that the records are of the gateway in question: it was inferred from them, which
@@ -227,11 +342,6 @@ impl<'a> Findings<'a> {
         self.destinations.first()
     }
 
-    /// The destination to doubt where it is not known whether any was full.
-    pub(super) fn in_doubt(&self) -> Option<&Ranked> {
-        rank::in_doubt(&self.destinations, |ranked| ranked.held.at_most)
-    }
-
     /// What counts are held against.
     pub(super) fn scale(&self, protocol: u8) -> Scale {
         Scale {
@@ -252,13 +362,73 @@ impl<'a> Findings<'a> {
     }
 
     /// Distinct ports that a full destination shows on the gateway's side.
-    fn shown_when_full(&self) -> Option<f64> {
-        self.capacity.map(|capacity| self.folded().shown(f64::from(capacity)))
+    fn shown_when_full(&self) -> Option<Full> {
+        let one = f64::from(self.limits.ports_per_address);
+        self.capacity.map(|capacity| Full { all: self.folded().shown(f64::from(capacity)), one })
+    }
+
+    /// The range behind a range of port numbers: no more than clients' own ports allow.
+    fn unfolded(&self, held: Held, limit: Option<&Held>) -> Held {
+        let unfolded = self.folded().unfolded(held);
+        let Some(limit) = limit.filter(|_| self.folded().addresses() > 1) else { return unfolded };
+        Held {
+            least: unfolded.least,
+            hold: unfolded.hold.min(limit.hold.max(held.hold)),
+            most: unfolded.most.min(limit.most.max(held.most)),
+        }
+    }
+
+    /// What CloudWatch counted at once, beside what the records show; not where these lack the gateway's side, or
+    /// show the connections of several zones.
+    fn active(&self, counted: &[(Destination, Tally, Counted)]) -> Option<Active> {
+        let metric = self.network.metric("ActiveConnectionCount")?;
+        if self.evidence.destinations.is_empty() || self.zone_unknown() {
+            return None;
+        }
+        let (mut least, mut most) = (0, 0);
+        for step in self.evidence.asked_steps() {
+            let (mut at_least, mut at_most) = (0_u64, 0_u64);
+            for (.., counted) in counted.iter().filter(|(destination, ..)| destination.protocol == TCP) {
+                let limit = counted.limit.as_ref().and_then(|limit| limit.steps.get(step));
+                let held = counted.steps.get(step).copied().unwrap_or_default();
+                let held = self.unfolded(held, limit);
+                at_least += u64::from(held.least);
+                at_most += u64::from(held.most.max(held.hold));
+            }
+            (least, most) = (at_least.max(least), at_most.max(most));
+        }
+        Some(Active { counted: metric.value.max(0.0), at_least: least, at_most: most })
+    }
+
+    /// Whether many times the attempts were counted that the records show: most of the traffic is then not in
+    /// them.
+    fn attempts_unseen(&self) -> Option<Unseen> {
+        /// A port that is used again within one record shows as one attempt: so many are that at the most.
+        const MANY_TIMES: f64 = 5.0;
+        /// Fewer than this prove nothing.
+        const FEW: f64 = 1_000.0;
+
+        let counted = self.network.metric("ConnectionAttemptCount")?.value;
+        if self.zone_unknown() {
+            return None;
+        }
+        let tcp = |destination: &Destination| destination.protocol == TCP;
+        let of = |tally: &Tally| tally.connections;
+        let at_gateway: u64 = self.gateway_side().iter().filter(|(d, _)| tcp(d)).map(|(_, t)| of(t)).sum();
+        let by_client = self.evidence.clients.iter().filter(|(using, _)| tcp(&using.destination));
+        let seen = at_gateway.max(by_client.map(|(_, t)| of(t)).sum()).max(1);
+        let many = counted > seen as f64 * MANY_TIMES && counted - seen as f64 > FEW;
+        many.then_some(Unseen { counted, seen })
     }
 
     /// The counts of every destination that has an address.
-    fn counted(&self, uses: &Uses<'_>) -> Vec<(Destination, Tally, Counted)> {
-        let with_address = self.gateway_side().into_iter().filter(|(d, _)| d.address.is_some());
+    fn counted(&self, uses: &Uses<'_>, refused: &Refusals) -> Vec<(Destination, Tally, Counted)> {
+        let mut all = self.gateway_side();
+        // Whose attempts were all refused shows nothing on the gateway's side.
+        for destination in refused.destinations() {
+            all.entry(destination).or_insert_with(|| Tally::empty(self.evidence.steps));
+        }
+        let with_address = all.into_iter().filter(|(d, _)| d.address.is_some());
         with_address
             .map(|(destination, tally)| {
                 let counted = Counted::of(self.evidence, uses, destination, &tally);
@@ -271,15 +441,11 @@ impl<'a> Findings<'a> {
     fn times_in_use(&self, counted: &[(Destination, Tally, Counted)]) -> Option<f64> {
         let active = self.network.metric("ActiveConnectionCount").filter(|_| !self.evidence.ends_visible)?;
         let tcp = counted.iter().filter(|(destination, ..)| destination.protocol == TCP);
-        Some(times_in_use(tcp.map(|(.., counted)| counted), self.folded(), active.value))
+        let steps = self.evidence.asked_steps();
+        Some(times_in_use(tcp.map(|(.., counted)| counted), &steps, self.folded(), active.value))
     }
 
-    fn ranked(
-        &self,
-        refused: &Refusals,
-        uses: &Uses<'_>,
-        counted: Vec<(Destination, Tally, Counted)>,
-    ) -> Vec<Ranked> {
+    fn ranked(&self, refused: &Refusals, counted: Vec<(Destination, Tally, Counted)>) -> Vec<Ranked> {
         let mut ranked: Vec<Ranked> = counted
             .into_iter()
             .filter_map(|(destination, tally, counted)| {
@@ -287,8 +453,9 @@ impl<'a> Findings<'a> {
                 let refused_by_client = refused.of_destination(destination);
                 let refused_total = refused_by_client.values().map(|refused| refused.attempts).sum();
                 let refused_connections = refused_by_client.values().map(|refused| refused.connections).sum();
-                let turned_away = refused.speak_for(refused_total, self.errors.counted());
-                let held = self.held(destination.protocol, &counted, turned_away);
+                let turned_away = refused.speak_for(destination);
+                let held = self.held(destination, &tally, &counted, turned_away);
+                let full_address = self.full_address(destination, &counted, &held);
                 let timeline = self.timeline(&counted, refused, destination, &held);
                 Some(Ranked {
                     destination,
@@ -298,6 +465,8 @@ impl<'a> Findings<'a> {
                     refused: refused_total,
                     refused_connections,
                     turned_away,
+                    pointed_to: refused.point_to(destination),
+                    full_address,
                     located: refused.located(),
                     timeline,
                     clients: Vec::new(),
@@ -310,11 +479,39 @@ impl<'a> Findings<'a> {
             })
             .collect();
         ranked.sort_by(rank::fullest_first);
-        for of_report in ranked.iter_mut().take(super::LISTED) {
-            let by_client = refused.of_destination(of_report.destination);
-            (of_report.clients, of_report.client_order) = self.clients(uses, of_report, &by_client);
-        }
         ranked
+    }
+
+    /// One of the gateway's addresses that a destination filled while errors were counted, though it did not fill
+    /// them all: what is refused then is refused for want of that address's ports.
+    fn full_address(
+        &self,
+        destination: Destination,
+        counted: &Counted,
+        held: &HeldPorts,
+    ) -> Option<FullAddress> {
+        /// With so few ports for each number most of them are of one address: so many numbers as one has ports show of
+        /// two that are as full as each other where there are 1.39 ports for each, of more where there are more.
+        const MOSTLY_ONE: f64 = 1.25;
+
+        let ports = self.limits.ports_per_address;
+        let capacity = self.capacity.filter(|capacity| *capacity > ports)?;
+        let full = f64::from(ports) * FULL;
+        let all_full = f64::from(held.estimate) >= f64::from(capacity) * FULL;
+        if !self.errors.happened() || all_full {
+            return None;
+        }
+        let of_one = |address, held: u32| {
+            (f64::from(held) >= full).then_some(FullAddress { address, held: held.min(ports), of: ports })
+        };
+        if self.folded().addresses() == 1 {
+            let fullest = self.evidence.fullest_addresses.get(&destination)?;
+            return of_one(Some(fullest.address), fullest.hold);
+        }
+        // All show as one: hardly a number stands for two ports, as it would if several addresses had so many.
+        let numbers = counted.peak.hold;
+        let one = f64::from(held.at_most) <= f64::from(numbers) * MOSTLY_ONE;
+        of_one(None, numbers).filter(|_| one)
     }
 
     /// What the gateway's own ports show; where no record shows them, what its clients' side shows.
@@ -339,23 +536,38 @@ impl<'a> Findings<'a> {
     }
 
     /// The range at the fullest.
-    fn held(&self, protocol: u8, counted: &Counted, refused: bool) -> HeldPorts {
-        let peak = self.folded().unfolded(counted.peak);
-        let open = self.folded().behind(counted.open);
-        let scale = self.scale(protocol);
-        let seen = scale.range(peak, open, counted.at);
-        let mut held = if self.complete { seen } else { scale.open_range(peak, open, counted.at) };
+    fn held(&self, destination: Destination, tally: &Tally, counted: &Counted, refused: bool) -> HeldPorts {
+        let peak = self.unfolded(counted.peak, counted.limit.as_ref().map(|limit| &limit.peak));
+        let open = self.folded().behind(counted.open).min(peak.hold);
+        let scale = self.scale(destination.protocol);
+        let seen = self.bounded(scale.range(peak, open, counted.at), destination);
+        let mut held = if self.complete {
+            // It used no other ports than these.
+            let used = u32::try_from(tally.connections).unwrap_or(u32::MAX);
+            let used = used.saturating_mul(self.folded().addresses());
+            if destination.port == 0 || used == 0 { seen } else { at_most(seen, used) }
+        } else {
+            self.bounded(scale.open_range(peak, open, counted.at), destination)
+        };
         // While errors were counted, a destination whose attempts were turned away was full: its
-        // range then holds capacity, and capacity is what it held.
+        // range then holds about capacity, and that is what it held.
         if let Some(capacity) = self.capacity
             && self.errors.happened()
             && refused
             && held.at_least <= capacity
-            && f64::from(seen.at_most) >= f64::from(capacity) * if self.window_covered { 1.0 } else { HALF }
+            && f64::from(held.at_most) >= f64::from(capacity) * NOT_NEAR
+            && f64::from(seen.at_most)
+                >= f64::from(capacity) * if self.window_covered { NOT_NEAR } else { HALF }
         {
-            held.estimate = capacity;
+            held.estimate = capacity.min(held.at_most);
         }
         held
+    }
+
+    /// A range that holds no more than CloudWatch counted in the same minutes, to all destinations together.
+    fn bounded(&self, held: HeldPorts, destination: Destination) -> HeldPorts {
+        let active = self.active.and_then(Active::bound).filter(|_| destination.protocol == TCP);
+        active.map_or(held, |active| at_most(held, active))
     }
 
     fn timeline(
@@ -365,20 +577,30 @@ impl<'a> Findings<'a> {
         destination: Destination,
         fullest: &HeldPorts,
     ) -> Vec<TimelineStep> {
-        let refused = refused.timeline(destination);
-        let refused_in = |index: usize| refused.get(index).copied().unwrap_or(0);
-        let was_full = self.capacity.is_some_and(|capacity| fullest.estimate >= capacity);
-        let steps = &self.evidence.steps;
+        let refused_at = refused.timeline(destination);
+        let refused_in = |index: usize| refused_at.get(index).copied().unwrap_or(0);
+        let near = |capacity: u32| f64::from(fullest.estimate) >= f64::from(capacity) * NOT_NEAR;
+        let was_full = self.capacity.is_some_and(near);
+        // In a step in which a good part was refused it was full: of the others the ends of minutes may have made it.
+        let most_refused = refused_at.iter().copied().max().unwrap_or(0) as f64;
+        let as_full = |index: usize| was_full && refused_in(index) as f64 > most_refused * MANY_OF_THEM;
+        let (steps, asked) = (&self.evidence.steps, self.evidence.asked_steps());
         let fullest_step = (0..counted.steps.len()).rev().find(|index| steps.instant(*index) <= fullest.at);
-        let folded = self.folded();
         let scale = self.scale(destination.protocol);
+        let swept = self.evidence.step_peaks.get(&destination);
         let range = |(index, held): (usize, &Held)| {
-            let (at, held) = (self.evidence.steps.instant(index), folded.unfolded(*held));
+            let at = self.evidence.steps.instant(index);
+            // Where the source tells it exactly, the step's fullest second.
+            let held = swept.and_then(|swept| swept.get(index)).map_or(*held, |swept| Held {
+                least: held.least,
+                hold: swept.hold.max(held.hold),
+                most: held.most.min(swept.most).max(held.hold),
+            });
+            let held = self.unfolded(held, counted.limit.as_ref().and_then(|limit| limit.steps.get(index)));
             let range =
                 if self.covered(at) { scale.range(held, 0, at) } else { scale.open_range(held, 0, at) };
-            // A full destination stays so between two steps in which attempts were refused.
-            let refused_around = was_full && index > 0 && refused_in(index - 1) > 0 && refused_in(index) > 0;
-            let as_full = refused_around || fullest_step == Some(index);
+            let range = if asked.contains(&index) { self.bounded(range, destination) } else { range };
+            let as_full = as_full(index) || fullest_step == Some(index);
             let estimate = if as_full { range.estimate.max(fullest.estimate) } else { range.estimate };
             TimelineStep {
                 at,
@@ -395,7 +617,7 @@ impl<'a> Findings<'a> {
     fn covered(&self, at: Timestamp) -> bool {
         let coverage = &self.evidence.coverage;
         let begins = at.as_second();
-        let from = begins + OFF_BY - lead(true);
+        let from = begins + OFF_BY - IDLE_TIMEOUT_SECONDS;
         let ends = begins + self.evidence.steps.seconds();
         coverage.skipdata == 0
             && coverage.logs_from.is_some_and(|logs_from| logs_from.as_second() <= from)
@@ -421,11 +643,24 @@ fn zones_known(network: &Network) -> bool {
     network.gateway.addresses.iter().all(|address| address.zone.is_some())
 }
 
+/// A range of which the upper end, and so the estimate, is no more than this.
+fn at_most(held: HeldPorts, most: u32) -> HeldPorts {
+    let at_most = held.at_most.min(most.max(held.at_least));
+    HeldPorts { at_most, estimate: held.estimate.min(at_most), ..held }
+}
+
+/// A step in which more than this part of as many were refused as in the one with the most was full.
+const MANY_OF_THEM: f64 = 0.1;
+
 fn errors(incident: &Incident, network: &Network) -> Errors {
-    match (network.metric("ErrorPortAllocation"), incident.errors_reported) {
+    let counted = network.metric("ErrorPortAllocation").map(|metric| metric.value);
+    // The alarm saw errors: a metric without any has not caught up with it, unless they were another's.
+    let late = |counted: &f64| *counted <= 0.0 && incident.alarm.is_some() && !incident.one_of_several;
+    let metric = counted.filter(|counted| incident.errors_reported.is_some() || !late(counted));
+    match (metric, incident.errors_reported) {
         // The alarm saw these datapoints; a metric answer without them is older than the alarm.
-        (Some(metric), Some(reported)) => Errors::Counted(metric.value.max(reported)),
-        (Some(metric), None) => Errors::Counted(metric.value),
+        (Some(metric), Some(reported)) => Errors::Counted(metric.max(reported)),
+        (Some(metric), None) => Errors::Counted(metric),
         (None, Some(reported)) => Errors::Counted(reported),
         (None, None) if incident.alarm.is_some() => Errors::Alarmed,
         (None, None) => Errors::Unknown,
@@ -436,7 +671,7 @@ fn errors(incident: &Incident, network: &Network) -> Errors {
 const HOLE: i64 = 300;
 
 /// For so long one that usually has many records at any time is not.
-const DENSE_HOLE: i64 = 60;
+const BUSY_HOLE: i64 = 60;
 
 /// How far records may stay away from either end of the window, in seconds: the times of records may
 /// be off by as much, whatever the aggregation interval.
@@ -446,28 +681,75 @@ const OFF_BY: i64 = 60;
 
 /// How far those of a gateway may that usually has many at any time: by the last minute of an alarm's
 /// window hangs all.
-const DENSE_OFF_BY: i64 = 30;
+const BUSY_OFF_BY: i64 = 30;
 
-/// How long before what they are asked about records have to begin for all ports `held` to show: as long as an
-/// idle connection holds its port, as ports that were last used before do not show within.
-pub(super) fn lead(held: bool) -> i64 {
-    if held { IDLE_TIMEOUT_SECONDS } else { 0 }
-}
-
-/// Whether the records reach from one end of the window to the other, and long enough before it,
-/// without a hole, and none is known to have been left out or lost.
-fn complete(evidence: &Evidence, held: bool) -> bool {
-    let (start, end) = (evidence.window.start().as_second(), evidence.window.end().as_second());
+/// Whether the records begin by then, and reach from one end of the minutes in question to the other without a hole,
+/// and none is known to have been left out or lost.
+///
+/// For all ports that were held to show, records have to begin as long before as an idle connection holds its
+/// port.
+fn complete(evidence: &Evidence, from: i64) -> bool {
+    let (start, end) = (evidence.asked.start().as_second(), evidence.asked.end().as_second());
     let coverage = &evidence.coverage;
     let reaches = |at: Option<Timestamp>, by: &dyn Fn(i64) -> bool| at.is_some_and(|at| by(at.as_second()));
-    let (hole, off_by) = if coverage.dense { (DENSE_HOLE, DENSE_OFF_BY) } else { (HOLE, OFF_BY) };
-    let from = start + OFF_BY - lead(held);
+    let (hole, off_by) = if coverage.busy { (BUSY_HOLE, BUSY_OFF_BY) } else { (HOLE, OFF_BY) };
     coverage.skipdata == 0
         && !coverage.damaged()
         && coverage.longest_hole <= hole
-        && reaches(coverage.logs_from, &|logs_from| logs_from <= from)
+        && reaches(coverage.logs_from, &|logs_from| logs_from <= from.min(start + OFF_BY))
         && reaches(coverage.logs_until, &|until| until >= end - off_by)
 }
 
 /// Where records are missing, a destination of which this part of the ports shows may have been full.
 const HALF: f64 = 0.5;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::work;
+    use super::*;
+    use crate::evidence::{ClientUse, Source};
+    use crate::incident::TimeWindow;
+    use crate::network::NatGateway;
+
+    /// A crawler: one client, so many servers, a few ports each. Without `packet_addresses` its servers do not show
+    /// on its side; on a port each it may be a scan.
+    fn crawler(servers: u32, packet_addresses: bool, port_each: bool) -> Evidence {
+        let second = |s: i64| Timestamp::from_second(s).expect("valid");
+        let window = TimeWindow::new(second(600), second(780)).expect("in order");
+        let mut evidence = Evidence::none(window, Source::Files);
+        evidence.packet_addresses = packet_addresses;
+        let client = "10.0.1.9".parse().expect("valid");
+        for n in 0..servers {
+            let address = Some(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n)));
+            let port = if port_each { u16::try_from(n % 60_000).unwrap_or(0) + 1 } else { 443 };
+            let destination = Destination { address, port, protocol: TCP };
+            let mut tally = Tally::empty(evidence.steps);
+            (tally.connections, tally.sent) = (3, 9);
+            evidence.destinations.insert(destination, tally.clone());
+            let shown =
+                if packet_addresses { destination } else { Destination { address: None, ..destination } };
+            evidence.clients.entry(ClientUse { client, destination: shown }).or_insert(tally);
+        }
+        evidence
+    }
+
+    #[test]
+    fn the_work_of_a_diagnosis_grows_as_its_destinations_do() {
+        let gateway = NatGateway::default().with_addresses(&["10.255.0.220".parse().expect("valid")]);
+        let network = Network { gateway, ..Network::default() };
+        for (packet_addresses, port_each) in [(true, false), (true, true), (false, false), (false, true)] {
+            let work = |servers| {
+                let evidence = crawler(servers, packet_addresses, port_each);
+                let incident = Incident::default();
+                work::of(|| {
+                    Findings::of(&incident, &network, &evidence, Limits::default()).destinations.len()
+                })
+            };
+            let (few, many) = (work(500), work(4_000));
+            assert!(few >= 500, "{few}: something is counted");
+            assert!(many <= few * 9, "eight times the destinations: {few} became {many}");
+        }
+    }
+}

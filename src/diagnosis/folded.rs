@@ -6,10 +6,13 @@
 
 use crate::evidence::Held;
 
-/// Source ports 1024 to 65535.
+/// Ports 1024 to 65535: those that an address has towards one destination.
 ///
 /// Source: "NAT gateway basics" in the Amazon VPC user guide.
-const PORT_NUMBERS: f64 = 64_512.0;
+pub(super) const PORT_NUMBERS: u32 = 64_512;
+
+/// The same, to reckon with.
+const NUMBERS: f64 = PORT_NUMBERS as f64;
 
 /// So many addresses' ports show as one address's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ impl Folded {
             return held;
         }
         let addresses = f64::from(self.addresses);
-        PORT_NUMBERS * (1.0 - (1.0 - held / addresses / PORT_NUMBERS).max(0.0).powf(addresses))
+        NUMBERS * (1.0 - (1.0 - held / addresses / NUMBERS).max(0.0).powf(addresses))
     }
 
     /// The ports that stand behind so many distinct port numbers: as many as show that many.
@@ -44,8 +47,8 @@ impl Folded {
             return shown;
         }
         let addresses = f64::from(self.addresses);
-        let free = (1.0 - f64::from(shown) / PORT_NUMBERS).max(0.0);
-        (addresses * PORT_NUMBERS * (1.0 - free.powf(addresses.recip()))).round() as u32
+        let free = (1.0 - f64::from(shown) / NUMBERS).max(0.0);
+        (addresses * NUMBERS * (1.0 - free.powf(addresses.recip()))).round() as u32
     }
 
     /// The range of ports behind a range of port numbers: the lower end as if each stood for one port,

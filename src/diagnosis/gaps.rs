@@ -3,9 +3,10 @@
 use super::Verdict;
 use super::commands;
 use super::commands::{quoted, region_option};
-use super::findings::{Errors, Findings, lead};
-use super::verdict::{NOT_NEAR, refused_uncounted};
-use crate::evidence::{Attribution, Source};
+use super::findings::{Errors, Findings, Unseen, protocol_name};
+use super::refusals::Unplaced;
+use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
+use crate::evidence::{Attribution, RejectedWay, Source, TCP};
 use crate::gap::{ASK_AGAIN, Gap};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Provenance};
 use crate::words;
@@ -21,9 +22,15 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     gaps.extend(zones(findings));
     gaps.extend(ends(findings));
     gaps.extend(errors(findings, verdict));
-    gaps.extend(errors_unexplained(findings, verdict).map(Gap::deciding));
     gaps.extend(unexplained(findings, verdict).map(Gap::deciding));
+    gaps.extend(unplaced(findings));
+    gaps.extend(connections_unseen(findings));
+    gaps.extend(connections_uncounted(findings));
+    gaps.extend(attempts_unseen(findings, verdict));
+    gaps.extend(errors_unexplained(findings, verdict).map(Gap::deciding));
     gaps.extend(wide_range(findings, verdict).map(Gap::deciding));
+    gaps.extend(uncounted(findings));
+    gaps.extend(rejected(findings));
     if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
         gaps.extend(super::remedies::endpoint_in_place(findings));
     }
@@ -74,9 +81,9 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         Source::LogsInsights => format!("run again once they have arrived: {ASK_AGAIN}"),
     };
     let window = findings.evidence.window;
-    let (start, end) = (window.start(), window.end());
+    let (start, end) = (findings.evidence.asked.start(), window.end());
     // What was never kept does not arrive later.
-    let needed = start.as_second() - lead(true) + LAST_SECONDS;
+    let needed = start.as_second() - IDLE_TIMEOUT_SECONDS + LAST_SECONDS;
     let earlier = match coverage.kept_from.filter(|kept| kept.as_second() > needed) {
         Some(kept) => format!(
             "nothing brings them back: the log group holds nothing from before {}; later incidents will be covered if it keeps its records for longer than that",
@@ -88,8 +95,11 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         }
         None => again.clone(),
     };
-    let reach =
-        format!("the records are of {}, the window is {}", words::span(from, until), words::span(start, end));
+    let reach = format!(
+        "the records are of {}, the window is {}",
+        words::span(from, until),
+        words::span(window.start(), end)
+    );
     Some(if until.as_second() + LAST_SECONDS < end.as_second() {
         let what = if from <= start { "the last minutes of the window" } else { "part of the window" };
         Gap::new(what, reach, again)
@@ -119,13 +129,185 @@ const LAST_SECONDS: i64 = 60;
 
 /// Attempts that went into the gateway and never came out, without a destination that looks full.
 fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
-    (verdict == Verdict::CannotTell && findings.unexplained > 0).then(|| {
-        Gap::new(
-            format!("why {} attempts never left the gateway", words::count(findings.unexplained)),
-            "the records show them go in, and no destination that looks full: records may be missing, or a rule of the gateway's subnet turned them away",
-            errors_metric(findings),
+    let placed: u64 = findings.unplaced.iter().map(|unplaced| unplaced.attempts).sum();
+    let attempts = findings.unexplained.saturating_sub(placed);
+    if verdict != Verdict::CannotTell || attempts == 0 {
+        return None;
+    }
+    let top = findings.top().filter(|top| top.pointed_to);
+    let towards = top.map_or(String::new(), |top| {
+        let perhaps = if top.located { "" } else { "perhaps " };
+        let most = top.clients.iter().max_by_key(|client| client.refused);
+        let by = most.map_or(String::new(), |client| {
+            format!(", {} from {}", words::count(client.refused), client.address)
+        });
+        format!(
+            ", {}{by}, {perhaps}towards {}, to which at most {} ports were held at once",
+            words::count(top.refused),
+            top.label(),
+            words::count(u64::from(top.held.at_most))
         )
-    })
+    });
+    Some(Gap::new(
+        format!("why {} attempts never left the gateway", words::count(attempts)),
+        format!(
+            "the records show them go in{towards}; no destination looks full: records may be missing, or a rule of the gateway's subnet turned them away"
+        ),
+        errors_metric(findings),
+    ))
+}
+
+/// Attempts on a port on which no server shows.
+fn unplaced(findings: &Findings<'_>) -> Option<Gap> {
+    let Unplaced { towards, attempts, client } = findings.unplaced.first()?;
+    Some(
+        Gap::new(
+            format!(
+                "which server on port {}/{} {} attempts were to",
+                towards.port,
+                protocol_name(towards.protocol),
+                words::count(*attempts)
+            ),
+            format!(
+                "they went into the gateway, most of them from {client}, and none came out: the format shows their port alone"
+            ),
+            better_format(findings),
+        )
+        .deciding(),
+    )
+}
+
+/// Connections that CloudWatch counted and no record shows.
+fn connections_unseen(findings: &Findings<'_>) -> Option<Gap> {
+    let active = findings.active.filter(|_| findings.complete && hidden(findings))?;
+    let seen = words::count(active.seen_at_most());
+    let beyond: Vec<String> = beyond_vpc(findings);
+    let taken = match &beyond[..] {
+        [] => String::new(),
+        [one] => format!("; taken for a client, as its address is private: {one}"),
+        [first, others @ ..] => format!(
+            "; taken for clients, as their addresses are private: {first} and {}",
+            words::counted(others.len() as u64, "other")
+        ),
+    };
+    let fix = match beyond.first() {
+        Some(address) => format!(
+            "see whether {address} is an interface of a VPC, or a server beyond it: aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address} --query 'NetworkInterfaces[].[PrivateIpAddress,VpcId,InterfaceType,Description]' --output text{}",
+            region_option(findings.region())
+        ),
+        None => better_format(findings),
+    };
+    Some(
+        Gap::new(
+            format!("which destination {} active connections were to", words::count(active.counted as u64)),
+            format!(
+                "CloudWatch counted so many at once (ActiveConnectionCount), and the records allow {seen} at the most to all destinations together{taken}"
+            ),
+            fix,
+        )
+        .deciding(),
+    )
+}
+
+/// Addresses that were taken for clients though they are outside the VPC, those with most ports first.
+fn beyond_vpc(findings: &Findings<'_>) -> Vec<String> {
+    let mut ports: std::collections::BTreeMap<std::net::IpAddr, u64> = std::collections::BTreeMap::new();
+    let beyond = |client| findings.network.in_vpc(client) == Some(false);
+    for (using, tally) in findings.evidence.clients.iter().filter(|(using, _)| beyond(using.client)) {
+        *ports.entry(using.client).or_default() += tally.connections;
+    }
+    let mut ports: Vec<_> = ports.into_iter().collect();
+    ports.sort_by_key(|(address, ports)| (std::cmp::Reverse(*ports), *address));
+    ports.into_iter().map(|(address, _)| address.to_string()).collect()
+}
+
+/// Connections that the records certainly show and CloudWatch did not count.
+fn connections_uncounted(findings: &Findings<'_>) -> Option<Gap> {
+    let active = findings.active.filter(|active| active.fewer_than_seen())?;
+    let gateway = findings.gateway_id()?;
+    Some(Gap::new(
+        "why CloudWatch counted fewer connections than the records show",
+        format!(
+            "ActiveConnectionCount came to {} at the most, and the records show {} in use at one instant: the figure is late or of another gateway, or the records are",
+            words::count(active.counted as u64),
+            words::count(active.seen_at_least())
+        ),
+        format!(
+            "look at it once more: {}",
+            commands::metric(
+                "ActiveConnectionCount",
+                "Maximum",
+                gateway.as_str(),
+                findings.incident.zone.as_deref(),
+                findings.evidence.window,
+                findings.region()
+            )
+        ),
+    ))
+}
+
+/// Attempts that CloudWatch counted, many times those that the records show.
+fn attempts_unseen(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
+    let Unseen { counted, seen } = findings.attempts_unseen?;
+    let gap = Gap::new(
+        format!("most of the {} attempts that CloudWatch counted", words::count(counted as u64)),
+        format!(
+            "the records show {} connections (ConnectionAttemptCount counts attempts): most of the traffic is not in them",
+            words::count(seen)
+        ),
+        "give all records of the gateway's own interface, with traffic type ALL",
+    );
+    Some(Gap { decides: verdict == Verdict::CannotTell, ..gap })
+}
+
+/// Attempts that never left the gateway, beyond the errors that were counted in the same minutes.
+fn uncounted(findings: &Findings<'_>) -> Option<Gap> {
+    let counted = findings.errors.counted().filter(|_| findings.uncounted > 0)?;
+    Some(Gap::new(
+        format!("why {} more attempts never left the gateway", words::count(findings.uncounted)),
+        format!(
+            "CloudWatch counted {} errors in these minutes, and no more can have been refused for want of ports: something else kept the others, or the metric is of another gateway",
+            words::count(counted as u64)
+        ),
+        errors_metric(findings),
+    ))
+}
+
+/// Packets that a rule turned away, which the gateway did not refuse.
+fn rejected(findings: &Findings<'_>) -> Option<Gap> {
+    /// Stray packets are turned away all the time.
+    const MIN_WORTH_SAYING: u64 = 100;
+
+    let of = |way| {
+        let packets = findings.evidence.rejected.iter().filter(move |(of, _)| of.way == way);
+        (packets.clone().map(|(_, packets)| packets).sum::<u64>(), packets.max_by_key(|(_, n)| **n))
+    };
+    // What comes from outside unasked is turned away as it should be; an answer is not.
+    let ways = [
+        (RejectedWay::In, "on the way into the gateway"),
+        (RejectedWay::Out, "on the way out of the gateway"),
+    ];
+    let worth = ways.map(|(way, said)| (of(way), said)).into_iter();
+    let ((packets, most), said) =
+        worth.filter(|((packets, _), _)| *packets >= MIN_WORTH_SAYING).max_by_key(|((n, _), _)| *n)?;
+    let (most, _) = most?;
+    let server = most.destination.address.map_or_else(
+        || format!("port {}", most.destination.port),
+        |address| words::endpoint(address, most.destination.port, &protocol_name(most.destination.protocol)),
+    );
+    let client = most.client.map_or(String::new(), |client| format!(" from {client}"));
+    let subnet = findings.network.gateway.subnet_id.as_deref().unwrap_or("GATEWAY_SUBNET_ID");
+    Some(Gap::new(
+        format!("which rule turned {} packets away", words::count(packets)),
+        format!(
+            "{said}, most of them{client} towards {server}, their records say REJECT: a network ACL did that, and not the gateway for want of ports; they are not counted as refused"
+        ),
+        format!(
+            "aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={}{}",
+            quoted(subnet),
+            region_option(findings.region())
+        ),
+    ))
 }
 
 /// Clients of which nothing tells whether they are in the zone in question.
@@ -292,9 +474,16 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
             minutes(),
         ));
     }
-    (verdict == Verdict::NotSupported && findings.errors.happened()).then(|| {
+    let near = f64::from(findings.least_capacity.or(findings.capacity)?) * NOT_NEAR;
+    let far =
+        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && d.full_address.is_none());
+    let explained = findings.unexplained > 0 || hidden(findings) || findings.of_another_kind();
+    let none = !findings.errors.happened() || perhaps_no_error(findings);
+    (verdict == Verdict::CannotTell && findings.complete && far && !explained && !none).then(|| {
+        let counted = findings.errors.counted();
+        let counted = counted.map_or("the counted".to_owned(), |n| format!("the {} counted", words::count(n as u64)));
         Gap::new(
-            "what the counted errors were",
+            format!("what {counted} errors were"),
             "no destination was near its limit in the records: the metric may be of another gateway, or the records are",
             minutes(),
         )
@@ -315,7 +504,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         && !findings.zone_unknown()
         && !findings.of_another_kind()
         && !refused_uncounted(findings);
-    let wide = findings.in_doubt().filter(|_| open)?;
+    let wide = findings.top().filter(|_| open)?;
     let near = findings.least_capacity.or(findings.capacity)?;
     if f64::from(wide.held.at_most) < f64::from(near) * NOT_NEAR {
         return None;
@@ -367,9 +556,15 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             metric(),
         ),
         Source::Files => {
-            let why = format!("{why}: the format shows no ends of connections");
+            let why = if wide.destination.port == 0 {
+                format!(
+                    "{why}: of a protocol without ports, one record may stand for as many connections as it has packets"
+                )
+            } else {
+                format!("{why}: the format shows no ends of connections")
+            };
             match (findings.gateway_id(), findings.network.metric("ActiveConnectionCount")) {
-                (Some(gateway), None) => Gap::new(
+                (Some(gateway), None) if wide.destination.protocol == TCP => Gap::new(
                     what,
                     format!("{why}, and the gateway's own count of them is not at hand"),
                     format!(

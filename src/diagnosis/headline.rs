@@ -1,7 +1,8 @@
 //! The answer in one sentence.
 
 use super::Verdict;
-use super::findings::{Errors, Findings, Ranked};
+use super::findings::{Errors, Findings, Ranked, protocol_name};
+use super::refusals::FEWEST;
 use crate::network::NameSource;
 use crate::words;
 
@@ -35,8 +36,19 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
             words::percent(f64::from(held) / f64::from(capacity))
         )
     };
-    let most = findings.destinations.iter().map(|d| d.held.at_most).max().unwrap_or(0);
+    let most = top.held.at_most;
     match verdict {
+        Verdict::Confirmed | Verdict::Likely if let Some(full) = top.full_address => {
+            let probably = if verdict == Verdict::Confirmed { "" } else { "probably " };
+            let address = full
+                .address
+                .map_or("one of its addresses".to_owned(), |address| format!("its address {address}"));
+            format!(
+                "{gateway} {probably}ran out of ports to {label} on {address}: {} of that address's {} ports held{held_by}.",
+                words::count(u64::from(full.held)),
+                words::count(u64::from(full.of))
+            )
+        }
         Verdict::Confirmed => {
             format!(
                 "{gateway} ran out of ports to {label}: {} held{held_by}.",
@@ -55,12 +67,6 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
                 of_capacity(most)
             )
         }
-        Verdict::NotSupported if findings.errors.happened() => {
-            format!(
-                "{gateway}: errors were counted, and nothing in the records explains them: no destination held more than {}.",
-                of_capacity(most)
-            )
-        }
         Verdict::NotSupported => {
             format!(
                 "{gateway} had ports left to every destination: none held more than {}.",
@@ -68,11 +74,32 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
             )
         }
         Verdict::CannotTell => {
-            let doubtful = findings.in_doubt().unwrap_or(top);
-            let (label, held_by) = (called(doubtful), holder(doubtful));
-            let held = &doubtful.held;
+            let which = if findings.errors_seen() {
+                "which destination it ran out of ports to"
+            } else {
+                "whether it ran out of ports"
+            };
+            if top.refused >= FEWEST && top.pointed_to {
+                return format!(
+                    "{gateway}: we cannot tell {which} for certain; {} attempts{} to {label} never left it{}, and it held at most {}.",
+                    words::count(top.refused),
+                    if top.located { "" } else { ", perhaps" },
+                    tried_by(top),
+                    of_capacity(top.held.at_most)
+                );
+            }
+            if let Some(unplaced) = findings.unplaced.first() {
+                return format!(
+                    "{gateway}: we cannot tell {which}; {} attempts on port {}/{}, most of them by {}, never left it, and no server on that port shows.",
+                    words::count(unplaced.attempts),
+                    unplaced.towards.port,
+                    protocol_name(unplaced.towards.protocol),
+                    unplaced.client
+                );
+            }
+            let held = &top.held;
             format!(
-                "{gateway}: we cannot tell whether it ran out of ports; the fullest destination seen, {label}, held {}{}{held_by}.",
+                "{gateway}: we cannot tell {which}; the fullest destination seen, {label}, held {}{}{held_by}.",
                 if held.at_least < held.at_most {
                     format!("between {} and ", words::count(u64::from(held.at_least)))
                 } else {
@@ -82,6 +109,15 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
             )
         }
     }
+}
+
+/// Who made most of the attempts that never left, as a clause.
+fn tried_by(destination: &Ranked) -> String {
+    let most = destination.clients.iter().max_by_key(|client| client.refused);
+    most.filter(|client| client.refused > 0).map_or(String::new(), |client| {
+        let share = words::percent(client.refused as f64 / destination.refused.max(1) as f64);
+        format!(" ({share} of them by {})", client.address)
+    })
 }
 
 /// A destination with its name, where it has one.

@@ -8,6 +8,7 @@
 //! the gateway's, as only there it shows that they got one).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use jiff::Timestamp;
 
@@ -36,6 +37,15 @@ pub(super) struct Counted {
     pub(super) at: Timestamp,
     /// The step at which it was fullest.
     pub(super) step: usize,
+    /// What its clients' own ports allow at each step and at the fullest, where these are known by port alone:
+    /// a client uses each of its ports once towards a destination.
+    pub(super) limit: Option<Limit>,
+}
+
+/// What clients' own ports allow.
+pub(super) struct Limit {
+    pub(super) steps: Vec<Held>,
+    pub(super) peak: Held,
 }
 
 impl Counted {
@@ -57,8 +67,11 @@ impl Counted {
         } else {
             gateway.collect()
         };
-        let (step, fullest) = fullest_step(steps.iter().copied()).unwrap_or_default();
-        let over_steps = |of: fn(&Held) -> u32| steps.iter().map(of).max().unwrap_or(0);
+        let asked = evidence.asked_steps();
+        let in_question = &steps[asked.clone()];
+        let (step, fullest) = fullest_step(in_question.iter().copied()).unwrap_or_default();
+        let step = asked.start + step;
+        let over_steps = |of: fn(&Held) -> u32| in_question.iter().map(of).max().unwrap_or(0);
         let by_steps =
             Held { least: over_steps(|h| h.least), hold: fullest.hold, most: over_steps(|h| h.most) };
         let instant = evidence.steps.instant(step);
@@ -81,7 +94,19 @@ impl Counted {
         let silent = tally.at_peak.map(|at_peak| at_peak.silent);
         let silent = silent.or_else(|| tally.silent.get(step).copied()).unwrap_or_default();
         let open = silent.hold.min(peak.hold);
-        Self { steps, peak, open, at, step }
+        let limit = uses.on_port(destination).filter(|port| port.is_whole()).map(|port| {
+            let over_steps = |of: fn(&Held) -> u32| port.by_clients[asked.clone()].iter().map(of).max();
+            let most = Held {
+                least: over_steps(|h| h.least).unwrap_or(0),
+                hold: over_steps(|h| h.most).unwrap_or(0),
+                most: over_steps(|h| h.most).unwrap_or(0),
+            };
+            let hold = port
+                .at_peak
+                .map_or(most.hold, |at_peak| at_peak.hold.max(over_steps(|h| h.hold).unwrap_or(0)));
+            Limit { steps: port.by_clients.clone(), peak: Held { hold, ..most } }
+        });
+        Self { steps, peak, open, at, step, limit }
     }
 }
 
@@ -113,9 +138,8 @@ fn counted_twice(evidence: &Evidence, uses: &Uses<'_>, destination: Destination,
     if let Some(clients) = uses.elsewhere(destination) {
         let by_client = |step| in_use(&mut clients.iter().map(|(_, tally)| *tally), step);
         each_step(&|step| at(&tally.held, step).least, &by_client)
-    } else if let Some((clients, all)) = uses.on_port(destination) {
-        let by_client = |step| in_use(&mut clients.iter().map(|(_, tally)| *tally), step);
-        each_step(&|step| in_use(&mut all.iter().map(|(_, tally)| *tally), step), &by_client)
+    } else if let Some(port) = uses.on_port(destination) {
+        each_step(&|step| port.in_use[step], &|step| port.in_use_by_clients[step])
     } else {
         Vec::new()
     }
@@ -141,7 +165,7 @@ fn both(gateway: Held, by_client: Held, whole: bool) -> Held {
 
 /// How many times the ports in use were held, towards whichever destination, where ends of
 /// connections do not show: so many times as makes all TCP destinations come together, at their
-/// fullest step, to the `active` connections that the gateway itself counted. Connections count as
+/// fullest step of those `asked` about, to the `active` connections that the gateway itself counted. Connections count as
 /// active until they are closed, or were idle for as long as a port is held.
 ///
 /// One figure for all: a destination of long-lived connections is then taken to hold nearly all of
@@ -151,6 +175,7 @@ fn both(gateway: Held, by_client: Held, whole: bool) -> Held {
 /// and `IdleTimeoutCount`.
 pub(super) fn times_in_use<'c>(
     counted: impl Iterator<Item = &'c Counted>,
+    asked: &Range<usize>,
     folded: Folded,
     active: f64,
 ) -> f64 {
@@ -162,8 +187,9 @@ pub(super) fn times_in_use<'c>(
     // A scan has as many destinations as ports, nearly all alike.
     let mut steps: Vec<BTreeMap<(u32, u32), u32>> = Vec::new();
     for counted in counted {
-        steps.resize(steps.len().max(counted.steps.len()), BTreeMap::new());
-        for (step, held) in steps.iter_mut().zip(&counted.steps) {
+        let in_question = counted.steps.get(asked.clone()).unwrap_or_default();
+        steps.resize(steps.len().max(in_question.len()), BTreeMap::new());
+        for (step, held) in steps.iter_mut().zip(in_question) {
             let held = folded.unfolded(*held);
             *step.entry((held.least.min(held.hold), held.hold)).or_default() += 1;
         }
@@ -279,7 +305,7 @@ mod tests {
 
     fn counted(least: u32, hold: u32) -> Counted {
         let held = Held { least, hold, most: hold };
-        Counted { steps: vec![held], peak: held, open: 0, at: Timestamp::UNIX_EPOCH, step: 0 }
+        Counted { steps: vec![held], peak: held, open: 0, at: Timestamp::UNIX_EPOCH, step: 0, limit: None }
     }
 
     fn estimate(least: u32, hold: u32, active: Option<f64>, others: &[Counted]) -> u32 {
@@ -289,7 +315,7 @@ mod tests {
             capacity: Some(55_000),
             certain: true,
             ends_visible: false,
-            times_in_use: active.map(|active| times_in_use(all(), Folded::new(1), active)),
+            times_in_use: active.map(|active| times_in_use(all(), &(0..1), Folded::new(1), active)),
         };
         scale.range(one.peak, 0, one.at).estimate
     }

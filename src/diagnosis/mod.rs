@@ -17,6 +17,7 @@ mod rank;
 mod refusals;
 mod remedies;
 mod verdict;
+mod work;
 
 use std::net::IpAddr;
 
@@ -33,6 +34,7 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 pub use answer::Answer;
 use findings::Findings;
 pub use links::Link;
+use refusals::{EXPLAINING, FEWEST};
 pub(crate) use verdict::NOT_NEAR;
 
 /// The version of the JSON: fields are added within it, never renamed.
@@ -95,6 +97,17 @@ pub struct HeldPorts {
     pub at: Timestamp,
 }
 
+/// One of several addresses of a gateway, all of whose ports towards a destination were held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FullAddress {
+    /// Which; `null` where the records show all of them as one.
+    pub address: Option<IpAddr>,
+    /// Ports held on it.
+    pub held: u32,
+    /// Ports that it has towards one destination.
+    pub of: u32,
+}
+
 /// One step of a destination's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineStep {
@@ -102,7 +115,8 @@ pub struct TimelineStep {
     pub at: Timestamp,
     /// Certainly held at that instant.
     pub held_at_least: u32,
-    /// The best estimate for that instant; of the step in which the destination was fullest, for the fullest.
+    /// The best estimate for the step's fullest second, where the source tells it (files do, of the fullest
+    /// destinations), else for that instant; of the step in which the destination was fullest, for the fullest.
     pub held_estimate: u32,
     /// Held at the very most at any time within the step.
     pub held_at_most: u32,
@@ -150,6 +164,10 @@ pub struct DestinationReport {
     pub held: HeldPorts,
     /// The estimate as a fraction of capacity; `null` where capacity is not known.
     pub utilization: Option<f64>,
+    /// Where it did not fill the gateway, one of the gateway's addresses that it filled while errors were
+    /// counted.
+    #[serde(default)]
+    pub full_address: Option<FullAddress>,
     /// Attempts that reached the gateway and never left it. An inference.
     pub refused: u64,
     /// Distinct gateway ports used towards it.
@@ -196,10 +214,11 @@ impl ClientReport {
 }
 
 impl DestinationReport {
-    /// Whether it held as much of the capacity as the verdict asks for; not where capacity is unknown.
+    /// Whether it held as much of the capacity, or of one address's, as the verdict asks for; not where capacity is
+    /// unknown.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.utilization.is_some_and(|part| part >= verdict::FULL)
+        self.full_address.is_some() || self.utilization.is_some_and(|part| part >= verdict::FULL)
     }
 }
 
@@ -229,12 +248,16 @@ pub struct GatewayReport {
 /// that an attempt was refused: those found are the ones that reached the gateway and never left it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedAttempts {
-    /// Found in the flow logs, towards all destinations. An inference.
+    /// Found in the flow logs, towards all destinations, in the minutes in question: no more than were counted in
+    /// them. An inference.
     pub found: u64,
     /// The sum of `ErrorPortAllocation`; `null` where it is not known.
     pub counted: Option<f64>,
-    /// What was found as a fraction of what was counted.
+    /// What was found as a fraction of what was counted in the same minutes; never more than 1.
     pub accounted: Option<f64>,
+    /// Whether errors were certainly counted of this gateway, by the metric or by its alarm.
+    #[serde(default)]
+    pub errors_seen: bool,
 }
 
 /// A metric of the gateway over the window.
@@ -370,6 +393,9 @@ pub struct Diagnosis {
     pub alarm: Option<Alarm>,
     /// The minutes that the diagnosis is about.
     pub window: TimeWindow,
+    /// Of these, the minutes in question: of an alarm those that it counted. What was held, who held it and what
+    /// was refused is of them; what comes before says what was held when they began.
+    pub asked: TimeWindow,
     /// The gateway, or gateways.
     pub nat_gateways: Vec<GatewayReport>,
     /// How sure we are.
@@ -380,7 +406,7 @@ pub struct Diagnosis {
     pub pattern_evidence: Vec<String>,
     /// The answer in one sentence.
     pub headline: String,
-    /// Destinations, fullest first.
+    /// Destinations: the one that the answer is about, then the fullest.
     pub destinations: Vec<DestinationReport>,
     /// How many destinations there were in all, those that are not listed included.
     pub destinations_seen: u64,
@@ -403,24 +429,30 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// The destination to doubt where it is not known whether any was full: of which the range reaches about
-    /// as far as any does, and of several the fullest.
+    /// The destination that the answer is about, which every list has first: the fullest one; where it is not
+    /// known whether any was full, the one to doubt; where none was, the one that held most at the very most.
     #[must_use]
-    pub fn in_doubt(&self) -> Option<&DestinationReport> {
-        rank::in_doubt(&self.destinations, |destination| destination.held.at_most)
+    pub fn in_question(&self) -> Option<&DestinationReport> {
+        self.destinations.first()
     }
 
-    /// The destination that held most at the very most; of several, the fullest.
+    /// Attempts that went into the gateway and never came out, where these and no held ports point to the
+    /// destination in question: the destination, and their part of the errors that were counted, where that is
+    /// known.
     #[must_use]
-    pub fn fullest_at_most(&self) -> Option<&DestinationReport> {
-        self.destinations.iter().rev().max_by_key(|destination| destination.held.at_most)
+    pub fn refused_unproven(&self) -> Option<(&DestinationReport, Option<f64>)> {
+        let top =
+            self.in_question().filter(|top| self.verdict == Verdict::CannotTell && top.refused >= FEWEST)?;
+        let counted = self.refused_attempts.counted.filter(|counted| *counted > 0.0);
+        let part = counted.map(|counted| top.refused as f64 / counted);
+        part.is_none_or(|part| part >= EXPLAINING).then_some((top, part))
     }
 
     /// The fullest destination, where it came near the limit and yet nothing was refused.
     #[must_use]
     pub fn near_without_errors(&self) -> Option<&DestinationReport> {
         let capacity = f64::from(self.nat_gateways.first()?.capacity_per_destination?);
-        let fullest = self.fullest_at_most()?;
+        let fullest = self.in_question()?;
         let near = f64::from(fullest.held.at_most) >= capacity * NOT_NEAR;
         (self.verdict == Verdict::NotSupported && near).then_some(fullest)
     }
@@ -465,7 +497,7 @@ const LISTED: usize = 10;
 #[must_use]
 pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, limits: Limits) -> Diagnosis {
     let findings = Findings::of(incident, network, evidence, limits);
-    let verdict = verdict::verdict(&findings);
+    let verdict = findings.verdict;
     let pattern = pattern::pattern(&findings, verdict);
     let gaps = gaps::gaps(&findings, verdict);
     let gateway = &network.gateway;
@@ -475,6 +507,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         stage: Stage::Final,
         alarm: incident.alarm.clone(),
         window: evidence.window,
+        asked: evidence.asked,
         nat_gateways: vec![GatewayReport {
             id: findings.gateway_id().map(ToString::to_string),
             kind: gateway.kind,

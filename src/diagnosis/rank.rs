@@ -5,21 +5,35 @@ use std::cmp::Ordering;
 use super::ClientReport;
 use super::findings::Ranked;
 
-/// By held ports, never by records or bytes; refused attempts break a tie, as only a full
-/// destination refuses; addresses break what remains.
+/// By held ports, never by records or bytes, one that filled an address first; refused attempts break a tie, as
+/// only a full destination refuses; addresses break what remains.
 pub(super) fn fullest_first(a: &Ranked, b: &Ranked) -> Ordering {
-    let key = |r: &Ranked| (r.held.estimate, r.turned_away, r.refused, r.held.at_least, r.held.at_most);
+    let key = |r: &Ranked| {
+        let on_one = r.full_address.is_some() && r.pointed_to;
+        (on_one, r.held.estimate, r.turned_away, r.refused, r.held.at_least, r.held.at_most)
+    };
     key(b).cmp(&key(a)).then_with(|| a.destination.cmp(&b.destination))
 }
 
 /// The part of the greatest upper end that another one has to have to reach about as far.
 const ABOUT_AS_FAR: f64 = 0.9;
 
-/// Of destinations, fullest first, the one to doubt where it is not known whether any was full: the first
-/// of which the range reaches about as far as any does.
-pub(super) fn in_doubt<T>(fullest_first: &[T], at_most: impl Fn(&T) -> u32) -> Option<&T> {
-    let most = fullest_first.iter().map(&at_most).max()?;
-    fullest_first.iter().find(|one| f64::from(at_most(one)) >= f64::from(most) * ABOUT_AS_FAR)
+/// Of destinations, fullest first, the one to doubt where it is not known whether any was full: the one of which most
+/// attempts never left the gateway, where these are a good part of the errors, else the first of which the range
+/// reaches about as far as any does.
+pub(super) fn in_doubt(fullest_first: &[Ranked]) -> Option<usize> {
+    let numbered = || fullest_first.iter().enumerate();
+    let pointed_to = numbered().rev().filter(|(_, one)| one.pointed_to);
+    let refused = pointed_to.max_by_key(|(_, one)| one.refused).map(|(index, _)| index);
+    let most = fullest_first.iter().map(|one| one.held.at_most).max()?;
+    let reaches = |one: &Ranked| f64::from(one.held.at_most) >= f64::from(most) * ABOUT_AS_FAR;
+    refused.or_else(|| fullest_first.iter().position(reaches))
+}
+
+/// Of destinations, fullest first, the one that held most at the very most.
+pub(super) fn greatest_at_most(fullest_first: &[Ranked]) -> Option<usize> {
+    let numbered = fullest_first.iter().enumerate().rev();
+    numbered.max_by_key(|(_, one)| one.held.at_most).map(|(index, _)| index)
 }
 
 /// By share of held ports, then by what was refused; addresses break ties.

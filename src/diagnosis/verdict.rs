@@ -1,7 +1,7 @@
 //! How sure we are that a destination ran out of ports.
 
 use super::Verdict;
-use super::findings::{Errors, Findings, Ranked};
+use super::findings::{Active, Errors, Findings, Ranked};
 use super::refusals::FEWEST;
 use crate::evidence::insights::Rung;
 
@@ -34,15 +34,27 @@ fn by_counts(findings: &Findings<'_>) -> Verdict {
         return Verdict::CannotTell;
     }
     if findings.errors == Errors::Counted(0.0) && findings.window_covered {
-        return if refused_uncounted(findings) { Verdict::CannotTell } else { Verdict::NotSupported };
+        let contradicted = refused_uncounted(findings) || hidden(findings);
+        return if contradicted { Verdict::CannotTell } else { Verdict::NotSupported };
+    }
+    if let Some(full) = top.full_address {
+        let speaks = top.turned_away || (left_open(top) && !contradicted(findings, top));
+        let known = full.address.is_some() && !findings.zone_unknown() && no_doubt(findings);
+        return if perhaps_no_error(findings) || !speaks {
+            Verdict::CannotTell
+        } else if known && agreed(findings, top, full.of, full.held) {
+            Verdict::Confirmed
+        } else {
+            Verdict::Likely
+        };
     }
     if reaches(top, capacity) {
         // Ports that the others hold are no use to the clients of a zone.
         if findings.zone_unknown() && f64::from(top.held.at_least) < f64::from(capacity) * FULL {
             return Verdict::CannotTell;
         }
-        return match (findings.errors.happened(), agreed(findings, top, capacity)) {
-            (true, true) if !findings.evidence.ambiguous => Verdict::Confirmed,
+        return match (findings.errors.happened(), agreed(findings, top, capacity, top.held.estimate)) {
+            (true, true) if no_doubt(findings) => Verdict::Confirmed,
             (_, true) => Verdict::Likely,
             (true, false) if plausible(findings, top, capacity) || is_only_candidate(findings) => {
                 Verdict::Likely
@@ -50,16 +62,46 @@ fn by_counts(findings: &Findings<'_>) -> Verdict {
             (_, false) => Verdict::CannotTell,
         };
     }
+    // It came near, and what was refused was refused towards it: the count may be that much short.
+    let came_near = f64::from(top.held.at_most) >= f64::from(capacity) * NOT_NEAR;
+    if came_near && top.turned_away && findings.errors_seen() && !findings.zone_unknown() {
+        return Verdict::Likely;
+    }
     let near = f64::from(findings.least_capacity.unwrap_or(capacity)) * NOT_NEAR;
     let nothing_near =
         findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && !d.turned_away);
-    // Where the records show several gateways, this one's being well says nothing of the others.
+    // Where the records show several gateways, this one's being well says nothing of the others. What was
+    // counted and shows in no record may have been anywhere.
     let certain = findings.complete
         && !findings.evidence.ambiguous
         && !findings.evidence.filtered
         && findings.unexplained == 0
-        && !(findings.errors.happened() && findings.perhaps_of_another());
+        && (!findings.errors.happened() || perhaps_no_error(findings))
+        && !hidden(findings)
+        && findings.attempts_unseen.is_none();
     if certain && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
+}
+
+/// Whether nothing of what CloudWatch counted contradicts the records, and these are of one gateway.
+fn no_doubt(findings: &Findings<'_>) -> bool {
+    !findings.evidence.ambiguous && !findings.active.is_some_and(Active::fewer_than_seen)
+}
+
+/// Whether the errors that the alarm saw may all have been other gateways' or zones'.
+pub(super) fn perhaps_no_error(findings: &Findings<'_>) -> bool {
+    findings.incident.one_of_several && findings.errors == Errors::Alarmed
+}
+
+/// Whether so many connections were counted that the records do not show that they may have filled a destination:
+/// one of those that show, or another.
+pub(super) fn hidden(findings: &Findings<'_>) -> bool {
+    let hidden = findings.active.map_or(0, Active::hidden);
+    let Some(capacity) = findings.least_capacity.or(findings.capacity).filter(|_| hidden > 0) else {
+        return false;
+    };
+    let most = findings.destinations.iter().map(|d| d.held.at_most).max().unwrap_or(0);
+    f64::from(most.saturating_add(hidden))
+        >= f64::from(capacity.min(findings.limits.ports_per_address)) * NOT_NEAR
 }
 
 /// Whether the records show the fullest destination full and attempts turned away, while no error at all was
@@ -80,10 +122,10 @@ fn reaches(top: &Ranked, capacity: u32) -> bool {
 /// to have been towards it and never left the gateway, or an estimate from ends of connections that
 /// were seen. Where most of them ended, ports may have been taken again within one record, so that
 /// the estimate alone proves nothing.
-fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32) -> bool {
+fn agreed(findings: &Findings<'_>, top: &Ranked, capacity: u32, estimate: u32) -> bool {
     let enough = if contradicted(findings, top) { WHOLLY_FULL } else { FULL };
     let full = |held: u32| f64::from(held) >= f64::from(capacity) * enough;
-    let counted = full(top.held.at_least) || (full(top.held.estimate) && left_open(top));
+    let counted = full(top.held.at_least) || (full(estimate) && left_open(top));
     (findings.evidence.ends_visible && counted) || (top.turned_away && top.located)
 }
 

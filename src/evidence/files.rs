@@ -3,7 +3,7 @@
 //! One pass over the records, after a look at a sample of them that tells the formats, the
 //! aggregation interval and, where nobody named it, the gateway. State grows with connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
@@ -13,10 +13,11 @@ use super::infer::{Inference, Inferred, Suspect};
 use super::lives::{Holding, Lives, Stretch};
 use super::recorded_owners::RecordedOwners;
 use super::repeats::Repeats;
+use super::roles::Roles;
 use super::scope::{Scope, Spot, Spots};
 use super::{
-    AtPeak, ClientUse, Destination, Evidence, EvidenceSource, Held, Peak, Side, Source, Steps, TCP, Tally,
-    Viewpoint,
+    AtPeak, ClientUse, Destination, Evidence, EvidenceSource, Held, OnAddress, Peak, PortRecord, Rejected,
+    RejectedWay, Side, Source, Steps, TCP, Tally, Viewpoint, window_to_look_at,
 };
 use crate::flow::reader::{Inputs, Options, ReadError, Reading, RejectReason, Sink};
 use crate::flow::record::{Action, FlowRecord};
@@ -67,16 +68,20 @@ impl EvidenceSource for FlowLogFiles<'_> {
         let mut assumed = Assumed::of(sample.formats.iter());
         let mut all_remembered = false;
         let mut part: Option<Part> = None;
+        let mut servers = BTreeSet::new();
+        let shown = window_to_look_at(incident, network);
         loop {
             network.gateway = told.gateway.clone();
             let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
             let aggregation = inference.aggregation_seconds();
             let times = Times {
-                window: incident.window,
+                window: shown,
+                asked: incident.window,
                 about: inference.median_start(),
                 within: part.as_ref().map(|part| part.span),
             };
-            let mut counter = Counter::new(&viewpoint, times, aggregation, assumed);
+            let roles = Roles::knowing(servers.clone());
+            let mut counter = Counter::new(&viewpoint, times, aggregation, assumed, roles);
             if all_remembered {
                 counter.repeats = Repeats::remembering_all();
             }
@@ -100,6 +105,12 @@ impl EvidenceSource for FlowLogFiles<'_> {
             // A format of the gateway's records lacks what was assumed, or has what was not: count again.
             if found != assumed {
                 assumed = found;
+                continue;
+            }
+            // Who is a server shows when all has been read: count again by it.
+            let serving = counter.roles.servers();
+            if serving != servers {
+                servers = serving;
                 continue;
             }
             if counter.repeats.missed_some() && !all_remembered {
@@ -165,7 +176,7 @@ impl Sink for Pass<'_> {
     }
 
     fn rejected(&mut self, line: &[u8]) {
-        self.counter.rejected.add(Spot::of_line(line));
+        self.counter.unusable.add(Spot::of_line(line));
     }
 }
 
@@ -523,8 +534,10 @@ struct Ports {
 /// Which records are counted, by their times.
 #[derive(Clone, Copy)]
 struct Times {
-    /// The minutes in question, where they are named.
+    /// The window to look at, where it is named.
     window: Option<TimeWindow>,
+    /// The minutes in question within it.
+    asked: Option<TimeWindow>,
     /// Where they are not: about when most of the records begin. What is far from it is a damaged
     /// line, which would stretch the window over years.
     about: Option<i64>,
@@ -557,6 +570,9 @@ struct Counter<'view> {
     other_zones: HashMap<Destination, Ports>,
     /// Packets that left the gateway and were turned away by a rule: towards whom, when, how many.
     turned_away: Vec<(Destination, i64, u64)>,
+    /// Packets that any rule turned away.
+    rejected: BTreeMap<Rejected, u64>,
+    roles: Roles,
     services: BTreeMap<IpAddr, String>,
     owners: RecordedOwners,
     records: u64,
@@ -573,13 +589,20 @@ struct Counter<'view> {
     /// First and last second of intervals without traffic.
     idle: (i64, i64),
     skipped: Spots,
-    rejected: Spots,
+    /// Lines that could not be used.
+    unusable: Spots,
     /// The interfaces whose records were the gateway's, where none is named.
     seen_on: Vec<Box<[u8]>>,
 }
 
 impl<'view> Counter<'view> {
-    fn new(viewpoint: &'view Viewpoint, times: Times, aggregation: u32, assumed: Assumed) -> Self {
+    fn new(
+        viewpoint: &'view Viewpoint,
+        times: Times,
+        aggregation: u32,
+        assumed: Assumed,
+        roles: Roles,
+    ) -> Self {
         Self {
             viewpoint,
             times,
@@ -590,6 +613,8 @@ impl<'view> Counter<'view> {
             sides: HashMap::new(),
             other_zones: HashMap::new(),
             turned_away: Vec::new(),
+            rejected: BTreeMap::new(),
+            roles,
             services: BTreeMap::new(),
             owners: RecordedOwners::default(),
             records: 0,
@@ -602,7 +627,7 @@ impl<'view> Counter<'view> {
             repeats: Repeats::default(),
             idle: (i64::MAX, i64::MIN),
             skipped: Spots::default(),
-            rejected: Spots::default(),
+            unusable: Spots::default(),
             seen_on: Vec::new(),
         }
     }
@@ -628,7 +653,7 @@ impl<'view> Counter<'view> {
         let scope = Scope { viewpoint: self.viewpoint, seen_on: &self.seen_on, span };
         let (skipdata, skipdata_elsewhere) = self.skipped.concerning(&scope);
         // Whole files of something else were rejected line by line, and are no damage.
-        let (lines, lines_elsewhere) = self.rejected.concerning(&scope);
+        let (lines, lines_elsewhere) = self.unusable.concerning(&scope);
         let all = reading.lines_rejected();
         let lines_elsewhere = lines_elsewhere.min(all);
         let failed = reading.failed.iter().map(|file| scope.concerns(&Spot::of_file(&file.name))).collect();
@@ -741,6 +766,23 @@ impl<'view> Counter<'view> {
         Some(Gap::new("any traffic of the gateway", why, fix).deciding())
     }
 
+    fn note_rejected(&mut self, seen: &PortRecord, record: &FlowRecord<'_>) {
+        let asked = |window: TimeWindow| {
+            record.end >= window.start().as_second() && record.start < window.end().as_second()
+        };
+        if seen.side == Side::AtClient || !self.times.asked.is_none_or(asked) {
+            return;
+        }
+        let way = match (seen.side, seen.outward) {
+            (_, false) => RejectedWay::Back,
+            (Side::Gateway, true) => RejectedWay::Out,
+            (Side::Client | Side::AtClient, true) => RejectedWay::In,
+        };
+        let client = (seen.side == Side::Client).then_some(seen.holder);
+        *self.rejected.entry(Rejected { way, destination: seen.destination, client }).or_default() +=
+            record.packets;
+    }
+
     /// Whether the clients' own interfaces are needed to join clients with destinations.
     fn needs_client_interfaces(&self) -> bool {
         !self.assumed.packet_addresses && self.viewpoint.kind != GatewayKind::Regional
@@ -767,9 +809,7 @@ impl<'view> Counter<'view> {
     /// The most ports that any destination held within these minutes.
     fn fullest(&self, window: TimeWindow) -> u32 {
         let of_gateway = self.sides.iter().filter(|((side, _), _)| *side == Side::Gateway);
-        let held = |ports: &Ports| {
-            peak(ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held), window).hold
-        };
+        let held = |ports: &Ports| highest(&Sweep::over(all_holdings(ports), window).hold, window).0;
         of_gateway.map(|(_, ports)| held(ports)).max().unwrap_or(0)
     }
 
@@ -794,35 +834,56 @@ impl<'view> Counter<'view> {
         let seen = self.records > 0;
         let window = self.times.window.or_else(|| self.unnamed_window()).unwrap_or(TimeWindow::EPOCH);
         let mut evidence = Evidence::none(window, Source::Files);
-        let steps = evidence.steps;
+        evidence.asked = self.times.asked.unwrap_or(window);
+        let (asked, steps) = (evidence.asked, evidence.steps);
         evidence.ends_visible = self.assumed.ends_visible;
         evidence.packet_addresses = self.assumed.packet_addresses;
         evidence.services = self.services;
+        evidence.rejected = self.rejected;
         evidence.coverage.logs_from = seen.then(|| second(self.first));
         evidence.coverage.logs_until = seen.then(|| second(self.last));
         evidence.coverage.records_read = self.records;
-        (evidence.coverage.longest_hole, evidence.coverage.dense) = self.at_work.holes();
+        (evidence.coverage.longest_hole, evidence.coverage.busy) = self.at_work.holes();
         evidence.coverage.aggregation_seconds = self.aggregation;
+        let of_side = |side: Side| move |((of, _), _): &(&(Side, Destination), &Ports)| *of == side;
+        let clients: BTreeMap<Destination, &Ports> =
+            self.sides.iter().filter(of_side(Side::Client)).map(|((_, d), ports)| (*d, ports)).collect();
         let mut fullest_at: HashMap<Destination, Peak> = HashMap::new();
-        for ((side, destination), ports) in &self.sides {
-            if *side == Side::Gateway {
-                let peak = peak(ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held), window);
-                evidence.peaks.insert(*destination, peak);
-                // A format that hides destinations on the clients' side shows the port alone.
-                for known_by in [*destination, Destination { address: None, ..*destination }] {
-                    let at = fullest_at.entry(known_by).or_insert(peak);
-                    if (peak.hold, at.at) > (at.hold, peak.at) {
-                        *at = peak;
-                    }
+        let mut lost: HashMap<Destination, Vec<u64>> = HashMap::new();
+        for ((_, destination), ports) in self.sides.iter().filter(of_side(Side::Gateway)) {
+            let by_port = Destination { address: None, ..*destination };
+            // Summed once for each: very many destinations may share a port.
+            let known_by = if clients.contains_key(destination) { *destination } else { by_port };
+            let lost = lost.entry(known_by).or_insert_with(|| {
+                lost_in_steps(clients.get(&known_by).copied(), known_by, self.assumed, steps)
+            });
+            let sweep = Sweep::over(all_holdings(ports), window);
+            let peak = sweep.peak(asked, steps, lost);
+            evidence.peaks.insert(*destination, peak);
+            evidence.fullest_addresses.extend(
+                fullest_address(ports, window, asked, &self.addresses).map(|fullest| (*destination, fullest)),
+            );
+            // A format that hides destinations on the clients' side shows the port alone.
+            for known_by in [*destination, by_port] {
+                let at = fullest_at.entry(known_by).or_insert(peak);
+                if (peak.hold, at.at) > (at.hold, peak.at) {
+                    *at = peak;
                 }
             }
         }
-        for ((side, destination), clients) in &self.sides {
-            let Some(gateway) = self.sides.get(&(Side::Gateway, *destination)) else { continue };
-            if *side == Side::Client {
-                let by_client = holdings(clients, true).chain(holdings(gateway, false));
-                evidence.peaks_by_client.insert(*destination, peak(by_client, window));
-            }
+        let mut fullest: Vec<(u32, u32, Destination)> =
+            evidence.peaks.iter().map(|(d, peak)| (peak.hold, peak.most, *d)).collect();
+        fullest.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, _, destination) in fullest.into_iter().take(SWEPT_BY_STEP) {
+            let Some(ports) = self.sides.get(&(Side::Gateway, destination)) else { continue };
+            evidence.step_peaks.insert(destination, Sweep::over(all_holdings(ports), window).by_step(steps));
+        }
+        for (destination, clients) in clients {
+            let Some(gateway) = self.sides.get(&(Side::Gateway, destination)) else { continue };
+            let by_client = holdings(clients, true).chain(holdings(gateway, false));
+            evidence
+                .peaks_by_client
+                .insert(destination, Sweep::over(by_client, window).peak(asked, steps, &[]));
         }
         for (destination, ports) in self.other_zones {
             let per_holder = tallies(&ports, destination, None, &self.addresses, self.assumed, steps);
@@ -866,6 +927,10 @@ impl Sink for Counter<'_> {
             return;
         }
         let Some(seen) = self.viewpoint.classify(record) else { return };
+        let (viewpoint, ranges) = (self.viewpoint, &self.viewpoint.client_ranges);
+        // Between addresses of one VPC no packet goes through its gateway.
+        let of_vpc = |address| ranges.iter().any(|range| range.contains(&address));
+        let seen = self.roles.corrected(viewpoint.kind, seen, record, of_vpc);
         self.owners.note(&seen, record);
         self.formats.used(seen.side);
         if seen.side == Side::AtClient && !self.needs_client_interfaces() {
@@ -892,6 +957,7 @@ impl Sink for Counter<'_> {
         // A packet that a rule turned away, or that came after the end, holds no port. One that the
         // gateway had let out was not refused by it.
         if record.action == Action::Reject {
+            self.note_rejected(&seen, record);
             if seen.side == Side::Gateway && seen.outward {
                 self.turned_away.push((seen.destination, record.start, record.packets));
             }
@@ -1007,18 +1073,27 @@ fn count(lives: &Lives, repeats_visible: bool, steps: Steps, tally: &mut Tally) 
         ended |= stretch.ended();
         answered |= stretch.unanswered().is_none();
         tally.active_seconds += stretch.active_seconds();
-        let repeats = if repeats_visible { stretch.repeats() } else { 0 };
-        if let Some(step) = steps.holding(i64::from(stretch.start)) {
-            tally.lost_at[step] += stretch.unanswered().unwrap_or(repeats);
-        }
     }
+    add_lost(lives, repeats_visible, steps, &mut tally.lost_at);
     tally.ended += u64::from(ended);
     tally.unanswered += u64::from(!answered);
     lives.count_into(steps, &mut tally.held, |stretch| stretch.unanswered().is_none());
     lives.count_into(steps, &mut tally.silent, |stretch| stretch.unanswered().is_some());
 }
 
-/// Adds what one port held at one second, as [`peak`] counts it.
+/// Adds the first packets of one port that got no answer, each to the step in which it was sent.
+fn add_lost(lives: &Lives, repeats_visible: bool, steps: Steps, lost_at: &mut [u64]) {
+    for stretch in lives.stretches() {
+        let repeats = if repeats_visible { stretch.repeats() } else { 0 };
+        stretch.sent_over(stretch.unanswered().unwrap_or(repeats), |second, packets| {
+            if let Some(step) = steps.holding(second) {
+                lost_at[step] += packets;
+            }
+        });
+    }
+}
+
+/// Adds what one port held at one second, as a [`Sweep`] counts it.
 fn add_at(lives: &Lives, second: i64, sum: &mut AtPeak) {
     let within = |from: i64, to: i64| u32::from((from..=to).contains(&second));
     for (stretch, Holding { start, sure, until }) in lives.holdings() {
@@ -1038,38 +1113,204 @@ fn holdings(ports: &Ports, answered: bool) -> impl Iterator<Item = Holding> {
     lives.filter(move |(stretch, _)| stretch.unanswered().is_none() == answered).map(|(_, held)| held)
 }
 
-/// The fullest second within the window, by an exact sweep over every port's holdings.
-fn peak(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Peak {
-    let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
-    let (mut least, mut hold, mut most) = (Vec::new(), Vec::new(), Vec::new());
-    for Holding { start, sure, until } in holdings {
-        // At the beginning of its first second it was not held yet; within that second it was.
-        let sure = sure.map(|(first, last)| (first + 1, last));
-        let spans =
-            [(&mut least, sure), (&mut hold, Some((start + 1, until))), (&mut most, Some((start, until)))];
-        for (events, span) in spans {
-            let Some((start, end)) = span else { continue };
-            if start <= to && end >= from && start <= end {
-                events.push((start.max(from), 1));
-                events.push((end + 1, -1));
-            }
-        }
-    }
-    let (least, _) = fullest(least);
-    let (hold, at) = fullest(hold);
-    let (most, _) = fullest(most);
-    Peak { least, hold, most, at: at.unwrap_or(from) }
+/// The holdings of all ports.
+fn all_holdings(ports: &Ports) -> impl Iterator<Item = Holding> {
+    ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held)
 }
 
-/// The greatest running sum of changes, and when it was first reached.
-fn fullest(mut changes: Vec<(i64, i32)>) -> (u32, Option<i64>) {
-    changes.sort_unstable();
-    let (mut now, mut most, mut at) = (0_i32, 0_i32, None);
-    for (second, change) in changes {
-        now += change;
-        if now > most {
-            (most, at) = (now, Some(second));
+/// The gateway's address on which most ports were held at once, where it shows with several.
+fn fullest_address(
+    ports: &Ports,
+    window: TimeWindow,
+    asked: TimeWindow,
+    addresses: &Interner,
+) -> Option<OnAddress> {
+    let mut used: BTreeMap<u32, usize> = BTreeMap::new();
+    for (holder, _) in ports.lives.keys() {
+        *used.entry(*holder).or_default() += 1;
+    }
+    if used.len() < 2 {
+        return None;
+    }
+    let on = |holder: u32| {
+        let of_holder = ports.lives.iter().filter(move |((of, _), _)| *of == holder);
+        let holdings = of_holder.flat_map(|(_, lives)| lives.holdings()).map(|(_, held)| held);
+        let sweep = Sweep::over(holdings, window);
+        OnAddress {
+            address: addresses.addresses[holder as usize],
+            least: highest(&sweep.least, asked).0,
+            hold: highest(&sweep.hold, asked).0,
+        }
+    };
+    // A gateway has up to eight of them.
+    used.into_keys().map(on).max_by_key(|on| (on.hold, std::cmp::Reverse(on.address)))
+}
+
+/// First packets that got no answer, on one side of one destination, per step.
+fn lost_in_steps(
+    ports: Option<&Ports>,
+    destination: Destination,
+    assumed: Assumed,
+    steps: Steps,
+) -> Vec<u64> {
+    let mut tally = Tally::empty(steps);
+    let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
+    for lives in ports.into_iter().flat_map(|ports| ports.lives.values()) {
+        add_lost(lives, repeats_visible, steps, &mut tally.lost_at);
+    }
+    tally.lost_at
+}
+
+/// Destinations of which the fullest second of each step is kept: more than any report lists.
+const SWEPT_BY_STEP: usize = 64;
+
+/// Minutes that are so nearly as full as the fullest are as full: which of them it was, whatever was refused tells.
+const AS_FULL: f64 = 0.99;
+
+/// How much was held from which second on, until the next.
+type Levels = Vec<(i64, u32)>;
+
+/// An exact sweep over every port's holdings.
+struct Sweep {
+    least: Levels,
+    hold: Levels,
+    most: Levels,
+}
+
+impl Sweep {
+    fn over(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Self {
+        let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
+        let (mut least, mut hold, mut most) = (Vec::new(), Vec::new(), Vec::new());
+        for Holding { start, sure, until } in holdings {
+            // At the beginning of its first second it was not held yet; within that second it was.
+            let sure = sure.map(|(first, last)| (first + 1, last));
+            let spans = [
+                (&mut least, sure),
+                (&mut hold, Some((start + 1, until))),
+                (&mut most, Some((start, until))),
+            ];
+            for (events, span) in spans {
+                let Some((start, end)) = span else { continue };
+                if start <= to && end >= from && start <= end {
+                    events.push((start.max(from), 1));
+                    events.push((end + 1, -1));
+                }
+            }
+        }
+        Self { least: levels(least), hold: levels(hold), most: levels(most) }
+    }
+
+    /// The fullest second of the minutes in question. Of those that are about as full it is in the one in which
+    /// most attempts were `lost`: only a full destination loses them.
+    fn peak(&self, asked: TimeWindow, steps: Steps, lost: &[u64]) -> Peak {
+        let (hold, at) = highest(&self.hold, asked);
+        let lost_in = |step: usize| lost.get(step).copied().unwrap_or(0);
+        let as_full = |step: &usize| {
+            let (held, at) = within(steps, *step, asked).map_or((0, None), |step| highest(&self.hold, step));
+            f64::from(held) >= f64::from(hold) * AS_FULL && at.is_some() && lost_in(*step) > 0
+        };
+        let most_lost = (0..steps.count()).rev().filter(as_full).max_by_key(|step| lost_in(*step));
+        let telling = most_lost.and_then(|step| within(steps, step, asked));
+        // Where it stayed as full until then, it was full from the first second on.
+        let apart = |step: &TimeWindow| {
+            let since = at.unwrap_or(asked.start().as_second());
+            f64::from(lowest_in(&self.hold, since, step.start().as_second())) < f64::from(hold) * AS_FULL
+        };
+        let telling = telling.filter(apart);
+        let (hold, at) = telling.map_or((hold, at), |step| highest(&self.hold, step));
+        Peak {
+            least: highest(&self.least, asked).0,
+            hold,
+            most: highest(&self.most, asked).0,
+            at: at.unwrap_or(asked.start().as_second()),
         }
     }
-    (u32::try_from(most).unwrap_or(0), at)
+
+    /// The fullest second of each step.
+    fn by_step(&self, steps: Steps) -> Vec<Held> {
+        let of_step = |step: usize| {
+            let of = |levels: &Levels| highest_in(levels, steps.at(step), steps.at(step + 1) - 1).0;
+            Held { least: of(&self.least), hold: of(&self.hold), most: of(&self.most) }
+        };
+        (0..steps.count()).map(of_step).collect()
+    }
+}
+
+/// The part of a step that lies in the minutes in question.
+fn within(steps: Steps, step: usize, asked: TimeWindow) -> Option<TimeWindow> {
+    let second = |s: i64| Timestamp::from_second(s).ok();
+    let (from, to) = (second(steps.at(step))?, second(steps.at(step + 1))?);
+    TimeWindow::new(from.max(asked.start()), to.min(asked.end())).ok()
+}
+
+/// The running sum of changes, once for each second at which it changes.
+fn levels(mut changes: Vec<(i64, i32)>) -> Levels {
+    changes.sort_unstable();
+    let mut now = 0_i32;
+    let of_second = |changes: &[(i64, i32)]| {
+        now += changes.iter().map(|(_, change)| change).sum::<i32>();
+        (changes[0].0, u32::try_from(now).unwrap_or(0))
+    };
+    changes.chunk_by(|a, b| a.0 == b.0).map(of_second).collect()
+}
+
+/// The lowest level from one second to another, both included.
+fn lowest_in(levels: &Levels, from: i64, to: i64) -> u32 {
+    let begun = levels.partition_point(|(second, _)| *second <= from);
+    let at_first = begun.checked_sub(1).map_or(0, |before| levels[before].1);
+    let later = levels[begun..].iter().take_while(|(second, _)| *second <= to).map(|(_, level)| *level);
+    later.fold(at_first, u32::min)
+}
+
+/// The highest level within a window, and the second at which it was first reached in it.
+fn highest(levels: &Levels, window: TimeWindow) -> (u32, Option<i64>) {
+    highest_in(levels, window.start().as_second(), window.end().as_second() - 1)
+}
+
+/// The same from one second to another, both included.
+fn highest_in(levels: &Levels, from: i64, to: i64) -> (u32, Option<i64>) {
+    let begun = levels.partition_point(|(second, _)| *second <= from);
+    let at_first = begun.checked_sub(1).map_or(0, |before| levels[before].1);
+    let (mut most, mut at) = (at_first, (at_first > 0).then_some(from));
+    for (second, level) in levels[begun..].iter().take_while(|(second, _)| *second <= to) {
+        if *level > most {
+            (most, at) = (*level, Some(*second));
+        }
+    }
+    (most, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(from: i64, to: i64) -> TimeWindow {
+        let second = |s: i64| Timestamp::from_second(s).expect("valid");
+        TimeWindow::new(second(from), second(to)).expect("in order")
+    }
+
+    fn held(start: i64, until: i64) -> Holding {
+        Holding { start, sure: Some((start, until)), until }
+    }
+
+    #[test]
+    fn what_was_held_before_the_minutes_in_question_counts_where_it_lasts_into_them() {
+        let sweep = Sweep::over([held(0, 70), held(10, 20), held(90, 95)].into_iter(), window(0, 180));
+        let steps = Steps::over(window(0, 180));
+        let peak = sweep.peak(window(60, 120), steps, &[]);
+        assert_eq!((peak.hold, peak.at), (1, 60));
+        assert_eq!(sweep.peak(window(0, 180), steps, &[]).hold, 2);
+        assert_eq!(sweep.by_step(steps).iter().map(|held| held.hold).collect::<Vec<_>>(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn of_equal_peaks_the_one_in_the_minute_that_lost_most_is_meant() {
+        let sweep = Sweep::over([held(5, 20), held(65, 80), held(125, 140)].into_iter(), window(0, 180));
+        let steps = Steps::over(window(0, 180));
+        let at = |lost: &[u64]| sweep.peak(window(0, 180), steps, lost).at;
+        assert_eq!([at(&[]), at(&[2, 5, 3]), at(&[0, 4, 4])], [6, 66, 66]);
+        // One that lasts is full from its first second on.
+        let sweep = Sweep::over([held(5, 140)].into_iter(), window(0, 180));
+        assert_eq!(sweep.peak(window(0, 180), steps, &[2, 5, 3]).at, 6);
+    }
 }

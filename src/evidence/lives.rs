@@ -145,6 +145,29 @@ impl Stretch {
         u64::from((self.first_in - self.first_out + 1).ilog2())
     }
 
+    /// When so many first packets of the client were sent: a TCP client repeats its SYN after 1, 3, 7 …
+    /// seconds (RFC 6298, 2.1 and 5.5). Of more than a client repeats, as datagrams are, nothing tells, and
+    /// they are spread evenly.
+    pub(super) fn sent_over(self, packets: u64, mut sent: impl FnMut(i64, u64)) {
+        /// Linux repeats a SYN six times, others as often or less.
+        const MOST_REPEATED: u64 = 10;
+        let (start, lasted) = (self.start(), self.last() - self.start());
+        if packets <= MOST_REPEATED {
+            for repeat in 0..packets {
+                sent(start + lasted.min((1_i64 << repeat) - 1), 1);
+            }
+            return;
+        }
+        let seconds = u64::try_from(lasted + 1).unwrap_or(1);
+        let (each, more) = (packets / seconds, packets % seconds);
+        for second in 0..seconds {
+            let packets = each + u64::from(second < more);
+            if packets > 0 {
+                sent(start + i64::try_from(second).unwrap_or(lasted), packets);
+            }
+        }
+    }
+
     /// Seconds from the first packet to the last.
     pub(super) fn active_seconds(self) -> u64 {
         u64::from(self.last - self.start)

@@ -12,13 +12,15 @@ mod leg_rules;
 mod lives;
 mod recorded_owners;
 mod repeats;
+mod roles;
 mod scope;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -85,8 +87,8 @@ pub struct Tally {
     /// The same of attempts that got none. On the clients' side they may have got no port at all;
     /// the gateway's side shows those that did. As long as [`Steps::count`].
     pub silent: Vec<Held>,
-    /// First packets that got no answer, of connections that began within the step: all of those
-    /// that never got any, and those before the one that did, told by how long that took. Times are
+    /// First packets within the step that got no answer: all of those of connections that never got any, and
+    /// those before the one that did, told by how long that took. Times are
     /// whole seconds, so the latter are an upper bound; they are told for TCP alone, and only where
     /// the format shows beginnings. As long as [`Steps::count`].
     pub lost_at: Vec<u64>,
@@ -135,12 +137,6 @@ impl Tally {
     /// What was held at each step, answered or not: on the gateway's side, every port.
     pub fn all_held(&self) -> impl Iterator<Item = Held> {
         self.held.iter().zip(&self.silent).map(|(held, silent)| held.plus(*silent))
-    }
-
-    /// First packets that got no answer, over all steps.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost_at.iter().sum()
     }
 
     /// Adds what was counted of another part.
@@ -202,7 +198,7 @@ pub struct Coverage {
     pub longest_hole: i64,
     /// Whether there are usually so many records at any time that none for a minute means that they
     /// are missing, and not that the gateway was idle.
-    pub dense: bool,
+    pub busy: bool,
     /// Records of the gateway that were used.
     pub records_read: u64,
     /// Lines that could not be used, whatever the reason.
@@ -306,16 +302,24 @@ impl Attribution {
 /// What the flow logs show of one gateway over one window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    /// The window that was asked about; for files without one, all that they hold.
+    /// The window that was looked at; for files without one, all that they hold.
     pub window: TimeWindow,
+    /// The minutes in question, within the window: of an alarm those that it counted. What comes before them
+    /// says what was held when they began.
+    pub asked: TimeWindow,
     /// The instants at which held ports were counted.
     pub steps: Steps,
     /// Per destination, counted by the gateway's own ports.
     pub destinations: BTreeMap<Destination, Tally>,
     /// The same of a regional gateway's addresses in other zones than the alarmed one.
     pub elsewhere: BTreeMap<Destination, Tally>,
-    /// The greatest number held at any second, where the source can tell it exactly.
+    /// The greatest number held at any second of the minutes in question, where the source can tell it
+    /// exactly.
     pub peaks: BTreeMap<Destination, Peak>,
+    /// The same within each step, of the fullest destinations.
+    pub step_peaks: BTreeMap<Destination, Vec<Held>>,
+    /// Of a gateway that shows with several addresses, the one on which most ports were held at once.
+    pub fullest_addresses: BTreeMap<Destination, OnAddress>,
     /// The same counted another way: answered connections by the clients' ports, the others by the
     /// gateway's. A gateway port that is let go and taken again within one record looks held in
     /// between; a client comes back to a port of its own much later.
@@ -324,6 +328,9 @@ pub struct Evidence {
     pub clients: BTreeMap<ClientUse, Tally>,
     /// Per client and destination, as the clients' own interfaces saw them go out.
     pub at_clients: BTreeMap<ClientUse, Tally>,
+    /// Packets that a rule turned away (REJECT records) in the minutes in question. These hold no port, and the
+    /// gateway did not refuse them.
+    pub rejected: BTreeMap<Rejected, u64>,
     /// Whether the records show several gateways, and nobody said which one is in question.
     pub ambiguous: bool,
     /// Whether the records look as if they had been filtered: that there is nothing else, they do not say.
@@ -352,10 +359,14 @@ impl Evidence {
     pub fn none(window: TimeWindow, source: Source) -> Self {
         Self {
             window,
+            asked: window,
             steps: Steps::over(window),
             destinations: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             peaks: BTreeMap::new(),
+            step_peaks: BTreeMap::new(),
+            fullest_addresses: BTreeMap::new(),
+            rejected: BTreeMap::new(),
             peaks_by_client: BTreeMap::new(),
             clients: BTreeMap::new(),
             at_clients: BTreeMap::new(),
@@ -370,6 +381,47 @@ impl Evidence {
             gaps: Vec::new(),
         }
     }
+
+    /// The steps in which minutes in question lie; all where no step does.
+    #[must_use]
+    pub fn asked_steps(&self) -> Range<usize> {
+        let (from, to) = (self.asked.start().as_second(), self.asked.end().as_second() - 1);
+        let asked = self.steps.overlapping(from, to);
+        if asked.is_empty() { 0..self.steps.count() } else { asked }
+    }
+}
+
+/// The fullest of a gateway's addresses towards one destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnAddress {
+    /// The gateway's address.
+    pub address: IpAddr,
+    /// Greatest count between first and last packets.
+    pub least: u32,
+    /// Greatest count, with the idle timeout added wherever no end was seen.
+    pub hold: u32,
+}
+
+/// Packets that a rule turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rejected {
+    /// Where.
+    pub way: RejectedWay,
+    /// Towards whom, or from whom they were the answer.
+    pub destination: Destination,
+    /// The client, where the records show one.
+    pub client: Option<IpAddr>,
+}
+
+/// Where a rule turned packets away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RejectedWay {
+    /// Between client and gateway, on the way in.
+    In,
+    /// Between gateway and server, on the way out: the gateway had handed out a port.
+    Out,
+    /// On the way back.
+    Back,
 }
 
 /// The fullest second of a destination, each end of the range at its own fullest.
@@ -382,8 +434,27 @@ pub struct Peak {
     pub hold: u32,
     /// Greatest count at any time within a second, with the same added.
     pub most: u32,
-    /// When `hold` was first reached, in seconds of the Unix epoch.
+    /// When `hold` was first reached, in seconds of the Unix epoch; of minutes that were about as full, in the one
+    /// in which most attempts got no answer.
     pub at: i64,
+}
+
+/// Seconds that one record may span where nothing tells: the longer of the two that flow logs know.
+const UNKNOWN_AGGREGATION: u32 = 600;
+
+/// The window to look at for the minutes in question.
+///
+/// An alarm's begin where its datapoints do, but a record's time is that of its first packet: one aggregation
+/// interval earlier for traffic that the first datapoint saw.
+#[must_use]
+pub fn window_to_look_at(incident: &Incident, network: &Network) -> Option<TimeWindow> {
+    let window = incident.window?;
+    if incident.alarm.is_none() || incident.exact_window {
+        return Some(window);
+    }
+    let seconds =
+        network.flow_logs.iter().map(|log| log.aggregation_seconds).min().unwrap_or(UNKNOWN_AGGREGATION);
+    Some(window.begun_earlier(SignedDuration::from_secs(i64::from(seconds))))
 }
 
 /// Gathers evidence about an incident.

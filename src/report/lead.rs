@@ -1,7 +1,7 @@
 //! The answer in the first two lines, which every report for people begins with.
 
 use super::lines::WIDTH;
-use super::wording::{answered, capacity, number, outside, part_of_capacity, place, reach};
+use super::wording::{answered, capacity, outside, part_of_capacity, place, reach};
 use crate::diagnosis::{DestinationReport, Diagnosis, Stage, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
@@ -36,6 +36,18 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
     let held = |held: u32| words::count(u64::from(held));
     let part = |held: u32| words::percent(part_of_capacity(diagnosis, held));
     match diagnosis.verdict {
+        Verdict::Confirmed | Verdict::Likely if let Some(full) = top.full_address => {
+            let confirmed = diagnosis.verdict == Verdict::Confirmed;
+            let (is, sure) = if confirmed {
+                ("is", format!("Confirmed{so_far}."))
+            } else {
+                ("probably", format!("Likely{so_far}, not proven."))
+            };
+            let of = words::percent(f64::from(full.held) / f64::from(full.of.max(1)));
+            let on = full.address.map_or("one address".to_owned(), |address| address.to_string());
+            let ports = words::count(u64::from(full.of));
+            [about(top, "", &format!(" {is} full on {on}: {of} of {ports} ports")), holder(top, &sure)]
+        }
         Verdict::Confirmed => [
             about(top, "", &format!(" is full: {full} of {capacity} NAT ports")),
             holder(top, &format!("Confirmed{so_far}.")),
@@ -48,27 +60,56 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             format!("No connection was refused for want of ports{so_far}."),
             about(near, "Near: ", &format!(", up to {} of {capacity} NAT ports", held(near.held.at_most))),
         ],
-        Verdict::NotSupported => {
-            let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
-            let fullest = diagnosis.fullest_at_most().unwrap_or(top);
-            let most = part(fullest.held.at_most);
+        Verdict::NotSupported => [
+            format!("No destination was near its limit of {capacity} NAT ports{so_far}."),
+            about(top, "Fullest: ", &format!(", at most {} of that", part(top.held.at_most))),
+        ],
+        Verdict::CannotTell if let Some((doubtful, counted)) = diagnosis.refused_unproven() => {
+            let attempts = words::count(doubtful.refused);
+            let of_errors =
+                counted.map_or(String::new(), |part| format!(" ({} of errors)", words::percent(part)));
+            let to = if certainly_tried(doubtful) { "to" } else { "perhaps to" };
+            let said = format!("{attempts} attempts {to} {} never got out", place(doubtful));
+            let whole = format!("{said}{of_errors}.");
             [
-                format!("No destination was near its limit of {capacity} NAT ports{so_far}."),
-                match counted {
-                    Some(errors) => format!("Yet {} errors were counted; see below.", number(errors)),
-                    None => about(fullest, "Fullest: ", &format!(", at most {most} of that")),
-                },
+                if whole.chars().count() <= WIDTH { whole } else { format!("{said}.") },
+                tried(doubtful, so_far, &reach(diagnosis, &doubtful.held)),
             ]
         }
         Verdict::CannotTell => {
-            let doubtful = diagnosis.in_doubt().unwrap_or(top);
-            let reach = reach(diagnosis, &doubtful.held);
+            let reach = reach(diagnosis, &top.held);
+            let which = if diagnosis.refused_attempts.errors_seen { "which" } else { "if a" };
             [
-                format!("We cannot tell{so_far} if a destination ran out of its {capacity} ports."),
-                about(doubtful, "Fullest seen: ", &format!(", {reach} of that")),
+                format!("We cannot tell{so_far} {which} destination ran out of its {capacity} ports."),
+                about(top, "Fullest seen: ", &format!(", {reach} of that")),
             ]
         }
     }
+}
+
+/// Whether the records show that these clients' attempts were to this destination.
+fn certainly_tried(destination: &DestinationReport) -> bool {
+    destination.clients.first().is_some_and(|client| client.attribution.is_certain())
+}
+
+/// Who made most of the attempts that never left the gateway, and that it is not known why.
+fn tried(destination: &DestinationReport, so_far: &str, reach: &str) -> String {
+    let most =
+        destination.clients.iter().filter(|client| client.refused > 0).max_by_key(|client| client.refused);
+    let Some(client) = most else {
+        return format!("Whose they were does not show. Cannot tell{so_far} why: {reach} of ports held.");
+    };
+    let share = words::percent(client.refused as f64 / destination.refused.max(1) as f64);
+    let address = client.address.to_string();
+    // An IPv6 address leaves no room for all of it.
+    let after = [
+        format!(" made {share} of them. Cannot tell{so_far} why: {reach} of ports held."),
+        format!(" made {share}. Cannot tell{so_far}."),
+    ];
+    let fits = |after: &&String| address.len() + after.len() <= WIDTH;
+    let after = after.iter().find(fits).unwrap_or(&after[1]);
+    let name = named(client.name.as_deref(), "", &[&address, after]);
+    format!("{address}{name}{after}")
 }
 
 /// A destination with its name, as much of that as fits a line between two texts.

@@ -1,6 +1,6 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
-use super::wording::{answered, capacity, held_by, number, or_more, part_of_capacity, place, reach};
+use super::wording::{answered, capacity, held_by, or_more, part_of_capacity, place, reach};
 use crate::diagnosis::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
@@ -51,7 +51,14 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
         Some(capacity) => format!("{} of {} ports", words::percent(part), words::count(capacity)),
         None => format!("{} ports", words::count(u64::from(held))),
     };
-    let full = of(top.utilization.unwrap_or_default(), top.held.estimate);
+    let full = match top.full_address {
+        Some(full) => {
+            let on = full.address.map_or("one address".to_owned(), |address| address.to_string());
+            let part = words::percent(f64::from(full.held) / f64::from(full.of.max(1)));
+            format!("{part} of {} ports on {on}", words::count(u64::from(full.of)))
+        }
+        None => of(top.utilization.unwrap_or_default(), top.held.estimate),
+    };
     let (answer, more) = match diagnosis.verdict {
         Verdict::Confirmed => {
             let others = diagnosis.destinations.iter().skip(1).filter(|other| other.is_full()).count();
@@ -73,22 +80,24 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             (format!("NAT {id}: nothing refused for want of ports{so_far}"), vec![near])
         }
         Verdict::NotSupported => {
-            let counted = diagnosis.refused_attempts.counted.filter(|counted| *counted > 0.0);
-            let yet = counted.map_or(String::new(), |errors| format!(", yet {} errors", number(errors)));
-            let most = diagnosis.fullest_at_most().unwrap_or(top);
-            let at_most = of(part_of_capacity(diagnosis, most.held.at_most), most.held.at_most);
-            let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
-            (answer, vec![format!("; {}: at most {at_most}", self::place(most))])
+            let at_most = of(part_of_capacity(diagnosis, top.held.at_most), top.held.at_most);
+            let answer = format!("NAT {id}: no destination near its limit{so_far}");
+            (answer, vec![format!("; {place}: at most {at_most}")])
+        }
+        Verdict::CannotTell if let Some((_, counted)) = diagnosis.refused_unproven() => {
+            let of_errors =
+                counted.map_or(String::new(), |part| format!(", {} of errors", words::percent(part)));
+            let attempts = words::count(top.refused);
+            let seen = format!("; {attempts} attempts to {place} never got out{of_errors}");
+            (format!("NAT {id}: cannot tell{so_far}"), vec![seen, tried_by(diagnosis)])
         }
         Verdict::CannotTell => {
-            let doubtful = diagnosis.in_doubt().unwrap_or(top);
             let full = match capacity(diagnosis) {
                 Some(capacity) => {
-                    format!("{} of {} ports", reach(diagnosis, &doubtful.held), words::count(capacity))
+                    format!("{} of {} ports", reach(diagnosis, &top.held), words::count(capacity))
                 }
                 None => full,
             };
-            let place = self::place(doubtful);
             let seen = format!("; most seen {place} at {full}");
             (format!("NAT {id}: cannot tell{so_far}"), vec![seen])
         }
@@ -108,6 +117,13 @@ fn holder(diagnosis: &Diagnosis) -> String {
         Some(client) => held_by(client),
         None => String::new(),
     }
+}
+
+/// Who made most of the attempts that never left the gateway.
+fn tried_by(diagnosis: &Diagnosis) -> String {
+    let clients = diagnosis.destinations.first().into_iter().flat_map(|top| &top.clients);
+    let most = clients.filter(|client| client.refused > 0).max_by_key(|client| client.refused);
+    most.map_or(String::new(), |client| format!(", most by {}", client.address))
 }
 
 /// Text in the basic GSM alphabet, where every character is one of the 140: its ASCII part, without those

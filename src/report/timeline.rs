@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::wording::part_of_capacity;
 use crate::diagnosis::{Diagnosis, NOT_NEAR, TimelineStep, Verdict};
+use crate::evidence::Source;
 use crate::words;
 
 /// The steps of the fullest destination.
@@ -13,6 +14,8 @@ pub(super) struct Timeline<'a> {
     seconds: i64,
     /// How a time of it is written: with its day where there are several.
     clock: &'static str,
+    /// Whether each step has its fullest second, and not what was held when it began.
+    fullest_seconds: bool,
 }
 
 /// One step.
@@ -55,13 +58,14 @@ impl<'a> Timeline<'a> {
                 .collect(),
             seconds,
             clock: if same_day { "%H:%M" } else { "%m-%d %H:%M" },
+            fullest_seconds: coverage.source == Source::Files,
         })
     }
 
     /// One of minutes within a day.
     #[cfg(test)]
     pub(super) fn of_minutes(steps: Vec<Step<'a>>) -> Self {
-        Self { steps, seconds: 60, clock: "%H:%M" }
+        Self { steps, seconds: 60, clock: "%H:%M", fullest_seconds: false }
     }
 
     /// A time of it.
@@ -83,6 +87,9 @@ impl<'a> Timeline<'a> {
     /// What the figures of a step are.
     pub(super) fn legend(&self) -> String {
         let long = if self.seconds == 60 { String::new() } else { format!(" of {}", self.length()) };
+        if self.fullest_seconds {
+            return format!("Held at the fullest second of each step{long}; refused within it.");
+        }
         format!("Held when each step{long} began, and at the fullest; refused within it.")
     }
 

@@ -71,7 +71,7 @@ pub(super) fn minutes(window: TimeWindow) -> String {
 
 /// How sure, and why, and what sort of use it was, in a sentence or two.
 pub(super) fn sure(diagnosis: &Diagnosis) -> String {
-    let RefusedAttempts { found, counted, accounted } = diagnosis.refused_attempts;
+    let RefusedAttempts { found, counted, accounted, .. } = diagnosis.refused_attempts;
     let refused = diagnosis.destinations.first().map_or(0, |top| top.refused);
     let of_all = if refused < found { format!("; {} in all", words::count(found)) } else { String::new() };
     let of_counted =

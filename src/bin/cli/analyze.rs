@@ -37,6 +37,10 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
         Some(Alarmed::Ended(ended)) => return output::ignored(&ended.reason(), &args.writing),
         None => Incident::default(),
     };
+    if args.window.is_some_and(|named| incident.window.is_some_and(|alarmed| alarmed != named)) {
+        // What the alarm counted is of its own minutes.
+        incident.errors_reported = None;
+    }
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();
     if let (Some(named), Some(alarmed)) = (&args.gateway.nat_id, &incident.gateway)

@@ -82,14 +82,14 @@ enum End {
 }
 
 impl<'a> Ladder<'a> {
-    /// The ladder for an incident; the minute with the most errors begins at `worst`.
+    /// The ladder for an incident and the window that is looked at; the minute with the most errors begins at `worst`.
     pub(super) fn new(
         chosen: &'a Chosen,
         viewpoint: &'a Viewpoint,
         incident: &'a Incident,
+        window: TimeWindow,
         worst: Option<Timestamp>,
     ) -> Self {
-        let window = incident.window.unwrap_or(TimeWindow::EPOCH);
         Self {
             chosen,
             viewpoint,
@@ -476,10 +476,16 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
 
     /// The evidence that an answer to this question is added to.
     fn base(&self, none: &Evidence) -> Evidence {
-        let window = if self.rung.asks_every_minute() { self.ladder.window } else { self.ladder.worst };
+        let ladder = self.ladder;
+        let (window, asked) = if self.rung.asks_every_minute() {
+            (ladder.window, none.asked)
+        } else {
+            (ladder.worst, ladder.worst)
+        };
         Evidence {
             unanswered: false,
             window,
+            asked,
             steps: self.steps,
             ends_visible: self.rung.shows_ends() && self.ladder.chosen.format.has(Field::TcpFlags),
             ..none.clone()
@@ -507,7 +513,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
         }
         // Twenty records in ten seconds, as the files have it.
         let seconds = u64::try_from(question.window.seconds() + question.lead).unwrap_or(u64::MAX);
-        evidence.coverage.dense = evidence.coverage.records_read >= seconds.saturating_mul(2);
+        evidence.coverage.busy = evidence.coverage.records_read >= seconds.saturating_mul(2);
         tallied
     }
 

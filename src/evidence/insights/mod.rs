@@ -31,7 +31,7 @@ use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{FlowLog, HostName, NatGateway, Network, nat64_address};
 
-use super::{Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step};
+use super::{Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step, window_to_look_at};
 use choose::{Chosen, before_its_time, choose};
 use ladder::Ladder;
 
@@ -163,7 +163,7 @@ pub fn planned(
     let chosen = Chosen::only(log, format, None);
     let viewpoint = Viewpoint::of(gateway);
     let incident = Incident { window: Some(window), ..Incident::default() };
-    let ladder = Ladder::new(&chosen, &viewpoint, &incident, None);
+    let ladder = Ladder::new(&chosen, &viewpoint, &incident, window, None);
     Rung::ALL.into_iter().map(|rung| Ok((rung, ladder.query(rung)?))).collect()
 }
 
@@ -178,8 +178,9 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
     type Error = Never;
 
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Never> {
-        let window = incident.window.unwrap_or(TimeWindow::EPOCH);
+        let window = window_to_look_at(incident, network).unwrap_or(TimeWindow::EPOCH);
         let mut none = Evidence::none(window, Source::LogsInsights);
+        none.asked = incident.window.unwrap_or(window);
         none.unanswered = true;
         let Some(mut chosen) = choose(network, &mut none.gaps) else { return Ok(none) };
         if let Some(rung) = self.memory.answered(&chosen.log_groups, &chosen.format) {
@@ -196,7 +197,7 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         }
         let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
         let worst = network.metric("ErrorPortAllocation").and_then(|errors| errors.greatest_at);
-        let ladder = Ladder::new(&chosen, &viewpoint, incident, worst);
+        let ladder = Ladder::new(&chosen, &viewpoint, incident, window, worst);
         let mut evidence = ladder.go_down(&self.queries, none, network, &self.so_far).await;
         if let (Some(rung), true) = (evidence.coverage.question, ladder.was_refused()) {
             self.memory.remember(&chosen.log_groups, &chosen.format, rung);

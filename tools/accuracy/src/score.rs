@@ -18,6 +18,10 @@ pub struct Score {
     pub estimate_error: Option<f64>,
     /// Whether the verdict contradicts the truth.
     pub wrong_verdict: bool,
+    /// Whether the verdict is that nothing was exhausted, and something was.
+    pub false_all_clear: bool,
+    /// Whether another destination, or another client, is named as the one, without a doubt being said.
+    pub wrong_party: bool,
     /// Whether nothing explains a verdict that leaves the question open.
     pub unexplained: bool,
     /// Whether the verdict says, as surely or nearly so, what is true.
@@ -64,6 +68,16 @@ impl Score {
                 Verdict::NotSupported => exhausted.is_some(),
                 Verdict::Likely | Verdict::CannotTell => false,
             },
+            false_all_clear: diagnosis.verdict == Verdict::NotSupported && exhausted.is_some(),
+            wrong_party: {
+                let sure = matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely);
+                let destination = exhausted.as_ref().is_some_and(|truth| !is_top(truth));
+                let named = top.and_then(|d| d.clients.first());
+                let named = named.filter(|client| client.stands_out() && client.attribution.is_certain());
+                let client =
+                    stands_out && named.is_some_and(|named| Some(named.address) != truth.worst_client);
+                sure && (destination || (client && exhausted.is_some()))
+            },
             unexplained: diagnosis.verdict == Verdict::CannotTell && diagnosis.gaps.is_empty(),
             told: match diagnosis.verdict {
                 Verdict::Confirmed | Verdict::Likely => exhausted.is_some(),
@@ -99,7 +113,7 @@ impl Score {
     }
 }
 
-/// The most ports truly held at once within the window that the diagnosis is about.
+/// The most ports truly held at once within the minutes that the diagnosis is asked about.
 fn peak(simulation: &Simulation, triple: Triple, diagnosis: &Diagnosis) -> u32 {
     let facts = simulation.facts();
     let held = match facts.kind {
@@ -108,7 +122,7 @@ fn peak(simulation: &Simulation, triple: Triple, diagnosis: &Diagnosis) -> u32 {
     };
     let Some(held) = held else { return 0 };
     let second = |t: jiff::Timestamp| usize::try_from((t.as_second() - facts.start).max(0)).unwrap_or(0);
-    let (from, to) = (second(diagnosis.window.start()), second(diagnosis.window.end()));
+    let (from, to) = (second(diagnosis.asked.start()), second(diagnosis.asked.end()));
     held.iter().take(to).skip(from).copied().max().unwrap_or(0)
 }
 

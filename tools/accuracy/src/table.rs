@@ -19,12 +19,12 @@ impl fmt::Display for Table<'_> {
         let article = |of: fn(&Outcome) -> Option<bool>| rate(self.outcomes.iter().filter_map(of));
         writeln!(
             f,
-            "| flow log | can tell | destination first | client first | peak in range | estimate off by (median, 95 %) | verdicts: told, wrong | pattern right, of called |"
+            "| flow log | can tell | destination first | client first | peak in range | estimate off by (median, 95 %) | verdicts: told, wrong | false all-clears | wrong party named | pattern right, of called |"
         )?;
-        writeln!(f, "|---|---|---|---|---|---|---|---|")?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|")?;
         writeln!(
             f,
-            "| AWS's article (v2, VPC) | {} | {} | {} | - | - | - | - |",
+            "| AWS's article (v2, VPC) | {} | {} | {} | - | - | - | - | - | - |",
             self.outcomes.len(),
             article(|o| o.article_destination),
             article(|o| o.article_client),
@@ -46,7 +46,7 @@ fn row(scores: &[&Score]) -> String {
         errors.get(index.min(errors.len().saturating_sub(1))).map_or(0.0, |e| e * 100.0)
     };
     format!(
-        "{} | {} | {} | {} | {:.1} %, {:.1} % | {}, {} | {} |",
+        "{} | {} | {} | {} | {:.1} %, {:.1} % | {}, {} | {} | {} | {} |",
         scores.len(),
         of(|s| s.destination),
         of(|s| s.client),
@@ -55,6 +55,8 @@ fn row(scores: &[&Score]) -> String {
         at(0.95),
         scores.iter().filter(|s| s.told).count(),
         scores.iter().filter(|s| s.wrong_verdict || s.unexplained).count(),
+        scores.iter().filter(|s| s.false_all_clear).count(),
+        scores.iter().filter(|s| s.wrong_party).count(),
         of(|s| s.pattern),
     )
 }

@@ -41,6 +41,8 @@ fn what_every_kind_of_flow_log_shows_is_never_contradicted() {
     for (at, score) in scores(&[]) {
         assert!(!score.wrong_verdict, "{at}");
         assert!(!score.unexplained, "{at}");
+        assert!(!score.false_all_clear, "{at}");
+        assert!(!score.wrong_party, "{at}");
         assert_ne!(score.in_range, Some(false), "{at}");
     }
 }

@@ -1,0 +1,214 @@
+//! Who is a server and who a client, where a format hides one of them behind the gateway's address.
+//!
+//! Without packet addresses a record on the gateway's interface shows one other party, and the kind of
+//! its address says little of its role: a public gateway also carries traffic to private servers, over a
+//! transit gateway or a VPN. What the ports do tells more. One port of a server meets very many ports that
+//! the gateway handed out, and somebody else asks the gateway for that same port. One port of a client
+//! meets the few ports that its servers listen on.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::{Destination, PortRecord, Side, TCP};
+use crate::flow::record::FlowRecord;
+use crate::network::GatewayKind;
+
+/// IANA protocol number of UDP.
+const UDP: u8 = 17;
+
+/// The lowest port that a gateway hands out. What is below is a server's.
+///
+/// Source: "NAT gateway basics" in the Amazon VPC user guide.
+const MIN_HANDED_OUT: u16 = 1024;
+
+/// A port that meets so many of the gateway's ports is a server's: a client's own port is used towards a few
+/// servers at the most before it is another's turn.
+const MIN_MET: usize = 8;
+
+/// A port of an address that is not the gateway's.
+type Endpoint = (IpAddr, u16, u8);
+
+/// What the records showed of ports on private addresses that are not certainly a client's.
+#[derive(Default)]
+pub(super) struct Roles {
+    /// Endpoints that an earlier pass found to be servers'.
+    servers: BTreeSet<Endpoint>,
+    /// The ports of the gateway that each endpoint met, as many as tell.
+    met: HashMap<Endpoint, Vec<u16>>,
+    /// Who asked the gateway for which port: the first who did, and whether there were others.
+    asked_for: HashMap<(u16, u8), (IpAddr, bool)>,
+    /// Endpoints that met a port which no gateway hands out: what is asked for there is a server's port.
+    clients: HashSet<Endpoint>,
+}
+
+impl Roles {
+    /// With the servers that an earlier pass found.
+    pub(super) fn knowing(servers: BTreeSet<Endpoint>) -> Self {
+        Self { servers, ..Self::default() }
+    }
+
+    /// What a record of the gateway shows, with the roles that the ports tell; `certain` says that an address
+    /// can only be a client's.
+    pub(super) fn corrected(
+        &mut self,
+        kind: GatewayKind,
+        seen: PortRecord,
+        record: &FlowRecord<'_>,
+        certain: impl Fn(IpAddr) -> bool,
+    ) -> PortRecord {
+        let has_ports = matches!(seen.destination.protocol, TCP | UDP);
+        match (seen.side, seen.destination.address) {
+            (Side::Client, None) if has_ports => self.perhaps_server(seen, record, certain),
+            (Side::Gateway, Some(other)) if has_ports && kind == GatewayKind::Private => {
+                // The gateway hands out no such port: somebody asks for it.
+                if seen.port < MIN_HANDED_OUT { asking(seen, other) } else { seen }
+            }
+            _ => seen,
+        }
+    }
+
+    fn perhaps_server(
+        &mut self,
+        seen: PortRecord,
+        record: &FlowRecord<'_>,
+        certain: impl Fn(IpAddr) -> bool,
+    ) -> PortRecord {
+        let Destination { port: of_gateway, protocol, .. } = seen.destination;
+        let (first, others) = self.asked_for.entry((of_gateway, protocol)).or_insert((seen.holder, false));
+        *others |= *first != seen.holder;
+        if certain(seen.holder) {
+            return seen;
+        }
+        let endpoint = (seen.holder, seen.port, protocol);
+        if of_gateway < MIN_HANDED_OUT {
+            self.clients.insert(endpoint);
+        } else {
+            let met = self.met.entry(endpoint).or_default();
+            if met.len() < MIN_MET && !met.contains(&of_gateway) {
+                met.push(of_gateway);
+            }
+        }
+        if self.servers.contains(&endpoint) { serving(seen, record) } else { seen }
+    }
+
+    /// The endpoints that are servers', by all records.
+    pub(super) fn servers(&self) -> BTreeSet<Endpoint> {
+        let somebody_else_asked = |(address, port, protocol): &Endpoint| {
+            let asked = self.asked_for.get(&(*port, *protocol));
+            asked.is_some_and(|(first, others)| *others || first != address)
+        };
+        let serves = |(endpoint, met): &(&Endpoint, &Vec<u16>)| {
+            met.len() >= MIN_MET && !self.clients.contains(*endpoint) && somebody_else_asked(endpoint)
+        };
+        self.met.iter().filter(serves).map(|(endpoint, _)| *endpoint).collect()
+    }
+}
+
+/// What was taken for a client's record, as a server's.
+fn serving(seen: PortRecord, record: &FlowRecord<'_>) -> PortRecord {
+    let gateway = if seen.outward { record.dst } else { record.src };
+    PortRecord {
+        side: Side::Gateway,
+        outward: !seen.outward,
+        holder: gateway,
+        port: seen.destination.port,
+        destination: Destination {
+            address: Some(seen.holder),
+            port: seen.port,
+            protocol: seen.destination.protocol,
+        },
+    }
+}
+
+/// What was taken for a server's record, as that of a client who asks for a port.
+fn asking(seen: PortRecord, client: IpAddr) -> PortRecord {
+    PortRecord {
+        side: Side::Client,
+        outward: !seen.outward,
+        holder: client,
+        port: seen.destination.port,
+        destination: Destination { address: None, port: seen.port, protocol: seen.destination.protocol },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Line, LineParser, LogFormat};
+
+    const FORMAT: &str = "srcaddr dstaddr srcport dstport protocol start end";
+    const SERVER: &str = "10.200.0.9";
+
+    /// Sees lines, as legs between clients and gateway, and says what became of the last one.
+    fn last(roles: &mut Roles, lines: &[String]) -> PortRecord {
+        let format: LogFormat = FORMAT.parse().expect("valid");
+        let parser = LineParser::new(&format);
+        let gateway: IpAddr = "10.0.0.220".parse().expect("valid");
+        let mut last = None;
+        for line in lines {
+            let Ok(Line::Record(record)) = parser.parse(line.as_bytes()) else { panic!("{line}") };
+            let outward = record.dst == gateway;
+            let (holder, port, asked) = if outward {
+                (record.src, record.src_port, record.dst_port)
+            } else {
+                (record.dst, record.dst_port, record.src_port)
+            };
+            let destination = Destination { address: None, port: asked, protocol: record.protocol };
+            let seen = PortRecord { side: Side::Client, outward, holder, port, destination };
+            let in_vpc = |address: IpAddr| address.to_string().starts_with("10.0.");
+            last = Some(roles.corrected(GatewayKind::Zonal, seen, &record, in_vpc));
+        }
+        last.expect("a line")
+    }
+
+    /// A client's connections to a private server, as the gateway's interface shows them.
+    fn to_private_server(connections: u16) -> Vec<String> {
+        (0..connections)
+            .flat_map(|n| {
+                [
+                    format!("10.0.1.5 10.0.0.220 {} 1521 6 1 2", 40_000 + n),
+                    format!("10.0.0.220 {SERVER} {} 1521 6 1 2", 2_000 + n),
+                ]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_private_address_that_is_asked_for_by_others_is_a_server() {
+        let mut roles = Roles::default();
+        let lines = to_private_server(20);
+        assert_eq!(last(&mut roles, &lines).side, Side::Client, "not known yet");
+        let mut roles = Roles::knowing(roles.servers());
+        let seen = last(&mut roles, &lines);
+        assert_eq!((seen.side, seen.outward, seen.port), (Side::Gateway, true, 2_019));
+        assert_eq!(seen.holder.to_string(), "10.0.0.220");
+        assert_eq!(seen.destination.address.map(|a| a.to_string()).as_deref(), Some(SERVER));
+        assert_eq!(roles.servers().len(), 1, "the second pass finds what the first did");
+    }
+
+    #[test]
+    fn a_client_beyond_the_vpc_stays_one() {
+        let mut roles = Roles::default();
+        let lines: Vec<String> =
+            (0..200).map(|n| format!("10.200.0.9 10.0.0.220 {} 8443 6 1 2", 40_000 + n)).collect();
+        last(&mut roles, &lines);
+        assert!(roles.servers().is_empty());
+    }
+
+    #[test]
+    fn a_client_that_sends_from_one_port_to_very_many_stays_one() {
+        let mut roles = Roles::default();
+        let lines: Vec<String> =
+            (2_000..2_200).map(|n| format!("10.200.0.9 10.0.0.220 51413 {n} 17 1 2")).collect();
+        last(&mut roles, &lines);
+        assert!(roles.servers().is_empty(), "nobody asks for 51413");
+        let below: Vec<String> = vec![
+            "10.0.1.5 10.0.0.220 40000 51413 17 1 2".into(),
+            "10.200.0.9 10.0.0.220 51413 53 17 1 2".into(),
+        ];
+        last(&mut roles, &below);
+        assert!(roles.servers().is_empty(), "no gateway hands out port 53");
+    }
+}
