@@ -18,6 +18,7 @@ use crate::network::{
     EndpointService, GatewayEndpoint, GatewayKind, InterfaceEndpoint, PrefixList, Route, RouteTable,
     SiblingGateway, Subnet,
 };
+use crate::words;
 
 const SUBNETS: &str = "ec2:DescribeSubnets";
 const ROUTE_TABLES: &str = "ec2:DescribeRouteTables";
@@ -26,8 +27,9 @@ const ENDPOINTS: &str = "ec2:DescribeVpcEndpoints";
 const PREFIX_LISTS: &str = "ec2:DescribePrefixLists";
 const SERVICES: &str = "ec2:DescribeVpcEndpointServices";
 
-/// Most pages of services that are read; a Region has some hundreds, and a page up to 1,000.
-const MOST_PAGES: usize = 5;
+/// Most pages of services that are read: a Region has some hundreds of services, and a page up to 1,000, but
+/// may have far fewer. An answer that never ends must not keep the report.
+const MAX_PAGES: usize = 100;
 
 /// What was found; `None` where it could not be asked for.
 #[derive(Debug, Default)]
@@ -80,27 +82,53 @@ pub(super) async fn prefix_lists(client: &Client, deadline: Deadline) -> Result<
     Ok(mapped(&all, prefix_list, |list| &list.id))
 }
 
-/// What interface endpoints can be made for in the Region, with the names they answer for.
+/// What interface endpoints can be made for in the Region, with the names they answer for; what could not be
+/// read of them is a gap, and the rest is of use all the same.
 pub(super) async fn endpoint_services(
     client: &Client,
     deadline: Deadline,
-) -> Result<Vec<EndpointService>, Gap> {
-    let what = "which AWS services the destinations' names are";
+) -> (Option<Vec<EndpointService>>, Option<Gap>) {
     let mut all: Vec<ServiceDetail> = Vec::new();
     let mut token: Option<String> = None;
-    for _ in 0..MOST_PAGES {
-        let request = client.describe_vpc_endpoint_services().set_next_token(token.take());
+    let mut gap = None;
+    for page_number in 1..=MAX_PAGES {
+        let request = client.describe_vpc_endpoint_services().set_next_token(token.clone());
         let answer = within(deadline, SERVICES, async {
             request.send().await.map_err(|error| Failure::of(SERVICES, &error))
         });
-        let page = answer.await.map_err(|failure| failure.gap(what, "*"))?;
+        let page = match answer.await {
+            Ok(page) => page,
+            Err(failure) if all.is_empty() => return (None, Some(failure.gap(SERVICES_OF_NAMES, "*"))),
+            Err(failure) => {
+                gap = Some(failure.gap(SERVICES_OF_NAMES, "*"));
+                break;
+            }
+        };
         all.extend(page.service_details.unwrap_or_default());
-        token = page.next_token.filter(|token| !token.is_empty());
-        if token.is_none() {
+        let next = page.next_token.filter(|token| !token.is_empty());
+        if next.is_none() {
             break;
         }
+        // The page that led here leads here again: the list has no end.
+        if next == token || page_number == MAX_PAGES {
+            gap = Some(services_cut(all.len()));
+            break;
+        }
+        token = next;
     }
-    Ok(mapped(&all, endpoint_service, |service| &service.service_name))
+    (Some(mapped(&all, endpoint_service, |service| &service.service_name)), gap)
+}
+
+/// What is not seen without the Region's services.
+const SERVICES_OF_NAMES: &str = "which AWS services the destinations' names are";
+
+/// The list of services was cut off after so many.
+fn services_cut(read: usize) -> Gap {
+    Gap::new(
+        SERVICES_OF_NAMES,
+        format!("{SERVICES} gave pages without an end; we stopped after {}", words::counted(read as u64, "service")),
+        "look for the service's name in the whole list: aws ec2 describe-vpc-endpoint-services --query 'ServiceDetails[].[ServiceName,PrivateDnsNames[].PrivateDnsName]' --output json",
+    )
 }
 
 /// A service with interface endpoints that answer for its names.

@@ -16,6 +16,7 @@ mod pattern;
 mod rank;
 mod refusals;
 mod remedies;
+mod remedy;
 mod verdict;
 
 use std::net::IpAddr;
@@ -32,6 +33,8 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 pub use answer::Answer;
 use findings::Findings;
 pub use links::Link;
+pub use remedy::{Command, Condition, Remedy, RemedyId, Scan, When};
+pub(crate) use remedy::NOTHING_TO_UNDO;
 pub(crate) use verdict::NOT_NEAR;
 
 /// The version of the JSON: fields are added within it, never renamed.
@@ -253,51 +256,6 @@ pub struct MetricReport {
     pub change: Option<f64>,
 }
 
-/// What an [`Command::undo`] begins with that is no command.
-pub(crate) const NOTHING_TO_UNDO: &str = "nothing to undo";
-
-/// A step a person can take: what to run, how to see that it worked, how to take it back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Command {
-    /// What it does, such as `shows who owns the address`: whoever pastes it knows whether it changes anything.
-    pub does: String,
-    /// What to run.
-    pub run: String,
-    /// What shows that it worked.
-    pub verify: String,
-    /// What takes it back: a command, or a sentence on why there is nothing to undo.
-    pub undo: String,
-}
-
-impl Command {
-    /// Whether there is a command that takes it back.
-    #[must_use]
-    pub fn can_be_undone(&self) -> bool {
-        !self.undo.starts_with(NOTHING_TO_UNDO)
-    }
-}
-
-/// A fix that the evidence supports.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Remedy {
-    /// Its id, stable across versions.
-    pub id: String,
-    /// What to do, in a few words.
-    pub title: String,
-    /// Why, in numbers.
-    pub why: String,
-    /// What it would change.
-    pub effect: String,
-    /// The steps, with the incident's real ids.
-    pub commands: Vec<Command>,
-    /// What it may break.
-    pub hazards: Vec<String>,
-    /// What it costs a month, in US dollars, where that is known.
-    pub monthly_cost_usd: Option<f64>,
-    /// How sure we are that it helps.
-    pub confidence: Confidence,
-}
-
 /// How much of the window the flow logs held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageReport {
@@ -357,6 +315,8 @@ pub struct Diagnosis {
     pub pattern: Option<Pattern>,
     /// What decided the pattern, each with its figure.
     pub pattern_evidence: Vec<String>,
+    /// Who scans, where somebody does: whether or not that filled a destination.
+    pub scan: Option<Scan>,
     /// The answer in one sentence.
     pub headline: String,
     /// Destinations, fullest first.
@@ -446,6 +406,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
     let findings = Findings::of(incident, network, evidence, limits);
     let verdict = verdict::verdict(&findings);
     let pattern = pattern::pattern(&findings, verdict);
+    let scan = pattern::scan(&findings);
     let gaps = gaps::gaps(&findings, verdict);
     let gateway = &network.gateway;
     Diagnosis {
@@ -484,7 +445,13 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
                 change: metric.change(),
             })
             .collect(),
-        remedies: remedies::remedies(&findings, verdict, pattern.as_ref().map(|(pattern, _)| *pattern)),
+        remedies: remedies::remedies(
+            &findings,
+            verdict,
+            pattern.as_ref().map(|(pattern, _)| *pattern),
+            scan.as_ref(),
+        ),
+        scan,
         coverage: CoverageReport {
             complete: findings.window_covered,
             logs_from: evidence.coverage.logs_from,
