@@ -160,6 +160,10 @@ pub struct DestinationReport {
     pub bytes: u64,
     /// Its name, where that is known.
     pub name: Option<String>,
+    /// How many names clients asked for and were answered with this address, of which it is one; at the most ten
+    /// are kept, so that ten stand for ten or more.
+    #[serde(default)]
+    pub names_asked_for: u64,
     /// Where the name came from: what clients asked for, or a hint of the address's owner.
     pub name_source: Option<NameSource>,
     /// The AWS service that its address belongs to, where a flow-log field or prefix list says so.
@@ -429,7 +433,15 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         pattern: pattern.as_ref().map(|(pattern, _)| *pattern),
         pattern_evidence: pattern.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
         headline: headline::headline(&findings, verdict),
-        destinations: findings.destinations.iter().take(LISTED).map(|d| d.report(LISTED)).collect(),
+        destinations: findings
+            .destinations
+            .iter()
+            .take(LISTED)
+            .map(|destination| DestinationReport {
+                names_asked_for: network.names_asked_for(destination.address).count() as u64,
+                ..destination.report(LISTED)
+            })
+            .collect(),
         destinations_seen: u64::try_from(findings.destinations.len()).unwrap_or(u64::MAX),
         clients: findings.clients_overall(LISTED),
         refused_attempts: findings.refused_attempts(),

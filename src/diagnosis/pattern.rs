@@ -55,7 +55,9 @@ pub(super) fn scan(findings: &Findings<'_>) -> Option<Scan> {
             *all += 1;
             *vain += usize::from(in_vain(using.destination, tally));
         }
-        let most = tried.into_iter().max_by_key(|(_, (all, _))| *all);
+        // A crawler that is answered must not hide a scanner that is not.
+        let scanning = tried.into_iter().filter(|(_, (all, vain))| is_scan(*all, *vain));
+        let most = scanning.max_by_key(|(_, (_, vain))| *vain);
         most.map(|(client, (all, vain))| (Some(client), all, vain))
     };
     // A format that hides the destinations at the gateway shows them at the clients' own interfaces;
@@ -68,7 +70,7 @@ pub(super) fn scan(findings: &Findings<'_>) -> Option<Scan> {
         .into_iter()
         .chain(by_client(&evidence.at_clients))
         .chain([by_anyone()])
-        .find(|(_, all, vain)| *all >= SCANNED_DESTINATIONS && vain * 2 >= *all)?;
+        .find(|(_, all, vain)| is_scan(*all, *vain))?;
     let owner = client.and_then(|client| findings.network.owner_of(client));
     Some(Scan {
         client,
@@ -76,6 +78,11 @@ pub(super) fn scan(findings: &Findings<'_>) -> Option<Scan> {
         destinations: all as u64,
         in_vain: vain as u64,
     })
+}
+
+/// Whether so many destinations, of which so many brought nothing, are a scan.
+fn is_scan(all: usize, vain: usize) -> bool {
+    all >= SCANNED_DESTINATIONS && vain * 2 >= all
 }
 
 /// A scan as a pattern, with what it rests on.

@@ -1,7 +1,7 @@
 //! The answer in the first two lines, which every report for people begins with.
 
 use super::lines::WIDTH;
-use super::wording::{answered, capacity, number, outside, part_of_capacity, place, reach};
+use super::wording::{answered, capacity, errors_happened, number, outside, part_of_capacity, place, reach};
 use crate::diagnosis::{DestinationReport, Diagnosis, Stage, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
@@ -32,17 +32,20 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             holder(top, &format!("Cannot tell{so_far}.")),
         ];
     };
+    if let Some(lines) = scan(diagnosis, so_far) {
+        return lines;
+    }
     let full = words::percent(top.utilization.unwrap_or_default());
     let held = |held: u32| words::count(u64::from(held));
     let part = |held: u32| words::percent(part_of_capacity(diagnosis, held));
     match diagnosis.verdict {
         Verdict::Confirmed => [
             about(top, "", &format!(" is full: {full} of {capacity} NAT ports")),
-            holder(top, &format!("Confirmed{so_far}.")),
+            holder_or_scanner(diagnosis, top, &format!("Confirmed{so_far}.")),
         ],
         Verdict::Likely => [
             about(top, "", &format!(" probably full: {full} of {capacity} NAT ports")),
-            holder(top, &format!("Likely{so_far}, not proven.")),
+            holder_or_scanner(diagnosis, top, &format!("Likely{so_far}, not proven.")),
         ],
         Verdict::NotSupported if let Some(near) = diagnosis.near_without_errors() => [
             format!("No connection was refused for want of ports{so_far}."),
@@ -64,11 +67,50 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             let doubtful = diagnosis.in_doubt().unwrap_or(top);
             let reach = reach(diagnosis, &doubtful.held);
             [
-                format!("We cannot tell{so_far} if a destination ran out of its {capacity} ports."),
+                format!("We cannot tell{so_far} {} ran out of its {capacity} ports.", which(diagnosis)),
                 about(doubtful, "Fullest seen: ", &format!(", {reach} of that")),
             ]
         }
     }
+}
+
+/// `which destination` where errors were counted, so that one ran out; else `if a destination`.
+fn which(diagnosis: &Diagnosis) -> &'static str {
+    if errors_happened(diagnosis) { "which destination" } else { "if a destination" }
+}
+
+/// A scan where no destination is known to have been full: who scans then matters most.
+fn scan(diagnosis: &Diagnosis, so_far: &str) -> Option<[String; 2]> {
+    let scan = diagnosis.scan.as_ref()?;
+    let client = scan.client?.to_string();
+    let what = match diagnosis.verdict {
+        Verdict::Confirmed | Verdict::Likely => return None,
+        Verdict::NotSupported => format!("No destination was near its limit{so_far}."),
+        Verdict::CannotTell => format!("We cannot tell{so_far} {} ran out of ports.", which(diagnosis)),
+    };
+    let (all, vain) = (words::count(scan.destinations), words::count(scan.in_vain));
+    let tried = format!(" scans: it tried {all} destinations, {vain} in vain.");
+    let name = named(scan.name.as_deref(), "", &[&client, &tried]);
+    Some([format!("{client}{name}{tried}"), format!("Perhaps compromised. {what}")])
+}
+
+/// Who holds most; where that is who scans, that it does.
+fn holder_or_scanner(diagnosis: &Diagnosis, top: &DestinationReport, sure: &str) -> String {
+    let holder_is = |client| top.clients.first().is_some_and(|holder| Some(holder.address) == client);
+    let scans = diagnosis.scan.as_ref().is_some_and(|scan| holder_is(scan.client));
+    let scanner = top.clients.first().filter(|client| scans && client.stands_out());
+    let Some(client) = scanner else { return holder(top, sure) };
+    let share = words::percent(client.share);
+    let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
+    let address = client.address.to_string();
+    let after = [
+        format!(" scans, perhaps compromised, and holds {share}. {sure}"),
+        format!(" scans (compromised?), holds {share}. {briefly}"),
+        format!(" scans, holds {share}. {briefly}"),
+    ];
+    let after = after.iter().find(|after| address.len() + after.len() <= WIDTH).unwrap_or(&after[2]);
+    let name = named(client.name.as_deref(), "", &[&address, after]);
+    format!("{address}{name}{after}")
 }
 
 /// A destination with its name, as much of that as fits a line between two texts.

@@ -78,7 +78,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             let most = diagnosis.fullest_at_most().unwrap_or(top);
             let at_most = of(part_of_capacity(diagnosis, most.held.at_most), most.held.at_most);
             let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
-            (answer, vec![format!("; {}: at most {at_most}", self::place(most))])
+            (answer, vec![scanner(diagnosis), format!("; {}: at most {at_most}", self::place(most))])
         }
         Verdict::CannotTell => {
             let doubtful = diagnosis.in_doubt().unwrap_or(top);
@@ -90,7 +90,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             };
             let place = self::place(doubtful);
             let seen = format!("; most seen {place} at {full}");
-            (format!("NAT {id}: cannot tell{so_far}"), vec![seen])
+            (format!("NAT {id}: cannot tell{so_far}"), vec![scanner(diagnosis), seen])
         }
     };
     more.into_iter().fold(
@@ -99,6 +99,13 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             if said.len() + clause.len() <= most { said + &clause } else { said }
         },
     )
+}
+
+/// Who scans, where that shows: what the night is about where no destination is known to have been full.
+fn scanner(diagnosis: &Diagnosis) -> String {
+    let Some(scan) = &diagnosis.scan else { return String::new() };
+    let scans = |client| format!("; {client} scans {} destinations", words::count(scan.destinations));
+    scan.client.map_or(String::new(), scans)
 }
 
 /// Who holds them, and how certain that is.

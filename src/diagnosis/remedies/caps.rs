@@ -58,7 +58,11 @@ pub(super) fn cap(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
 fn unknown(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
     let address = client.address;
     let command = describe_owners(&[address], shortage.region()).into_iter().next().unwrap_or_default();
-    let (commands, hazards) = shut_out(shortage.findings, address, &shortage.errors_stop());
+    let (commands, shut_out) = shut_out(shortage.findings, address, &shortage.errors_stop());
+    let mut hazards = vec![
+        "Stopping or restarting it breaks off what it is doing: look at what it is first. The address may stand for several workloads, such as pods behind a node, or Lambda functions that share an interface.".to_owned(),
+    ];
+    hazards.extend(shut_out);
     Cap {
         title: format!("Stop or cap whoever has {address}"),
         condition: Some(Condition { unknown: format!("who owns {address}"), command }),

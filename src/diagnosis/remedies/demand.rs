@@ -88,25 +88,36 @@ fn waiting(shortage: &Shortage<'_>) -> u64 {
 /// How fast ports were taken before none was left, in ports a minute; `None` where it was full from the first.
 fn ports_taken_a_minute(shortage: &Shortage<'_>) -> Option<f64> {
     let top = shortage.top;
-    let before = top.timeline.iter().filter(|step| step.at <= top.held.at);
-    let held: Vec<f64> = before.map(|step| f64::from(step.held_estimate)).collect();
-    let minutes = shortage.findings.evidence.steps.seconds().max(1) as f64 / 60.0;
-    let fastest = held.windows(2).map(|pair| (pair[1] - pair[0]) / minutes).fold(0.0, f64::max);
+    let fullest = top.held.at.as_second();
+    let before: Vec<_> = top.timeline.iter().filter(|step| step.at <= top.held.at).collect();
+    let taken = before.windows(2).enumerate().filter_map(|(index, pair)| {
+        // The last step shows its fullest second, which is later than its beginning.
+        let until = if index + 2 == before.len() { fullest } else { pair[1].at.as_second() };
+        let seconds = (until - pair[0].at.as_second()) as f64;
+        let more = f64::from(pair[1].held_estimate) - f64::from(pair[0].held_estimate);
+        (seconds > 0.0).then(|| more / seconds * 60.0)
+    });
+    let fastest = taken.fold(0.0, f64::max);
     // What is slower than this is no growth that anything can be told from.
     (fastest >= f64::from(shortage.capacity) / 1_000.0).then_some(fastest)
 }
 
-/// How long so many free ports last against connections that are opened and not closed, in a sentence.
+/// The part of all ports that abandoned connections may hold at a steady rate for more never to be wanted: the
+/// rate is an estimate.
+const CERTAINLY_ENOUGH: f64 = 0.8;
+
+/// How long so many free ports of `capacity` last against connections like those that filled the others, in a
+/// sentence.
 pub(super) fn how_long_it_lasts(shortage: &Shortage<'_>, free: u64, capacity: u64) -> String {
     let Some(rate) = ports_taken_a_minute(shortage) else {
-        return "How long that lasts does not show: the ports were taken before these minutes began.".into();
+        return "How long that lasts does not show: how fast the ports were taken is not in these records.".into();
     };
     let a_minute = words::count(rate.round() as u64);
     // An abandoned connection is let go after the idle timeout: at that rate no more are held than it has minutes.
     let idle = rate * IDLE_TIMEOUT_SECONDS as f64 / 60.0;
-    if shortage.pattern == Some(Pattern::Leak) && idle <= capacity as f64 {
+    if shortage.pattern == Some(Pattern::Leak) && idle <= capacity as f64 * CERTAINLY_ENOUGH {
         return format!(
-            "At the {a_minute} ports a minute at which it filled, connections that idle hold about {} of {} ports: it lasts as long as the rate does not rise.",
+            "At the {a_minute} ports a minute at which it filled, idle connections hold about {} of {} ports, as each is let go after {IDLE_TIMEOUT_SECONDS} s: that lasts while the rate does not rise.",
             words::count(idle.round() as u64),
             words::count(capacity)
         );

@@ -137,6 +137,7 @@ fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
         words::count(u64::from(shortage.capacity)),
     )];
     if shortage.pattern == Some(Pattern::Leak) {
+        effect.push("Started afresh, it may leak again.".into());
         effect.push(how_long_it_lasts(shortage, theirs, u64::from(shortage.capacity)));
     }
     let Together { title, condition, commands, hazards } = stop(shortage, holders);

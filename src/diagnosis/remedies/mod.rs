@@ -36,7 +36,7 @@ use std::cmp::Reverse;
 use super::commands::{describe_owners, errors_since, shown};
 use super::findings::{Findings, Ranked};
 use super::{
-    ClientReport, Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, Scan, Verdict, When,
+    ClientReport, Command, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, Scan, Verdict, When,
 };
 use crate::evidence::Attribution;
 use crate::words;
@@ -121,8 +121,11 @@ fn against(shortage: &Shortage<'_>, scan: Option<&Scan>) -> Vec<Offer> {
         offers.extend(limit_client::limit_connections_per_client(shortage));
     }
     offers.extend(add_addresses::add_nat_addresses(shortage));
-    let moves = per_zone::nat_gateway_per_az(shortage).or_else(|| split::split_over_gateways(shortage));
-    offers.extend(moves);
+    // Attempts that bring nothing would fill another gateway, and help nobody there.
+    if !matches!(shortage.pattern, Some(Pattern::RetryStorm | Pattern::Scan)) {
+        let moves = per_zone::nat_gateway_per_az(shortage).or_else(|| split::split_over_gateways(shortage));
+        offers.extend(moves);
+    }
     offers.extend(interface_endpoint::interface_endpoint(shortage));
     offers.extend(client_changes::use_vpc_resolver(shortage));
     offers.extend(client_changes::close_idle_connections(shortage));
@@ -220,6 +223,7 @@ impl<'a> Shortage<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Condition;
 
     fn offer(id: RemedyId, when: When, headroom: Option<f64>, confidence: Confidence) -> Offer {
         let remedy = Remedy {
