@@ -11,7 +11,8 @@ use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::gap::Gap;
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::{
-    Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource, PrefixList, Route, RouteTable, Subnet,
+    Handles, Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource, PrefixList, Route, RouteTable,
+    Subnet,
 };
 use nat_triage::report::message::LARGEST;
 use nat_triage::report::{self, HttpsReaders, Message, Trouble};
@@ -68,6 +69,13 @@ impl Night {
                 name: "i-0a1b2c3d4e5f60718 checkout, of the Auto Scaling group checkout-blue".into(),
                 zone: None,
                 source: OwnerSource::Lookup,
+                handles: Handles {
+                    interface_id: Some("eni-0a1b2c3d4e5f60718".into()),
+                    security_groups: vec!["sg-0a1b2c3d4e5f60718".into()],
+                    instance_id: Some("i-0a1b2c3d4e5f60718".into()),
+                    scaling_group: Some("checkout-blue".into()),
+                    ..Handles::default()
+                },
             })
             .collect();
         Self {

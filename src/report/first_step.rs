@@ -122,7 +122,9 @@ fn blanks(command: &str) -> Vec<&str> {
 /// The value of a word such as `Name=vpc-id,Values=VPC_ID`, `--replicas=LOWER_COUNT` or `deployment/NAME`; any
 /// other word itself.
 fn value(word: &str) -> &str {
-    let split = word.rsplit_once('=').or_else(|| word.split_once('/'));
+    let split = word.split_once(",Value=").or_else(|| word.split_once(",Values="));
+    let split = split.or_else(|| word.split_once('=').filter(|(option, _)| option.starts_with("--")));
+    let split = split.or_else(|| word.split_once('/').filter(|(kind, _)| *kind == "deployment"));
     split.map_or(word, |(_, value)| value)
 }
 

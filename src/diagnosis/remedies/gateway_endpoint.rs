@@ -81,7 +81,9 @@ fn id_of(service: GatewayService) -> RemedyId {
 }
 
 pub(super) fn gateway_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
-    match Way::to(shortage.findings, shortage.top) {
+    let network = shortage.findings.network;
+    let placed = network.subnets.is_some() && network.route_tables.is_some();
+    match Way::to(shortage.findings, shortage.top).filter(|_| placed) {
         Some(way) => endpoint(shortage, &way),
         None => endpoint_of_unseen(shortage),
     }
@@ -105,6 +107,11 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
             _ => return None,
         },
     };
+    let placement = Placement::of(findings, top);
+    let cannot = |client: &Placed<'_>| client.in_vpc == Some(false) || client.address.is_ipv6();
+    if placement.part(cannot) > MOST_CANNOT {
+        return None;
+    }
     let last = match service {
         GatewayService::S3 => "s3",
         GatewayService::S3Express => "s3express",

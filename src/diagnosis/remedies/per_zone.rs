@@ -268,7 +268,7 @@ fn demand_of<'a>(
     let clients = || shortage.top.clients.iter();
     let all: u64 = clients().map(|client| client.refused).sum();
     let theirs: u64 = clients().filter(|c| placed.contains(&c.address)).map(|client| client.refused).sum();
-    let refused = (shortage.demand().least - u64::from(shortage.top.held.estimate)) as f64 * theirs as f64 / all.max(1) as f64;
+    let refused = (shortage.demand().most - u64::from(shortage.top.held.estimate)) as f64 * theirs as f64 / all.max(1) as f64;
     placement.weight(of_zone) + refused.ceil() as u64
 }
 

@@ -18,7 +18,7 @@ struct Group<'a> {
     table: &'a RouteTable,
     /// The zone that most of them hold ports from, where that is known.
     zone: Option<&'a str>,
-    /// Ports that they want at once.
+    /// Ports that they want at once, at the most: nobody moves to a gateway that they may fill as well.
     demand: u64,
     /// Their part of the held ports.
     part: f64,
@@ -41,7 +41,7 @@ impl<'a> Group<'a> {
                 tables.insert(&table.id, table);
             }
         }
-        let wanted = shortage.demand().least;
+        let wanted = shortage.demand().most;
         let mut groups: Vec<Self> = tables
             .into_values()
             .map(|table| {
@@ -176,7 +176,7 @@ pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
                 shown(&group.table.id)
             ),
             effect: format!(
-                "About {} connections move to ports of another gateway.{known_room}",
+                "Up to {} connections move to ports of another gateway.{known_room}",
                 words::count(group.demand)
             ),
             commands,
