@@ -33,8 +33,8 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 pub use answer::Answer;
 use findings::Findings;
 pub use links::Link;
-pub use remedy::{Command, Condition, Remedy, RemedyId, Scan, When};
 pub(crate) use remedy::NOTHING_TO_UNDO;
+pub use remedy::{Command, Condition, Remedy, RemedyId, Scan, When};
 pub(crate) use verdict::NOT_NEAR;
 
 /// The version of the JSON: fields are added within it, never renamed.

@@ -89,8 +89,7 @@ fn is_scan(all: usize, vain: usize) -> bool {
 fn called(scan: &Scan) -> Called {
     let who = scan.client.map_or("clients that the records do not name".to_owned(), |c| c.to_string());
     let (all, vain) = (words::count(scan.destinations), words::count(scan.in_vain));
-    let why =
-        format!("{who} tried {all} destinations, {vain} of them without an answer or refused at once");
+    let why = format!("{who} tried {all} destinations, {vain} of them without an answer or refused at once");
     (Pattern::Scan, vec![why])
 }
 

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Confidence;
 
-/// A remedy's name, stable across versions. Of remedies that help equally, the first here comes first: taking
-/// traffic off the gateway costs nothing and touches no client's software, so it comes before stopping a client,
-/// and that before what costs money.
+/// A remedy's name, stable across versions.
+///
+/// Of remedies that help equally, the first here comes first: taking traffic off the gateway costs nothing and
+/// touches no client's software, so it comes before stopping a client, and that before what costs money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RemedyId {

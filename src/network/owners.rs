@@ -114,7 +114,7 @@ impl Owner {
     #[must_use]
     pub fn instance_id(&self) -> Option<&str> {
         let named = || {
-            let word = self.name.split(|c: char| c == ' ' || c == ',').next()?;
+            let word = self.name.split([' ', ',']).next()?;
             matches!(self.kind, OwnerKind::Instance | OwnerKind::EksNode).then_some(word)
         };
         self.handles.instance_id.as_deref().or_else(named).filter(|id| is_id(id, "i-"))

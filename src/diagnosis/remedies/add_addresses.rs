@@ -173,6 +173,9 @@ fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
     let each = findings.limits.ports_per_address;
     let demand = shortage.demand();
     let Plan { now, later, beyond } = Plan::of(shortage, stock, &demand);
+    // It has as many as the default quota allows, or more: only the quota itself tells what else it may have.
+    let doubtful = now == 0 && !stock.quota_known;
+    let (now, later) = if doubtful { (later, 0) } else { (now, later) };
     let room = |addresses: u32| u64::from(addresses) * u64::from(each);
     let quotas = findings.network.quotas.unwrap_or_default();
     let raises = raises(shortage, &quotas, stock.all + now + later, now + later);
@@ -218,15 +221,13 @@ fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
         commands.extend(steps(shortage, later, stock.zone));
     }
     Offer {
-        headroom: Some(
-            shortage.headroom(0.0, u32::try_from(room(stock.usable + first)).unwrap_or(u32::MAX)),
-        ),
-        stop_gap,
+        headroom: Some(shortage.headroom(0.0, u32::try_from(room(stock.usable + first)).unwrap_or(u32::MAX))),
+        worth: shortage.worth_of_room(),
         remedy: Remedy {
             id: RemedyId::AddNatAddresses,
             title: title(shortage, now, later),
             when,
-            condition: None,
+            condition: doubtful.then(|| quota_allows(shortage, stock.all + now)),
             why: why(shortage, &demand),
             effect: effect.join(" "),
             commands,
@@ -245,6 +246,17 @@ fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
     }
 }
 
+/// Whether the quota lets the gateway have so many addresses.
+fn quota_allows(shortage: &Shortage<'_>, all: u32) -> Condition {
+    Condition {
+        unknown: format!("whether the quota lets a gateway have {all} addresses"),
+        command: format!(
+            "aws service-quotas get-service-quota --service-code vpc --quota-code L-5F53652F --query Quota.Value{}",
+            region_option(shortage.region())
+        ),
+    }
+}
+
 fn title(shortage: &Shortage<'_>, now: u32, later: u32) -> String {
     let addresses = |n: u32| format!("{n} {}", if n == 1 { "address" } else { "addresses" });
     let stop_gap = if shortage.is_real_demand() { "" } else { " as a stop-gap" };
@@ -252,7 +264,10 @@ fn title(shortage: &Shortage<'_>, now: u32, later: u32) -> String {
         (0, later) => format!("Add {} to the gateway{stop_gap}, once its quota is raised", addresses(later)),
         (now, 0) => format!("Add {} to the gateway{stop_gap}", addresses(now)),
         (now, later) => {
-            format!("Add {} to the gateway{stop_gap}, and {later} more once its quota is raised", addresses(now))
+            format!(
+                "Add {} to the gateway{stop_gap}, and {later} more once its quota is raised",
+                addresses(now)
+            )
         }
     }
 }
@@ -275,18 +290,15 @@ fn hazards(shortage: &Shortage<'_>, stock: &Stock<'_>, when: When, raises: bool)
     let private = network.gateway.kind == GatewayKind::Private;
     let mut hazards = Vec::new();
     if raises && when == When::Later {
-        let (stands, asked) = if stock.quota_known || stock.within_quota > 0 {
-            ("stands", "")
-        } else {
-            ("perhaps stands", " It was not asked for, and is taken for the default.")
-        };
-        hazards.push(format!("A quota {stands} in the way: {APPROVAL}{asked}"));
+        hazards.push(format!("A quota stands in the way: {APPROVAL}"));
     }
     let whoever = if private { "Whoever allow-lists" } else { "Partners that allow-list" };
     hazards.push(format!(
         "{whoever} the gateway's addresses must add the new ones first: some connections show them at once."
     ));
-    if when == When::Now && !stock.quota_known {
+    if stock.within_quota == 0 && !stock.quota_known {
+        hazards.push(format!("Where the quota is lower, the last command comes first: {APPROVAL}"));
+    } else if when == When::Now && !stock.quota_known {
         hazards.push(format!(
             "The quota of addresses per gateway was not asked for, and is taken for the default, {}.",
             Quotas::DEFAULT_ADDRESSES_PER_GATEWAY
@@ -334,7 +346,7 @@ fn addresses_of_unknown_gateway(shortage: &Shortage<'_>) -> Option<Offer> {
             0.0,
             shortage.capacity.saturating_add(findings.limits.ports_per_address),
         )),
-        stop_gap,
+        worth: shortage.worth_of_room(),
         remedy: Remedy {
             id: RemedyId::AddNatAddresses,
             title: format!("Add an address to the gateway{}", if stop_gap { " as a stop-gap" } else { "" }),
@@ -391,7 +403,7 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
             0.0,
             stock.all.saturating_mul(shortage.findings.limits.ports_per_address),
         )),
-        stop_gap: !shortage.is_real_demand(),
+        worth: shortage.worth_of_room(),
         remedy: Remedy {
             id: RemedyId::AddNatAddresses,
             title: format!("Bring the {unusable} of the gateway's {} addresses into use that take no connections", stock.all),

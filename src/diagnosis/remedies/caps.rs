@@ -7,7 +7,7 @@ use super::Shortage;
 use crate::diagnosis::commands::{describe_owners, quoted, region_option, shown};
 use crate::diagnosis::findings::Findings;
 use crate::diagnosis::{ClientReport, Command, Condition, NOTHING_TO_UNDO, Pattern};
-use crate::network::{GatewayKind, Owner, OwnerKind, OwnerSource, is_id};
+use crate::network::{GatewayKind, Handles, Owner, OwnerKind, OwnerSource, is_id};
 
 /// Longest name that is said; the report has more of it.
 const NAME: usize = 80;
@@ -26,7 +26,8 @@ pub(super) struct Cap {
 /// What relieves the gateway of this client of the destination.
 pub(super) fn cap(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
     let findings = shortage.findings;
-    let owner = findings.network.owner_of(client.address).filter(|_| client.name.is_some());
+    let known = |owner: &&Owner| client.name.is_some() || owner.handles != Handles::default();
+    let owner = findings.network.owner_of(client.address).filter(known);
     let Some(owner) = owner else { return unknown(shortage, client) };
     let of = Capped { shortage, address: client.address, owner };
     let mut cap = match owner.kind {
@@ -39,7 +40,10 @@ pub(super) fn cap(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
         OwnerKind::LoadBalancer | OwnerKind::AwsService | OwnerKind::Interface => of.interface(),
     };
     if owner.kind.is_shared() {
-        cap.hazards.push(format!("{} may stand for several workloads: what is done to it is done to all.", client.address));
+        cap.hazards.push(format!(
+            "{} may stand for several workloads: what is done to it is done to all.",
+            client.address
+        ));
     }
     if owner.source == OwnerSource::Lookup && cap.condition.is_none() {
         cap.hazards.push(format!(
@@ -119,7 +123,11 @@ impl Capped<'_> {
             None => count,
         };
         Condition {
-            unknown: format!("whether {} itself uses {}, as the records join them by the port alone", self.address, top.label()),
+            unknown: format!(
+                "whether {} itself uses {}, as the records join them by the port alone",
+                self.address,
+                top.label()
+            ),
             command,
         }
     }
@@ -135,10 +143,13 @@ impl Capped<'_> {
             "aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names {named} --query 'AutoScalingGroups[].[MinSize,DesiredCapacity,MaxSize]' --output text{region}"
         );
         let ended = |option: &str| {
-            format!("aws autoscaling terminate-instance-in-auto-scaling-group --instance-id {id} {option}{region}")
+            format!(
+                "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id {id} {option}{region}"
+            )
         };
         let fewer = Command {
-            does: "ends it and lowers the group's desired capacity by one, so that nothing takes its place".into(),
+            does: "ends it and lowers the group's desired capacity by one, so that nothing takes its place"
+                .into(),
             run: ended("--should-decrement-desired-capacity"),
             verify: counts.clone(),
             undo: format!(
@@ -188,7 +199,9 @@ impl Capped<'_> {
             };
         }
         if !self.starts_afresh() {
-            hazards.push("It takes the ports again as its load comes back, unless its pool is made smaller.".into());
+            hazards.push(
+                "It takes the ports again as its load comes back, unless its pool is made smaller.".into(),
+            );
         }
         Cap {
             title: format!("Restart {id}, which has {}", self.address),
@@ -206,7 +219,9 @@ impl Capped<'_> {
     fn task(&self) -> Cap {
         let region = self.region();
         let handles = &self.owner.handles;
-        let Some(cluster) = handles.ecs_cluster.as_deref().map(quoted) else { return self.task_of_unknown_cluster() };
+        let Some(cluster) = handles.ecs_cluster.as_deref().map(quoted) else {
+            return self.task_of_unknown_cluster();
+        };
         let Some(service) = handles.ecs_service.as_deref() else {
             let Some(task) = handles.ecs_task.as_deref() else { return self.task_of_unknown_cluster() };
             return Cap {
@@ -376,7 +391,8 @@ impl Capped<'_> {
     fn outside(&self) -> Cap {
         let region = self.region();
         let bits = if self.address.is_ipv4() { 32 } else { 128 };
-        let (commands, hazards) = shut_out(self.shortage.findings, self.address, &self.shortage.errors_stop());
+        let (commands, hazards) =
+            shut_out(self.shortage.findings, self.address, &self.shortage.errors_stop());
         Cap {
             title: format!("Stop or cap whoever has {} outside the VPC", self.address),
             condition: Some(Condition {
@@ -398,12 +414,19 @@ impl Capped<'_> {
                 "aws ec2 describe-network-interfaces --network-interface-ids {id} --output json{}",
                 self.region()
             ),
-            None => describe_owners(&[self.address], self.shortage.region()).into_iter().next().unwrap_or_default(),
+            None => describe_owners(&[self.address], self.shortage.region())
+                .into_iter()
+                .next()
+                .unwrap_or_default(),
         };
-        let (commands, hazards) = shut_out(self.shortage.findings, self.address, &self.shortage.errors_stop());
+        let (commands, hazards) =
+            shut_out(self.shortage.findings, self.address, &self.shortage.errors_stop());
         Cap {
             title: format!("Stop or cap what runs behind {}", self.address),
-            condition: Some(Condition { unknown: format!("what runs behind {} ({})", self.address, self.called()), command }),
+            condition: Some(Condition {
+                unknown: format!("what runs behind {} ({})", self.address, self.called()),
+                command,
+            }),
             commands,
             hazards,
         }

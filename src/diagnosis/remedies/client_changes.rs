@@ -1,7 +1,7 @@
 //! What clients can do otherwise: close, reuse, stop retrying, ask the VPC's own resolver.
 
 use super::limit_client::stop;
-use super::{IDLE, Offer, Shortage};
+use super::{IDLE, Offer, Shortage, Worth};
 use crate::diagnosis::{Confidence, Pattern, Remedy, RemedyId, When};
 use crate::evidence::TCP;
 use crate::network::{Metric, is_private};
@@ -57,7 +57,7 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     // Only what carried packets would have held a port, had the rest been closed.
     let idle = 1.0 - f64::from(top.held.at_least) / f64::from(top.held.estimate.max(1));
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: leak.then(|| shortage.headroom(idle, shortage.capacity)),
         remedy: Remedy {
             id: RemedyId::CloseIdleConnections,
@@ -81,7 +81,7 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
 pub(super) fn reuse_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     let top = shortage.top;
     (shortage.pattern == Some(Pattern::Churn)).then(|| Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: None,
         remedy: Remedy {
             id: RemedyId::ReuseConnections,
@@ -117,12 +117,12 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
     ];
     hazards.extend(stop.hazards);
     let title = match shortage.greatest() {
-        [] => format!("Stop whoever retries towards {}, which does not answer", top.label()),
-        _ => format!("{}: {} does not answer", stop.title, top.label()),
+        [] => format!("Bring {} back, which does not answer, or stop whoever retries", top.label()),
+        _ => format!("Bring {} back, which does not answer, or else: {}", top.label(), stop.title),
     };
     Some(Offer {
         headroom: Some(shortage.headroom(silent.min(1.0), shortage.capacity)),
-        stop_gap: false,
+        worth: Worth::Solves,
         remedy: Remedy {
             id: RemedyId::StopRetryStorm,
             title,
@@ -153,7 +153,7 @@ pub(super) fn use_vpc_resolver(shortage: &Shortage<'_>) -> Option<Offer> {
     let top = shortage.top;
     let dns = top.destination.port == DNS && matches!(top.destination.protocol, TCP | UDP);
     (dns && !is_private(top.address)).then(|| Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(1.0, shortage.capacity)),
         remedy: Remedy {
             id: RemedyId::UseVpcResolver,

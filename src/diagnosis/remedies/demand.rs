@@ -1,7 +1,7 @@
 //! How many connections want a port at once, as a range, and how fast ports are taken.
 
 use super::Shortage;
-use crate::diagnosis::Pattern;
+use crate::diagnosis::{Pattern, TimelineStep};
 use crate::network::IDLE_TIMEOUT_SECONDS;
 use crate::words;
 
@@ -90,7 +90,10 @@ fn ports_taken_a_minute(shortage: &Shortage<'_>) -> Option<f64> {
     let top = shortage.top;
     let fullest = top.held.at.as_second();
     let before: Vec<_> = top.timeline.iter().filter(|step| step.at <= top.held.at).collect();
-    let taken = before.windows(2).enumerate().filter_map(|(index, pair)| {
+    // Once it is full, it shows how many ports there are, not how many are wanted.
+    let room = f64::from(shortage.capacity) * 0.95;
+    let free = |pair: &&[&TimelineStep]| f64::from(pair[0].held_estimate) < room;
+    let taken = before.windows(2).enumerate().filter(|(_, pair)| free(pair)).filter_map(|(index, pair)| {
         // The last step shows its fullest second, which is later than its beginning.
         let until = if index + 2 == before.len() { fullest } else { pair[1].at.as_second() };
         let seconds = (until - pair[0].at.as_second()) as f64;
@@ -110,7 +113,8 @@ const CERTAINLY_ENOUGH: f64 = 0.8;
 /// sentence.
 pub(super) fn how_long_it_lasts(shortage: &Shortage<'_>, free: u64, capacity: u64) -> String {
     let Some(rate) = ports_taken_a_minute(shortage) else {
-        return "How long that lasts does not show: how fast the ports were taken is not in these records.".into();
+        return "How long that lasts does not show: how fast the ports were taken is not in these records."
+            .into();
     };
     let a_minute = words::count(rate.round() as u64);
     // An abandoned connection is let go after the idle timeout: at that rate no more are held than it has minutes.

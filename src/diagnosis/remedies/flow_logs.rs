@@ -1,6 +1,6 @@
 //! A flow log that shows more, where the one at hand shows too little.
 
-use super::Offer;
+use super::{Offer, Worth};
 use crate::diagnosis::commands::region_option;
 use crate::diagnosis::findings::Findings;
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When, gaps};
@@ -63,7 +63,7 @@ pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
     };
     let region = region_option(findings.region());
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: None,
         remedy: Remedy {
             id: if none { RemedyId::EnableFlowLogs } else { RemedyId::ImproveFlowLogFormat },

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
-use super::{Offer, Shortage, WORTH};
+use super::{Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::findings::{Findings, Ranked};
 use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, When};
@@ -118,14 +118,18 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
         GatewayService::DynamoDb => "dynamodb",
     };
     let named = listed.map(|(list, _)| list.name.clone());
-    let in_region = || format!("com.amazonaws.{}.{last}", region.unwrap_or("REGION"));
+    let in_region = || format!("com.amazonaws.{}.{last}", region.unwrap_or("AWS_REGION"));
     let service_name = named.unwrap_or_else(in_region);
     let option = region_option(region);
     let vpc = network.gateway.vpc_id.as_deref();
     let vpc_word = vpc.map_or_else(|| "VPC_ID".to_owned(), quoted);
     let (unknown, command) = if listed.is_none() {
         (
-            format!("whether {} is {} of this Region, which its prefix list tells", top.address, service.name()),
+            format!(
+                "whether {} is {} of this Region, which its prefix list tells",
+                top.address,
+                service.name()
+            ),
             format!(
                 "aws ec2 describe-prefix-lists --filters {} --query 'PrefixLists[].[PrefixListId,Cidrs]' --output json{option}",
                 quoted(&format!("Name=prefix-list-name,Values={service_name}"))
@@ -145,7 +149,7 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
     };
     let (service_word, label) = (quoted(&service_name), service.name());
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(1.0, shortage.capacity)),
         remedy: Remedy {
             id: id_of(service),
@@ -239,7 +243,7 @@ fn endpoint(shortage: &Shortage<'_>, way: &Way<'_>) -> Option<Offer> {
         hazards.push("The endpoint's own policy may allow less than these clients do.".into());
     }
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(served, shortage.capacity)),
         remedy: Remedy {
             id: id_of(way.service),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::Placement;
-use super::{HOURS_A_MONTH, Offer, Shortage, WORTH};
+use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{InterfaceEndpoint, Network, PrefixList, is_private};
@@ -88,7 +88,7 @@ pub(super) fn interface_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
         ));
     }
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(inside, shortage.capacity)),
         remedy: Remedy {
             id: RemedyId::InterfaceEndpoint,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
-use super::{Offer, Shortage, WORTH};
+use super::{Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, HostName, RouteTable, is_private};
@@ -61,7 +61,7 @@ pub(super) fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
         ),
     }));
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: answered.map(|_| shortage.headroom(part, shortage.capacity)),
         remedy: Remedy {
             id: RemedyId::Ipv6Egress,

@@ -2,15 +2,18 @@
 
 use std::net::IpAddr;
 
-use super::Offer;
 use super::caps::shut_out;
-use crate::diagnosis::commands::{describe_owners, errors_since, quoted, region_option, shown, words_of_shell};
-use crate::diagnosis::findings::Findings;
-use crate::diagnosis::{
-    Command, Condition, Confidence, Remedy, RemedyId, Scan, When,
+use super::{Offer, Worth};
+use crate::diagnosis::commands::{
+    describe_owners, errors_since, quoted, region_option, shown, words_of_shell,
 };
+use crate::diagnosis::findings::Findings;
+use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, Scan, When};
 use crate::network::{Owner, OwnerKind, is_id};
 use crate::words;
+
+/// Longest name that is said.
+const NAME: usize = 80;
 
 pub(super) fn isolate_client(findings: &Findings<'_>, scan: &Scan) -> Option<Offer> {
     let client = scan.client?;
@@ -25,14 +28,19 @@ pub(super) fn isolate_client(findings: &Findings<'_>, scan: &Scan) -> Option<Off
             ),
         },
         None => Condition {
-            unknown: format!("who owns {client}, and whether it is meant to scan"),
+            unknown: match owner {
+                Some(owner) => {
+                    format!("whether {client} ({}) is meant to scan", words::outside(&owner.name, NAME))
+                }
+                None => format!("who owns {client}, and whether it is meant to scan"),
+            },
             command: describe_owners(&[client], findings.region()).into_iter().next().unwrap_or_default(),
         },
     };
     let (commands, hazards) = isolation(findings, client, owner);
     Some(Offer {
         headroom: None,
-        stop_gap: false,
+        worth: Worth::Solves,
         remedy: Remedy {
             id: RemedyId::IsolateClient,
             title: format!("Isolate {client} if it is not meant to scan: it may be compromised"),
@@ -101,13 +109,11 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
     let groups: Vec<&str> = owner.map_or_else(Vec::new, |owner| {
         owner.handles.security_groups.iter().map(String::as_str).filter(|id| is_id(id, "sg-")).collect()
     });
-    let before = if groups.is_empty() {
-        "SECURITY_GROUPS_BEFORE".to_owned()
-    } else {
-        words_of_shell(groups)
-    };
+    let before = if groups.is_empty() { "SECURITY_GROUPS_BEFORE".to_owned() } else { words_of_shell(groups) };
     let modify = |groups: &str| {
-        format!("aws ec2 modify-network-interface-attribute --network-interface-id {interface} --groups {groups}{region}")
+        format!(
+            "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --groups {groups}{region}"
+        )
     };
     let shows_rules = format!(
         "aws ec2 describe-security-groups --group-ids NEW_SECURITY_GROUP_ID --query 'SecurityGroups[].[IpPermissions,IpPermissionsEgress]' --output json{region}"

@@ -2,7 +2,7 @@
 
 use super::caps::{Cap, cap};
 use super::demand::how_long_it_lasts;
-use super::{IDLE, Offer, Shortage};
+use super::{IDLE, Offer, Shortage, Worth};
 use crate::diagnosis::commands::describe_owners;
 use crate::diagnosis::{
     ClientReport, Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, When,
@@ -143,7 +143,8 @@ fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
     let Together { title, condition, commands, hazards } = stop(shortage, holders);
     Offer {
         headroom: Some(shortage.headroom(held_by(holders), shortage.capacity)),
-        stop_gap: false,
+        // What is needed comes back: whatever gives it room is better than breaking it off.
+        worth: if shortage.is_real_demand() { Worth::BreaksOffWhatIsNeeded } else { Worth::Solves },
         remedy: Remedy {
             id: RemedyId::LimitConnectionsPerClient,
             title,

@@ -4,9 +4,9 @@
 //!
 //! 1. what helps within minutes, then what has to be approved or rewritten first, then what helps
 //!    with the next incident only ([`When`]);
-//! 2. within each, what rests on something that could not be seen ([`Condition`]) last;
-//! 3. of those, what rests on one of several readings of the evidence (low confidence), or only wins time,
-//!    last;
+//! 2. within each, what is certain before what only wins time, and that before what rests on something that could
+//!    not be seen ([`super::Condition`]); last, what breaks off connections that are needed;
+//! 3. of those, what rests on one of several readings of the evidence (low confidence) last;
 //! 4. then by headroom: the part of the destination's ports that would be free afterwards, counting
 //!    both those who hold one now and those who were refused. That is what makes taking a destination
 //!    off the gateway, stopping a holder, moving clients away and adding addresses comparable. What
@@ -23,8 +23,8 @@ mod demand;
 mod flow_logs;
 mod gateway_endpoint;
 mod interface_endpoint;
-mod isolate;
 mod ipv6_egress;
+mod isolate;
 mod limit_client;
 mod per_zone;
 mod placement;
@@ -53,14 +53,24 @@ const IDLE: &str = "350 s";
 /// Hours of a month, as AWS's price lists count them.
 const HOURS_A_MONTH: f64 = 730.0;
 
+/// What a remedy is worth beside others, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// What filled the ports does so no more, or has room.
+    Solves,
+    /// What filled the ports fills them again.
+    WinsTime,
+    /// Connections that are needed break off.
+    BreaksOffWhatIsNeeded,
+}
+
 /// A remedy with what it is ranked by.
 #[derive(Debug)]
 struct Offer {
     /// The part of the destination's ports that would be free afterwards; negative where the remedy
     /// alone does not suffice; `None` where no figure can be put to it.
     headroom: Option<f64>,
-    /// Whether it only wins time: what filled the ports fills them again.
-    stop_gap: bool,
+    worth: Worth,
     remedy: Remedy,
 }
 
@@ -69,8 +79,15 @@ impl Offer {
     fn key(&self) -> impl Ord + use<> {
         let percent = self.headroom.map(|part| (part * 100.0).round() as i64);
         let Remedy { id, when, ref condition, confidence, .. } = self.remedy;
-        let doubtful = self.stop_gap || confidence == Confidence::Low;
-        (when, condition.is_some(), doubtful, Reverse(percent), Reverse(confidence), id)
+        let class = match (self.worth, condition) {
+            (Worth::Solves, None) => 0,
+            (Worth::WinsTime, None) => 1,
+            (Worth::Solves | Worth::WinsTime, Some(_)) => 2,
+            (Worth::BreaksOffWhatIsNeeded, None) => 3,
+            (Worth::BreaksOffWhatIsNeeded, Some(_)) => 4,
+        };
+        let doubtful = confidence == Confidence::Low;
+        (when, class, doubtful, self.worth, Reverse(percent), Reverse(confidence), id)
     }
 }
 
@@ -91,7 +108,8 @@ pub(super) fn remedies(
     pattern: Option<Pattern>,
     scan: Option<&Scan>,
 ) -> Vec<Remedy> {
-    let mut offers: Vec<Offer> = scan.and_then(|scan| isolate::isolate_client(findings, scan)).into_iter().collect();
+    let mut offers: Vec<Offer> =
+        scan.and_then(|scan| isolate::isolate_client(findings, scan)).into_iter().collect();
     let mut reason = None;
     if let (Some(top), Some(capacity)) = (findings.top(), findings.capacity)
         && matches!(verdict, Verdict::Confirmed | Verdict::Likely)
@@ -133,10 +151,11 @@ fn against(shortage: &Shortage<'_>, scan: Option<&Scan>) -> Vec<Offer> {
     offers.extend(spread::spread_destination(shortage));
     offers.extend(ipv6_egress::ipv6_egress(shortage));
     let now = |offers: &[Offer]| offers.iter().any(|offer| offer.remedy.when == When::Now);
-    if !now(&offers) && !isolated {
+    // Isolating whoever scans is such a step, and in a fan-in nobody holds enough for it to help.
+    if !now(&offers) && !isolated && shortage.pattern != Some(Pattern::FanIn) {
         offers.extend(limit_client::limit_greatest_holders(shortage));
     }
-    if !now(&offers) {
+    if !now(&offers) && !isolated {
         offers.push(split::find_out_who_could_move(shortage));
     }
     offers
@@ -178,6 +197,11 @@ impl<'a> Shortage<'a> {
     /// retry storm or a scan is not demand; where the pattern is not known, neither is this.
     fn is_real_demand(&self) -> bool {
         matches!(self.pattern, Some(Pattern::LongLived | Pattern::Churn | Pattern::FanIn))
+    }
+
+    /// What room for more connections is worth: where they are not needed, they fill it as well.
+    fn worth_of_room(&self) -> Worth {
+        if self.is_real_demand() { Worth::Solves } else { Worth::WinsTime }
     }
 
     /// What shows that a remedy worked: the errors of the day since then stop.
@@ -238,7 +262,7 @@ mod tests {
             monthly_cost_usd: None,
             confidence,
         };
-        Offer { headroom, stop_gap: false, remedy }
+        Offer { headroom, worth: Worth::Solves, remedy }
     }
 
     fn conditional(mut offer: Offer) -> Offer {
@@ -257,8 +281,12 @@ mod tests {
             offer(RemedyId::SplitOverGateways, Now, Some(0.499), Medium),
             offer(RemedyId::InterfaceEndpoint, Now, None, High),
             offer(RemedyId::StopRetryStorm, Now, Some(0.9), Low),
-            Offer { stop_gap: true, ..offer(RemedyId::AddNatAddresses, Now, Some(0.2), High) },
+            Offer { worth: Worth::WinsTime, ..offer(RemedyId::AddNatAddresses, Now, Some(0.2), High) },
             conditional(offer(RemedyId::GatewayEndpointDynamoDb, Now, Some(1.0), High)),
+            Offer {
+                worth: Worth::BreaksOffWhatIsNeeded,
+                ..offer(RemedyId::IsolateClient, Now, Some(1.0), High)
+            },
             offer(RemedyId::UseVpcResolver, Later, Some(1.0), High),
             offer(RemedyId::CloseIdleConnections, Later, None, Medium),
             offer(RemedyId::ReuseConnections, Later, None, Medium),

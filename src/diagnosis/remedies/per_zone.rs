@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::placement::{Placed, Placement};
-use super::{HOURS_A_MONTH, Offer, Shortage, WORTH};
+use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, Network, Route, RouteTable, SiblingGateway};
@@ -221,7 +221,7 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     effect.extend(seen.into_iter().map(|sibling| room_in_words(sibling, each)));
     effect.extend(saved(shortage, &crossing));
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(moved, shortage.capacity)),
         remedy: Remedy {
             id: RemedyId::NatGatewayPerAz,
@@ -268,7 +268,8 @@ fn demand_of<'a>(
     let clients = || shortage.top.clients.iter();
     let all: u64 = clients().map(|client| client.refused).sum();
     let theirs: u64 = clients().filter(|c| placed.contains(&c.address)).map(|client| client.refused).sum();
-    let refused = (shortage.demand().most - u64::from(shortage.top.held.estimate)) as f64 * theirs as f64 / all.max(1) as f64;
+    let refused = (shortage.demand().most - u64::from(shortage.top.held.estimate)) as f64 * theirs as f64
+        / all.max(1) as f64;
     placement.weight(of_zone) + refused.ceil() as u64
 }
 

@@ -1,7 +1,7 @@
 //! Sending this destination's connections of some subnets through another gateway: one of the VPC's that has room,
 //! or a new one. Only the route to the destination's own address changes, so that nothing else is broken off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
@@ -138,7 +138,8 @@ pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
     });
     let when = if raised.is_empty() { When::Now } else { When::Later };
     if when == When::Later {
-        hazards.insert(0, format!("The Region's quota of Elastic IP addresses stands in the way: {APPROVAL}"));
+        hazards
+            .insert(0, format!("The Region's quota of Elastic IP addresses stands in the way: {APPROVAL}"));
     }
     hazards.insert(
         usize::from(when == When::Later),
@@ -148,7 +149,9 @@ pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
     hazards.push(format!("It holds as long as clients are led to {server}: a name may have other addresses tomorrow. Terraform may take the route away again."));
     let stop_gap = !shortage.is_real_demand();
     if stop_gap {
-        hazards.push("Connections that are not needed fill another gateway as well: this wins time only.".into());
+        hazards.push(
+            "Connections that are not needed fill another gateway as well: this wins time only.".into(),
+        );
     }
     let subnets = match group.table.subnet_ids.as_slice() {
         [] => String::new(),
@@ -156,7 +159,7 @@ pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
     };
     Some(Offer {
         headroom: Some(shortage.headroom(group.part, shortage.capacity)),
-        stop_gap,
+        worth: shortage.worth_of_room(),
         remedy: Remedy {
             id: RemedyId::SplitOverGateways,
             title: format!(
@@ -193,25 +196,41 @@ pub(super) fn find_out_who_could_move(shortage: &Shortage<'_>) -> Offer {
     let region = region_option(shortage.region());
     let gateway = shortage.findings.gateway_id().map_or("NAT_GATEWAY_ID", |id| id.as_str());
     let server = shortage.top.address;
-    let (block, bits) = if server.is_ipv4() { ("--destination-cidr-block", 32) } else { ("--destination-ipv6-cidr-block", 128) };
+    let placement = Placement::of(shortage.findings, shortage.top);
+    let tables: BTreeSet<&str> =
+        placement.clients.iter().filter_map(|client| Some(client.table?.id.as_str())).collect();
+    // Where they are known, no gateway takes all clients of one of them.
+    let unknown = if tables.is_empty() {
+        format!("which subnets route through {gateway}")
+    } else {
+        format!(
+            "which subnets could get a route table of their own, as all clients of {} do not fit another gateway",
+            shown(&words::list(&tables.into_iter().collect::<Vec<_>>()))
+        )
+    };
+    let (block, bits) = if server.is_ipv4() {
+        ("--destination-cidr-block", 32)
+    } else {
+        ("--destination-ipv6-cidr-block", 128)
+    };
     let route = |call: &str, after: &str| {
         format!("aws ec2 {call} --route-table-id ROUTE_TABLE_ID {block} {server}/{bits}{after}{region}")
     };
     Offer {
         headroom: None,
-        stop_gap: !shortage.is_real_demand(),
+        worth: shortage.worth_of_room(),
         remedy: Remedy {
             id: RemedyId::SplitOverGateways,
             title: format!("Send {server} from some of the subnets through another gateway, which breaks their open connections to it"),
             when: When::Now,
             condition: Some(Condition {
-                unknown: format!("which subnets route through {gateway}"),
+                unknown,
                 command: format!(
                     "aws ec2 describe-route-tables --filters Name=route.nat-gateway-id,Values={gateway} --query 'RouteTables[].[RouteTableId,VpcId,Associations[].SubnetId]' --output json{region}"
                 ),
             }),
             why: format!(
-                "{} of {} ports to {} are held, and nothing in these records shows a client or an address that could be spared.",
+                "{} of {} ports to {} are held, and nothing else that we know of frees any within minutes.",
                 words::count(u64::from(shortage.top.held.estimate)),
                 words::count(u64::from(shortage.capacity)),
                 shortage.top.label()

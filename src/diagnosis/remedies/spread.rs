@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Offer, Shortage};
+use super::{Offer, Shortage, Worth};
 use crate::diagnosis::commands::quoted;
 use crate::diagnosis::{Command, Confidence, NOTHING_TO_UNDO, Remedy, RemedyId, When};
 use crate::words;
@@ -40,7 +40,7 @@ pub(super) fn spread_destination(shortage: &Shortage<'_>) -> Option<Offer> {
     let room = shortage.capacity.saturating_mul(addresses);
     let list: Vec<String> = idle.iter().map(ToString::to_string).collect();
     Some(Offer {
-        stop_gap: false,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(0.0, room)),
         remedy: Remedy {
             id: RemedyId::SpreadDestination,
