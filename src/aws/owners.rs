@@ -159,7 +159,11 @@ fn handles(interface: &NetworkInterface, instances: &BTreeMap<String, Instance>)
         ecs_cluster: tag(interface.tag_set(), ECS_CLUSTER).map(owned),
         ecs_service: tag(interface.tag_set(), ECS_SERVICE).map(owned),
         ecs_task: None,
-        eks_cluster: EKS_CLUSTERS.into_iter().find_map(|key| tag(tags, key)).or_else(|| cluster_of(tags)).map(owned),
+        eks_cluster: EKS_CLUSTERS
+            .into_iter()
+            .find_map(|key| tag(tags, key))
+            .or_else(|| cluster_of(tags))
+            .map(owned),
     }
 }
 
