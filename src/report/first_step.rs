@@ -111,7 +111,7 @@ fn blanks(command: &str) -> Vec<&str> {
             && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
     let mut blanks: Vec<&str> = Vec::new();
-    for blank in command.split(' ').map(value).filter(is_blank) {
+    for blank in command.split(' ').flat_map(|word| value(word).split('.')).filter(is_blank) {
         if !blanks.contains(&blank) {
             blanks.push(blank);
         }
@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn what_decides_a_remedy_comes_before_it() {
-        let condition = Condition { unknown: "who owns 10.0.1.9".into(), command: "aws x --vpc VPC_ID".into() };
+        let condition =
+            Condition { unknown: "who owns 10.0.1.9".into(), command: "aws x --vpc VPC_ID".into() };
         let first = of_remedy(&remedy(When::Now, Some(condition)));
         assert_eq!(first.what, "Find out who owns 10.0.1.9. Then: Add 2 addresses.");
         assert_eq!(first.lead_in.as_deref(), Some("This shows it, once VPC_ID is filled in:"));
@@ -202,6 +203,10 @@ mod tests {
         assert_eq!(
             lead_in(&command("aws y --dimensions Name=NatGatewayId,Value=NAT_GATEWAY_ID --period 60")),
             "This creates it, once NAT_GATEWAY_ID is filled in:"
+        );
+        assert_eq!(
+            lead_in(&command("kubectl scale deployment/POD_NAME --replicas=LOWER_COUNT x.AWS_REGION.y")),
+            "This creates it, once POD_NAME, LOWER_COUNT and AWS_REGION are filled in:"
         );
     }
 

@@ -8,8 +8,8 @@ use super::lead::lead;
 use super::timeline::{Step, Timeline};
 use super::wording::{
     FIX, asides, attribution_note, client_name, clients_heading, commands_of, confidence, destination_name,
-    gaps_by_fix, held, incident, it_or_them, label, not_listed, outside, query_links, range, sure, undo_order,
-    when,
+    gaps_by_fix, held, incident, it_or_them, label, not_listed, outside, query_links, range, sure,
+    undo_order, when,
 };
 use crate::diagnosis::{Diagnosis, Remedy};
 use crate::words::{self, one_line};

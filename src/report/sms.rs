@@ -60,7 +60,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             } else {
                 String::new()
             };
-            (format!("NAT {id}: {place} at {full}"), vec![holder(diagnosis), others])
+            (format!("NAT {id}: {place} at {full}"), vec![holder(diagnosis), scanner(diagnosis), others])
         }
         Verdict::Likely => {
             let answer = format!("NAT {id}: {place} probably full{so_far}, {full}");

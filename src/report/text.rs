@@ -13,9 +13,9 @@ use super::lead::lead;
 use super::lines::wrap;
 use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, commands_of, confidence,
-    destination_name, gaps_by_fix, held, incident, it_or_them, label, not_listed, outside, query_links, range,
-    refused, sure, undo_order, when, worth_showing,
+    FIX, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, commands_of,
+    confidence, destination_name, gaps_by_fix, held, incident, it_or_them, label, not_listed, outside,
+    query_links, range, refused, sure, undo_order, when, worth_showing,
 };
 use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Verdict};
 use crate::words;

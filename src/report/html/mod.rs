@@ -14,8 +14,8 @@ use super::sms::subject;
 use super::timeline::{Step, Timeline};
 use super::wording::{
     FIX, NAME, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, confidence,
-    destination_name, gaps_by_fix, incident, it_or_them, label, not_listed, number, outside, query_links, sure,
-    undo_order, verdict_in_words, when,
+    destination_name, gaps_by_fix, incident, it_or_them, label, not_listed, number, outside, query_links,
+    sure, undo_order, verdict_in_words, when,
 };
 use crate::diagnosis::{
     ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Verdict,
