@@ -329,7 +329,7 @@ fn the_sample_is_diagnosed_though_another_destination_is_busier_and_another_clie
     assert!(busier, "no innocent destination is heavier");
     let remedies: Vec<&str> =
         diagnosis["remedies"].as_array().expect("a list").iter().filter_map(|r| r["id"].as_str()).collect();
-    assert_eq!(remedies, ["limit-connections-per-client", "close-idle-connections"]);
+    assert_eq!(remedies, ["limit-connections-per-client", "add-nat-addresses", "close-idle-connections"]);
 }
 
 #[test]
@@ -406,6 +406,29 @@ fn a_context_with_a_field_that_nobody_knows_is_an_error_that_names_it() {
     assert!(run("").stderr.contains("empty"));
     let active = r#"{"metrics": [{"name": "ActiveConnectionCount", "statistic": "Maximum", "value": 2}]}"#;
     assert_eq!(run(active).status, 0, "{}", run(active).stderr);
+}
+
+#[test]
+fn triage_without_credentials_says_so_in_one_line() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_nat-triage"))
+        .args(["triage", "--event"])
+        .arg(crate::support::checkout().join("events/alarm.json"))
+        .env_clear()
+        .envs([
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ])
+        .output()
+        .expect("nat-triage starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{told}");
+    assert!(
+        told.contains("there are no AWS credentials") && told.contains("aws sts get-caller-identity"),
+        "{told}"
+    );
+    assert_eq!(told.lines().filter(|line| line.contains("credentials")).count(), 1, "{told}");
 }
 
 #[test]

@@ -4,17 +4,19 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use nat_triage::diagnosis::{Confidence, Diagnosis, Limits, Pattern, Remedy, Verdict};
+use nat_triage::diagnosis::{Confidence, Diagnosis, Limits, Pattern, Remedy, RemedyId, Verdict, When};
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Alarm, Incident, TimeWindow};
 use nat_triage::network::{
-    EndpointService, FlowLog, FlowLogDestination, GatewayEndpoint, GatewayKind, HostName, InterfaceEndpoint,
-    Known, LogClass, Metric, NameSource, NatAddress, NatGateway, Network, PrefixList, Provenance, Quotas,
-    Route, RouteTable, SiblingGateway, Subnet, TrafficType,
+    EndpointService, FlowLog, FlowLogDestination, GatewayEndpoint, GatewayKind, Handles, HostName,
+    InterfaceEndpoint, Known, LogClass, Metric, NameSource, NatAddress, NatGateway, Network, Owner,
+    OwnerKind, OwnerSource, PrefixList, Provenance, Quotas, Route, RouteTable, SiblingGateway, Subnet,
+    TrafficType,
 };
 use nat_triage::triage::triage;
 
+use crate::support::checkout;
 use crate::support::incidents::{file, incident, network as support_network};
 
 /// Ports per address in these logs.
@@ -51,6 +53,8 @@ struct Case {
     beside: Vec<(&'static str, u16)>,
     /// Attempts that never leave the gateway.
     refused: u16,
+    /// Servers that the first client tries, once each, and that do not answer.
+    scanned: u16,
     bytes: u64,
     network: Network,
     region: Option<&'static str>,
@@ -71,6 +75,7 @@ fn case(pattern: Pattern) -> Case {
         clients: vec![(IN_A.into(), 200)],
         beside: Vec::new(),
         refused: 30,
+        scanned: 0,
         bytes: 300,
         network: network(),
         region: Some("us-east-1"),
@@ -132,12 +137,21 @@ impl Case {
             let at = i64::from(n % 300);
             log.attempt((&self.clients[0].0, 50_000 + n), self.server.0, (at, at), false);
         }
+        for n in 0..self.scanned {
+            let (server, at) = (format!("192.0.2.{n}"), i64::from(n % 290));
+            log.attempt((&self.clients[0].0, 20_000 + n), &server, (at, at), true);
+        }
         // Something small all the while, so that the whole window is covered, and what was held before.
         log.connection((IN_A, 60_000), "198.51.100.200", (-360, 300), 2);
         log.text
     }
 
     fn diagnosed(&self) -> Diagnosis {
+        self.diagnosed_from(self.log())
+    }
+
+    /// The same of other records.
+    fn diagnosed_from(&self, log: String) -> Diagnosis {
         let at = |second| Timestamp::from_second(START + second).expect("this century");
         let incident = Incident {
             alarm: Some(Alarm {
@@ -157,7 +171,7 @@ impl Case {
             errors_reported: self.errors.map(|errors| errors.max(self.refused as f64 * 3.0)),
             one_of_several: false,
         };
-        let inputs = Inputs::from_memory([("a.log".to_owned(), self.log().into_bytes())]);
+        let inputs = Inputs::from_memory([("a.log".to_owned(), log.into_bytes())]);
         let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
         let known = Known(self.network.clone());
         let limits = Limits { ports_per_address: CAPACITY };
@@ -175,8 +189,12 @@ impl Case {
         diagnosis.remedies
     }
 
+    fn owned(self, kind: OwnerKind, handles: Handles) -> Self {
+        self.with(|network| network.owners = vec![owner(IN_A, kind, handles)])
+    }
+
     fn ids(&self) -> Vec<String> {
-        self.remedies().into_iter().map(|remedy| remedy.id).collect()
+        self.remedies().into_iter().map(|remedy| remedy.id.to_string()).collect()
     }
 
     #[track_caller]
@@ -342,8 +360,32 @@ fn endpoint(service: &str, tables: &[&str]) -> GatewayEndpoint {
     }
 }
 
+fn owner(address: &str, kind: OwnerKind, handles: Handles) -> Owner {
+    Owner {
+        address: address.parse().expect("valid"),
+        kind,
+        name: "checkout".into(),
+        zone: None,
+        source: OwnerSource::Lookup,
+        handles,
+    }
+}
+
 fn everything_said(remedy: &Remedy) -> String {
     format!("{} {} {} {}", remedy.title, remedy.why, remedy.effect, remedy.hazards.join(" "))
+}
+
+#[test]
+fn the_page_on_remedies_names_every_one() {
+    let page = std::fs::read_to_string(checkout().join("docs/remedies.md")).expect("there");
+    let schema: serde_json::Value =
+        serde_json::from_str(&nat_triage::report::schema::schema()).expect("a schema");
+    let ids = schema["$defs"]["RemedyId"]["oneOf"].as_array().expect("the ids");
+    assert!(ids.len() >= 16, "{ids:?}");
+    for id in ids {
+        let id = id["const"].as_str().expect("text");
+        assert!(page.contains(&format!("`{id}`")), "{id}");
+    }
 }
 
 // ---- gateway-endpoint-s3, gateway-endpoint-dynamodb
@@ -425,26 +467,49 @@ fn an_endpoint_that_is_in_place_is_a_question_and_not_a_remedy() {
 }
 
 #[test]
-fn no_gateway_endpoint_is_offered_where_anything_that_it_rests_on_is_not_known() {
+fn an_endpoint_hangs_on_what_nobody_looked_up() {
     let s3 = || case(Pattern::LongLived).to(S3, 443, TCP);
-    let unknown: [fn(&mut Network); 7] = [
+    let unknown: [(fn(&mut Network), &str); 5] = [
         // pkt-dst-aws-service says S3 in all of these.
-        |network| network.prefix_lists = None,
-        |network| network.prefix_lists.as_mut().expect("known")[0].ranges.clear(),
-        |network| network.prefix_lists.as_mut().expect("known")[0].name = "com.amazonaws.eu-west-1.s3".into(),
-        |network| network.gateway_endpoints = None,
-        |network| network.route_tables = None,
-        |network| network.subnets = None,
-        |network| network.gateway.vpc_id = None,
+        (|network| network.prefix_lists = None, "describe-prefix-lists"),
+        (|network| network.gateway_endpoints = None, "describe-vpc-endpoints"),
+        (|network| network.route_tables = None, "describe-route-tables"),
+        (|network| network.subnets = None, "describe-route-tables"),
+        (|network| network.gateway.vpc_id = None, "describe-route-tables"),
     ];
-    for (index, change) in unknown.into_iter().enumerate() {
+    for (index, (change, decides)) in unknown.into_iter().enumerate() {
         let case = s3().with(change);
-        let ids = case.ids();
-        assert!(!ids.iter().any(|id| id.starts_with("gateway-endpoint")), "{index}: {ids:?}");
+        let remedy = case.offers("gateway-endpoint-s3");
+        let condition = remedy.condition.unwrap_or_else(|| panic!("{index}: nothing is unknown"));
+        assert!(condition.command.starts_with(&format!("aws ec2 {decides} ")), "{index}: {condition:?}");
+        assert!(remedy.commands[0].run.contains("--service-name com.amazonaws.us-east-1.s3 "), "{index}");
         assert_eq!(case.diagnosed().destinations[0].service.as_deref(), Some("S3"));
     }
-    s3().region(None).does_not_offer("gateway-endpoint-s3");
+    let files_only = s3()
+        .region(None)
+        .with(|network| *network = Network { gateway: network.gateway.clone(), ..Network::default() });
+    let condition = files_only.offers("gateway-endpoint-s3").condition.expect("nobody looked");
+    assert_eq!(
+        condition.unknown,
+        "whether 52.216.1.9 is Amazon S3 of this Region, which its prefix list tells"
+    );
+    assert!(condition.command.contains("Values=com.amazonaws.AWS_REGION.s3 "), "{condition:?}");
+}
+
+#[test]
+fn no_endpoint_is_offered_for_another_regions_addresses() {
+    let s3 = || case(Pattern::LongLived).to(S3, 443, TCP);
+    s3().with(|network| network.prefix_lists.as_mut().expect("known")[0].ranges.clear())
+        .does_not_offer("gateway-endpoint-s3");
+    s3().with(|network| {
+        network.prefix_lists.as_mut().expect("known")[0].name = "com.amazonaws.eu-west-1.s3".into()
+    })
+    .does_not_offer("gateway-endpoint-s3");
     s3().region(Some("eu-west-1")).does_not_offer("gateway-endpoint-s3");
+    // Nor for clients that cannot use one.
+    s3().by(&[(OUTSIDE, 200)])
+        .with(|network| network.prefix_lists = None)
+        .does_not_offer("gateway-endpoint-s3");
 }
 
 #[test]
@@ -486,43 +551,73 @@ fn short_connections_that_were_refused_want_a_port_for_as_long_as_short_ones_liv
     churn.refused = 600;
     let remedy = churn.offers("add-nat-addresses");
     assert_eq!(remedy.title, "Add 1 address to the gateway");
-    assert!(remedy.why.contains("600 connections refused (about 100 at a time)"), "{}", remedy.why);
+    assert!(remedy.why.contains("at least 600 connections refused"), "{}", remedy.why);
+    assert!(remedy.why.contains(" and 300 want a port at once"), "{}", remedy.why);
 }
 
 #[test]
-fn addresses_beyond_a_quota_need_it_raised_first_and_are_no_fix_for_tonight() {
+fn addresses_within_the_quota_are_for_now_and_the_rest_later() {
     let mut large = case(Pattern::LongLived);
     large.refused = 250;
     let remedy = large.offers("add-nat-addresses");
-    assert_eq!(remedy.title, "Add 2 addresses to the gateway");
-    assert!(remedy.commands[0].run.contains("--quota-code L-5F53652F --desired-value 3 "), "{remedy:?}");
+    assert_eq!(remedy.title, "Add 1 address to the gateway, and 1 more once its quota is raised");
+    assert_eq!((remedy.when, &remedy.condition), (When::Now, &None));
+    assert_eq!(
+        remedy.effect,
+        "Room for 400 connections to 203.0.113.10:443/tcp instead of 200, within the quota. The rest needs 1 more, once the quota is raised: room for 600 then."
+    );
+    let runs: Vec<&str> = remedy.commands.iter().map(|command| command.run.as_str()).collect();
+    assert!(runs[0].contains("allocate-address") && runs[1].contains("associate-nat-gateway-address"));
+    assert!(runs[2].contains("--quota-code L-5F53652F --desired-value 3 "), "{runs:?}");
     let large = large.with(|network| {
         network.quotas = Some(Quotas { addresses_per_gateway: Some(8), ..Quotas::default() });
     });
-    assert!(!large.offers("add-nat-addresses").commands[0].run.contains("service-quotas"));
-    // With the quota in the way, moving clients helps sooner, though it frees less.
-    let places = |addresses_per_gateway| {
-        let mut case = case(Pattern::LongLived).by(&[(IN_A, 80), (IN_B, 120)]).with(|network| {
-            network.quotas = Some(Quotas { addresses_per_gateway, ..Quotas::default() });
-        });
-        case.refused = 250;
-        let ids = case.ids();
-        let place = |id: &str| ids.iter().position(|offered| offered == id).expect("offered");
-        (place("add-nat-addresses"), place("nat-gateway-per-az"))
-    };
-    let (add, per_zone) = places(None);
-    assert!(per_zone < add);
-    let (add, per_zone) = places(Some(8));
-    assert!(add < per_zone);
-    let region_full = case(Pattern::LongLived).with(|network| {
-        network.quotas = Some(Quotas {
-            addresses_per_gateway: Some(8),
-            elastic_ips: Some(5),
-            elastic_ips_in_use: Some(5),
-        });
-    });
-    let first = &region_full.offers("add-nat-addresses").commands[0].run;
-    assert!(first.contains("--quota-code L-0263D0A3 --desired-value 6 "), "{first}");
+    let within = large.offers("add-nat-addresses");
+    assert_eq!(within.title, "Add 2 addresses to the gateway");
+    assert!(within.commands.iter().all(|command| !command.run.contains("service-quotas")), "{within:?}");
+}
+
+#[test]
+fn what_no_gateway_takes_is_said_to_need_a_second_one() {
+    let mut huge = case(Pattern::LongLived);
+    huge.refused = 1_500;
+    let remedy = huge.offers("add-nat-addresses");
+    assert_eq!(remedy.title, "Add 1 address to the gateway, and 6 more once its quota is raised");
+    assert!(
+        remedy.effect.ends_with(
+            "Beyond that needs 1 that no gateway takes, as one has 8 at the most: a second gateway for some of these subnets."
+        ),
+        "{}",
+        remedy.effect
+    );
+}
+
+#[test]
+fn addresses_behind_a_quota_only_are_no_fix_for_tonight() {
+    let full = |quotas: Quotas| case(Pattern::LongLived).with(|network| network.quotas = Some(quotas));
+    let gateway = full(Quotas { addresses_per_gateway: Some(1), ..Quotas::default() });
+    let region =
+        full(Quotas { addresses_per_gateway: Some(8), elastic_ips: Some(5), elastic_ips_in_use: Some(5) });
+    for (case, code) in
+        [(gateway, "L-5F53652F --desired-value 2 "), (region, "L-0263D0A3 --desired-value 6 ")]
+    {
+        let remedy = case.offers("add-nat-addresses");
+        assert_eq!(remedy.when, When::Later);
+        assert_eq!(remedy.title, "Add 1 address to the gateway, once its quota is raised");
+        assert!(remedy.commands[0].run.contains(code), "{remedy:?}");
+        assert!(remedy.hazards[0].starts_with("A quota stands in the way"), "{:?}", remedy.hazards);
+        // Somebody can still do something.
+        assert_eq!(case.remedies()[0].when, When::Now);
+    }
+}
+
+#[test]
+fn the_least_demand_is_what_waited_at_the_same_time() {
+    let mut refused = case(Pattern::LongLived);
+    refused.refused = 300;
+    let why = refused.offers("add-nat-addresses").why;
+    // One a second, each of which waited a second.
+    assert!(why.contains(": between 20") && why.contains(" and 500 want a port at once."), "{why}");
 }
 
 #[test]
@@ -538,34 +633,127 @@ fn a_private_gateway_gets_private_addresses_without_a_quota() {
 }
 
 #[test]
-fn addresses_are_no_remedy_for_a_leak_a_retry_storm_or_what_is_not_known() {
-    for pattern in [Pattern::Leak, Pattern::RetryStorm] {
-        case(pattern).does_not_offer("add-nat-addresses");
-    }
-    let mut unknown = case(Pattern::LongLived);
-    (unknown.format, unknown.pattern) = (NO_FLAGS, None);
-    unknown.does_not_offer("add-nat-addresses");
-    case(Pattern::LongLived)
-        .with(|network| network.gateway.provenance = Provenance::Inferred)
-        .does_not_offer("add-nat-addresses");
+fn addresses_are_no_remedy_for_attempts_that_bring_nothing() {
+    let storm = case(Pattern::RetryStorm);
+    storm.does_not_offer("add-nat-addresses");
+    let why = &storm.remedies()[0].why;
+    assert!(
+        why.ends_with("More addresses are no way out: attempts that bring nothing fill them as well."),
+        "{why}"
+    );
 }
 
 #[test]
-fn a_gateway_with_all_the_addresses_that_it_can_have_is_offered_no_more() {
-    let with = |addresses: u8, of_them_usable: u8| {
-        case(Pattern::LongLived).with(move |network| {
-            network.gateway.addresses = (0..addresses)
-                .map(|n| NatAddress { usable: n < of_them_usable, ..address(&format!("10.0.0.{}", 220 + n)) })
-                .collect();
-        })
-    };
+fn a_leak_gets_addresses_as_a_stop_gap_with_how_long_they_last() {
+    let remedy = case(Pattern::Leak).offers("add-nat-addresses");
+    assert_eq!(remedy.title, "Add 1 address to the gateway as a stop-gap");
+    assert_eq!(remedy.when, When::Now);
+    assert!(remedy.effect.contains(" ports a minute at which it filled, "), "{}", remedy.effect);
+    assert!(remedy.commands.iter().all(|command| !command.run.contains("service-quotas")), "{remedy:?}");
+    // Whoever leaks is stopped first, where it is known how.
+    let known = case(Pattern::Leak).owned(OwnerKind::Instance, instance());
+    let ids = known.ids();
+    let place = |id: &str| ids.iter().position(|offered| offered == id).expect("offered");
+    assert!(place("limit-connections-per-client") < place("add-nat-addresses"), "{ids:?}");
+    // Where nobody knows who it is, more addresses relieve first.
+    let ids = case(Pattern::Leak).ids();
+    let place = |id: &str| ids.iter().position(|offered| offered == id).expect("offered");
+    assert!(place("add-nat-addresses") < place("limit-connections-per-client"), "{ids:?}");
+}
+
+#[test]
+fn connections_that_may_not_be_needed_get_a_stop_gap_too() {
+    let mut unknown = case(Pattern::LongLived);
+    (unknown.format, unknown.pattern) = (NO_FLAGS, None);
+    let remedy = unknown.offers("add-nat-addresses");
+    assert!(remedy.title.ends_with("as a stop-gap"), "{}", remedy.title);
+    assert!(remedy.why.ends_with("Whether all of them are needed does not show."), "{}", remedy.why);
+}
+
+#[test]
+fn addresses_of_a_gateway_that_nobody_looked_at_are_conditional() {
+    let inferred = case(Pattern::LongLived).with(|network| network.gateway.provenance = Provenance::Inferred);
+    let remedy = inferred.offers("add-nat-addresses");
+    let condition = remedy.condition.expect("conditional");
+    assert_eq!(condition.unknown, "whether the gateway can have another address");
+    assert!(
+        condition
+            .command
+            .starts_with("aws ec2 describe-nat-gateways --nat-gateway-ids nat-0123456789abcdef0 ")
+    );
+}
+
+fn with_addresses(addresses: u8, of_them_usable: u8) -> Case {
+    let mut case = case(Pattern::LongLived).with(move |network| {
+        network.gateway.addresses = (0..addresses)
+            .map(|n| NatAddress { usable: n < of_them_usable, ..address(&format!("10.0.0.{}", 220 + n)) })
+            .collect();
+    });
+    case.clients[0].1 = 200 * u16::from(of_them_usable);
+    case
+}
+
+#[test]
+fn a_gateway_whose_addresses_are_all_in_use_gets_another_step_and_why() {
+    let full = with_addresses(8, 8);
+    full.does_not_offer("add-nat-addresses");
+    let first = &full.remedies()[0];
+    assert_eq!(first.when, When::Now);
+    assert!(
+        first.why.ends_with(
+            "More addresses are no way out: the gateway has 8, as many as one can have, and all are in use."
+        ),
+        "{}",
+        first.why
+    );
+}
+
+#[test]
+fn addresses_that_take_no_connections_are_brought_into_use() {
     // Those that can't be used now count against the limit all the same.
-    with(8, 1).does_not_offer("add-nat-addresses");
-    with(7, 1).offers("add-nat-addresses");
-    // More than eight would be needed: this alone is no answer.
-    let mut large = case(Pattern::LongLived);
-    large.refused = 1_500;
-    large.does_not_offer("add-nat-addresses");
+    let remedy = with_addresses(8, 1).offers("add-nat-addresses");
+    assert_eq!(remedy.title, "Bring the 7 of the gateway's 8 addresses into use that take no connections");
+    let condition = remedy.condition.clone().expect("conditional");
+    assert!(condition.command.contains("Status,FailureMessage"), "{condition:?}");
+    assert!(remedy.commands[0].run.contains("disassociate-nat-gateway-address"), "{remedy:?}");
+    assert!(everything_said(&remedy).contains("the primary one cannot be taken off"));
+    // One more may be within the quota, which nobody asked for.
+    let seven = with_addresses(7, 1).offers("add-nat-addresses");
+    assert_eq!(
+        seven.condition.expect("conditional").unknown,
+        "whether the quota lets a gateway have 8 addresses"
+    );
+}
+
+#[test]
+fn every_shortage_has_a_step_for_tonight() {
+    for pattern in [Pattern::LongLived, Pattern::Leak, Pattern::Churn, Pattern::RetryStorm] {
+        for kind in [GatewayKind::Zonal, GatewayKind::Private] {
+            for provenance in [Provenance::LookedUp, Provenance::Named, Provenance::Inferred] {
+                for known in [false, true] {
+                    let mut case = case(pattern);
+                    let gateway = NatGateway { kind, provenance, ..case.network.gateway.clone() };
+                    case.network = if known {
+                        let quotas = Quotas { addresses_per_gateway: Some(1), ..Quotas::default() };
+                        Network { gateway, quotas: Some(quotas), ..network() }
+                    } else {
+                        Network {
+                            gateway: NatGateway { vpc_id: None, subnet_id: None, ..gateway },
+                            ..Network::default()
+                        }
+                    };
+                    let remedies = case.remedies();
+                    let first = remedies.first().expect("a step");
+                    assert_eq!(
+                        first.when,
+                        When::Now,
+                        "{pattern:?} {kind:?} {provenance:?} {known} {first:?}"
+                    );
+                    assert!(first.condition.is_some() || !first.commands.is_empty(), "{first:?}");
+                }
+            }
+        }
+    }
 }
 
 /// A regional gateway, whose records name it and show public addresses.
@@ -626,7 +814,10 @@ fn a_regional_gateway_gets_addresses_in_the_alarms_zone_unless_it_scales_them_it
     assert_eq!(by_hand.pattern, Some(Pattern::LongLived), "{}", by_hand.headline);
     let remedy = by_hand.remedies.iter().find(|r| r.id == "add-nat-addresses").expect("offered");
     assert!(remedy.commands[1].run.contains("--availability-zone us-east-1a "), "{remedy:?}");
-    assert!(!regional(true).remedies.iter().any(|r| r.id == "add-nat-addresses"));
+    let scales = regional(true).remedies;
+    assert!(!scales.iter().any(|r| r.id == "add-nat-addresses"));
+    assert_eq!(scales[0].when, When::Now);
+    assert!(scales[0].why.contains("AWS adds them to this regional gateway by itself"), "{}", scales[0].why);
 }
 
 // ---- nat-gateway-per-az
@@ -809,7 +1000,9 @@ fn a_client_that_holds_most_is_named_with_its_share() {
 fn three_clients_that_hold_most_together_are_named() {
     let by = [(IN_A, 60), (IN_B, 50), ("10.0.1.10", 50), ("10.0.1.11", 40)];
     let remedy = case(Pattern::LongLived).by(&by).offers("limit-connections-per-client");
-    assert!(remedy.commands[0].run.contains("Values=10.0.1.9,10.0.1.10,10.0.2.9 "), "{:?}", remedy.commands);
+    let condition = remedy.condition.expect("nobody knows who they are");
+    assert_eq!(condition.unknown, "who owns 10.0.1.9, 10.0.1.10 and 10.0.2.9");
+    assert!(condition.command.contains("Values=10.0.1.9,10.0.1.10,10.0.2.9 "), "{condition:?}");
     assert!(remedy.effect.starts_with("Without them about 40 of 200 ports"), "{}", remedy.effect);
 }
 
@@ -834,6 +1027,260 @@ fn in_a_fan_in_nobody_is_told_to_stop() {
     let case = case(Pattern::FanIn).by(&by);
     case.does_not_offer("limit-connections-per-client");
     case.offers("add-nat-addresses");
+}
+
+fn instance() -> Handles {
+    Handles {
+        interface_id: Some("eni-0a1b2c3d4e5f60718".into()),
+        security_groups: vec!["sg-0a1b2c3d4e5f60718".into()],
+        subnet_id: Some("subnet-0a1b2c3d4e5f60718".into()),
+        instance_id: Some("i-0a1b2c3d4e5f60718".into()),
+        ..Handles::default()
+    }
+}
+
+fn of_group() -> Handles {
+    Handles { scaling_group: Some("checkout-blue".into()), ..instance() }
+}
+
+fn service() -> Handles {
+    Handles { ecs_cluster: Some("prod".into()), ecs_service: Some("checkout".into()), ..Handles::default() }
+}
+
+/// What the greatest holder's cap runs, its undo, and what decides it.
+fn capped(pattern: Pattern, kind: OwnerKind, handles: Handles) -> (String, String, Option<String>) {
+    let remedy = case(pattern).owned(kind, handles).offers("limit-connections-per-client");
+    let command = remedy.commands.last().expect("a step");
+    (command.run.clone(), command.undo.clone(), remedy.condition.map(|condition| condition.command))
+}
+
+#[test]
+fn an_instance_of_a_group_is_replaced_in_a_leak_and_else_left_out() {
+    let (run, undo, condition) = capped(Pattern::Leak, OwnerKind::Instance, of_group());
+    assert_eq!(
+        run,
+        "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id i-0a1b2c3d4e5f60718 --no-should-decrement-desired-capacity --region us-east-1"
+    );
+    assert_eq!(
+        (undo.as_str(), condition),
+        ("nothing to undo: the group starts another instance by itself", None)
+    );
+    let (run, undo, _) = capped(Pattern::LongLived, OwnerKind::Instance, of_group());
+    assert!(run.contains(" --should-decrement-desired-capacity "), "{run}");
+    assert_eq!(
+        undo,
+        "aws autoscaling set-desired-capacity --auto-scaling-group-name checkout-blue --desired-capacity CAPACITY_BEFORE --region us-east-1"
+    );
+}
+
+#[test]
+fn an_instance_by_itself_is_restarted_and_what_that_loses_is_said() {
+    let remedy =
+        case(Pattern::Leak).owned(OwnerKind::Instance, instance()).offers("limit-connections-per-client");
+    assert_eq!(remedy.title, "Restart i-0a1b2c3d4e5f60718, which has 10.0.1.9");
+    assert_eq!(remedy.condition, None);
+    assert_eq!(
+        remedy.commands[0].run,
+        "aws ec2 reboot-instances --instance-ids i-0a1b2c3d4e5f60718 --region us-east-1"
+    );
+    let said = everything_said(&remedy);
+    assert!(said.contains("what is in memory is lost") && said.contains("it may leak again"), "{said}");
+    assert!(!said.contains("several workloads"), "{said}");
+}
+
+#[test]
+fn a_saved_context_without_handles_still_names_its_instance() {
+    let mut old = case(Pattern::Leak).owned(OwnerKind::Instance, Handles::default());
+    old.network.owners[0].name = "i-0a1b2c3d4e5f60718 checkout, of the Auto Scaling group blue".into();
+    let run = &old.offers("limit-connections-per-client").commands[0].run;
+    assert!(run.contains("reboot-instances --instance-ids i-0a1b2c3d4e5f60718 "), "{run}");
+}
+
+#[test]
+fn a_service_gets_fresh_tasks_in_a_leak_and_else_fewer() {
+    let (run, ..) = capped(Pattern::Leak, OwnerKind::EcsTask, service());
+    assert_eq!(
+        run,
+        "aws ecs update-service --cluster prod --service checkout --force-new-deployment --region us-east-1"
+    );
+    let (run, undo, _) = capped(Pattern::LongLived, OwnerKind::EcsTask, service());
+    assert!(run.contains("--desired-count LOWER_COUNT ") && undo.contains("--desired-count COUNT_BEFORE "));
+    let task = Handles { ecs_service: None, ecs_task: Some("0123abcd".into()), ..service() };
+    assert!(
+        capped(Pattern::Leak, OwnerKind::EcsTask, task)
+            .0
+            .contains("stop-task --cluster prod --task 0123abcd ")
+    );
+    let (_, _, condition) = capped(Pattern::Leak, OwnerKind::EcsTask, Handles::default());
+    assert!(condition.expect("of no known cluster").contains("aws ecs describe-tasks"));
+}
+
+#[test]
+fn a_shared_address_is_capped_once_it_is_known_who_behind_it() {
+    let subnet = Handles { subnet_id: Some("subnet-0a1b2c3d4e5f60718".into()), ..Handles::default() };
+    let (run, undo, condition) = capped(Pattern::Leak, OwnerKind::LambdaFunctions, subnet);
+    assert!(run.contains("put-function-concurrency --function-name FUNCTION_NAME "), "{run}");
+    assert!(undo.contains("delete-function-concurrency"), "{undo}");
+    assert!(condition.expect("one of several").contains("`\"subnet-0a1b2c3d4e5f60718\"`"));
+    let (run, _, condition) = capped(Pattern::Leak, OwnerKind::EksNode, instance());
+    assert_eq!(run, "kubectl --namespace POD_NAMESPACE rollout restart deployment/DEPLOYMENT_NAME");
+    assert!(condition.expect("one of several").contains("status.hostIP==\"10.0.1.9\""));
+    let (run, undo, condition) = capped(Pattern::LongLived, OwnerKind::EksPod, Handles::default());
+    assert!(
+        run.ends_with("scale deployment/DEPLOYMENT_NAME --replicas=LOWER_COUNT")
+            && undo.contains("COUNT_BEFORE")
+    );
+    assert!(condition.expect("not named").contains("--field-selector status.podIP=10.0.1.9 "));
+    for kind in [OwnerKind::LambdaFunctions, OwnerKind::EksNode] {
+        let remedy =
+            case(Pattern::Leak).owned(kind, Handles::default()).offers("limit-connections-per-client");
+        assert!(everything_said(&remedy).contains("may stand for several workloads"), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_client_from_elsewhere_is_looked_for_behind_the_transit_gateway() {
+    let outside = case(Pattern::Leak)
+        .by(&[(OUTSIDE, 200)])
+        .with(|network| network.owners = vec![owner(OUTSIDE, OwnerKind::OutsideVpc, Handles::default())]);
+    let remedy = outside.offers("limit-connections-per-client");
+    let condition = remedy.condition.clone().expect("somewhere");
+    assert!(condition.command.contains("search-transit-gateway-routes"), "{condition:?}");
+    let block = remedy.commands.last().expect("a step");
+    assert!(
+        block.run.contains("create-network-acl-entry") && block.run.contains(" --cidr-block 10.77.0.9/32 ")
+    );
+    assert!(block.undo.contains("delete-network-acl-entry"), "{}", block.undo);
+    assert!(everything_said(&remedy).contains("whatever else stands in subnet-public-a"), "{remedy:?}");
+}
+
+#[test]
+fn of_several_holders_those_that_are_known_are_capped_first() {
+    let by = [(IN_A, 90), (IN_B, 80), ("10.0.1.10", 30)];
+    let mut case = case(Pattern::Leak).by(&by).owned(OwnerKind::Instance, instance());
+    let remedy = case.offers("limit-connections-per-client");
+    assert_eq!(remedy.condition, None);
+    assert!(remedy.commands[0].run.contains("reboot-instances"), "{remedy:?}");
+    assert!(remedy.commands[1].does.contains("who owns 10.0.2.9"), "{remedy:?}");
+    // Two that one group has are told once.
+    case.network.owners =
+        vec![owner(IN_A, OwnerKind::EcsTask, service()), owner(IN_B, OwnerKind::EcsTask, service())];
+    assert_eq!(case.offers("limit-connections-per-client").commands.len(), 1);
+}
+
+#[test]
+fn a_client_joined_by_the_port_only_is_looked_at_before_it_is_stopped() {
+    let v2 = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
+    let mut text = format!("{v2}\n");
+    let mut line = |src: &str, sport: u16, dst: &str, dport: u16, end: i64| {
+        writeln!(
+            text,
+            "2 1 {INTERFACE} {src} {dst} {sport} {dport} 6 3 300 {} {} ACCEPT OK",
+            START,
+            START + end
+        )
+        .expect("written");
+    };
+    for n in 0..230_u16 {
+        line(IN_A, 10_000 + n, "10.0.0.220", 443, 300);
+        if n < 200 {
+            line("10.0.0.220", 1_024 + n, SERVER, 443, 300);
+            line(SERVER, 443, "10.0.0.220", 1_024 + n, 300);
+            line("10.0.0.220", 443, IN_A, 10_000 + n, 300);
+        }
+    }
+    let case = case(Pattern::LongLived).owned(OwnerKind::Instance, instance());
+    let diagnosis = case.diagnosed_from(text);
+    let limit = diagnosis.remedies.iter().find(|r| r.id == RemedyId::LimitConnectionsPerClient);
+    let limit = limit.unwrap_or_else(|| panic!("{} {:?}", diagnosis.headline, diagnosis.remedies));
+    let condition = limit.condition.clone().expect("joined by the port");
+    assert!(condition.unknown.contains("by the port alone"), "{condition:?}");
+    assert!(
+        condition.command.starts_with("aws ssm start-session --target i-0a1b2c3d4e5f60718 "),
+        "{condition:?}"
+    );
+}
+
+// ---- isolate-client
+
+#[test]
+fn a_client_that_scans_is_to_be_isolated_whatever_else_is_found() {
+    let mut scan = case(Pattern::LongLived).by(&[(IN_A, 10)]).owned(OwnerKind::Instance, of_group());
+    (scan.scanned, scan.refused, scan.errors) = (150, 0, None);
+    let diagnosis = scan.diagnosed();
+    let found = diagnosis.scan.clone().expect("a scan");
+    assert_eq!((found.client, found.destinations, found.in_vain), (IN_A.parse().ok(), 152, 150));
+    let remedy = &diagnosis.remedies[0];
+    assert_eq!(remedy.id, RemedyId::IsolateClient);
+    assert!(remedy.title.contains("may be compromised"), "{}", remedy.title);
+    let runs: Vec<&str> = remedy.commands.iter().map(|command| command.run.as_str()).collect();
+    assert!(runs[0].contains("autoscaling enter-standby"), "{runs:?}");
+    assert!(runs[3].contains("--network-interface-id eni-0a1b2c3d4e5f60718 --groups NEW_SECURITY_GROUP_ID "));
+    assert!(
+        remedy.commands[3].undo.contains("--groups sg-0a1b2c3d4e5f60718 "),
+        "{}",
+        remedy.commands[3].undo
+    );
+    let said = everything_said(remedy);
+    assert!(said.contains("Do not stop, restart or terminate it") && said.contains("locks out"), "{said}");
+    let mail = nat_triage::report::text::text(&diagnosis);
+    let first = mail.lines().take(2).collect::<Vec<_>>().join(" ");
+    assert!(first.contains(IN_A) && first.contains("scans") && first.contains("compromised"), "{first}");
+    assert!(mail.contains("Do first: Find out whether 10.0.1.9 is meant to scan"), "{mail}");
+}
+
+#[test]
+fn a_crawler_that_is_answered_does_not_hide_a_scanner() {
+    let mut scan = case(Pattern::LongLived).by(&[(IN_A, 10), (IN_B, 10)]);
+    (scan.scanned, scan.refused, scan.errors) = (150, 0, None);
+    let servers: Vec<String> = (0..200).map(|n| format!("198.51.100.{n}")).collect();
+    let mut text = scan.log();
+    let mut log = Log { text: String::new(), port: 40_000, case: &scan };
+    for (n, server) in (0..).zip(&servers) {
+        log.connection((IN_B, 20_000 + n), server, (5, 25), 3);
+    }
+    text.push_str(&log.text);
+    let found = scan.diagnosed_from(text).scan.expect("a scan");
+    assert_eq!(found.client, IN_A.parse().ok());
+}
+
+// ---- split-over-gateways
+
+#[test]
+fn one_subnets_route_to_the_destination_moves_to_a_sibling_with_room() {
+    let roomy = |connections| SiblingGateway {
+        errors: Some(0),
+        most_connections: Some(connections),
+        ..sibling(Some("us-east-1a"))
+    };
+    let with = |connections| {
+        case(Pattern::LongLived)
+            .by(&[(IN_A, 120), ("10.0.0.9", 80)])
+            .with(|network| network.siblings = Some(vec![roomy(connections)]))
+    };
+    let remedy = with(10).offers("split-over-gateways");
+    let step = remedy.commands.last().expect("a step");
+    assert_eq!(
+        step.run,
+        "aws ec2 create-route --route-table-id rtb-a --destination-cidr-block 203.0.113.10/32 --nat-gateway-id nat-0fedcba9876543210 --region us-east-1"
+    );
+    assert_eq!(
+        step.undo,
+        "aws ec2 delete-route --route-table-id rtb-a --destination-cidr-block 203.0.113.10/32 --region us-east-1"
+    );
+    assert!(remedy.title.contains("breaks their open connections to it"), "{}", remedy.title);
+    assert!(remedy.hazards[0].contains("and no others"), "{:?}", remedy.hazards);
+    // One without room is passed by for a new one.
+    let remedy = with(150).offers("split-over-gateways");
+    assert!(remedy.commands.iter().any(|command| command.run.contains("create-nat-gateway")), "{remedy:?}");
+    assert_eq!(remedy.monthly_cost_usd, Some(36.5));
+}
+
+#[test]
+fn nobody_moves_to_another_gateway_for_attempts_that_bring_nothing() {
+    for id in ["split-over-gateways", "nat-gateway-per-az"] {
+        case(Pattern::RetryStorm).by(&[(IN_A, 80), (IN_B, 120)]).does_not_offer(id);
+    }
 }
 
 // ---- close-idle-connections, reuse-connections, stop-retry-storm
@@ -889,7 +1336,10 @@ fn keepalive_is_never_a_remedy() {
     let mut seen = 0;
     for pattern in [Pattern::LongLived, Pattern::Leak, Pattern::Churn, Pattern::RetryStorm] {
         for remedy in case(pattern).with(|n| n.metrics = vec![idle_timeouts(120.0, Some(1.0))]).remedies() {
-            assert!(!remedy.id.contains("keepalive") && !remedy.title.contains("keepalive"), "{remedy:?}");
+            assert!(
+                !remedy.id.as_str().contains("keepalive") && !remedy.title.contains("keepalive"),
+                "{remedy:?}"
+            );
             let said =
                 everything_said(&remedy).replace("TCP keepalive does not help: it keeps ports taken", "");
             assert!(!said.to_lowercase().contains("keepalive"), "{said}");
@@ -1146,7 +1596,7 @@ fn without_records(network: Network) -> Vec<String> {
     let evidence = nat_triage::evidence::Evidence::none(window, nat_triage::evidence::Source::LogsInsights);
     let limits = Limits { ports_per_address: CAPACITY };
     let diagnosis = nat_triage::diagnosis::diagnose(&incident, &case.network, &evidence, limits);
-    diagnosis.remedies.into_iter().map(|remedy| remedy.id).collect()
+    diagnosis.remedies.into_iter().map(|remedy| remedy.id.to_string()).collect()
 }
 
 #[test]
@@ -1189,9 +1639,10 @@ fn what_helps_the_most_tonight_comes_first_and_flow_logs_last() {
         case.ids(),
         [
             "gateway-endpoint-s3",
-            "limit-connections-per-client",
             "add-nat-addresses",
             "nat-gateway-per-az",
+            // Nobody knows whose the address is.
+            "limit-connections-per-client",
             "spread-destination",
             "close-idle-connections",
             "reuse-connections",
@@ -1216,6 +1667,32 @@ fn nothing_from_outside_reaches_the_shell_or_the_terminal() {
         }
         network.flow_logs = vec![flow_log("${srcaddr}", 600)];
     });
+    let handles = Handles {
+        scaling_group: Some(hostile.into()),
+        ecs_cluster: Some(hostile.into()),
+        ecs_service: Some(hostile.into()),
+        eks_cluster: Some(hostile.into()),
+        security_groups: vec![hostile.into()],
+        ..instance()
+    };
+    let kinds = [
+        OwnerKind::Instance,
+        OwnerKind::EcsTask,
+        OwnerKind::LambdaFunctions,
+        OwnerKind::EksNode,
+        OwnerKind::EksPod,
+        OwnerKind::LoadBalancer,
+        OwnerKind::Interface,
+    ];
+    let mut of_owners = Vec::new();
+    for (kind, pattern) in kinds.iter().flat_map(|kind| [(*kind, Pattern::Leak), (*kind, Pattern::LongLived)])
+    {
+        let mut owned = self::case(pattern).owned(kind, handles.clone());
+        owned.network.owners[0].name = hostile.into();
+        owned.network.gateway.subnet_id = Some(hostile.into());
+        owned.scanned = 150;
+        of_owners.extend(owned.diagnosed().remedies);
+    }
     let service = case.network.clone();
     let sqs = Case {
         network: Network {
@@ -1229,20 +1706,31 @@ fn nothing_from_outside_reaches_the_shell_or_the_terminal() {
         ..self::case(Pattern::LongLived)
     };
     let mut seen = std::collections::BTreeSet::new();
-    for remedy in case.remedies().into_iter().chain(sqs.remedies()) {
+    for remedy in case.remedies().into_iter().chain(sqs.remedies()).chain(of_owners) {
         let said = everything_said(&remedy);
         assert!(!said.chars().any(|c| c.is_control() || c == '\u{202e}'), "{said:?}");
         for command in &remedy.commands {
             for text in [&command.run, &command.verify, &command.undo] {
                 assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
-                if text.starts_with("aws ") {
-                    assert_eq!(programs_run_by(text), "aws", "{text}");
+                if text.starts_with("aws ") || text.starts_with("kubectl ") {
+                    assert!(["aws", "kubectl"].contains(&programs_run_by(text).as_str()), "{text}");
                 }
             }
         }
-        seen.insert(remedy.id);
+        if let Some(condition) = &remedy.condition {
+            let run = programs_run_by(&condition.command);
+            assert!(["aws", "aws aws", "kubectl"].contains(&run.as_str()), "{run}: {condition:?}");
+        }
+        seen.insert(remedy.id.as_str());
     }
-    for id in ["gateway-endpoint-s3", "nat-gateway-per-az", "ipv6-egress", "interface-endpoint"] {
+    for id in [
+        "gateway-endpoint-s3",
+        "nat-gateway-per-az",
+        "ipv6-egress",
+        "interface-endpoint",
+        "limit-connections-per-client",
+        "isolate-client",
+    ] {
         assert!(seen.contains(id), "{id} is not among {seen:?}");
     }
 }
@@ -1269,7 +1757,7 @@ fn not_even_a_region_reaches_the_shell() {
 /// its own name instead.
 fn programs_run_by(command: &str) -> String {
     let script = format!(
-        "set -f; PATH=/nonexistent; date() {{ :; }}; said() {{ printf '%s ' \"$1\" >&3; }}; aws() {{ said aws; }}; touch() {{ said touch; }}; reboot() {{ said reboot; }}; id() {{ said id; }}; {command}"
+        "set -f; PATH=/nonexistent; date() {{ :; }}; said() {{ printf '%s ' \"$1\" >&3; }}; aws() {{ said aws; }}; kubectl() {{ said kubectl; }}; touch() {{ said touch; }}; reboot() {{ said reboot; }}; id() {{ said id; }}; {command}"
     );
     let mut shell = std::process::Command::new("/bin/sh");
     let output = shell.args(["-c", &format!("exec 3>&1 >/dev/null; {script}")]).output().expect("sh runs");
@@ -1324,9 +1812,9 @@ async fn whatever_the_incident_each_remedy_is_offered_once_and_only_with_its_pat
         let ids: Vec<&str> = diagnosis.remedies.iter().map(|remedy| remedy.id.as_str()).collect();
         let once: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
         assert_eq!(once.len(), ids.len(), "{ids:?}");
-        let demand = matches!(found, Some(Pattern::LongLived | Pattern::Churn | Pattern::FanIn));
+        let in_vain = matches!(found, Some(Pattern::RetryStorm | Pattern::Scan));
         for (id, allowed) in [
-            ("add-nat-addresses", demand),
+            ("add-nat-addresses", !in_vain),
             ("reuse-connections", found == Some(Pattern::Churn)),
             ("stop-retry-storm", found == Some(Pattern::RetryStorm)),
             ("close-idle-connections", found == Some(Pattern::Leak)),

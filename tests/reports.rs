@@ -5,13 +5,14 @@ use std::sync::LazyLock;
 use insights_server::LogGroup;
 use jiff::Timestamp;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, View};
-use nat_triage::diagnosis::{Diagnosis, Limits, Stage, Verdict};
+use nat_triage::diagnosis::{Diagnosis, Limits, Stage, Verdict, When};
 use nat_triage::evidence::Attribution;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::gap::Gap;
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::{
-    Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource, PrefixList, Route, RouteTable, Subnet,
+    Handles, Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource, PrefixList, Route,
+    RouteTable, Subnet,
 };
 use nat_triage::report::message::LARGEST;
 use nat_triage::report::{self, HttpsReaders, Message, Trouble};
@@ -69,6 +70,13 @@ impl Night {
                 name: "i-0a1b2c3d4e5f60718 checkout, of the Auto Scaling group checkout-blue".into(),
                 zone: None,
                 source: OwnerSource::Lookup,
+                handles: Handles {
+                    interface_id: Some("eni-0a1b2c3d4e5f60718".into()),
+                    security_groups: vec!["sg-0a1b2c3d4e5f60718".into()],
+                    instance_id: Some("i-0a1b2c3d4e5f60718".into()),
+                    scaling_group: Some("checkout-blue".into()),
+                    ..Handles::default()
+                },
             })
             .collect();
         Self {
@@ -372,6 +380,54 @@ fn where_we_cannot_tell_the_destination_in_doubt_is_named_though_another_is_full
 }
 
 #[test]
+fn what_one_step_shows_is_said_once() {
+    let mut diagnosis = answer("leak").clone();
+    let fix = "supply credentials that are valid now";
+    diagnosis.gaps =
+        ["the gateway", "its metrics", "its flow logs"].map(|what| Gap::new(what, "denied", fix)).to_vec();
+    for (format, text) in formats(&diagnosis) {
+        let said = text.matches(fix).count();
+        assert_eq!(
+            said,
+            if format == "sms" {
+                0
+            } else if format == "json" {
+                3
+            } else {
+                1
+            },
+            "{format}"
+        );
+        let all = ["the gateway", "its metrics", "its flow logs"].iter().all(|what| text.contains(what));
+        assert!(all || format == "sms", "{format}");
+    }
+}
+
+#[test]
+fn of_an_address_with_many_names_the_others_are_counted() {
+    let mut diagnosis = answer("leak").clone();
+    let said = |diagnosis: &Diagnosis| {
+        report::text::text(diagnosis).lines().find(|line| line.starts_with("   Name: ")).map(str::to_owned)
+    };
+    for (names, more) in
+        [(1, ""), (2, ", and 1 other name"), (4, ", and 3 other names"), (10, ", and 9 or more other names")]
+    {
+        diagnosis.destinations[0].names_asked_for = names;
+        assert_eq!(said(&diagnosis), Some(format!("   Name: payments.example.com{more}")));
+    }
+}
+
+#[test]
+fn what_helps_later_is_never_the_first_thing_to_do() {
+    for (name, diagnosis) in ANSWERS.iter() {
+        let full = matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely);
+        let first = diagnosis.remedies.first().filter(|_| full);
+        assert!(first.is_none_or(|remedy| remedy.when == When::Now), "{name}: {first:?}");
+        assert!(!full || first.is_some(), "{name}");
+    }
+}
+
+#[test]
 fn a_step_that_may_have_been_full_says_so_where_that_is_a_question() {
     let mut diagnosis = answer("cannot-tell").clone();
     let quiet = |diagnosis: &Diagnosis| report::text::text(diagnosis).contains(", perhaps up to 400");
@@ -402,7 +458,8 @@ async fn a_tag_is_no_link_wherever_the_diagnosis_says_it_and_an_empty_one_is_no_
     let mut night = Night::of(Pattern::Leak);
     night.network.owners[0].name = "KRAKEN https://evil.example/login".into();
     let mut diagnosis = night.diagnosis().await;
-    assert!(diagnosis.remedies[0].title.contains("KRAKEN"), "{}", diagnosis.remedies[0].title);
+    let named = report::text::text(&diagnosis);
+    assert!(named.contains("KRAKEN"), "{named}");
     for (format, text) in formats(&diagnosis).iter().filter(|(format, _)| *format != "json") {
         assert!(!text.contains("https://evil"), "{format}: {text}");
     }
@@ -416,7 +473,8 @@ async fn a_tag_is_no_link_wherever_the_diagnosis_says_it_and_an_empty_one_is_no_
     night.network.owners[0].name = " \u{200b}\u{3164} ".into();
     let diagnosis = night.diagnosis().await;
     assert_eq!(diagnosis.destinations[0].clients[0].name, None);
-    assert!(diagnosis.remedies[0].title.starts_with("Find out what"), "{}", diagnosis.remedies[0].title);
+    let title = &diagnosis.remedies[0].title;
+    assert!(title.starts_with("Replace i-0a1b2c3d4e5f60718 by"), "{title}");
 }
 
 #[test]
@@ -660,7 +718,8 @@ fn a_message_that_would_be_too_large_loses_rows_and_never_the_answer_the_remedie
         (0..240).map(|n| nat_triage::diagnosis::TimelineStep { at: minute(n), ..step.clone() }).collect();
     large.destinations = vec![top; 10];
     let mut of_gaps = |n: usize, https| {
-        large.gaps = (0..n).map(|n| Gap::new(format!("gap {n};"), "why", "x".repeat(900))).collect();
+        let fix = |n: usize| format!("{n} {}", "x".repeat(900));
+        large.gaps = (0..n).map(|n| Gap::new(format!("gap {n};"), "why", fix(n))).collect();
         let message = Message::of(&large, None, https);
         assert!(message.size() <= LARGEST, "{} bytes", message.size());
         let body: Value = serde_json::from_str(&message.body).expect("JSON");
@@ -670,7 +729,9 @@ fn a_message_that_would_be_too_large_loses_rows_and_never_the_answer_the_remedie
             assert!(mail.contains(kept), "{kept}: {mail}");
         }
         for remedy in &large.remedies {
-            assert!(mail.contains(&remedy.commands[0].run), "{}", remedy.id);
+            for command in &remedy.commands {
+                assert!(mail.contains(&command.run), "{}", remedy.id);
+            }
         }
         let gaps = (0..n).filter(|n| mail.contains(&format!("gap {n};"))).count();
         (text("default"), mail, gaps, large.clone())

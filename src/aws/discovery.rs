@@ -93,12 +93,9 @@ impl NetworkSource for Discovery<'_> {
         network.owners.extend(owners);
         network.names.extend(names);
         gaps.extend(unnamed);
-        if let Some(services) = services {
-            match services {
-                Ok(services) => network.endpoint_services = Some(services),
-                Err(gap) => gaps.push(gap),
-            }
-        }
+        let (services, unlisted) = services;
+        network.endpoint_services = services.or(network.endpoint_services.take());
+        gaps.extend(unlisted);
         gaps
     }
 }
@@ -114,12 +111,12 @@ impl Discovery<'_> {
         &self,
         parties: &Parties,
         network: &Network,
-    ) -> Option<Result<Vec<EndpointService>, Gap>> {
+    ) -> (Option<Vec<EndpointService>>, Option<Gap>) {
         let named = |server: &IpAddr| network.names_asked_for(*server).next().is_some();
         if parties.servers.iter().any(named) {
-            Some(surroundings::endpoint_services(&self.clients.ec2, self.deadline).await)
+            surroundings::endpoint_services(&self.clients.ec2, self.deadline).await
         } else {
-            None
+            (None, None)
         }
     }
 

@@ -101,6 +101,9 @@ impl Kind {
     }
 }
 
+/// What to do without credentials that AWS takes.
+pub(super) const SUPPLY_CREDENTIALS: &str = "supply credentials that are valid now: in Lambda the function's role does; elsewhere try aws sts get-caller-identity, and for a profile with single sign-on first: eval \"$(aws configure export-credentials --format env)\"";
+
 /// A call that brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -196,10 +199,7 @@ impl Failure {
         let action = self.action;
         match self.kind {
             Kind::Denied => format!("allow {action} on {on} to the role or user that nat-triage runs as"),
-            Kind::Credentials => {
-                "supply credentials that are valid now: in Lambda the function's role does; elsewhere try aws sts get-caller-identity, and for a profile with single sign-on first: eval \"$(aws configure export-credentials --format env)\""
-                    .to_owned()
-            }
+            Kind::Credentials => SUPPLY_CREDENTIALS.to_owned(),
             Kind::Settings => "set AWS_REGION to the gateway's Region, and check AWS_ENDPOINT_URL where it is set".to_owned(),
             Kind::Throttled => format!("run again in a few minutes: others in this account and Region use up what {action} allows"),
             Kind::NotFound | Kind::Refused if on == "*" => {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_sns::config::ProvideCredentials as _;
 
 pub use bucket::ReportBucket;
 pub use discovery::{Discovery, Overrides};
@@ -44,6 +45,16 @@ pub async fn sdk_config() -> SdkConfig {
     let timeouts =
         TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
     aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+}
+
+/// Why no call can be signed with these settings, and what to do about it; `None` where there are credentials,
+/// whether or not AWS takes them.
+pub async fn without_credentials(config: &SdkConfig) -> Option<String> {
+    let found = match config.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.err().map(|error| error.to_string()),
+        None => Some("none are configured".to_owned()),
+    };
+    found.map(|why| format!("{}; {}", errors::cleaned(&why), errors::SUPPLY_CREDENTIALS))
 }
 
 /// A client per service, built once, outside the handler: they share connections and credentials

@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{Filter, Instance, NetworkInterface, Tag};
 use super::errors::{cleaned, listed};
 use crate::deadline::Deadline;
 use crate::gap::Gap;
-use crate::network::{Network, Owner, OwnerKind, OwnerSource};
+use crate::network::{Handles, Network, Owner, OwnerKind, OwnerSource};
 
 const INTERFACES: &str = "ec2:DescribeNetworkInterfaces";
 const INSTANCES: &str = "ec2:DescribeInstances";
@@ -108,6 +108,7 @@ fn not_of_vpc(address: IpAddr, network: &Network) -> Owner {
         name: format!("not of {vpc}: comes through a transit gateway, from another VPC or network"),
         zone: None,
         source: OwnerSource::Lookup,
+        handles: Handles::default(),
     }
 }
 
@@ -137,7 +138,38 @@ const SCALING_GROUP: &str = "aws:autoscaling:groupName";
 fn owner(address: IpAddr, interface: &NetworkInterface, instances: &BTreeMap<String, Instance>) -> Owner {
     let (kind, name) = named(interface, instances);
     let zone = interface.availability_zone().map(str::to_owned);
-    Owner { address, kind, name: cleaned(&name), zone, source: OwnerSource::Lookup }
+    let handles = handles(interface, instances);
+    Owner { address, kind, name: cleaned(&name), zone, source: OwnerSource::Lookup, handles }
+}
+
+/// What calls have to name to change what has the interface.
+fn handles(interface: &NetworkInterface, instances: &BTreeMap<String, Instance>) -> Handles {
+    let instance = instance_of(interface);
+    let tags = instance.and_then(|id| instances.get(id)).map(Instance::tags).unwrap_or_default();
+    let mut security_groups: Vec<String> =
+        interface.groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect();
+    security_groups.sort_unstable();
+    let owned = |text: &str| cleaned(text);
+    Handles {
+        interface_id: interface.network_interface_id().map(owned),
+        security_groups,
+        subnet_id: interface.subnet_id().map(owned),
+        instance_id: instance.map(owned),
+        scaling_group: tag(tags, SCALING_GROUP).map(owned),
+        ecs_cluster: tag(interface.tag_set(), ECS_CLUSTER).map(owned),
+        ecs_service: tag(interface.tag_set(), ECS_SERVICE).map(owned),
+        ecs_task: None,
+        eks_cluster: EKS_CLUSTERS
+            .into_iter()
+            .find_map(|key| tag(tags, key))
+            .or_else(|| cluster_of(tags))
+            .map(owned),
+    }
+}
+
+/// The cluster that owns a node which EKS itself did not make.
+fn cluster_of(tags: &[Tag]) -> Option<&str> {
+    tags.iter().find_map(|tag| tag.key()?.strip_prefix("kubernetes.io/cluster/"))
 }
 
 /// What has an interface. Its description says most: it is how the services that make interfaces mark
@@ -183,8 +215,7 @@ fn called(tags: &[Tag]) -> String {
 fn on_instance(id: &str, instance: Option<&Instance>) -> (OwnerKind, String) {
     let tags = instance.map(Instance::tags).unwrap_or_default();
     let called = tag(tags, "Name").map_or(String::new(), |name| format!(" {name}"));
-    // Clusters that were not made by EKS itself mark their nodes so.
-    let owned = || tags.iter().find_map(|tag| tag.key()?.strip_prefix("kubernetes.io/cluster/"));
+    let owned = || cluster_of(tags);
     if let Some(cluster) = EKS_CLUSTERS.into_iter().find_map(|key| tag(tags, key)).or_else(owned) {
         return (
             OwnerKind::EksNode,
@@ -241,6 +272,27 @@ mod tests {
         assert_eq!(attached(&[]), (OwnerKind::Instance, "i-0abc".into()));
         let named = attached(&[("Name", "checkout"), ("aws:autoscaling:groupName", "blue")]);
         assert_eq!(named.1, "i-0abc checkout, of the Auto Scaling group blue");
+    }
+
+    #[test]
+    fn what_a_call_has_to_name_is_kept_beside_what_people_call_it() {
+        let instance = Instance::builder()
+            .instance_id("i-0abc")
+            .set_tags(Some(tagged(&[("aws:autoscaling:groupName", "blue"), ("Name", "checkout")])))
+            .build();
+        let attachment = NetworkInterfaceAttachment::builder().instance_id("i-0abc").build();
+        let instances = BTreeMap::from([("i-0abc".to_owned(), instance)]);
+        let of = handles(&interface().attachment(attachment).subnet_id("subnet-1").build(), &instances);
+        assert_eq!(
+            (of.instance_id.as_deref(), of.scaling_group.as_deref(), of.subnet_id.as_deref()),
+            (Some("i-0abc"), Some("blue"), Some("subnet-1"))
+        );
+        let tags = tagged(&[(ECS_SERVICE, "checkout"), (ECS_CLUSTER, "prod")]);
+        let of = handles(&interface().set_tag_set(Some(tags)).build(), &BTreeMap::new());
+        assert_eq!(
+            (of.ecs_service.as_deref(), of.ecs_cluster.as_deref(), of.instance_id),
+            (Some("checkout"), Some("prod"), None)
+        );
     }
 
     #[test]

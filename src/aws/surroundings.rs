@@ -18,6 +18,7 @@ use crate::network::{
     EndpointService, GatewayEndpoint, GatewayKind, InterfaceEndpoint, PrefixList, Route, RouteTable,
     SiblingGateway, Subnet,
 };
+use crate::words;
 
 const SUBNETS: &str = "ec2:DescribeSubnets";
 const ROUTE_TABLES: &str = "ec2:DescribeRouteTables";
@@ -26,8 +27,9 @@ const ENDPOINTS: &str = "ec2:DescribeVpcEndpoints";
 const PREFIX_LISTS: &str = "ec2:DescribePrefixLists";
 const SERVICES: &str = "ec2:DescribeVpcEndpointServices";
 
-/// Most pages of services that are read; a Region has some hundreds, and a page up to 1,000.
-const MOST_PAGES: usize = 5;
+/// Most pages of services that are read: a Region has some hundreds of services, and a page up to 1,000, but
+/// may have far fewer. An answer that never ends must not keep the report.
+const MAX_PAGES: usize = 100;
 
 /// What was found; `None` where it could not be asked for.
 #[derive(Debug, Default)]
@@ -80,27 +82,75 @@ pub(super) async fn prefix_lists(client: &Client, deadline: Deadline) -> Result<
     Ok(mapped(&all, prefix_list, |list| &list.id))
 }
 
-/// What interface endpoints can be made for in the Region, with the names they answer for.
+/// What interface endpoints can be made for in the Region, with the names they answer for; what could not be
+/// read of them is a gap, and the rest is of use all the same.
 pub(super) async fn endpoint_services(
     client: &Client,
     deadline: Deadline,
-) -> Result<Vec<EndpointService>, Gap> {
-    let what = "which AWS services the destinations' names are";
-    let mut all: Vec<ServiceDetail> = Vec::new();
-    let mut token: Option<String> = None;
-    for _ in 0..MOST_PAGES {
-        let request = client.describe_vpc_endpoint_services().set_next_token(token.take());
-        let answer = within(deadline, SERVICES, async {
+) -> (Option<Vec<EndpointService>>, Option<Gap>) {
+    let (all, stopped) = pages(|token| async {
+        let request = client.describe_vpc_endpoint_services().set_next_token(token);
+        let page = within(deadline, SERVICES, async {
             request.send().await.map_err(|error| Failure::of(SERVICES, &error))
         });
-        let page = answer.await.map_err(|failure| failure.gap(what, "*"))?;
-        all.extend(page.service_details.unwrap_or_default());
-        token = page.next_token.filter(|token| !token.is_empty());
-        if token.is_none() {
-            break;
+        page.await.map(|page| (page.service_details.unwrap_or_default(), page.next_token))
+    })
+    .await;
+    let gap = match stopped {
+        None => None,
+        Some(Stopped::Failed(failure)) => Some(failure.gap(SERVICES_OF_NAMES, "*")),
+        Some(Stopped::Endless) => Some(services_cut(all.len())),
+    };
+    if gap.is_some() && all.is_empty() {
+        return (None, gap);
+    }
+    (Some(mapped(&all, endpoint_service, |service| &service.service_name)), gap)
+}
+
+/// Why not all pages of a list were read.
+#[derive(Debug, PartialEq, Eq)]
+enum Stopped {
+    /// A page could not be had.
+    Failed(Failure),
+    /// A page led to itself, or there were more than any list has.
+    Endless,
+}
+
+/// All pages of a list, one after another; where that stopped before the end, why, with those before.
+async fn pages<T, Page: Future<Output = Result<(Vec<T>, Option<String>), Failure>>>(
+    mut page: impl FnMut(Option<String>) -> Page,
+) -> (Vec<T>, Option<Stopped>) {
+    let mut all = Vec::new();
+    let mut token: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let (more, next) = match page(token.clone()).await {
+            Ok(page) => page,
+            Err(failure) => return (all, Some(Stopped::Failed(failure))),
+        };
+        all.extend(more);
+        match next.filter(|next| !next.is_empty()) {
+            None => return (all, None),
+            // The page that led here leads here again.
+            Some(next) if Some(&next) == token.as_ref() => return (all, Some(Stopped::Endless)),
+            next => token = next,
         }
     }
-    Ok(mapped(&all, endpoint_service, |service| &service.service_name))
+    (all, Some(Stopped::Endless))
+}
+
+/// What is not seen without the Region's services.
+const SERVICES_OF_NAMES: &str = "which AWS services the destinations' names are";
+
+/// The list of services was cut off after so many.
+fn services_cut(read: usize) -> Gap {
+    Gap::new(
+        SERVICES_OF_NAMES,
+        format!(
+            "{SERVICES} gave pages without an end; we stopped after {}",
+            words::counted(read as u64, "service")
+        ),
+        "look for the service's name in the whole list: aws ec2 describe-vpc-endpoint-services --query 'ServiceDetails[].[ServiceName,PrivateDnsNames[].PrivateDnsName]' --output json",
+    )
 }
 
 /// A service with interface endpoints that answer for its names.
@@ -323,6 +373,29 @@ mod tests {
                 && service.answers_for("sqs.eu-west-1.amazonaws.com.")
         );
         assert_eq!(endpoint_service(&of(ServiceType::Gateway)), None);
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_to_its_end_or_says_that_it_was_not() {
+        let upto = |last: usize| {
+            move |token: Option<String>| async move {
+                let number = token.map_or(0, |token| token.parse::<usize>().expect("a number"));
+                Ok((vec![number], (number < last).then(|| (number + 1).to_string())))
+            }
+        };
+        assert_eq!(pages(upto(11)).await, ((0..12).collect(), None));
+        let (read, stopped) = pages(upto(usize::MAX)).await;
+        assert_eq!((read.len(), stopped), (MAX_PAGES, Some(Stopped::Endless)));
+        let (read, stopped) = pages(|_| async { Ok((vec![1], Some("again".to_owned()))) }).await;
+        assert_eq!((read.len(), stopped), (2, Some(Stopped::Endless)));
+        let failing = |token: Option<String>| async move {
+            match token {
+                None => Ok((vec![1], Some("2".to_owned()))),
+                Some(_) => Err(crate::aws::errors::tests::refused(SERVICES, "Throttling", "slow down")),
+            }
+        };
+        let (read, stopped) = pages(failing).await;
+        assert!(matches!((&read[..], stopped), ([1], Some(Stopped::Failed(_)))));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Answer {
                 .and_then(|d| d.clients.first())
                 .filter(|client| client.stands_out())
                 .map(|client| client.address),
-            remedies: diagnosis.remedies.iter().map(|remedy| remedy.id.clone()).collect(),
+            remedies: diagnosis.remedies.iter().map(|remedy| remedy.id.to_string()).collect(),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use jiff::{SignedDuration, Timestamp};
+
+use super::findings::Findings;
 use crate::gap::ASK_AGAIN;
 use crate::incident::{NatGatewayId, TimeWindow};
 use crate::words;
@@ -57,6 +60,16 @@ pub(super) fn errors_metric(
 ) -> String {
     let gateway = gateway.map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
     metric("ErrorPortAllocation", "Sum", gateway, zone, window, region)
+}
+
+/// Shows the errors of the day since the window: that they stopped tells that a remedy worked.
+pub(super) fn errors_since(findings: &Findings<'_>) -> String {
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    let since = findings.evidence.window.end();
+    let until = since.checked_add(DAY).unwrap_or(Timestamp::MAX);
+    let window = TimeWindow::new(since, until).unwrap_or(findings.evidence.window);
+    errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), window, findings.region())
 }
 
 /// Most values that `get-metric-statistics` gives: the minutes of a day.

@@ -185,6 +185,7 @@ impl Ranked {
             bytes: self.tally.bytes,
             name: self.name.as_ref().map(|name| name.name.clone()),
             name_source: self.name.as_ref().map(|name| name.source),
+            names_asked_for: 0,
             service: self.service.clone(),
             timeline: self.timeline.clone(),
             clients: self.clients.iter().take(clients).cloned().collect(),

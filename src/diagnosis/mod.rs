@@ -16,6 +16,7 @@ mod pattern;
 mod rank;
 mod refusals;
 mod remedies;
+mod remedy;
 mod verdict;
 mod work;
 
@@ -35,6 +36,8 @@ pub use answer::Answer;
 use findings::Findings;
 pub use links::Link;
 use refusals::{EXPLAINING, FEWEST};
+pub(crate) use remedy::NOTHING_TO_UNDO;
+pub use remedy::{Command, Condition, Remedy, RemedyId, Scan, When};
 pub(crate) use verdict::NOT_NEAR;
 
 /// The version of the JSON: fields are added within it, never renamed.
@@ -176,6 +179,10 @@ pub struct DestinationReport {
     pub bytes: u64,
     /// Its name, where that is known.
     pub name: Option<String>,
+    /// How many names clients asked for and were answered with this address, of which it is one; at the most ten
+    /// are kept, so that ten stand for ten or more.
+    #[serde(default)]
+    pub names_asked_for: u64,
     /// Where the name came from: what clients asked for, or a hint of the address's owner.
     pub name_source: Option<NameSource>,
     /// The AWS service that its address belongs to, where a flow-log field or prefix list says so.
@@ -277,51 +284,6 @@ pub struct MetricReport {
     pub change: Option<f64>,
 }
 
-/// What an [`Command::undo`] begins with that is no command.
-pub(crate) const NOTHING_TO_UNDO: &str = "nothing to undo";
-
-/// A step a person can take: what to run, how to see that it worked, how to take it back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Command {
-    /// What it does, such as `shows who owns the address`: whoever pastes it knows whether it changes anything.
-    pub does: String,
-    /// What to run.
-    pub run: String,
-    /// What shows that it worked.
-    pub verify: String,
-    /// What takes it back: a command, or a sentence on why there is nothing to undo.
-    pub undo: String,
-}
-
-impl Command {
-    /// Whether there is a command that takes it back.
-    #[must_use]
-    pub fn can_be_undone(&self) -> bool {
-        !self.undo.starts_with(NOTHING_TO_UNDO)
-    }
-}
-
-/// A fix that the evidence supports.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Remedy {
-    /// Its id, stable across versions.
-    pub id: String,
-    /// What to do, in a few words.
-    pub title: String,
-    /// Why, in numbers.
-    pub why: String,
-    /// What it would change.
-    pub effect: String,
-    /// The steps, with the incident's real ids.
-    pub commands: Vec<Command>,
-    /// What it may break.
-    pub hazards: Vec<String>,
-    /// What it costs a month, in US dollars, where that is known.
-    pub monthly_cost_usd: Option<f64>,
-    /// How sure we are that it helps.
-    pub confidence: Confidence,
-}
-
 /// How much of the window the flow logs held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageReport {
@@ -404,6 +366,8 @@ pub struct Diagnosis {
     pub pattern: Option<Pattern>,
     /// What decided the pattern, each with its figure.
     pub pattern_evidence: Vec<String>,
+    /// Who scans, where somebody does: whether or not that filled a destination.
+    pub scan: Option<Scan>,
     /// The answer in one sentence.
     pub headline: String,
     /// Destinations: the one that the answer is about, then the fullest.
@@ -499,6 +463,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
     let findings = Findings::of(incident, network, evidence, limits);
     let verdict = findings.verdict;
     let pattern = pattern::pattern(&findings, verdict);
+    let scan = pattern::scan(&findings);
     let gaps = gaps::gaps(&findings, verdict);
     let gateway = &network.gateway;
     Diagnosis {
@@ -522,7 +487,15 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         pattern: pattern.as_ref().map(|(pattern, _)| *pattern),
         pattern_evidence: pattern.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
         headline: headline::headline(&findings, verdict),
-        destinations: findings.destinations.iter().take(LISTED).map(|d| d.report(LISTED)).collect(),
+        destinations: findings
+            .destinations
+            .iter()
+            .take(LISTED)
+            .map(|destination| DestinationReport {
+                names_asked_for: network.names_asked_for(destination.address).count() as u64,
+                ..destination.report(LISTED)
+            })
+            .collect(),
         destinations_seen: u64::try_from(findings.destinations.len()).unwrap_or(u64::MAX),
         clients: findings.clients_overall(LISTED),
         refused_attempts: findings.refused_attempts(),
@@ -538,7 +511,13 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
                 change: metric.change(),
             })
             .collect(),
-        remedies: remedies::remedies(&findings, verdict, pattern.as_ref().map(|(pattern, _)| *pattern)),
+        remedies: remedies::remedies(
+            &findings,
+            verdict,
+            pattern.as_ref().map(|(pattern, _)| *pattern),
+            scan.as_ref(),
+        ),
+        scan,
         coverage: CoverageReport {
             complete: findings.window_covered,
             logs_from: evidence.coverage.logs_from,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::findings::{Findings, Ranked};
-use super::{Pattern, Verdict};
+use super::{Pattern, Scan, Verdict};
 use crate::evidence::{ClientUse, Destination, TCP, Tally};
 use crate::words;
 
@@ -23,7 +23,7 @@ type Called = (Pattern, Vec<String>);
 
 /// The pattern; `None` where the evidence does not tell.
 pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<Called> {
-    let scan = scan(findings);
+    let scan = scan(findings).map(|found| (found.client, called(&found)));
     if matches!(verdict, Verdict::NotSupported | Verdict::CannotTell) {
         return scan.map(|(_, scan)| scan);
     }
@@ -46,7 +46,7 @@ pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<Calle
 
 /// One client towards very many destinations, most of which do not answer, or refuse; with the client,
 /// where the records name it.
-fn scan(findings: &Findings<'_>) -> Option<(Option<IpAddr>, Called)> {
+pub(super) fn scan(findings: &Findings<'_>) -> Option<Scan> {
     let evidence = findings.evidence;
     let by_client = |uses: &BTreeMap<ClientUse, Tally>| {
         let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
@@ -55,7 +55,9 @@ fn scan(findings: &Findings<'_>) -> Option<(Option<IpAddr>, Called)> {
             *all += 1;
             *vain += usize::from(in_vain(using.destination, tally));
         }
-        let most = tried.into_iter().max_by_key(|(_, (all, _))| *all);
+        // A crawler that is answered must not hide a scanner that is not.
+        let scanning = tried.into_iter().filter(|(_, (all, vain))| is_scan(*all, *vain));
+        let most = scanning.max_by_key(|(_, (_, vain))| *vain);
         most.map(|(client, (all, vain))| (Some(client), all, vain))
     };
     // A format that hides the destinations at the gateway shows them at the clients' own interfaces;
@@ -64,19 +66,31 @@ fn scan(findings: &Findings<'_>) -> Option<(Option<IpAddr>, Called)> {
         let vain = evidence.destinations.iter().filter(|(d, tally)| in_vain(**d, tally)).count();
         (None, evidence.destinations.len(), vain)
     };
-    by_client(&evidence.clients)
+    let (client, all, vain) = by_client(&evidence.clients)
         .into_iter()
         .chain(by_client(&evidence.at_clients))
         .chain([by_anyone()])
-        .find(|(_, all, vain)| *all >= SCANNED_DESTINATIONS && vain * 2 >= *all)
-        .map(|(scanner, all, vain)| {
-            let who = scanner.map_or("clients that the records do not name".to_owned(), |c| c.to_string());
-            let (all, vain) = (words::count(all as u64), words::count(vain as u64));
-            let why = format!(
-                "{who} tried {all} destinations, {vain} of them without an answer or refused at once"
-            );
-            (scanner, (Pattern::Scan, vec![why]))
-        })
+        .find(|(_, all, vain)| is_scan(*all, *vain))?;
+    let owner = client.and_then(|client| findings.network.owner_of(client));
+    Some(Scan {
+        client,
+        name: owner.map(|owner| owner.name.clone()),
+        destinations: all as u64,
+        in_vain: vain as u64,
+    })
+}
+
+/// Whether so many destinations, of which so many brought nothing, are a scan.
+fn is_scan(all: usize, vain: usize) -> bool {
+    all >= SCANNED_DESTINATIONS && vain * 2 >= all
+}
+
+/// A scan as a pattern, with what it rests on.
+fn called(scan: &Scan) -> Called {
+    let who = scan.client.map_or("clients that the records do not name".to_owned(), |c| c.to_string());
+    let (all, vain) = (words::count(scan.destinations), words::count(scan.in_vain));
+    let why = format!("{who} tried {all} destinations, {vain} of them without an answer or refused at once");
+    (Pattern::Scan, vec![why])
 }
 
 /// Whether nothing came of what was tried.

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode;
 
 use super::{PortRecord, Side};
 use crate::flow::record::{FlowRecord, OwnerFields};
-use crate::network::{Owner, OwnerKind, OwnerSource};
+use crate::network::{Handles, Owner, OwnerKind, OwnerSource};
 use crate::words::one_line;
 
 /// Longest value of one field that is kept.
@@ -38,6 +38,7 @@ impl RecordedOwners {
                 name: one_line(&name, 2 * VALUE),
                 zone: None,
                 source: OwnerSource::FlowLog,
+                handles: handles(&record.owner),
             };
             self.by_client.insert(seen.holder, owner);
         }
@@ -65,6 +66,18 @@ fn named(fields: &OwnerFields<'_>) -> Option<(OwnerKind, String)> {
         return Some((OwnerKind::Instance, instance));
     }
     (!tags.is_empty()).then(|| (OwnerKind::Interface, format!("an interface{tagged}")))
+}
+
+/// What the fields tell of the ids and names that calls take. Tags have names of their own, which say nothing.
+fn handles(fields: &OwnerFields<'_>) -> Handles {
+    let told = |field: Option<&[u8]>| field.map(text);
+    Handles {
+        instance_id: told(fields.instance),
+        ecs_cluster: told(fields.ecs_cluster),
+        ecs_service: told(fields.ecs_service),
+        ecs_task: told(fields.ecs_task),
+        ..Handles::default()
+    }
 }
 
 /// A field's value. Flow logs write values of tags percent-encoded, hyphens too.
@@ -130,6 +143,21 @@ mod tests {
                     "an ECS task of checkout in the cluster prod".to_owned()
                 ),
             ]
+        );
+    }
+
+    #[test]
+    fn a_record_tells_what_a_call_has_to_name() {
+        let fields = OwnerFields {
+            ecs_cluster: Some(b"prod"),
+            ecs_service: Some(b"check%2Dout"),
+            ecs_task: Some(b"0123abcd"),
+            ..OwnerFields::default()
+        };
+        let handles = handles(&fields);
+        assert_eq!(
+            (handles.ecs_cluster.as_deref(), handles.ecs_service.as_deref(), handles.ecs_task.as_deref()),
+            (Some("prod"), Some("check-out"), Some("0123abcd"))
         );
     }
 

@@ -26,7 +26,8 @@ pub use addresses::{is_private, nat64_address, nat64_destination};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
 pub use flow_logs::{FlowLog, FlowLogDestination, LogClass, TrafficType};
 pub use names::{HostName, NameSource};
-pub use owners::{Owner, OwnerKind, OwnerSource};
+pub(crate) use owners::is_id;
+pub use owners::{Handles, Owner, OwnerKind, OwnerSource};
 pub use room::{Quotas, SiblingGateway};
 pub use routes::{Route, RouteTable, Subnet};
 

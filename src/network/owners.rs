@@ -79,4 +79,56 @@ pub struct Owner {
     /// How it is known.
     #[serde(default)]
     pub source: OwnerSource,
+    /// What calls have to name to change it, as far as that is known.
+    #[serde(default)]
+    pub handles: Handles,
+}
+
+/// The ids and names by which AWS's calls take what runs behind an address. Tags are among them, which may hold
+/// anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Handles {
+    /// The network interface that has the address.
+    pub interface_id: Option<String>,
+    /// The security groups of the interface.
+    pub security_groups: Vec<String>,
+    /// The subnet that the interface is in.
+    pub subnet_id: Option<String>,
+    /// The EC2 instance that the interface is attached to.
+    pub instance_id: Option<String>,
+    /// The Auto Scaling group that the instance is of.
+    pub scaling_group: Option<String>,
+    /// The ECS cluster.
+    pub ecs_cluster: Option<String>,
+    /// The ECS service.
+    pub ecs_service: Option<String>,
+    /// The ECS task.
+    pub ecs_task: Option<String>,
+    /// The EKS cluster.
+    pub eks_cluster: Option<String>,
+}
+
+impl Owner {
+    /// The instance, where there is one. Saved contexts that tell no handles begin its name with its id.
+    #[must_use]
+    pub fn instance_id(&self) -> Option<&str> {
+        let named = || {
+            let word = self.name.split([' ', ',']).next()?;
+            matches!(self.kind, OwnerKind::Instance | OwnerKind::EksNode).then_some(word)
+        };
+        self.handles.instance_id.as_deref().or_else(named).filter(|id| is_id(id, "i-"))
+    }
+
+    /// The network interface, where it is known.
+    #[must_use]
+    pub fn interface_id(&self) -> Option<&str> {
+        self.handles.interface_id.as_deref().filter(|id| is_id(id, "eni-"))
+    }
+}
+
+/// Whether a text is an id as EC2 makes them: a prefix and hexadecimal digits.
+pub(crate) fn is_id(text: &str, prefix: &str) -> bool {
+    let digits = text.strip_prefix(prefix);
+    digits.is_some_and(|d| (8..=17).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_hexdigit()))
 }

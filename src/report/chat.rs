@@ -14,10 +14,10 @@ use super::lead::lead;
 use super::sms::subject;
 use super::timeline::Timeline;
 use super::wording::{
-    FIX, attribution_note, capacity, client_name, clients_heading, incident, label, not_listed, others_full,
-    outside, stage, sure, verdict_in_words, worth_showing,
+    FIX, asides, attribution_note, capacity, client_name, clients_heading, gaps_by_fix, incident, label,
+    not_listed, outside, sure, verdict_in_words, when, worth_showing,
 };
-use crate::diagnosis::{Diagnosis, Verdict};
+use crate::diagnosis::{Diagnosis, Remedy, Verdict};
 use crate::words::{self, one_line};
 
 /// Most characters of each field.
@@ -51,7 +51,7 @@ pub fn chat(diagnosis: &Diagnosis, report_url: Option<&str>) -> Value {
     };
     let remedies = diagnosis.remedies.iter().filter(|_| diagnosis.verdict != Verdict::NotSupported);
     let next_steps: Vec<String> =
-        remedies.take(STEPS).map(|remedy| one_line(&safe(&remedy.title), NEXT_STEP)).collect();
+        remedies.take(STEPS).map(|remedy| one_line(&safe(&next_step(remedy)), NEXT_STEP)).collect();
     let mut keywords = vec![gateway.to_owned(), verdict.to_lowercase()];
     keywords.extend(diagnosis.destinations.first().map(label));
     notification(
@@ -71,6 +71,15 @@ pub fn chat(diagnosis: &Diagnosis, report_url: Option<&str>) -> Value {
             },
         }),
     )
+}
+
+/// A remedy in a line: when it helps, and what has to be found out first.
+fn next_step(remedy: &Remedy) -> String {
+    let when = when(remedy.when);
+    match &remedy.condition {
+        Some(condition) => format!("{} ({when}, once it is known {})", remedy.title, condition.unknown),
+        None => format!("{} ({when})", remedy.title),
+    }
 }
 
 /// A text that is no diagnosis.
@@ -116,12 +125,12 @@ fn notification(
 
 fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: Option<&str>) -> fmt::Result {
     writeln!(out, "{}\n\n{}\n{}", safe(second), safe(&incident(diagnosis)), safe(&sure(diagnosis)))?;
-    for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
-        writeln!(out, "{}", safe(more))?;
+    for more in asides(diagnosis) {
+        writeln!(out, "{}", safe(&more))?;
     }
     if let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) {
         writeln!(out, "\nDo first: {}", safe(&what))?;
-        let hazard = hazard.map(|hazard| format!("Mind: {hazard}"));
+        let hazard = hazard.map(|hazard| format!("Caution: {hazard}"));
         for said in hazard.into_iter().chain(lead_in) {
             writeln!(out, "{}", safe(&said))?;
         }
@@ -167,15 +176,17 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
     if !diagnosis.gaps.is_empty() {
         writeln!(out, "\nWe could not see:")?;
     }
-    for gap in diagnosis.gaps.iter().take(GAPS) {
-        let (words, command) = split_command(&gap.fix);
-        writeln!(out, "- {}: {}", safe(&one_line(&gap.what, FIX)), safe(&words))?;
+    let gaps = gaps_by_fix(&diagnosis.gaps);
+    for gaps in gaps.iter().take(GAPS) {
+        let what: Vec<String> = gaps.iter().map(|gap| safe(&one_line(&gap.what, FIX))).collect();
+        let (words, command) = split_command(&gaps[0].fix);
+        writeln!(out, "- {}: {}", words::list(&what), safe(&words))?;
         if let Some(command) = command {
             writeln!(out, "{}", code_block(&command))?;
         }
     }
-    if diagnosis.gaps.len() > GAPS {
-        writeln!(out, "- and {} more", diagnosis.gaps.len() - GAPS)?;
+    if gaps.len() > GAPS {
+        writeln!(out, "- and {} more", gaps[GAPS..].iter().map(Vec::len).sum::<usize>())?;
     }
     // Chats leave a last parenthesis out of what they take for the link.
     for link in diagnosis.links.iter().filter(|link| link.url.len() <= LINK && !link.url.ends_with(')')) {

@@ -1,7 +1,7 @@
 //! What to do first, with its one command, and what is said of commands.
 
 use super::wording::FIX;
-use crate::diagnosis::{Command, Diagnosis, Remedy, Verdict};
+use crate::diagnosis::{Command, Condition, Diagnosis, Remedy, RemedyId, Verdict, When};
 use crate::gap::Gap;
 use crate::words::{self, one_line};
 
@@ -9,7 +9,7 @@ use crate::words::{self, one_line};
 pub(super) struct FirstStep {
     /// In words: a sentence that ends with a colon where its command follows at once.
     pub(super) what: String,
-    /// What it may break: the first thing to mind.
+    /// What it may break: the first caution.
     pub(super) hazard: Option<String>,
     /// What the command does, where that does not go without saying, with a colon.
     pub(super) lead_in: Option<String>,
@@ -23,43 +23,54 @@ pub(super) struct FirstStep {
 /// wrong, or where nothing would help with this incident.
 pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
     let remedy = diagnosis.remedies.first();
+    // Whatever is full or not: a client that may be compromised does not wait.
+    let scan = diagnosis.remedies.iter().find(|remedy| remedy.id == RemedyId::IsolateClient);
     match diagnosis.verdict {
-        Verdict::Confirmed | Verdict::Likely => remedy.filter(|r| !is_of_flow_logs(r)).map(of_remedy),
+        Verdict::Confirmed | Verdict::Likely => {
+            remedy.filter(|remedy| remedy.when != When::NextIncident).map(of_remedy)
+        }
+        Verdict::NotSupported | Verdict::CannotTell if let Some(scan) = scan => Some(of_remedy(scan)),
         // Whatever was counted is to be explained; where nothing was, nothing has to be done.
         Verdict::NotSupported => diagnosis
             .deciding_gaps()
             .find_map(of_gap)
             .filter(|_| diagnosis.refused_attempts.counted != Some(0.0)),
         // Without a flow log there is nothing to look at again.
-        Verdict::CannotTell => match remedy.filter(|remedy| remedy.id == ENABLE) {
+        Verdict::CannotTell => match remedy.filter(|remedy| remedy.id == RemedyId::EnableFlowLogs) {
             Some(enable) => Some(of_remedy(enable)),
             None => diagnosis.deciding_gaps().find_map(of_gap),
         },
     }
 }
 
-const ENABLE: &str = "enable-flow-logs";
-
-/// Remedies that change clients or the network's set-up: they help once that is done, not tonight.
-const CHANGES: [&str; 5] =
-    ["use-vpc-resolver", "close-idle-connections", "reuse-connections", "spread-destination", "ipv6-egress"];
-
-/// Whether it helps with the next incident alone.
-fn is_of_flow_logs(remedy: &Remedy) -> bool {
-    [ENABLE, "improve-flow-log-format"].contains(&remedy.id.as_str())
-}
-
 fn of_remedy(remedy: &Remedy) -> FirstStep {
+    let hazard = remedy.hazards.first().cloned();
+    if let Some(Condition { unknown, command }) = &remedy.condition {
+        return FirstStep {
+            what: format!("Find out {unknown}. Then: {}.", remedy.title),
+            hazard,
+            lead_in: Some(format!("This shows it{}:", filled_in(command))),
+            command: Some(command.clone()),
+            more: remedy.commands.len(),
+        };
+    }
     // Remedies are ranked: where such a one is the first, none would help at once.
-    let in_time = CHANGES.contains(&remedy.id.as_str());
-    let before = if in_time { "Nothing we know of frees ports at once. What helps in time: " } else { "" };
+    let before = match remedy.when {
+        When::Now | When::NextIncident => "",
+        When::Later => "Nothing we know of frees ports at once. What helps in time: ",
+    };
     FirstStep {
         what: format!("{before}{}.", remedy.title),
-        hazard: remedy.hazards.first().cloned(),
+        hazard,
         lead_in: remedy.commands.first().map(lead_in),
         command: remedy.commands.first().map(|command| command.run.clone()),
         more: remedy.commands.len().saturating_sub(1),
     }
+}
+
+/// What a remedy hangs on, where that is not known; its command follows.
+pub(super) fn condition_lead_in(condition: &Condition) -> String {
+    format!("Not known: {}. This shows it{}:", condition.unknown, filled_in(&condition.command))
 }
 
 /// `None` of a gap that nothing closes, or whose command would show the next incident alone: one that creates
@@ -99,14 +110,21 @@ fn blanks(command: &str) -> Vec<&str> {
             && word.starts_with(|c: char| c.is_ascii_uppercase())
             && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
     };
-    let mut blanks: Vec<&str> = command.split(' ').map(value).filter(is_blank).collect();
-    blanks.dedup();
+    let mut blanks: Vec<&str> = Vec::new();
+    for blank in command.split(' ').flat_map(|word| value(word).split('.')).filter(is_blank) {
+        if !blanks.contains(&blank) {
+            blanks.push(blank);
+        }
+    }
     blanks
 }
 
-/// The value of a word such as `Name=vpc-id,Values=VPC_ID`; any other word itself.
+/// The value of a word such as `Name=vpc-id,Values=VPC_ID`, `--replicas=LOWER_COUNT` or `deployment/NAME`; any
+/// other word itself.
 fn value(word: &str) -> &str {
     let split = word.split_once(",Value=").or_else(|| word.split_once(",Values="));
+    let split = split.or_else(|| word.split_once('=').filter(|(option, _)| option.starts_with("--")));
+    let split = split.or_else(|| word.split_once('/').filter(|(kind, _)| *kind == "deployment"));
     split.map_or(word, |(_, value)| value)
 }
 
@@ -135,26 +153,38 @@ mod tests {
     use super::*;
     use crate::diagnosis::Confidence;
 
+    fn remedy(when: When, condition: Option<Condition>) -> Remedy {
+        Remedy {
+            id: RemedyId::AddNatAddresses,
+            title: "Add 2 addresses".into(),
+            when,
+            condition,
+            why: String::new(),
+            effect: String::new(),
+            commands: Vec::new(),
+            hazards: Vec::new(),
+            monthly_cost_usd: None,
+            confidence: Confidence::High,
+        }
+    }
+
     #[test]
-    fn a_change_for_another_day_is_not_passed_off_as_help_for_tonight() {
-        let what = |id: &str, title: &str| {
-            let remedy = Remedy {
-                id: id.into(),
-                title: title.into(),
-                why: String::new(),
-                effect: String::new(),
-                commands: Vec::new(),
-                hazards: Vec::new(),
-                monthly_cost_usd: None,
-                confidence: Confidence::High,
-            };
-            of_remedy(&remedy).what
-        };
+    fn what_helps_later_is_not_passed_off_as_help_for_tonight() {
         assert_eq!(
-            what("close-idle-connections", "Close connections"),
-            "Nothing we know of frees ports at once. What helps in time: Close connections."
+            of_remedy(&remedy(When::Later, None)).what,
+            "Nothing we know of frees ports at once. What helps in time: Add 2 addresses."
         );
-        assert_eq!(what("add-nat-addresses", "Add 2 addresses"), "Add 2 addresses.");
+        assert_eq!(of_remedy(&remedy(When::Now, None)).what, "Add 2 addresses.");
+    }
+
+    #[test]
+    fn what_decides_a_remedy_comes_before_it() {
+        let condition =
+            Condition { unknown: "who owns 10.0.1.9".into(), command: "aws x --vpc VPC_ID".into() };
+        let first = of_remedy(&remedy(When::Now, Some(condition)));
+        assert_eq!(first.what, "Find out who owns 10.0.1.9. Then: Add 2 addresses.");
+        assert_eq!(first.lead_in.as_deref(), Some("This shows it, once VPC_ID is filled in:"));
+        assert_eq!(first.command.as_deref(), Some("aws x --vpc VPC_ID"));
     }
 
     #[test]
@@ -173,6 +203,10 @@ mod tests {
         assert_eq!(
             lead_in(&command("aws y --dimensions Name=NatGatewayId,Value=NAT_GATEWAY_ID --period 60")),
             "This creates it, once NAT_GATEWAY_ID is filled in:"
+        );
+        assert_eq!(
+            lead_in(&command("kubectl scale deployment/POD_NAME --replicas=LOWER_COUNT x.AWS_REGION.y")),
+            "This creates it, once POD_NAME, LOWER_COUNT and AWS_REGION are filled in:"
         );
     }
 

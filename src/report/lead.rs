@@ -32,6 +32,9 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             holder(top, &format!("Cannot tell{so_far}.")),
         ];
     };
+    if let Some(lines) = scan(diagnosis, so_far) {
+        return lines;
+    }
     let full = words::percent(top.utilization.unwrap_or_default());
     let held = |held: u32| words::count(u64::from(held));
     let part = |held: u32| words::percent(part_of_capacity(diagnosis, held));
@@ -50,11 +53,11 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
         }
         Verdict::Confirmed => [
             about(top, "", &format!(" is full: {full} of {capacity} NAT ports")),
-            holder(top, &format!("Confirmed{so_far}.")),
+            holder_or_scanner(diagnosis, top, &format!("Confirmed{so_far}.")),
         ],
         Verdict::Likely => [
             about(top, "", &format!(" probably full: {full} of {capacity} NAT ports")),
-            holder(top, &format!("Likely{so_far}, not proven.")),
+            holder_or_scanner(diagnosis, top, &format!("Likely{so_far}, not proven.")),
         ],
         Verdict::NotSupported if let Some(near) = diagnosis.near_without_errors() => [
             format!("No connection was refused for want of ports{so_far}."),
@@ -78,9 +81,8 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
         }
         Verdict::CannotTell => {
             let reach = reach(diagnosis, &top.held);
-            let which = if diagnosis.refused_attempts.errors_seen { "which" } else { "if a" };
             [
-                format!("We cannot tell{so_far} {which} destination ran out of its {capacity} ports."),
+                format!("We cannot tell{so_far} {} ran out of its {capacity} ports.", which(diagnosis)),
                 about(top, "Fullest seen: ", &format!(", {reach} of that")),
             ]
         }
@@ -108,6 +110,45 @@ fn tried(destination: &DestinationReport, so_far: &str, reach: &str) -> String {
     ];
     let fits = |after: &&String| address.len() + after.len() <= WIDTH;
     let after = after.iter().find(fits).unwrap_or(&after[1]);
+    let name = named(client.name.as_deref(), "", &[&address, after]);
+    format!("{address}{name}{after}")
+}
+
+/// `which destination` where errors were counted, so that one ran out; else `if a destination`.
+fn which(diagnosis: &Diagnosis) -> &'static str {
+    if diagnosis.refused_attempts.errors_seen { "which destination" } else { "if a destination" }
+}
+
+/// A scan where no destination is known to have been full: who scans then matters most.
+fn scan(diagnosis: &Diagnosis, so_far: &str) -> Option<[String; 2]> {
+    let scan = diagnosis.scan.as_ref()?;
+    let client = scan.client?.to_string();
+    let what = match diagnosis.verdict {
+        Verdict::Confirmed | Verdict::Likely => return None,
+        Verdict::NotSupported => format!("No destination was near its limit{so_far}."),
+        Verdict::CannotTell => format!("We cannot tell{so_far} {} ran out of ports.", which(diagnosis)),
+    };
+    let (all, vain) = (words::count(scan.destinations), words::count(scan.in_vain));
+    let tried = format!(" scans: it tried {all} destinations, {vain} in vain.");
+    let name = named(scan.name.as_deref(), "", &[&client, &tried]);
+    Some([format!("{client}{name}{tried}"), format!("Perhaps compromised. {what}")])
+}
+
+/// Who holds most; where that is who scans, that it does.
+fn holder_or_scanner(diagnosis: &Diagnosis, top: &DestinationReport, sure: &str) -> String {
+    let holder_is = |client| top.clients.first().is_some_and(|holder| Some(holder.address) == client);
+    let scans = diagnosis.scan.as_ref().is_some_and(|scan| holder_is(scan.client));
+    let scanner = top.clients.first().filter(|client| scans && client.stands_out());
+    let Some(client) = scanner else { return holder(top, sure) };
+    let share = words::percent(client.share);
+    let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
+    let address = client.address.to_string();
+    let after = [
+        format!(" scans, perhaps compromised, and holds {share}. {sure}"),
+        format!(" scans (compromised?), holds {share}. {briefly}"),
+        format!(" scans, holds {share}. {briefly}"),
+    ];
+    let after = after.iter().find(|after| address.len() + after.len() <= WIDTH).unwrap_or(&after[2]);
     let name = named(client.name.as_deref(), "", &[&address, after]);
     format!("{address}{name}{after}")
 }

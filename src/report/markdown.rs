@@ -3,12 +3,13 @@
 use std::fmt::{self, Write as _};
 
 use super::basis::basis;
-use super::first_step::{FirstStep, filled_in, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, attribution_note, client_name, clients_heading, confidence, destination_name, held, incident, label,
-    not_listed, others_full, outside, query_links, range, stage, sure,
+    FIX, asides, attribution_note, client_name, clients_heading, commands_of, confidence, destination_name,
+    gaps_by_fix, held, incident, it_or_them, label, not_listed, outside, query_links, range, sure,
+    undo_order, when,
 };
 use crate::diagnosis::{Diagnosis, Remedy};
 use crate::words::{self, one_line};
@@ -31,12 +32,12 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     let [first, second] = lead(diagnosis);
     writeln!(out, "# {}\n\n**{}**\n", escaped(&first), escaped(&second))?;
     writeln!(out, "{}\n{}", escaped(&incident(diagnosis)), escaped(&sure(diagnosis)))?;
-    for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
-        writeln!(out, "{}", escaped(more))?;
+    for more in asides(diagnosis) {
+        writeln!(out, "{}", escaped(&more))?;
     }
     if let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) {
         writeln!(out, "\n## Do first\n\n{}", escaped(&what))?;
-        let hazard = hazard.map(|hazard| format!("Mind: {hazard}"));
+        let hazard = hazard.map(|hazard| format!("Caution: {hazard}"));
         for said in hazard.into_iter().chain(lead_in) {
             writeln!(out, "\n{}", escaped(&said))?;
         }
@@ -52,17 +53,19 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         writeln!(out, "\n## What to do")?;
     }
     for (index, one) in diagnosis.remedies.iter().enumerate() {
-        remedy(out, index + 1, one)?;
+        remedy(out, index + 1, one, commands_of(&diagnosis.remedies, index))?;
     }
     if !diagnosis.gaps.is_empty() {
         writeln!(out, "\n## What we could not see\n")?;
     }
-    for gap in &diagnosis.gaps {
-        let why = one_line(gap.why.trim_end_matches('.'), FIX);
-        writeln!(out, "- {}: {}.", escaped(&one_line(&gap.what, FIX)), escaped(&why))?;
-        let (words, command) = split_command(&gap.fix);
+    for gaps in gaps_by_fix(&diagnosis.gaps) {
+        for gap in &gaps {
+            let why = one_line(gap.why.trim_end_matches('.'), FIX);
+            writeln!(out, "- {}: {}.", escaped(&one_line(&gap.what, FIX)), escaped(&why))?;
+        }
+        let (words, command) = split_command(&gaps[0].fix);
         let command = command.map_or(String::new(), |command| format!(" {}", code(&command)));
-        writeln!(out, "  To see it: {}{command}", escaped(&words))?;
+        writeln!(out, "  To see {}: {}{command}", it_or_them(&gaps), escaped(&words))?;
     }
     links(out, diagnosis)?;
     writeln!(out, "\n## What this rests on\n")?;
@@ -144,15 +147,23 @@ fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     more.map_or(Ok(()), |more| writeln!(out, "\n{more}"))
 }
 
-fn remedy(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result {
+/// One remedy; its commands are those of the remedy of number `same`, where there is one.
+fn remedy(out: &mut String, number: usize, remedy: &Remedy, same: Option<usize>) -> fmt::Result {
     writeln!(out, "\n### {number}. {}\n", escaped(&remedy.title))?;
-    writeln!(out, "- Confidence: {}", confidence(remedy.confidence))?;
+    writeln!(out, "- When: {}\n- Confidence: {}", when(remedy.when), confidence(remedy.confidence))?;
     writeln!(out, "- Why: {}\n- Effect: {}", escaped(&remedy.why), escaped(&remedy.effect))?;
     if let Some(cost) = remedy.monthly_cost_usd.filter(|cost| *cost > 0.0) {
         writeln!(out, "- Cost: {} a month at us-east-1 list price", words::dollars(cost))?;
     }
     for hazard in &remedy.hazards {
-        writeln!(out, "- Mind: {}", escaped(hazard))?;
+        writeln!(out, "- Caution: {}", escaped(hazard))?;
+    }
+    if let Some(condition) = &remedy.condition {
+        writeln!(out, "\n{}", escaped(&condition_lead_in(condition)))?;
+        fenced(out, &condition.command)?;
+    }
+    if let Some(same) = same {
+        return writeln!(out, "\nThe command is that of {same}.");
     }
     for (index, command) in remedy.commands.iter().enumerate() {
         writeln!(out, "\n{}", escaped(&lead_in(command)))?;
@@ -169,7 +180,7 @@ fn remedy(out: &mut String, number: usize, remedy: &Remedy) -> fmt::Result {
             }
         }
     }
-    Ok(())
+    undo_order(remedy).map_or(Ok(()), |order| writeln!(out, "\n{order}"))
 }
 
 fn links(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {

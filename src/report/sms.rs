@@ -67,7 +67,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             } else {
                 String::new()
             };
-            (format!("NAT {id}: {place} at {full}"), vec![holder(diagnosis), others])
+            (format!("NAT {id}: {place} at {full}"), vec![holder(diagnosis), scanner(diagnosis), others])
         }
         Verdict::Likely => {
             let answer = format!("NAT {id}: {place} probably full{so_far}, {full}");
@@ -82,7 +82,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
         Verdict::NotSupported => {
             let at_most = of(part_of_capacity(diagnosis, top.held.at_most), top.held.at_most);
             let answer = format!("NAT {id}: no destination near its limit{so_far}");
-            (answer, vec![format!("; {place}: at most {at_most}")])
+            (answer, vec![scanner(diagnosis), format!("; {place}: at most {at_most}")])
         }
         Verdict::CannotTell if let Some((_, counted)) = diagnosis.refused_unproven() => {
             let of_errors =
@@ -99,7 +99,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
                 None => full,
             };
             let seen = format!("; most seen {place} at {full}");
-            (format!("NAT {id}: cannot tell{so_far}"), vec![seen])
+            (format!("NAT {id}: cannot tell{so_far}"), vec![scanner(diagnosis), seen])
         }
     };
     more.into_iter().fold(
@@ -108,6 +108,13 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             if said.len() + clause.len() <= most { said + &clause } else { said }
         },
     )
+}
+
+/// Who scans, where that shows: what the night is about where no destination is known to have been full.
+fn scanner(diagnosis: &Diagnosis) -> String {
+    let Some(scan) = &diagnosis.scan else { return String::new() };
+    let scans = |client| format!("; {client} scans {} destinations", words::count(scan.destinations));
+    scan.client.map_or(String::new(), scans)
 }
 
 /// Who holds them, and how certain that is.

@@ -8,14 +8,14 @@ use std::fmt::Display;
 use anstyle::{AnsiColor, Style};
 
 use super::basis::basis;
-use super::first_step::{FirstStep, filled_in, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::lines::wrap;
 use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, attribution_note, capacity, client_name, clients_heading, coloured_as, confidence, destination_name,
-    held, incident, label, not_listed, others_full, outside, query_links, range, refused, stage, sure,
-    worth_showing,
+    FIX, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, commands_of,
+    confidence, destination_name, gaps_by_fix, held, incident, it_or_them, label, not_listed, outside,
+    query_links, range, refused, sure, undo_order, when, worth_showing,
 };
 use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Verdict};
 use crate::words;
@@ -101,8 +101,8 @@ impl Page {
         self.line("");
         self.wrap("", &incident(diagnosis));
         self.wrap("", &sure(diagnosis));
-        for more in others_full(diagnosis).as_deref().into_iter().chain(stage(diagnosis)) {
-            self.wrap("", more);
+        for more in asides(diagnosis) {
+            self.wrap("", &more);
         }
         self.first_step(diagnosis);
         if let Some(url) = report_url {
@@ -130,7 +130,7 @@ impl Page {
         let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) else { return };
         self.line("");
         self.wrap("", &format!("Do first: {what}"));
-        let hazard = hazard.map(|hazard| format!("Mind: {hazard}"));
+        let hazard = hazard.map(|hazard| format!("Caution: {hazard}"));
         for said in hazard.into_iter().chain(lead_in) {
             self.wrap("", &said);
         }
@@ -274,25 +274,28 @@ impl Page {
         }
         self.heading("WHAT TO DO");
         for (index, remedy) in diagnosis.remedies.iter().enumerate() {
-            let earlier = &diagnosis.remedies[..index];
-            let same = earlier.iter().position(|earlier| earlier.commands == remedy.commands);
-            self.remedy(index + 1, remedy, same.map(|earlier| earlier + 1));
+            self.remedy(index + 1, remedy, commands_of(&diagnosis.remedies, index));
         }
     }
 
     /// One remedy; its commands are those of the remedy of number `same`, where there is one.
     fn remedy(&mut self, number: usize, remedy: &Remedy, same: Option<usize>) {
-        let confidence = confidence(remedy.confidence);
-        self.wrap(&format!("{number}. "), &format!("{} (confidence: {confidence})", remedy.title));
+        let (when, confidence) = (when(remedy.when), confidence(remedy.confidence));
+        self.wrap(&format!("{number}. "), &format!("{} ({when}; confidence: {confidence})", remedy.title));
         self.wrap("   ", &format!("Why: {}", remedy.why));
         self.wrap("   ", &format!("Effect: {}", remedy.effect));
         if let Some(cost) = remedy.monthly_cost_usd.filter(|cost| *cost > 0.0) {
             self.wrap("   ", &format!("Cost: {} a month at us-east-1 list price", words::dollars(cost)));
         }
         for hazard in &remedy.hazards {
-            self.wrap("   ", &format!("Mind: {hazard}"));
+            self.wrap("   ", &format!("Caution: {hazard}"));
         }
-        if let Some(same) = same.filter(|_| !remedy.commands.is_empty()) {
+        if let Some(condition) = &remedy.condition {
+            self.wrap("   ", &condition_lead_in(condition));
+            let command = self.dressed(Part::Command, &condition.command);
+            self.line(format!("   {command}"));
+        }
+        if let Some(same) = same {
             self.line(format!("   The command is that of {same}."));
             return;
         }
@@ -313,6 +316,9 @@ impl Page {
                 self.wrap("   ", &format!("Undo: {undo}"));
             }
         }
+        if let Some(order) = undo_order(remedy) {
+            self.wrap("   ", order);
+        }
     }
 
     /// A command of a remedy, which is never broken.
@@ -327,19 +333,25 @@ impl Page {
             return;
         }
         self.heading("WHAT WE COULD NOT SEE");
-        for gap in &diagnosis.gaps {
-            let [what, why] =
-                [&gap.what, gap.why.trim_end_matches('.')].map(|text| words::outside(text, FIX));
-            self.wrap("- ", &format!("{what}: {why}."));
-            let (words, command) = split_command(&gap.fix);
+        for gaps in gaps_by_fix(&diagnosis.gaps) {
+            for gap in &gaps {
+                let [what, why] =
+                    [&gap.what, gap.why.trim_end_matches('.')].map(|text| words::outside(text, FIX));
+                self.wrap("- ", &format!("{what}: {why}."));
+            }
+            let it = it_or_them(&gaps);
+            let (words, command) = split_command(&gaps[0].fix);
             // A command may be as long as all the rest.
-            let shown = |remedy: &Remedy| remedy.commands.iter().any(|c| Some(&c.run) == command.as_ref());
+            let shown = |remedy: &Remedy| {
+                let decides = remedy.condition.iter().map(|condition| &condition.command);
+                decides.chain(remedy.commands.iter().map(|c| &c.run)).any(|run| Some(run) == command.as_ref())
+            };
             if let Some(index) = diagnosis.remedies.iter().position(shown) {
-                self.wrap("  ", &format!("To see it: run the command of WHAT TO DO, {}.", index + 1));
+                self.wrap("  ", &format!("To see {it}: run the command of WHAT TO DO, {}.", index + 1));
                 continue;
             }
             let colon = if command.is_some() && !words.is_empty() { ":" } else { "" };
-            self.wrap("  ", &format!("To see it: {words}{colon}"));
+            self.wrap("  ", &format!("To see {it}: {words}{colon}"));
             if let Some(command) = command {
                 let command = self.dressed(Part::Command, command);
                 self.line(format!("  {command}"));

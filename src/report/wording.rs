@@ -2,9 +2,10 @@
 
 use crate::diagnosis::{
     ClientOrder, ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Link, Pattern,
-    RefusedAttempts, Stage, Verdict,
+    RefusedAttempts, Remedy, Stage, Verdict, When,
 };
 use crate::evidence::{Attribution, Source};
+use crate::gap::Gap;
 use crate::incident::TimeWindow;
 use crate::network::{NameSource, OwnerSource};
 use crate::words::{self, one_line};
@@ -159,9 +160,71 @@ pub(super) fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
+/// When a remedy helps.
+pub(super) fn when(when: When) -> &'static str {
+    match when {
+        When::Now => "now",
+        When::Later => "later",
+        When::NextIncident => "for the next incident",
+    }
+}
+
+/// Which earlier remedy has the commands of this one, by its number; what decides an earlier one counts too.
+pub(super) fn commands_of(remedies: &[Remedy], index: usize) -> Option<usize> {
+    let commands = &remedies.get(index)?.commands;
+    let decides = |earlier: &Remedy| match (&earlier.condition, &commands[..]) {
+        (Some(condition), [only]) => condition.command == only.run,
+        _ => false,
+    };
+    let same = |earlier: &Remedy| earlier.commands == *commands || decides(earlier);
+    let earlier = remedies[..index].iter().position(same).filter(|_| !commands.is_empty());
+    earlier.map(|earlier| earlier + 1)
+}
+
+/// In which order to take a remedy's steps back, where it has several that can be.
+pub(super) fn undo_order(remedy: &Remedy) -> Option<&'static str> {
+    let undone = remedy.commands.iter().filter(|command| command.can_be_undone()).count();
+    (undone > 1).then_some("To undo, run the undo commands in reverse order.")
+}
+
+/// What could not be seen, by what would show it: where one step shows several, it is said once.
+pub(super) fn gaps_by_fix(gaps: &[Gap]) -> Vec<Vec<&Gap>> {
+    let mut by_fix: Vec<Vec<&Gap>> = Vec::new();
+    for gap in gaps {
+        match by_fix.iter_mut().find(|group| group[0].fix == gap.fix) {
+            Some(group) => group.push(gap),
+            None => by_fix.push(vec![gap]),
+        }
+    }
+    by_fix
+}
+
+/// `it` or `them`: what a fix shows.
+pub(super) fn it_or_them(gaps: &[&Gap]) -> &'static str {
+    if gaps.len() == 1 { "it" } else { "them" }
+}
+
+/// Who scans, and what that may mean, where it shows who.
+pub(super) fn scan_note(diagnosis: &Diagnosis) -> Option<String> {
+    let scan = diagnosis.scan.as_ref()?;
+    let client = scan.client?;
+    Some(format!(
+        "Scan: {client}{} tried {} destinations, {} of them without an answer or refused at once. If it is not meant to, it may be compromised.",
+        scan.name.as_deref().map_or(String::new(), |name| format!(" ({})", outside(name))),
+        words::count(scan.destinations),
+        words::count(scan.in_vain)
+    ))
+}
+
+/// What is said beside the answer: who scans, what else is full, and whether more follows.
+pub(super) fn asides(diagnosis: &Diagnosis) -> Vec<String> {
+    let stage = stage(diagnosis).map(str::to_owned);
+    scan_note(diagnosis).into_iter().chain(others_full(diagnosis)).chain(stage).collect()
+}
+
 /// Destinations beside the first that had no port left either, so that nobody mends one and waits for
 /// the others.
-pub(super) fn others_full(diagnosis: &Diagnosis) -> Option<String> {
+fn others_full(diagnosis: &Diagnosis) -> Option<String> {
     /// More than these are counted, not named.
     const NAMED: usize = 3;
 
@@ -206,7 +269,7 @@ pub(super) fn or_more(diagnosis: &Diagnosis) -> &'static str {
 }
 
 /// Says of a provisional report that another may follow.
-pub(super) fn stage(diagnosis: &Diagnosis) -> Option<&'static str> {
+fn stage(diagnosis: &Diagnosis) -> Option<&'static str> {
     match diagnosis.stage {
         Stage::Provisional => Some(
             "Provisional: flow logs of these minutes are still arriving. A final report follows if it says more.",
@@ -243,7 +306,19 @@ pub(super) fn destination_name(destination: &DestinationReport) -> Option<String
         Some(NameSource::ReverseDns) => " (by reverse DNS: its owner's name for it)",
         Some(NameSource::ResolverQueryLog) | None => "",
     };
-    destination.name.as_deref().map(|name| format!("{}{hint}", outside(name)))
+    destination.name.as_deref().map(|name| format!("{}{hint}{}", outside(name), other_names(destination)))
+}
+
+/// How many other names lead to the same address, where any do.
+pub(super) fn other_names(destination: &DestinationReport) -> String {
+    /// So many are kept of one address; there may be more.
+    const KEPT: u64 = 10;
+
+    match destination.names_asked_for {
+        0 | 1 => String::new(),
+        KEPT.. => format!(", and {} or more other names", KEPT - 1),
+        names => format!(", and {}", words::counted(names - 1, "other name")),
+    }
 }
 
 /// Who has a client's address, and whether that is now or was then.

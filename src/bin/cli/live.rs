@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use nat_triage::alarm::Outcome as Alarmed;
@@ -40,7 +40,14 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     };
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();
-    let service = Service::new(config, Clients::new(&aws::sdk_config().await));
+    let sdk = aws::sdk_config().await;
+    // Every look-up would fail alike: one line says more than a report of nothing but gaps.
+    if config.flow_logs.is_empty()
+        && let Some(why) = aws::without_credentials(&sdk).await
+    {
+        bail!("there are no AWS credentials to look anything up with: {why}");
+    }
+    let service = Service::new(config, Clients::new(&sdk));
     let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
     let (triaged, bundle) = service.diagnose(time, event.as_ref(), incident).await?;
     if let Some(folder) = &args.save_bundle {

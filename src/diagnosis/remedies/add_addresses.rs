@@ -1,20 +1,23 @@
-//! More addresses for the gateway: only for connections that are needed.
+//! More addresses for the gateway: for connections that are needed, and as a stop-gap for those that are not closed.
 
-use super::{HOURS_A_MONTH, Offer, RefusedDemand, Shortage, When};
+use super::demand::{Demand, how_long_it_lasts};
+use super::{HOURS_A_MONTH, Offer, Shortage};
 use crate::diagnosis::commands::{quoted, region_option};
-use crate::diagnosis::{Command, Confidence, NOTHING_TO_UNDO, Remedy, Verdict};
+use crate::diagnosis::{
+    Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, Verdict, When,
+};
 use crate::network::{GatewayKind, NatAddress, Provenance, Quotas};
 use crate::words;
 
 /// Most addresses that a gateway of one subnet can have, whatever the quota.
 ///
 /// Source: "Amazon VPC quotas" (L-5F53652F) and "NAT gateway basics" in the Amazon VPC user guide.
-const MOST_ADDRESSES: u32 = 8;
+const MAX_ADDRESSES: u32 = 8;
 
 /// Most addresses that a regional gateway can have in each zone.
 ///
 /// Source: "Regional NAT gateways" in the Amazon VPC user guide.
-const MOST_ADDRESSES_PER_ZONE: u32 = 32;
+const MAX_ADDRESSES_PER_ZONE: u32 = 32;
 
 /// A public IPv4 address for a month, at $0.005 an hour (us-east-1 list price).
 pub(super) const ADDRESS_MONTHLY_USD: f64 = 0.005 * HOURS_A_MONTH;
@@ -22,106 +25,411 @@ pub(super) const ADDRESS_MONTHLY_USD: f64 = 0.005 * HOURS_A_MONTH;
 /// What a quota in the way means.
 pub(super) const APPROVAL: &str = "raising it has to be approved, which takes minutes to days.";
 
+/// Why the gateway gets no more addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NoMore {
+    /// What fills the ports is not demand.
+    NotNeeded,
+    /// AWS adds addresses by itself.
+    AddedByAws,
+    /// It has as many as a gateway can have, and all of them take connections.
+    AllInUse(u32),
+}
+
+/// How many addresses the gateway has, and may have.
+#[derive(Clone, Copy, Debug)]
+struct Stock<'a> {
+    /// The alarm's zone, of a regional gateway.
+    zone: Option<&'a str>,
+    /// Those that take connections.
+    usable: u32,
+    /// All of them: those that take no connections count against the limits all the same.
+    all: u32,
+    /// The most that a gateway can have.
+    most: u32,
+    /// How many can be added before a quota is raised.
+    within_quota: u32,
+    /// Whether the quotas in question were asked for.
+    quota_known: bool,
+}
+
+impl<'a> Stock<'a> {
+    /// `None` where it is not known how many of its addresses serve the clients in question.
+    fn of(shortage: &Shortage<'a>) -> Option<Self> {
+        let findings = shortage.findings;
+        let gateway = &findings.network.gateway;
+        let regional = gateway.kind == GatewayKind::Regional;
+        if !matches!(gateway.provenance, Provenance::LookedUp | Provenance::Named) {
+            return None;
+        }
+        // Clients of a zone use its addresses alone: without the zones, how many that are is not known.
+        if regional && gateway.addresses.iter().any(|address| address.zone.is_none()) {
+            return None;
+        }
+        let zone = findings.incident.zone.as_deref().filter(|_| regional);
+        if regional && zone.is_none() {
+            return None;
+        }
+        let of_zone = |a: &&NatAddress| zone.is_none() || a.zone.as_deref() == zone;
+        let all = u32::try_from(gateway.addresses.iter().filter(of_zone).count()).ok()?;
+        let most = if regional { MAX_ADDRESSES_PER_ZONE } else { MAX_ADDRESSES };
+        let quotas = findings.network.quotas.unwrap_or_default();
+        let per_gateway = match gateway.kind {
+            GatewayKind::Zonal => {
+                quotas.addresses_per_gateway.unwrap_or(Quotas::DEFAULT_ADDRESSES_PER_GATEWAY)
+            }
+            GatewayKind::Regional | GatewayKind::Private => most,
+        };
+        let of_region = match (quotas.elastic_ips, quotas.elastic_ips_in_use) {
+            (Some(most), Some(used)) if gateway.kind != GatewayKind::Private => most.saturating_sub(used),
+            _ => u32::MAX,
+        };
+        Some(Self {
+            zone,
+            usable: u32::try_from(gateway.usable_addresses(zone)).ok()?,
+            all,
+            most,
+            within_quota: per_gateway.min(most).saturating_sub(all).min(of_region),
+            quota_known: gateway.kind != GatewayKind::Zonal || quotas.addresses_per_gateway.is_some(),
+        })
+    }
+
+    /// Addresses that take no connections.
+    fn unusable(&self) -> u32 {
+        self.all - self.usable.min(self.all)
+    }
+
+    /// How many more a gateway can have, whatever the quota.
+    fn left(&self) -> u32 {
+        self.most.saturating_sub(self.all)
+    }
+}
+
+/// Why the gateway gets no more addresses, where that is known.
+fn no_more(shortage: &Shortage<'_>, stock: Option<&Stock<'_>>) -> Option<NoMore> {
+    if matches!(shortage.pattern, Some(Pattern::RetryStorm | Pattern::Scan)) {
+        return Some(NoMore::NotNeeded);
+    }
+    let gateway = &shortage.findings.network.gateway;
+    if gateway.kind == GatewayKind::Regional && gateway.scales_addresses {
+        return Some(NoMore::AddedByAws);
+    }
+    stock.filter(|stock| stock.left() == 0 && stock.unusable() == 0).map(|stock| NoMore::AllInUse(stock.all))
+}
+
+/// Why more addresses are not offered, in a sentence; `None` where they are.
+pub(super) fn why_none(shortage: &Shortage<'_>) -> Option<String> {
+    Some(match no_more(shortage, Stock::of(shortage).as_ref())? {
+        NoMore::NotNeeded => "More addresses are no way out: attempts that bring nothing fill them as well.".into(),
+        NoMore::AddedByAws => {
+            "More addresses are not for you to add: AWS adds them to this regional gateway by itself, and had not done so in time.".into()
+        }
+        NoMore::AllInUse(all) => {
+            format!("More addresses are no way out: the gateway has {all}, as many as one can have, and all are in use.")
+        }
+    })
+}
+
 pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
+    let stock = Stock::of(shortage);
+    if no_more(shortage, stock.as_ref()).is_some() {
+        return None;
+    }
+    match stock {
+        None => addresses_of_unknown_gateway(shortage),
+        Some(stock) if stock.left() == 0 => addresses_in_place_of_others(shortage, &stock),
+        Some(stock) => Some(more_addresses(shortage, &stock)),
+    }
+}
+
+/// How many addresses are wanted, and what of that can be had.
+struct Plan {
+    /// To be added at once.
+    now: u32,
+    /// To be added once a quota is raised.
+    later: u32,
+    /// What no gateway takes.
+    beyond: u32,
+}
+
+impl Plan {
+    fn of(shortage: &Shortage<'_>, stock: &Stock<'_>, demand: &Demand) -> Self {
+        let each = u64::from(shortage.findings.limits.ports_per_address);
+        // More is only more to fill, where what is wanted does not end.
+        let wanted = if shortage.is_real_demand() { demand.most } else { demand.least };
+        let needed = u32::try_from(wanted.div_ceil(each)).unwrap_or(u32::MAX);
+        let add = needed.saturating_sub(stock.usable).max(1);
+        let possible = add.min(stock.left());
+        let now = possible.min(stock.within_quota);
+        // Nobody waits days for a stop-gap, unless there is nothing else to be had.
+        let later = if shortage.is_real_demand() || now == 0 { possible - now } else { 0 };
+        Self { now, later, beyond: add - possible }
+    }
+}
+
+fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
     let (findings, top) = (shortage.findings, shortage.top);
     let gateway = &findings.network.gateway;
-    let known = matches!(gateway.provenance, Provenance::LookedUp | Provenance::Named);
-    let regional = gateway.kind == GatewayKind::Regional;
-    if !shortage.is_real_demand() || !known || (regional && gateway.scales_addresses) {
-        return None;
-    }
-    // Clients of a zone use its addresses alone: without the zones, how many that are is not known.
-    if regional && gateway.addresses.iter().any(|address| address.zone.is_none()) {
-        return None;
-    }
-    let zone = findings.incident.zone.as_deref().filter(|_| regional);
-    if regional && zone.is_none() {
-        return None;
-    }
     let each = findings.limits.ports_per_address;
-    let have = u32::try_from(gateway.usable_addresses(zone)).ok()?;
-    let needed = u32::try_from(shortage.demand().div_ceil(u64::from(each))).unwrap_or(u32::MAX);
-    let target = needed.max(have + 1);
-    let add = target - have;
-    // Addresses that take no connections count against the limits all the same.
-    let of_zone = |a: &&NatAddress| zone.is_none() || a.zone.as_deref() == zone;
-    let there = u32::try_from(gateway.addresses.iter().filter(of_zone).count()).ok()?;
-    if there.saturating_add(add) > (if regional { MOST_ADDRESSES_PER_ZONE } else { MOST_ADDRESSES }) {
-        return None;
-    }
-    let quotas = findings.network.quotas.unwrap_or_default();
-    let raises = raises(shortage, &quotas, there + add, add);
+    let demand = shortage.demand();
+    let Plan { now, later, beyond } = Plan::of(shortage, stock, &demand);
+    // It has as many as the default quota allows, or more: only the quota itself tells what else it may have.
+    let doubtful = now == 0 && !stock.quota_known;
+    let (now, later) = if doubtful { (later, 0) } else { (now, later) };
     let room = |addresses: u32| u64::from(addresses) * u64::from(each);
-    let mut hazards = Vec::new();
-    // What is minded first is read with the answer.
-    if !raises.is_empty() {
-        let known = quotas.addresses_per_gateway.is_some() || quotas.elastic_ips.is_some();
-        let stands = if known { "stands" } else { "perhaps stands" };
-        let asked = if known { "" } else { " It was not asked for, and is taken for the default." };
-        hazards.push(format!("A quota {stands} in the way: {APPROVAL}{asked}"));
-    }
-    if gateway.kind == GatewayKind::Private {
-        hazards.push("Whoever allow-lists the gateway's addresses must add the new ones first.".to_owned());
-    } else {
-        hazards
-            .push("Partners that allow-list the gateway's addresses must add the new ones first.".to_owned());
-    }
-    hazards.push("Terraform may want to replace the gateway, or to take the addresses away again: change it there too.".into());
-    if raises.is_empty() && gateway.kind != GatewayKind::Private && quotas.elastic_ips.is_none() {
-        hazards.push(format!(
-            "The Region's quota of Elastic IP addresses was not asked for; by default it is {}.",
-            Quotas::DEFAULT_ELASTIC_IPS
+    let quotas = findings.network.quotas.unwrap_or_default();
+    let raises = raises(shortage, &quotas, stock.all + now + later, now + later);
+    let when = if now > 0 { When::Now } else { When::Later };
+    let first = if now > 0 { now } else { later };
+    let stop_gap = !shortage.is_real_demand();
+
+    let mut effect = vec![format!(
+        "Room for {} connections to {} instead of {}{}.",
+        words::count(room(stock.usable + first)),
+        top.label(),
+        words::count(room(stock.usable)),
+        if now > 0 && later > 0 { ", within the quota" } else { "" }
+    )];
+    if now > 0 && later > 0 {
+        effect.push(format!(
+            "The rest needs {later} more, once the quota is raised: room for {} then.",
+            words::count(room(stock.usable + now + later))
         ));
     }
-    let RefusedDemand { connections: refused, at_once, at_least } = shortage.refused();
-    let at_once = if at_once < refused {
-        format!(" (about {} at a time)", words::count(at_once))
-    } else {
-        String::new()
-    };
-    if at_least {
+    if beyond > 0 {
+        let needs = if later > 0 { "Beyond that" } else { "The rest" };
+        effect.push(format!(
+            "{needs} needs {beyond} that no gateway takes, as one has {} at the most: a second gateway for some of these subnets.",
+            stock.most
+        ));
+    }
+    if stop_gap {
+        effect.push(how_long_it_lasts(shortage, room(first), room(stock.usable + first)));
+    }
+    let mut commands = Vec::new();
+    if now > 0 {
+        commands.extend(steps(shortage, now, stock.zone));
+    }
+    let mut hazards = hazards(shortage, stock, when, !raises.is_empty());
+    if demand.more_refused {
         hazards.push(
             "More may be needed: short connections share ports, so that more were refused than show.".into(),
         );
     }
-    let mut commands = raises;
-    // Nobody can run the rest before that.
-    let when = if commands.is_empty() { When::Tonight } else { When::Later };
-    commands.extend(steps(shortage, add, zone)?);
-    Some(Offer {
-        when,
-        headroom: Some(shortage.headroom(0.0, u32::try_from(room(target)).unwrap_or(u32::MAX))),
+    commands.extend(raises);
+    if now == 0 {
+        commands.extend(steps(shortage, later, stock.zone));
+    }
+    Offer {
+        headroom: Some(shortage.headroom(0.0, u32::try_from(room(stock.usable + first)).unwrap_or(u32::MAX))),
+        worth: shortage.worth_of_room(),
         remedy: Remedy {
-            id: "add-nat-addresses".into(),
-            title: format!("Add {add} {} to the gateway", if add == 1 { "address" } else { "addresses" }),
-            why: format!(
-                "{} ports held and {}{} connections refused{at_once} to {}: {} {} hold {}.",
-                words::count(u64::from(top.held.estimate)),
-                if at_least { "at least " } else { "" },
-                words::count(refused),
-                top.label(),
-                target,
-                if target == 1 { "address" } else { "addresses" },
-                words::count(room(target))
-            ),
-            effect: format!(
-                "Room for {} connections to {} instead of {}.",
-                words::count(room(target)),
-                top.label(),
-                words::count(room(have))
-            ),
+            id: RemedyId::AddNatAddresses,
+            title: title(shortage, now, later),
+            when,
+            condition: doubtful.then(|| quota_allows(shortage, stock.all + now)),
+            why: why(shortage, &demand),
+            effect: effect.join(" "),
             commands,
             hazards,
             monthly_cost_usd: Some(if gateway.kind == GatewayKind::Private {
                 0.0
             } else {
-                f64::from(add) * ADDRESS_MONTHLY_USD
+                f64::from(now + later) * ADDRESS_MONTHLY_USD
             }),
-            confidence: if shortage.verdict == Verdict::Confirmed && !at_least {
+            confidence: if shortage.verdict == Verdict::Confirmed && !demand.more_refused && !stop_gap {
                 Confidence::High
             } else {
                 Confidence::Medium
             },
+        },
+    }
+}
+
+/// Whether the quota lets the gateway have so many addresses.
+fn quota_allows(shortage: &Shortage<'_>, all: u32) -> Condition {
+    Condition {
+        unknown: format!("whether the quota lets a gateway have {all} addresses"),
+        command: format!(
+            "aws service-quotas get-service-quota --service-code vpc --quota-code L-5F53652F --query Quota.Value{}",
+            region_option(shortage.region())
+        ),
+    }
+}
+
+fn title(shortage: &Shortage<'_>, now: u32, later: u32) -> String {
+    let addresses = |n: u32| format!("{n} {}", if n == 1 { "address" } else { "addresses" });
+    let stop_gap = if shortage.is_real_demand() { "" } else { " as a stop-gap" };
+    match (now, later) {
+        (0, later) => format!("Add {} to the gateway{stop_gap}, once its quota is raised", addresses(later)),
+        (now, 0) => format!("Add {} to the gateway{stop_gap}", addresses(now)),
+        (now, later) => {
+            format!(
+                "Add {} to the gateway{stop_gap}, and {later} more once its quota is raised",
+                addresses(now)
+            )
+        }
+    }
+}
+
+fn why(shortage: &Shortage<'_>, demand: &Demand) -> String {
+    let held = words::count(u64::from(shortage.top.held.estimate));
+    let refused = words::counted(demand.refused, "connection");
+    let at_least = if demand.more_refused { "at least " } else { "" };
+    format!(
+        "{held} ports held and {at_least}{refused} refused to {}: {} want a port at once.{}",
+        shortage.top.label(),
+        demand.in_words(),
+        if shortage.pattern.is_none() { " Whether all of them are needed does not show." } else { "" }
+    )
+}
+
+/// What more addresses may break, or need; what stands in their way first, as it is read with the answer.
+fn hazards(shortage: &Shortage<'_>, stock: &Stock<'_>, when: When, raises: bool) -> Vec<String> {
+    let network = shortage.findings.network;
+    let private = network.gateway.kind == GatewayKind::Private;
+    let mut hazards = Vec::new();
+    if raises && when == When::Later {
+        hazards.push(format!("A quota stands in the way: {APPROVAL}"));
+    }
+    let whoever = if private { "Whoever allow-lists" } else { "Partners that allow-list" };
+    hazards.push(format!(
+        "{whoever} the gateway's addresses must add the new ones first: some connections show them at once."
+    ));
+    if stock.within_quota == 0 && !stock.quota_known {
+        hazards.push(format!("Where the quota is lower, the last command comes first: {APPROVAL}"));
+    } else if when == When::Now && !stock.quota_known {
+        hazards.push(format!(
+            "The quota of addresses per gateway was not asked for, and is taken for the default, {}.",
+            Quotas::DEFAULT_ADDRESSES_PER_GATEWAY
+        ));
+    }
+    hazards.push("Terraform may want to replace the gateway, or to take the addresses away again: change it there too.".into());
+    if !private && network.quotas.unwrap_or_default().elastic_ips.is_none() {
+        hazards.push(format!(
+            "The Region's quota of Elastic IP addresses was not asked for; by default it is {}.",
+            Quotas::DEFAULT_ELASTIC_IPS
+        ));
+    }
+    hazards
+}
+
+/// The same where nobody looked at the gateway: what kind it is, and how many addresses it has.
+fn addresses_of_unknown_gateway(shortage: &Shortage<'_>) -> Option<Offer> {
+    let findings = shortage.findings;
+    let region = region_option(shortage.region());
+    let command = match findings.gateway_id() {
+        Some(id) => format!(
+            "aws ec2 describe-nat-gateways --nat-gateway-ids {id} --query 'NatGateways[].[ConnectivityType,AvailabilityMode,AutoScalingIps,NatGatewayAddresses[].[PublicIp,PrivateIp,Status,AvailabilityZone]]' --output json{region}"
+        ),
+        None => {
+            let address = findings.network.gateway.addresses.iter().find_map(|address| address.private)?;
+            format!(
+                "aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address} --query 'NetworkInterfaces[].[Description,VpcId,PrivateIpAddresses[].[PrivateIpAddress,Association.PublicIp]]' --output json{region}"
+            )
+        }
+    };
+    let demand = shortage.demand();
+    let stop_gap = !shortage.is_real_demand();
+    let each = u64::from(findings.limits.ports_per_address);
+    let mut effect = vec![format!(
+        "Each address is room for {} more connections to {}; a public gateway has {} without a raised quota, and {MAX_ADDRESSES} at the most.",
+        words::count(each),
+        shortage.top.label(),
+        Quotas::DEFAULT_ADDRESSES_PER_GATEWAY
+    )];
+    if stop_gap {
+        effect.push(how_long_it_lasts(shortage, each, u64::from(shortage.capacity) + each));
+    }
+    Some(Offer {
+        headroom: Some(shortage.headroom(
+            0.0,
+            shortage.capacity.saturating_add(findings.limits.ports_per_address),
+        )),
+        worth: shortage.worth_of_room(),
+        remedy: Remedy {
+            id: RemedyId::AddNatAddresses,
+            title: format!("Add an address to the gateway{}", if stop_gap { " as a stop-gap" } else { "" }),
+            when: When::Now,
+            condition: Some(Condition {
+                unknown: "whether the gateway can have another address".into(),
+                command,
+            }),
+            why: why(shortage, &demand),
+            effect: effect.join(" "),
+            commands: steps(shortage, 1, None),
+            hazards: vec![
+                "Partners that allow-list the gateway's addresses must add the new one first: some connections show it at once.".into(),
+                "These commands are for a public gateway in one subnet: a private one takes private addresses, and to a regional one AWS may add them by itself.".into(),
+                "Terraform may want to replace the gateway, or to take the address away again: change it there too.".into(),
+            ],
+            monthly_cost_usd: Some(ADDRESS_MONTHLY_USD),
+            confidence: Confidence::Medium,
+        },
+    })
+}
+
+/// A gateway that has as many addresses as it can have, of which some take no connections.
+fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Option<Offer> {
+    let id = shortage.findings.gateway_id()?;
+    let region = region_option(shortage.region());
+    let unusable = stock.unusable();
+    let takes = if unusable == 1 { "one takes" } else { "some take" };
+    let shows = format!(
+        "aws ec2 describe-nat-gateways --nat-gateway-ids {id} --query 'NatGateways[].NatGatewayAddresses[].[PublicIp,PrivateIp,Status,FailureMessage,IsPrimary,AssociationId]' --output text{region}"
+    );
+    let room = |addresses: u32| {
+        words::count(u64::from(addresses) * u64::from(shortage.findings.limits.ports_per_address))
+    };
+    let private = shortage.findings.network.gateway.kind == GatewayKind::Private;
+    let take_off = if private {
+        format!(
+            "aws ec2 unassign-private-nat-gateway-address --nat-gateway-id {id} --private-ip-addresses FAILED_ADDRESSES{region}"
+        )
+    } else {
+        format!(
+            "aws ec2 disassociate-nat-gateway-address --nat-gateway-id {id} --association-ids FAILED_ASSOCIATION_IDS{region}"
+        )
+    };
+    let mut commands = vec![Command {
+        does: "takes the addresses that failed off the gateway".into(),
+        run: take_off,
+        verify: shows.clone(),
+        undo: format!("{NOTHING_TO_UNDO}: they took no connections"),
+    }];
+    commands.extend(steps(shortage, unusable, stock.zone));
+    Some(Offer {
+        headroom: Some(shortage.headroom(
+            0.0,
+            stock.all.saturating_mul(shortage.findings.limits.ports_per_address),
+        )),
+        worth: shortage.worth_of_room(),
+        remedy: Remedy {
+            id: RemedyId::AddNatAddresses,
+            title: format!("Bring the {unusable} of the gateway's {} addresses into use that take no connections", stock.all),
+            when: When::Now,
+            condition: Some(Condition { unknown: format!("why {takes} none: their Status tells"), command: shows }),
+            why: format!(
+                "The gateway has {} addresses, as many as one can have, and only {} of them {} connections. {}",
+                stock.all,
+                stock.usable,
+                if stock.usable == 1 { "takes" } else { "take" },
+                why(shortage, &shortage.demand())
+            ),
+            effect: format!(
+                "Room for {} connections to {} instead of {}. Addresses that are being associated take connections within minutes by themselves.",
+                room(stock.all),
+                shortage.top.label(),
+                room(stock.usable)
+            ),
+            commands,
+            hazards: vec![
+                "Take off only addresses whose Status is failed: one that is disassociating still carries connections, and the primary one cannot be taken off.".into(),
+                "Partners that allow-list the gateway's addresses must add the new ones first.".into(),
+                "Terraform may want to undo it: change it there too.".into(),
+            ],
+            monthly_cost_usd: None,
+            confidence: Confidence::Medium,
         },
     })
 }
@@ -175,12 +483,12 @@ pub(super) fn allocate(add: u32, region: Option<&str>) -> Command {
 }
 
 /// What gives the gateway `add` more addresses.
-fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Command>> {
-    let id = shortage.findings.gateway_id()?;
+fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Vec<Command> {
+    let id = shortage.findings.gateway_id().map_or("NAT_GATEWAY_ID", |id| id.as_str());
     let region = region_option(shortage.region());
     let verify = shortage.errors_stop();
     if shortage.findings.network.gateway.kind == GatewayKind::Private {
-        return Some(vec![Command {
+        return vec![Command {
             does: if add == 1 {
                 "gives the gateway one more private address".into()
             } else {
@@ -193,10 +501,10 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Co
             undo: format!(
                 "aws ec2 unassign-private-nat-gateway-address --nat-gateway-id {id} --private-ip-addresses NEW_ADDRESSES{region}"
             ),
-        }]);
+        }];
     }
     let zone = zone.map_or_else(String::new, |zone| format!(" --availability-zone {}", quoted(zone)));
-    Some(vec![
+    vec![
         allocate(add, shortage.region()),
         Command {
             does: format!("gives {} to the gateway", if add == 1 { "it" } else { "them" }),
@@ -208,5 +516,5 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Option<Vec<Co
                 "aws ec2 disassociate-nat-gateway-address --nat-gateway-id {id} --association-ids NEW_ASSOCIATION_IDS{region}"
             ),
         },
-    ])
+    ]
 }

@@ -1,7 +1,8 @@
 //! What clients can do otherwise: close, reuse, stop retrying, ask the VPC's own resolver.
 
-use super::{IDLE, Offer, Shortage, When};
-use crate::diagnosis::{Confidence, Pattern, Remedy};
+use super::limit_client::stop;
+use super::{IDLE, Offer, Shortage, Worth};
+use crate::diagnosis::{Confidence, Pattern, Remedy, RemedyId, When};
 use crate::evidence::TCP;
 use crate::network::{Metric, is_private};
 use crate::words;
@@ -56,11 +57,13 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     // Only what carried packets would have held a port, had the rest been closed.
     let idle = 1.0 - f64::from(top.held.at_least) / f64::from(top.held.estimate.max(1));
     Some(Offer {
-        when: When::Later,
+        worth: Worth::Solves,
         headroom: leak.then(|| shortage.headroom(idle, shortage.capacity)),
         remedy: Remedy {
-            id: "close-idle-connections".into(),
+            id: RemedyId::CloseIdleConnections,
             title: "Close connections when done with them".into(),
+            when: When::Later,
+            condition: None,
             why: why.join(" "),
             effect: format!(
                 "A closed connection gives its port back at once; an abandoned one keeps it for {IDLE}. TCP keepalive does not help: it keeps ports taken."
@@ -78,11 +81,13 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
 pub(super) fn reuse_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     let top = shortage.top;
     (shortage.pattern == Some(Pattern::Churn)).then(|| Offer {
-        when: When::Later,
+        worth: Worth::Solves,
         headroom: None,
         remedy: Remedy {
-            id: "reuse-connections".into(),
+            id: RemedyId::ReuseConnections,
             title: "Reuse connections: a pool, HTTP keep-alive or HTTP/2".into(),
+            when: When::Later,
+            condition: None,
             why: format!(
                 "{} gateway ports used for connections to {} in the window, each for {:.0} s on average.",
                 words::count(top.tally.connections),
@@ -102,13 +107,27 @@ pub(super) fn reuse_connections(shortage: &Shortage<'_>) -> Option<Offer> {
 
 pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
     let top = shortage.top;
+    if shortage.pattern != Some(Pattern::RetryStorm) {
+        return None;
+    }
     let silent = top.tally.unanswered as f64 / top.tally.connections.max(1) as f64;
-    (shortage.pattern == Some(Pattern::RetryStorm)).then(|| Offer {
-        when: When::Tonight,
+    let stop = stop(shortage, shortage.greatest());
+    let mut hazards = vec![
+        "Whether the destination is down, or blocked by a rule on the way, flow logs do not tell: with it back, nothing has to be stopped.".to_owned(),
+    ];
+    hazards.extend(stop.hazards);
+    let title = match shortage.greatest() {
+        [] => format!("Bring {} back, which does not answer, or stop whoever retries", top.label()),
+        _ => format!("Bring {} back, which does not answer, or else: {}", top.label(), stop.title),
+    };
+    Some(Offer {
         headroom: Some(shortage.headroom(silent.min(1.0), shortage.capacity)),
+        worth: Worth::Solves,
         remedy: Remedy {
-            id: "stop-retry-storm".into(),
-            title: format!("Stop retrying towards {}, which does not answer", top.label()),
+            id: RemedyId::StopRetryStorm,
+            title,
+            when: When::Now,
+            condition: stop.condition,
             why: format!(
                 "{} of {} gateway ports used to {} were taken by attempts that were never answered.",
                 words::count(top.tally.unanswered),
@@ -117,11 +136,8 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
             ),
             effect: "Each attempt takes a port. With back-off, or with the destination back, they are few."
                 .into(),
-            commands: shortage.who_holds_most(),
-            hazards: vec![
-                "Whether the destination is down, or blocked by a rule on the way, flow logs do not tell."
-                    .into(),
-            ],
+            commands: stop.commands,
+            hazards,
             monthly_cost_usd: Some(0.0),
             confidence: Confidence::Medium,
         },
@@ -137,11 +153,13 @@ pub(super) fn use_vpc_resolver(shortage: &Shortage<'_>) -> Option<Offer> {
     let top = shortage.top;
     let dns = top.destination.port == DNS && matches!(top.destination.protocol, TCP | UDP);
     (dns && !is_private(top.address)).then(|| Offer {
-        when: When::Later,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(1.0, shortage.capacity)),
         remedy: Remedy {
-            id: "use-vpc-resolver".into(),
+            id: RemedyId::UseVpcResolver,
             title: "Ask the VPC's own resolver".into(),
+            when: When::Later,
+            condition: None,
             why: format!("{} is a name server outside the VPC, and every query to it takes a port.", top.label()),
             effect: "Queries to the VPC's resolver (the VPC's base address plus two, or 169.254.169.253) never pass the gateway.".into(),
             commands: shortage.who_holds_most(),

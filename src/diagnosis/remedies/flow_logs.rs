@@ -1,9 +1,9 @@
 //! A flow log that shows more, where the one at hand shows too little.
 
-use super::{Offer, When};
+use super::{Offer, Worth};
 use crate::diagnosis::commands::region_option;
 use crate::diagnosis::findings::Findings;
-use crate::diagnosis::{Command, Confidence, Remedy, gaps};
+use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When, gaps};
 use crate::evidence::Source;
 use crate::network::{FlowLog, FlowLogDestination, LogClass, Provenance, TrafficType};
 
@@ -63,10 +63,12 @@ pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
     };
     let region = region_option(findings.region());
     Some(Offer {
-        when: When::NextTime,
+        worth: Worth::Solves,
         headroom: None,
         remedy: Remedy {
-            id: if none { "enable-flow-logs" } else { "improve-flow-log-format" }.into(),
+            id: if none { RemedyId::EnableFlowLogs } else { RemedyId::ImproveFlowLogFormat },
+            when: When::NextIncident,
+            condition: None,
             title: if none { "Create a flow log for the gateway" } else { "Add a second flow log with more fields" }.into(),
             why: if none {
                 "No flow log of the gateway could be read.".into()

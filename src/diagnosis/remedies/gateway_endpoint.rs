@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
-use super::{Offer, Shortage, WORTH, When};
+use super::{Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::findings::{Findings, Ranked};
-use crate::diagnosis::{Command, Confidence, Remedy};
+use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::gap::Gap;
 use crate::network::{GatewayEndpoint, GatewayService, PrefixList, RouteTable};
 
@@ -73,8 +73,150 @@ impl<'a> Way<'a> {
     }
 }
 
+fn id_of(service: GatewayService) -> RemedyId {
+    match service {
+        GatewayService::S3 | GatewayService::S3Express => RemedyId::GatewayEndpointS3,
+        GatewayService::DynamoDb => RemedyId::GatewayEndpointDynamoDb,
+    }
+}
+
 pub(super) fn gateway_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
-    let way = Way::to(shortage.findings, shortage.top)?;
+    let network = shortage.findings.network;
+    let placed = network.subnets.is_some() && network.route_tables.is_some();
+    match Way::to(shortage.findings, shortage.top).filter(|_| placed) {
+        Some(way) => endpoint(shortage, &way),
+        None => endpoint_of_unseen(shortage),
+    }
+}
+
+/// What is not known of the way to a service that has gateway endpoints, as far as something speaks for it: its
+/// addresses, or a field of the records. The remedy then hangs on the one thing that decides it.
+fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
+    let findings = shortage.findings;
+    let network = findings.network;
+    let top = shortage.top;
+    let region = findings.region();
+    let listed = region.and_then(|region| network.gateway_service_of(top.address, region));
+    let service = match listed {
+        Some((_, service)) => service,
+        // The lists of the Region do not have it: it is another Region's, to which no endpoint leads.
+        None if region.is_some() && network.prefix_lists.is_some() => return None,
+        None => match findings.evidence.services.get(&top.address)?.as_str() {
+            "S3" => GatewayService::S3,
+            "DYNAMODB" => GatewayService::DynamoDb,
+            _ => return None,
+        },
+    };
+    let placement = Placement::of(findings, top);
+    let cannot = |client: &Placed<'_>| client.in_vpc == Some(false) || client.address.is_ipv6();
+    if placement.part(cannot) > MOST_CANNOT {
+        return None;
+    }
+    let last = match service {
+        GatewayService::S3 => "s3",
+        GatewayService::S3Express => "s3express",
+        GatewayService::DynamoDb => "dynamodb",
+    };
+    let named = listed.map(|(list, _)| list.name.clone());
+    let in_region = || format!("com.amazonaws.{}.{last}", region.unwrap_or("AWS_REGION"));
+    let service_name = named.unwrap_or_else(in_region);
+    let option = region_option(region);
+    let vpc = network.gateway.vpc_id.as_deref();
+    let vpc_word = vpc.map_or_else(|| "VPC_ID".to_owned(), quoted);
+    let (unknown, command) = if listed.is_none() {
+        (
+            format!(
+                "whether {} is {} of this Region, which its prefix list tells",
+                top.address,
+                service.name()
+            ),
+            format!(
+                "aws ec2 describe-prefix-lists --filters {} --query 'PrefixLists[].[PrefixListId,Cidrs]' --output json{option}",
+                quoted(&format!("Name=prefix-list-name,Values={service_name}"))
+            ),
+        )
+    } else if network.gateway_endpoints.is_none() && vpc.is_some() {
+        (
+            format!("whether an endpoint for {} is in place already", service.name()),
+            format!(
+                "aws ec2 describe-vpc-endpoints --filters {} {} --query 'VpcEndpoints[].[VpcEndpointId,State,RouteTableIds]' --output json{option}",
+                quoted(&format!("Name=vpc-id,Values={}", vpc.unwrap_or("VPC_ID"))),
+                quoted(&format!("Name=service-name,Values={service_name}"))
+            ),
+        )
+    } else {
+        which_tables(findings)
+    };
+    let (service_word, label) = (quoted(&service_name), service.name());
+    Some(Offer {
+        worth: Worth::Solves,
+        headroom: Some(shortage.headroom(1.0, shortage.capacity)),
+        remedy: Remedy {
+            id: id_of(service),
+            title: format!("Create a gateway endpoint for {label}, which drops open connections to it"),
+            when: When::Now,
+            condition: Some(Condition { unknown, command }),
+            why: match listed {
+                Some((list, _)) => format!(
+                    "{} is in {}, the addresses of {label} in this Region; what else an endpoint hangs on was not looked up.",
+                    top.address,
+                    shown(&list.id)
+                ),
+                None => format!(
+                    "The records name {label} as the service of {}; whether it is this Region's, to which alone an endpoint leads, they do not say.",
+                    top.address
+                ),
+            },
+            effect: format!(
+                "Clients in the VPC whose route tables have it go straight to {label}: they take no port of the gateway, and an endpoint has no limit of ports."
+            ),
+            commands: vec![Command {
+                does: "creates the endpoint".into(),
+                run: format!(
+                    "aws ec2 create-vpc-endpoint --vpc-id {vpc_word} --service-name {service_word} --route-table-ids ROUTE_TABLE_IDS{option}"
+                ),
+                verify: format!(
+                    "aws ec2 describe-vpc-endpoints --filters {} {} --query 'VpcEndpoints[].[VpcEndpointId,State,RouteTableIds]' --output json{option}",
+                    quoted(&format!("Name=vpc-id,Values={}", vpc.unwrap_or("VPC_ID"))),
+                    quoted(&format!("Name=service-name,Values={service_name}"))
+                ),
+                undo: format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{option}"),
+            }],
+            hazards: hazards_of(label, "the prefix list"),
+            monthly_cost_usd: Some(0.0),
+            confidence: Confidence::Medium,
+        },
+    })
+}
+
+/// The route tables of the subnets that go through the gateway.
+fn which_tables(findings: &Findings<'_>) -> (String, String) {
+    let gateway = findings.gateway_id().map_or("NAT_GATEWAY_ID", |id| id.as_str());
+    (
+        "which route tables lead the clients to the gateway".into(),
+        format!(
+            "aws ec2 describe-route-tables --filters Name=route.nat-gateway-id,Values={gateway} --query 'RouteTables[].[RouteTableId,VpcId,Associations[].SubnetId]' --output json{}",
+            region_option(findings.region())
+        ),
+    )
+}
+
+/// What an endpoint may break: first what lasts, and what the title does not say.
+fn hazards_of(service: &str, list: &str) -> Vec<String> {
+    vec![
+        format!(
+            "{service} then sees private addresses: policies with aws:SourceIp stop matching, and have to say aws:VpcSourceIp or aws:SourceVpce instead."
+        ),
+        format!(
+            "Creating or changing the endpoint drops the connections to {service} that are open in these subnets; clients have to connect again."
+        ),
+        format!(
+            "The VPC needs DNS resolution and DNS hostnames, and security groups and network ACLs must allow {list}."
+        ),
+    ]
+}
+
+fn endpoint(shortage: &Shortage<'_>, way: &Way<'_>) -> Option<Offer> {
     let lacking = |client: &Placed<'_>| way.lacks(client);
     let served = way.placement.part(lacking);
     if served < WORTH || way.placement.part(|client| way.cannot(client)) > MOST_CANNOT {
@@ -96,31 +238,17 @@ pub(super) fn gateway_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
             way.placement.in_words(|client| way.cannot(client))
         ));
     }
-    let mut hazards = vec![
-        // First what lasts, and what the title does not say.
-        format!(
-            "{service} then sees private addresses: policies with aws:SourceIp stop matching, and have to say aws:VpcSourceIp or aws:SourceVpce instead."
-        ),
-        format!(
-            "Creating or changing the endpoint drops the connections to {service} that are open in these subnets; clients have to connect again."
-        ),
-        format!(
-            "The VPC needs DNS resolution and DNS hostnames, and security groups and network ACLs must allow {}.",
-            shown(&list.id)
-        ),
-    ];
+    let mut hazards = hazards_of(service, &shown(&list.id));
     if way.endpoint.is_some() {
         hazards.push("The endpoint's own policy may allow less than these clients do.".into());
     }
     Some(Offer {
-        when: When::Tonight,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(served, shortage.capacity)),
         remedy: Remedy {
-            id: match way.service {
-                GatewayService::S3 | GatewayService::S3Express => "gateway-endpoint-s3",
-                GatewayService::DynamoDb => "gateway-endpoint-dynamodb",
-            }
-            .into(),
+            id: id_of(way.service),
+            when: When::Now,
+            condition: None,
             title: format!(
                 "{} for {service}, which drops open connections to it",
                 if way.endpoint.is_some() {
@@ -134,7 +262,7 @@ pub(super) fn gateway_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
                 "{} go straight to {service}: they take no port of the gateway, and an endpoint has no limit of ports.",
                 way.placement.in_words(lacking)
             ),
-            commands: vec![command(shortage, &way, &tables)],
+            commands: vec![command(shortage, way, &tables)],
             hazards,
             monthly_cost_usd: Some(0.0),
             confidence: shortage.at_most(Confidence::High),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::Placement;
-use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, When};
+use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
-use crate::diagnosis::{Command, Confidence, Remedy};
+use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{InterfaceEndpoint, Network, PrefixList, is_private};
 use crate::words;
 
@@ -88,10 +88,12 @@ pub(super) fn interface_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
         ));
     }
     Some(Offer {
-        when: When::Tonight,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(inside, shortage.capacity)),
         remedy: Remedy {
-            id: "interface-endpoint".into(),
+            id: RemedyId::InterfaceEndpoint,
+            when: When::Now,
+            condition: None,
             title: format!(
                 "{} for {}",
                 if unnamed.is_some() {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
-use super::{Offer, Shortage, WORTH, When};
+use super::{Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown};
-use crate::diagnosis::{Command, Confidence, Remedy};
+use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, HostName, RouteTable, is_private};
 
 /// Whether packets to IPv6 servers have a way out of a subnet with this route table.
@@ -61,10 +61,12 @@ pub(super) fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
         ),
     }));
     Some(Offer {
-        when: When::Later,
+        worth: Worth::Solves,
         headroom: answered.map(|_| shortage.headroom(part, shortage.capacity)),
         remedy: Remedy {
-            id: "ipv6-egress".into(),
+            id: RemedyId::Ipv6Egress,
+            when: When::Later,
+            condition: None,
             title: match answered {
                 Some(HostName { name, .. }) => format!("Reach {name} over IPv6"),
                 None => format!("Reach {} over IPv6, if its server has it", top.label()),

@@ -1,23 +1,105 @@
 //! Stopping or capping whoever holds most of the ports.
 
-use super::{IDLE, Offer, Shortage, When};
-use crate::diagnosis::findings::Ranked;
-use crate::diagnosis::{ClientReport, Confidence, Remedy};
+use super::caps::{Cap, cap};
+use super::demand::how_long_it_lasts;
+use super::{IDLE, Offer, Shortage, Worth};
+use crate::diagnosis::commands::describe_owners;
+use crate::diagnosis::{
+    ClientReport, Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, When,
+};
 use crate::words;
 
 /// A client that holds this much on its own, or two or three that do together, are worth stopping.
 const ONE_HOLDS: f64 = 0.5;
 const FEW_HOLD: f64 = 0.7;
 
+/// Most clients that are named as the ones to stop.
+const FEW: usize = 3;
+
 pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Offer> {
-    let top = shortage.top;
-    let together = |n: usize| top.clients.iter().take(n).map(|c| c.share).sum::<f64>();
-    let few = if together(1) >= ONE_HOLDS {
+    let clients = &shortage.top.clients;
+    let few = if held_by(&clients[..clients.len().min(1)]) >= ONE_HOLDS {
         1
     } else {
-        (2..=3).find(|few| *few <= top.clients.len() && together(*few) >= FEW_HOLD)?
+        (2..=FEW).find(|few| *few <= clients.len() && held_by(&clients[..*few]) >= FEW_HOLD)?
     };
-    let holders: Vec<_> = top.clients.iter().take(few).collect();
+    Some(limit(shortage, &clients[..few]))
+}
+
+/// The greatest holders whatever they hold, where nothing else helps within minutes; `None` where no client shows.
+pub(super) fn limit_greatest_holders(shortage: &Shortage<'_>) -> Option<Offer> {
+    let greatest = shortage.greatest();
+    (!greatest.is_empty()).then(|| limit(shortage, greatest))
+}
+
+fn held_by(clients: &[ClientReport]) -> f64 {
+    clients.iter().map(|client| client.share).sum()
+}
+
+/// What several caps come to together.
+pub(super) struct Together {
+    pub(super) title: String,
+    pub(super) condition: Option<Condition>,
+    pub(super) commands: Vec<Command>,
+    pub(super) hazards: Vec<String>,
+}
+
+/// How to stop these one to three clients: those at once of which it is known how, and of the others what has to be
+/// found out.
+pub(super) fn stop(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Together {
+    let mut caps: Vec<Cap> = holders.iter().map(|client| cap(shortage, client)).collect();
+    if caps.len() == 1 {
+        let Cap { title, condition, commands, hazards } = caps.remove(0);
+        return Together { title, condition, commands, hazards };
+    }
+    let many = if holders.len() == 2 { "two" } else { "three" };
+    let title = format!("Stop or cap the {many} greatest holders, named below");
+    let unknown: Vec<_> =
+        holders.iter().filter(|client| client.name.is_none()).map(|client| client.address).collect();
+    let who = describe_owners(&unknown, shortage.region()).into_iter().next();
+    let (certain, doubtful): (Vec<Cap>, Vec<Cap>) = caps.into_iter().partition(|cap| cap.condition.is_none());
+    let who_owns = || {
+        let listed: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        format!("who owns {}", words::list(&listed))
+    };
+    let decide = match who {
+        Some(command) => Some(Condition { unknown: who_owns(), command }),
+        None => doubtful.iter().find_map(|cap| cap.condition.clone()),
+    };
+    let some_certain = !certain.is_empty();
+    let mut together = Together { title, condition: None, commands: Vec::new(), hazards: Vec::new() };
+    for cap in if some_certain { certain } else { doubtful } {
+        together.commands.extend(cap.commands);
+        together.hazards.extend(cap.hazards);
+    }
+    match decide {
+        Some(Condition { unknown, command }) if some_certain => together.commands.push(Command {
+            does: format!("shows {unknown}"),
+            run: command,
+            verify: shortage.errors_stop(),
+            undo: format!("{NOTHING_TO_UNDO}: this only shows it"),
+        }),
+        decide => together.condition = decide,
+    }
+    // Several may be of one group, or behind one network ACL.
+    dedup(&mut together.commands);
+    dedup(&mut together.hazards);
+    together
+}
+
+fn dedup<T: PartialEq>(all: &mut Vec<T>) {
+    let mut index = 0;
+    while index < all.len() {
+        if all[..index].contains(&all[index]) {
+            all.remove(index);
+        } else {
+            index += 1;
+        }
+    }
+}
+
+fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
+    let top = shortage.top;
     // Where nothing was held on the clients' side, shares are of the connections that they opened.
     let counted = top.clients.iter().any(|c| c.held.estimate > 0);
     let holds = |c: &ClientReport| {
@@ -43,69 +125,37 @@ pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Of
             )
         })
         .collect();
-    let left = u64::from(top.held.estimate).saturating_sub(holders.iter().map(|c| holds(c)).sum());
-    Some(Offer {
-        when: When::Tonight,
-        headroom: Some(shortage.headroom(together(few), shortage.capacity)),
+    let theirs: u64 = holders.iter().map(holds).sum();
+    let left = u64::from(top.held.estimate).saturating_sub(theirs);
+    let (it, closes, abandons) = match holders {
+        [_] => ("it", "it closes", "it abandons"),
+        _ => ("them", "they close", "they abandon"),
+    };
+    let mut effect = vec![format!(
+        "Without {it} about {} of {} ports stay in use. Ports of connections that {closes} are free at once; of ones that {abandons}, {IDLE} after their last packet.",
+        words::count(left),
+        words::count(u64::from(shortage.capacity)),
+    )];
+    if shortage.pattern == Some(Pattern::Leak) {
+        effect.push("Started afresh, it may leak again.".into());
+        effect.push(how_long_it_lasts(shortage, theirs, u64::from(shortage.capacity)));
+    }
+    let Together { title, condition, commands, hazards } = stop(shortage, holders);
+    Offer {
+        headroom: Some(shortage.headroom(held_by(holders), shortage.capacity)),
+        // What is needed comes back: whatever gives it room is better than breaking it off.
+        worth: if shortage.is_real_demand() { Worth::BreaksOffWhatIsNeeded } else { Worth::Solves },
         remedy: Remedy {
-            id: "limit-connections-per-client".into(),
-            title: title(&holders),
+            id: RemedyId::LimitConnectionsPerClient,
+            title,
+            when: When::Now,
+            condition,
             why: format!("{}.", named.join("; ")),
-            effect: format!(
-                "Without {} about {} of {} ports stay in use. Ports of connections that {} are free at once; of ones that {}, {IDLE} after their last packet.",
-                if few == 1 { "it" } else { "them" },
-                words::count(left),
-                words::count(u64::from(shortage.capacity)),
-                if few == 1 { "it closes" } else { "they close" },
-                if few == 1 { "it abandons" } else { "they abandon" },
-            ),
-            commands: shortage.who_owns(holders.iter().copied()),
-            hazards: hazards(top, &holders),
+            effect: effect.join(" "),
+            commands,
+            hazards,
             monthly_cost_usd: Some(0.0),
             confidence: shortage.at_most(Confidence::High),
         },
-    })
-}
-
-/// What stopping them may break, or miss.
-fn hazards(top: &Ranked, holders: &[&ClientReport]) -> Vec<String> {
-    let uncertain = holders.iter().any(|client| !client.attribution.is_certain()).then(|| {
-        format!(
-            "It may be another client: the records join clients to {} by its port alone. Look at its open connections first.",
-            top.label()
-        )
-    });
-    let always = [
-        "Restarting the client ends what it is doing; look at what it is first.",
-        "The address may stand for several workloads: pods behind a node, or Lambda functions that share a subnet and security groups.",
-    ];
-    uncertain.into_iter().chain(always.map(str::to_owned)).collect()
-}
-
-/// What to do about these one to three clients, conditional on whether it is known what they are.
-fn title(holders: &[&ClientReport]) -> String {
-    /// Longest name that is said; the report has more of it.
-    const NAME: usize = 80;
-
-    let all_known = holders.iter().all(|client| client.name.is_some());
-    match holders {
-        [client] => match &client.name {
-            Some(name) => {
-                format!(
-                    "Make sure that {} is {}, then stop or cap it",
-                    client.address,
-                    words::outside(name, NAME)
-                )
-            }
-            None => format!("Find out what {} is, then stop or cap it", client.address),
-        },
-        several => {
-            let many = if several.len() == 2 { "two" } else { "three" };
-            if all_known {
-                format!("Make sure who the {many} greatest holders are, named below, then stop or cap them")
-            } else {
-                format!("Find out what the {many} greatest holders are, then stop or cap them")
-            }
-        }
     }
 }

@@ -3,57 +3,46 @@
 //! The order is total, and the same for the same evidence:
 //!
 //! 1. what helps within minutes, then what has to be approved or rewritten first, then what helps
-//!    with the next incident alone ([`When`]);
-//! 2. within each, what rests on one of several readings of the evidence (low confidence) last;
-//! 3. then by headroom: the part of the destination's ports that would be free afterwards, counting
+//!    with the next incident only ([`When`]);
+//! 2. within each, what is certain before what only wins time, and that before what rests on something that could
+//!    not be seen ([`super::Condition`]); last, what breaks off connections that are needed;
+//! 3. of those, what rests on one of several readings of the evidence (low confidence) last;
+//! 4. then by headroom: the part of the destination's ports that would be free afterwards, counting
 //!    both those who hold one now and those who were refused. That is what makes taking a destination
 //!    off the gateway, stopping a holder, moving clients away and adding addresses comparable. What
 //!    can't be put into a figure comes after what can;
-//! 4. then by confidence, and at last in the order of [`ORDER`].
+//! 5. then by confidence, and at last in the order of [`RemedyId`].
+//!
+//! A destination without a port left always gets a step that helps within minutes: where no rule offers one, the
+//! greatest holders are named whatever they hold, and where no record names them, the way to a second gateway.
 
 mod add_addresses;
+mod caps;
 mod client_changes;
+mod demand;
 mod flow_logs;
 mod gateway_endpoint;
 mod interface_endpoint;
 mod ipv6_egress;
+mod isolate;
 mod limit_client;
 mod per_zone;
 mod placement;
+mod split;
 mod spread;
 
 use std::cmp::Reverse;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::commands::{describe_owners, errors_metric, shown};
+use super::commands::{describe_owners, errors_since, shown};
 use super::findings::{Findings, Ranked};
-use super::{ClientReport, Command, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, Verdict};
+use super::{
+    ClientReport, Command, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, Scan, Verdict, When,
+};
 use crate::evidence::Attribution;
-use crate::incident::TimeWindow;
 use crate::words;
+use demand::Demand;
 
 pub(super) use gateway_endpoint::endpoint_in_place;
-
-/// Every remedy that there is; what comes first wins a tie. Taking traffic off the gateway costs
-/// nothing and touches no client's software, so it comes before stopping a client, and that before
-/// what costs money.
-const ORDER: [&str; 14] = [
-    "gateway-endpoint-s3",
-    "gateway-endpoint-dynamodb",
-    "limit-connections-per-client",
-    "stop-retry-storm",
-    "add-nat-addresses",
-    "nat-gateway-per-az",
-    "interface-endpoint",
-    "use-vpc-resolver",
-    "close-idle-connections",
-    "reuse-connections",
-    "spread-destination",
-    "ipv6-egress",
-    "enable-flow-logs",
-    "improve-flow-log-format",
-];
 
 /// A remedy that frees less than this part of the ports is not worth what it may break.
 const WORTH: f64 = 0.1;
@@ -64,24 +53,24 @@ const IDLE: &str = "350 s";
 /// Hours of a month, as AWS's price lists count them.
 const HOURS_A_MONTH: f64 = 730.0;
 
-/// When a remedy helps.
+/// What a remedy is worth beside others, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum When {
-    /// Within minutes of running its commands, or of stopping a process.
-    Tonight,
-    /// Once somebody has approved it, or changed a client's software or settings.
-    Later,
-    /// With the next incident alone.
-    NextTime,
+enum Worth {
+    /// What filled the ports does so no more, or has room.
+    Solves,
+    /// What filled the ports fills them again.
+    WinsTime,
+    /// Connections that are needed break off.
+    BreaksOffWhatIsNeeded,
 }
 
 /// A remedy with what it is ranked by.
 #[derive(Debug)]
 struct Offer {
-    when: When,
     /// The part of the destination's ports that would be free afterwards; negative where the remedy
     /// alone does not suffice; `None` where no figure can be put to it.
     headroom: Option<f64>,
+    worth: Worth,
     remedy: Remedy,
 }
 
@@ -89,9 +78,16 @@ impl Offer {
     /// What the order goes by. Whole percents: nothing here is good for more.
     fn key(&self) -> impl Ord + use<> {
         let percent = self.headroom.map(|part| (part * 100.0).round() as i64);
-        let place = ORDER.iter().position(|id| *id == self.remedy.id);
-        let low = self.remedy.confidence == Confidence::Low;
-        (self.when, low, Reverse(percent), Reverse(self.remedy.confidence), place)
+        let Remedy { id, when, ref condition, confidence, .. } = self.remedy;
+        let class = match (self.worth, condition) {
+            (Worth::Solves, None) => 0,
+            (Worth::WinsTime, None) => 1,
+            (Worth::Solves | Worth::WinsTime, Some(_)) => 2,
+            (Worth::BreaksOffWhatIsNeeded, None) => 3,
+            (Worth::BreaksOffWhatIsNeeded, Some(_)) => 4,
+        };
+        let doubtful = confidence == Confidence::Low;
+        (when, class, doubtful, self.worth, Reverse(percent), Reverse(confidence), id)
     }
 }
 
@@ -105,37 +101,64 @@ struct Shortage<'a> {
     capacity: u32,
 }
 
-/// Connections that a destination without a port left turned away.
-#[derive(Clone, Copy, Debug)]
-struct RefusedDemand {
-    connections: u64,
-    /// Of these, how many would have wanted a port at once.
-    at_once: u64,
-    /// Whether there were more of them than show.
-    at_least: bool,
-}
-
 /// The remedies that the evidence supports, most helpful first.
-pub(super) fn remedies(findings: &Findings<'_>, verdict: Verdict, pattern: Option<Pattern>) -> Vec<Remedy> {
-    let mut offers = Vec::new();
+pub(super) fn remedies(
+    findings: &Findings<'_>,
+    verdict: Verdict,
+    pattern: Option<Pattern>,
+    scan: Option<&Scan>,
+) -> Vec<Remedy> {
+    let mut offers: Vec<Offer> =
+        scan.and_then(|scan| isolate::isolate_client(findings, scan)).into_iter().collect();
+    let mut reason = None;
     if let (Some(top), Some(capacity)) = (findings.top(), findings.capacity)
         && matches!(verdict, Verdict::Confirmed | Verdict::Likely)
     {
         let shortage = Shortage { findings, top, verdict, pattern, capacity };
-        offers.extend(gateway_endpoint::gateway_endpoint(&shortage));
-        offers.extend(limit_client::limit_connections_per_client(&shortage));
-        offers.extend(client_changes::stop_retry_storm(&shortage));
-        offers.extend(add_addresses::add_nat_addresses(&shortage));
-        offers.extend(per_zone::nat_gateway_per_az(&shortage));
-        offers.extend(interface_endpoint::interface_endpoint(&shortage));
-        offers.extend(client_changes::use_vpc_resolver(&shortage));
-        offers.extend(client_changes::close_idle_connections(&shortage));
-        offers.extend(client_changes::reuse_connections(&shortage));
-        offers.extend(spread::spread_destination(&shortage));
-        offers.extend(ipv6_egress::ipv6_egress(&shortage));
+        offers.extend(against(&shortage, scan));
+        reason = add_addresses::why_none(&shortage);
     }
     offers.extend(flow_logs::flow_logs(findings));
-    ranked(offers)
+    let mut remedies = ranked(offers);
+    // Whoever thinks of more addresses first, as AWS's own article does, reads here why that is no way out.
+    if let (Some(first), Some(reason)) = (remedies.first_mut(), reason) {
+        first.why = format!("{} {reason}", first.why);
+    }
+    remedies
+}
+
+/// What helps against a shortage: always something that helps within minutes.
+fn against(shortage: &Shortage<'_>, scan: Option<&Scan>) -> Vec<Offer> {
+    let holds_most = shortage.top.clients.first().map(|client| client.address);
+    // Isolating the greatest holder is more than capping it.
+    let isolated = scan.is_some_and(|scan| scan.client.is_some() && scan.client == holds_most);
+    let mut offers = Vec::new();
+    offers.extend(gateway_endpoint::gateway_endpoint(shortage));
+    offers.extend(client_changes::stop_retry_storm(shortage));
+    if offers.iter().all(|offer| offer.remedy.id != RemedyId::StopRetryStorm) && !isolated {
+        offers.extend(limit_client::limit_connections_per_client(shortage));
+    }
+    offers.extend(add_addresses::add_nat_addresses(shortage));
+    // Attempts that bring nothing would fill another gateway, and help nobody there.
+    if !matches!(shortage.pattern, Some(Pattern::RetryStorm | Pattern::Scan)) {
+        let moves = per_zone::nat_gateway_per_az(shortage).or_else(|| split::split_over_gateways(shortage));
+        offers.extend(moves);
+    }
+    offers.extend(interface_endpoint::interface_endpoint(shortage));
+    offers.extend(client_changes::use_vpc_resolver(shortage));
+    offers.extend(client_changes::close_idle_connections(shortage));
+    offers.extend(client_changes::reuse_connections(shortage));
+    offers.extend(spread::spread_destination(shortage));
+    offers.extend(ipv6_egress::ipv6_egress(shortage));
+    let now = |offers: &[Offer]| offers.iter().any(|offer| offer.remedy.when == When::Now);
+    // Isolating whoever scans is such a step, and in a fan-in nobody holds enough for it to help.
+    if !now(&offers) && !isolated && shortage.pattern != Some(Pattern::FanIn) {
+        offers.extend(limit_client::limit_greatest_holders(shortage));
+    }
+    if !now(&offers) && !isolated {
+        offers.push(split::find_out_who_could_move(shortage));
+    }
+    offers
 }
 
 fn ranked(mut offers: Vec<Offer>) -> Vec<Remedy> {
@@ -148,42 +171,15 @@ impl<'a> Shortage<'a> {
         self.findings.region()
     }
 
-    /// The refused connections, and how many of them would have wanted a port at the same time: all of
-    /// them where connections last; where they are short, those whose lives would have met (rate times
-    /// mean life).
-    ///
-    /// Where connections are short, clients use their own ports again soon, and records show several
-    /// connections as one: the gateway's own counts of attempts and of those established tell more,
-    /// and without them the figures are lower bounds.
-    fn refused(&self) -> RefusedDemand {
-        let shown = self.top.refused_connections;
-        if self.pattern != Some(Pattern::Churn) {
-            return RefusedDemand { connections: shown, at_once: shown, at_least: false };
-        }
-        let window = self.findings.evidence.window.seconds() as f64;
-        let tally = &self.top.tally;
-        let life = tally.active_seconds as f64 / tally.connections.max(1) as f64;
-        let at_once = (shown as f64 * (life / window).min(1.0)).ceil() as u64;
-        let count = |name: &str| self.findings.network.metric(name).map_or(0.0, |metric| metric.value);
-        let (attempts, established) = (count("ConnectionAttemptCount"), count("ConnectionEstablishedCount"));
-        if established > 0.0 && attempts - established > shown as f64 {
-            let refused = attempts - established;
-            let by_metrics = f64::from(self.top.held.estimate) * refused / established;
-            let at_once = at_once.max(by_metrics.ceil() as u64);
-            return RefusedDemand { connections: refused as u64, at_once, at_least: false };
-        }
-        RefusedDemand { connections: shown, at_once, at_least: true }
-    }
-
     /// Connections that want a port at once: those that hold one, and those that were refused.
-    fn demand(&self) -> u64 {
-        u64::from(self.top.held.estimate) + self.refused().at_once
+    fn demand(&self) -> Demand {
+        Demand::of(self)
     }
 
     /// The part of `capacity` ports that is free once a part of the demand, as a fraction of 1, is
-    /// gone.
+    /// gone. By the least that is wanted at once: what is above it may be the same connections, tried again.
     fn headroom(&self, gone: f64, capacity: u32) -> f64 {
-        1.0 - self.demand() as f64 * (1.0 - gone) / f64::from(capacity.max(1))
+        1.0 - self.demand().least as f64 * (1.0 - gone) / f64::from(capacity.max(1))
     }
 
     /// How sure the clients of the destination are known to be its clients, at the most `best`.
@@ -197,21 +193,20 @@ impl<'a> Shortage<'a> {
         joined.min(best)
     }
 
-    /// Whether the connections are what the clients need. For a leak more ports are more to leak; a
+    /// Whether the connections are known to be what the clients need. For a leak more ports are more to leak; a
     /// retry storm or a scan is not demand; where the pattern is not known, neither is this.
     fn is_real_demand(&self) -> bool {
         matches!(self.pattern, Some(Pattern::LongLived | Pattern::Churn | Pattern::FanIn))
     }
 
+    /// What room for more connections is worth: where they are not needed, they fill it as well.
+    fn worth_of_room(&self) -> Worth {
+        if self.is_real_demand() { Worth::Solves } else { Worth::WinsTime }
+    }
+
     /// What shows that a remedy worked: the errors of the day since then stop.
     fn errors_stop(&self) -> String {
-        const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-        let findings = self.findings;
-        let since = findings.evidence.window.end();
-        let until = since.checked_add(DAY).unwrap_or(Timestamp::MAX);
-        let window = TimeWindow::new(since, until).unwrap_or(findings.evidence.window);
-        errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), window, self.region())
+        errors_since(self.findings)
     }
 
     /// Shows who owns clients' addresses: the way to whoever can change what they do.
@@ -233,23 +228,33 @@ impl<'a> Shortage<'a> {
         describe_owners(&addresses, self.region()).into_iter().map(command).collect()
     }
 
-    /// Shows who the greatest holder is; where none stands out, who the greatest few are.
+    /// Shows who the greatest holder is; where none stands out, who the greatest few are. Of those that are
+    /// known already, nothing.
     fn who_holds_most(&self) -> Vec<Command> {
+        self.who_owns(self.greatest().iter().filter(|client| client.name.is_none()))
+    }
+
+    /// The greatest holder; where none stands out, the greatest few.
+    fn greatest(&self) -> &'a [ClientReport] {
         const FEW: usize = 3;
 
-        let alone = self.top.clients.first().is_some_and(ClientReport::stands_out);
-        self.who_owns(self.top.clients.iter().take(if alone { 1 } else { FEW }))
+        let clients = &self.top.clients;
+        let alone = clients.first().is_some_and(ClientReport::stands_out);
+        &clients[..clients.len().min(if alone { 1 } else { FEW })]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Condition;
 
-    fn offer(id: &str, when: When, headroom: Option<f64>, confidence: Confidence) -> Offer {
+    fn offer(id: RemedyId, when: When, headroom: Option<f64>, confidence: Confidence) -> Offer {
         let remedy = Remedy {
-            id: id.into(),
+            id,
             title: String::new(),
+            when,
+            condition: None,
             why: String::new(),
             effect: String::new(),
             commands: Vec::new(),
@@ -257,50 +262,48 @@ mod tests {
             monthly_cost_usd: None,
             confidence,
         };
-        Offer { when, headroom, remedy }
+        Offer { headroom, worth: Worth::Solves, remedy }
+    }
+
+    fn conditional(mut offer: Offer) -> Offer {
+        offer.remedy.condition = Some(Condition { unknown: String::new(), command: String::new() });
+        offer
     }
 
     /// In the order that they are to have.
     fn offers() -> Vec<Offer> {
         use Confidence::{High, Low, Medium};
-        use When::{Later, NextTime, Tonight};
+        use When::{Later, NextIncident, Now};
         vec![
-            offer("gateway-endpoint-s3", Tonight, Some(1.0), High),
-            offer("limit-connections-per-client", Tonight, Some(0.81), High),
-            offer("nat-gateway-per-az", Tonight, Some(0.501), High),
-            offer("add-nat-addresses", Tonight, Some(0.499), Medium),
-            offer("interface-endpoint", Tonight, None, High),
-            offer("stop-retry-storm", Tonight, Some(0.9), Low),
-            offer("use-vpc-resolver", Later, Some(1.0), High),
-            offer("close-idle-connections", Later, None, Medium),
-            offer("reuse-connections", Later, None, Medium),
-            offer("ipv6-egress", Later, Some(1.0), Low),
-            offer("improve-flow-log-format", NextTime, None, High),
+            offer(RemedyId::GatewayEndpointS3, Now, Some(1.0), High),
+            offer(RemedyId::LimitConnectionsPerClient, Now, Some(0.81), High),
+            offer(RemedyId::NatGatewayPerAz, Now, Some(0.501), High),
+            offer(RemedyId::SplitOverGateways, Now, Some(0.499), Medium),
+            offer(RemedyId::InterfaceEndpoint, Now, None, High),
+            offer(RemedyId::StopRetryStorm, Now, Some(0.9), Low),
+            Offer { worth: Worth::WinsTime, ..offer(RemedyId::AddNatAddresses, Now, Some(0.2), High) },
+            conditional(offer(RemedyId::GatewayEndpointDynamoDb, Now, Some(1.0), High)),
+            Offer {
+                worth: Worth::BreaksOffWhatIsNeeded,
+                ..offer(RemedyId::IsolateClient, Now, Some(1.0), High)
+            },
+            offer(RemedyId::UseVpcResolver, Later, Some(1.0), High),
+            offer(RemedyId::CloseIdleConnections, Later, None, Medium),
+            offer(RemedyId::ReuseConnections, Later, None, Medium),
+            offer(RemedyId::Ipv6Egress, Later, Some(1.0), Low),
+            offer(RemedyId::ImproveFlowLogFormat, NextIncident, None, High),
         ]
     }
 
     #[test]
-    fn what_frees_the_most_ports_tonight_comes_first_whatever_the_order_it_was_thought_of() {
+    fn what_frees_most_tonight_comes_first_in_whatever_order() {
         let ids = |remedies: Vec<Remedy>| remedies.into_iter().map(|r| r.id).collect::<Vec<_>>();
-        let wanted: Vec<String> = offers().into_iter().map(|offer| offer.remedy.id).collect();
+        let wanted: Vec<RemedyId> = offers().into_iter().map(|offer| offer.remedy.id).collect();
         for turned in 0..wanted.len() {
             let mut shuffled = offers();
             shuffled.rotate_left(turned);
             shuffled.swap(0, wanted.len() / 2);
             assert_eq!(ids(ranked(shuffled)), wanted);
         }
-    }
-
-    #[test]
-    fn a_tie_is_decided_by_the_order_of_the_list_and_no_id_is_listed_twice() {
-        let tied = |ids: [&str; 14]| {
-            ids.map(|id| offer(id, When::Tonight, Some(0.5), Confidence::Medium)).into_iter().collect()
-        };
-        let mut backwards = ORDER;
-        backwards.reverse();
-        let ids: Vec<String> = ranked(tied(backwards)).into_iter().map(|r| r.id).collect();
-        assert_eq!(ids, ORDER);
-        let unique: std::collections::BTreeSet<_> = ORDER.into_iter().collect();
-        assert_eq!(unique.len(), ORDER.len());
     }
 }

@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::placement::{Placed, Placement};
-use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, When};
+use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
-use crate::diagnosis::{Command, Confidence, Remedy};
+use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, Network, Route, RouteTable, SiblingGateway};
 use crate::words;
 
 /// A NAT gateway for an hour (us-east-1 list price).
-const GATEWAY_HOURLY_USD: f64 = 0.045;
+pub(super) const GATEWAY_HOURLY_USD: f64 = 0.045;
 
 /// A GB that crosses zones, at each end (us-east-1 list price). AWS's GB is 2^30 bytes.
 const CROSS_ZONE_USD_PER_GB: f64 = 0.01;
@@ -175,15 +175,12 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
         commands.extend(moves.map(|way| replace(shortage, way, &to)));
     }
     let raises = raises(shortage, &network.quotas.unwrap_or_default(), 0, new);
-    let when = if raises.is_empty() { When::Tonight } else { When::Later };
+    let when = if raises.is_empty() { When::Now } else { When::Later };
     commands.splice(0..0, raises);
     let mut hazards = vec![
         "Replacing a route breaks the open connections of every subnet behind that route table, to all destinations.".to_owned(),
         "The moved clients show another public address: partners that allow-list addresses must add it first.".to_owned(),
     ];
-    if new > 0 {
-        hazards.push("What is undone has to be so from the last command to the first.".into());
-    }
     if when == When::Later {
         hazards
             .insert(0, format!("The Region's quota of Elastic IP addresses stands in the way: {APPROVAL}"));
@@ -224,10 +221,12 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     effect.extend(seen.into_iter().map(|sibling| room_in_words(sibling, each)));
     effect.extend(saved(shortage, &crossing));
     Some(Offer {
-        when,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(moved, shortage.capacity)),
         remedy: Remedy {
-            id: "nat-gateway-per-az".into(),
+            id: RemedyId::NatGatewayPerAz,
+            when,
+            condition: None,
             title: format!(
                 "Move clients in {} to a gateway of their own zone, which breaks their open connections",
                 crossing.zones_in_words()
@@ -269,7 +268,8 @@ fn demand_of<'a>(
     let clients = || shortage.top.clients.iter();
     let all: u64 = clients().map(|client| client.refused).sum();
     let theirs: u64 = clients().filter(|c| placed.contains(&c.address)).map(|client| client.refused).sum();
-    let refused = shortage.refused().at_once as f64 * theirs as f64 / all.max(1) as f64;
+    let refused = (shortage.demand().most - u64::from(shortage.top.held.estimate)) as f64 * theirs as f64
+        / all.max(1) as f64;
     placement.weight(of_zone) + refused.ceil() as u64
 }
 
@@ -300,7 +300,7 @@ fn full_in_words(sibling: &SiblingGateway) -> String {
 }
 
 /// What a gateway has left.
-fn room_in_words(sibling: &SiblingGateway, each: u32) -> String {
+pub(super) fn room_in_words(sibling: &SiblingGateway, each: u32) -> String {
     format!(
         " {} held at most {} connections in these minutes, to all destinations together: it had room for {} more to this one.",
         sibling.id,
@@ -310,14 +310,14 @@ fn room_in_words(sibling: &SiblingGateway, each: u32) -> String {
 }
 
 /// A word that stands for a gateway that is still to be made.
-fn placeholder(zone: &str) -> String {
+pub(super) fn placeholder(zone: &str) -> String {
     let zone: String =
         zone.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("NEW_NAT_GATEWAY_IN_{zone}")
 }
 
 /// Makes a gateway, and waits until it works: until then, who is sent through it is cut off.
-fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> [Command; 2] {
+pub(super) fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> [Command; 2] {
     let region = region_option(shortage.region());
     let subnet = public_subnet(shortage.findings.network, zone, shortage.top.address)
         .map_or_else(|| placeholder.replace("NEW_NAT_GATEWAY", "PUBLIC_SUBNET"), quoted);

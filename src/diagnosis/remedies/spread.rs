@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Offer, Shortage, When};
+use super::{Offer, Shortage, Worth};
 use crate::diagnosis::commands::quoted;
-use crate::diagnosis::{Command, Confidence, NOTHING_TO_UNDO, Remedy};
+use crate::diagnosis::{Command, Confidence, NOTHING_TO_UNDO, Remedy, RemedyId, When};
 use crate::words;
 
 /// An address that holds less than this part of what the full one holds is hardly used.
@@ -40,10 +40,12 @@ pub(super) fn spread_destination(shortage: &Shortage<'_>) -> Option<Offer> {
     let room = shortage.capacity.saturating_mul(addresses);
     let list: Vec<String> = idle.iter().map(ToString::to_string).collect();
     Some(Offer {
-        when: When::Later,
+        worth: Worth::Solves,
         headroom: Some(shortage.headroom(0.0, room)),
         remedy: Remedy {
-            id: "spread-destination".into(),
+            id: RemedyId::SpreadDestination,
+            when: When::Later,
+            condition: None,
             title: format!("Use the other addresses of {}", name.name),
             why: format!(
                 "{} was answered with {} too; {} {}, against {} of {}.",

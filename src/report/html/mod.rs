@@ -8,14 +8,14 @@ mod chart;
 use askama::Template;
 
 use super::basis::basis;
-use super::first_step::{FirstStep, filled_in, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, split_command};
 use super::lead::lead;
 use super::sms::subject;
 use super::timeline::{Step, Timeline};
 use super::wording::{
-    FIX, NAME, attribution_note, capacity, client_name, clients_heading, coloured_as, confidence,
-    destination_name, incident, label, not_listed, number, others_full, outside, query_links, stage, sure,
-    verdict_in_words,
+    FIX, NAME, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, confidence,
+    destination_name, gaps_by_fix, incident, it_or_them, label, not_listed, number, outside, query_links,
+    sure, undo_order, verdict_in_words, when,
 };
 use crate::diagnosis::{
     ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Verdict,
@@ -116,12 +116,16 @@ struct Row {
 
 struct Fix<'a> {
     title: &'a str,
+    when: &'static str,
+    /// What it hangs on, in words, and the command that decides it.
+    condition: Option<(String, &'a str)>,
     why: &'a str,
     effect: &'a str,
     confidence: &'static str,
     cost: Option<String>,
     hazards: &'a [String],
     commands: Vec<Instruction<'a>>,
+    undo_order: Option<&'static str>,
 }
 
 struct Instruction<'a> {
@@ -135,8 +139,9 @@ struct Instruction<'a> {
 }
 
 struct Unseen {
-    what: String,
-    why: String,
+    /// What, and why not, of each that one fix shows.
+    unseen: Vec<(String, String)>,
+    it: &'static str,
     /// In words, perhaps none.
     fix: String,
     command: Option<String>,
@@ -181,7 +186,7 @@ impl<'a> Page<'a> {
             lead: lead(diagnosis),
             incident: incident(diagnosis),
             sure: sure(diagnosis),
-            asides: others_full(diagnosis).into_iter().chain(stage(diagnosis).map(str::to_owned)).collect(),
+            asides: asides(diagnosis),
             first: first_step(diagnosis),
             top: top.map(|top| Top::of(top, timeline.as_ref())),
             narrow_chart: drawn(Size::Narrow),
@@ -201,7 +206,7 @@ impl<'a> Page<'a> {
             more_clients: top.and_then(|top| not_listed(top.clients_seen, top.clients.len(), "client")),
             clients: top.map_or(&[][..], |top| &top.clients[..]).iter().map(Row::of_client).collect(),
             remedies: diagnosis.remedies.iter().map(Fix::of).collect(),
-            gaps: diagnosis.gaps.iter().map(Unseen::of).collect(),
+            gaps: gaps_by_fix(&diagnosis.gaps).iter().map(|gaps| Unseen::of(gaps)).collect(),
             links: links(diagnosis),
             metrics: diagnosis.metrics.iter().map(Measured::of).collect(),
             basis: basis(diagnosis),
@@ -301,8 +306,11 @@ impl<'a> Fix<'a> {
                 last_of_its_kind: next.is_none_or(differs),
             }
         });
+        let condition = remedy.condition.as_ref();
         Self {
             title: &remedy.title,
+            when: when(remedy.when),
+            condition: condition.map(|condition| (condition_lead_in(condition), condition.command.as_str())),
             why: &remedy.why,
             effect: &remedy.effect,
             confidence: confidence(remedy.confidence),
@@ -312,6 +320,7 @@ impl<'a> Fix<'a> {
                 .map(|cost| format!("{} a month at us-east-1 list price", words::dollars(cost))),
             hazards: &remedy.hazards,
             commands: steps.collect(),
+            undo_order: undo_order(remedy),
         }
     }
 }
@@ -337,14 +346,10 @@ impl<'a> Asked<'a> {
 }
 
 impl Unseen {
-    fn of(gap: &Gap) -> Self {
-        let (words, command) = split_command(&gap.fix);
-        Self {
-            what: one_line(&gap.what, FIX),
-            why: one_line(gap.why.trim_end_matches('.'), FIX),
-            fix: words,
-            command,
-        }
+    fn of(gaps: &[&Gap]) -> Self {
+        let (words, command) = split_command(&gaps[0].fix);
+        let shown = |gap: &&Gap| (one_line(&gap.what, FIX), one_line(gap.why.trim_end_matches('.'), FIX));
+        Self { unseen: gaps.iter().map(shown).collect(), it: it_or_them(gaps), fix: words, command }
     }
 }
 

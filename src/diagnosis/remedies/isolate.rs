@@ -1,0 +1,153 @@
+//! A client that tries very many destinations in vain: a scan, which somebody may have started who has no right to.
+
+use std::net::IpAddr;
+
+use super::caps::shut_out;
+use super::{Offer, Worth};
+use crate::diagnosis::commands::{
+    describe_owners, errors_since, quoted, region_option, shown, words_of_shell,
+};
+use crate::diagnosis::findings::Findings;
+use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, Scan, When};
+use crate::network::{Owner, OwnerKind, is_id};
+use crate::words;
+
+/// Longest name that is said.
+const NAME: usize = 80;
+
+pub(super) fn isolate_client(findings: &Findings<'_>, scan: &Scan) -> Option<Offer> {
+    let client = scan.client?;
+    let owner = findings.network.owner_of(client);
+    let region = region_option(findings.region());
+    let instance = owner.and_then(Owner::instance_id);
+    let condition = match instance {
+        Some(id) => Condition {
+            unknown: format!("whether {client} is meant to scan: who started {id}, with which role"),
+            command: format!(
+                "aws ec2 describe-instances --instance-ids {id} --query 'Reservations[].Instances[].[LaunchTime,KeyName,IamInstanceProfile.Arn,Tags]' --output json{region}"
+            ),
+        },
+        None => Condition {
+            unknown: match owner {
+                Some(owner) => {
+                    format!("whether {client} ({}) is meant to scan", words::outside(&owner.name, NAME))
+                }
+                None => format!("who owns {client}, and whether it is meant to scan"),
+            },
+            command: describe_owners(&[client], findings.region()).into_iter().next().unwrap_or_default(),
+        },
+    };
+    let (commands, hazards) = isolation(findings, client, owner);
+    Some(Offer {
+        headroom: None,
+        worth: Worth::Solves,
+        remedy: Remedy {
+            id: RemedyId::IsolateClient,
+            title: format!("Isolate {client} if it is not meant to scan: it may be compromised"),
+            when: When::Now,
+            condition: Some(condition),
+            why: format!(
+                "{client} tried {} destinations, {} of them without an answer or refused at once.",
+                words::count(scan.destinations),
+                words::count(scan.in_vain)
+            ),
+            effect: "Cut off, it reaches nobody, and nobody reaches it; what is in its memory and on its disks stays for whoever looks into it.".into(),
+            commands,
+            hazards,
+            monthly_cost_usd: Some(0.0),
+            confidence: Confidence::Medium,
+        },
+    })
+}
+
+/// How to cut a client off, and what that breaks. Interfaces that AWS manages take no other security groups: those
+/// clients are kept away from the gateway.
+fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> (Vec<Command>, Vec<String>) {
+    let evidence = "Do not stop, restart or terminate it before its memory and disks are saved: they tell what happened.".to_owned();
+    let own_interface = match owner {
+        None => findings.network.in_vpc(client) != Some(false),
+        Some(owner) => {
+            matches!(owner.kind, OwnerKind::Instance | OwnerKind::EksNode | OwnerKind::Interface)
+        }
+    };
+    if !own_interface {
+        let (commands, mut hazards) = shut_out(findings, client, &errors_since(findings));
+        hazards.push("It still reaches what is not behind the gateway.".into());
+        hazards.push(evidence);
+        return (commands, hazards);
+    }
+    let region = region_option(findings.region());
+    let mut commands = Vec::new();
+    let mut hazards = vec![
+        "It locks out whoever is logged in, by SSH or Session Manager, and whoever it serves. Open connections may go on until they end, as a security group lets those that it tracks go on: a network ACL cuts them off at once.".to_owned(),
+        evidence,
+    ];
+    if let Some(owner) = owner.filter(|owner| owner.kind.is_shared()) {
+        hazards.push(format!("It cuts off every pod on the node: {}.", shown(&owner.name)));
+    }
+    let group = owner.and_then(|owner| owner.handles.scaling_group.as_deref());
+    match (group, owner.and_then(Owner::instance_id)) {
+        (Some(group), Some(id)) => {
+            let of_group = format!("--instance-ids {id} --auto-scaling-group-name {}", quoted(group));
+            commands.push(Command {
+                does: "keeps the Auto Scaling group from replacing it, and starts another in its place".into(),
+                run: format!(
+                    "aws autoscaling enter-standby {of_group} --no-should-decrement-desired-capacity{region}"
+                ),
+                verify: format!(
+                    "aws autoscaling describe-auto-scaling-instances --instance-ids {id} --query 'AutoScalingInstances[].LifecycleState' --output text{region}"
+                ),
+                undo: format!("aws autoscaling exit-standby {of_group}{region}"),
+            });
+        }
+        _ => hazards.push(
+            "An Auto Scaling group or a load balancer that it is of may replace it, and what it held is lost: take it out there first.".into(),
+        ),
+    }
+    let interface = owner.and_then(Owner::interface_id).unwrap_or("NETWORK_INTERFACE_ID");
+    let vpc = findings.network.gateway.vpc_id.as_deref().map_or_else(|| "VPC_ID".to_owned(), quoted);
+    let groups: Vec<&str> = owner.map_or_else(Vec::new, |owner| {
+        owner.handles.security_groups.iter().map(String::as_str).filter(|id| is_id(id, "sg-")).collect()
+    });
+    let before = if groups.is_empty() { "SECURITY_GROUPS_BEFORE".to_owned() } else { words_of_shell(groups) };
+    let modify = |groups: &str| {
+        format!(
+            "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --groups {groups}{region}"
+        )
+    };
+    let shows_rules = format!(
+        "aws ec2 describe-security-groups --group-ids NEW_SECURITY_GROUP_ID --query 'SecurityGroups[].[IpPermissions,IpPermissionsEgress]' --output json{region}"
+    );
+    let deletes = format!("aws ec2 delete-security-group --group-id NEW_SECURITY_GROUP_ID{region}");
+    commands.extend([
+        Command {
+            does: "creates a security group that lets nothing in".into(),
+            run: format!(
+                "aws ec2 create-security-group --group-name isolated-{} --description 'Lets nothing in or out' --vpc-id {vpc} --query GroupId --output text{region}",
+                client.to_string().replace([':', '.'], "-")
+            ),
+            verify: shows_rules.clone(),
+            undo: deletes.clone(),
+        },
+        Command {
+            does: "lets nothing out of it either".into(),
+            run: format!(
+                "aws ec2 revoke-security-group-egress --group-id NEW_SECURITY_GROUP_ID --ip-permissions 'IpProtocol=-1,IpRanges=[{{CidrIp=0.0.0.0/0}}]'{region}"
+            ),
+            verify: shows_rules,
+            undo: deletes,
+        },
+        Command {
+            does: "puts the client's interface into that group alone".into(),
+            run: modify("NEW_SECURITY_GROUP_ID"),
+            verify: format!(
+                "aws ec2 describe-network-interfaces --network-interface-ids {interface} --query 'NetworkInterfaces[].Groups[].GroupId' --output text{region}"
+            ),
+            undo: modify(&before),
+        },
+    ]);
+    if before == "SECURITY_GROUPS_BEFORE" {
+        hazards.push("Write down first which security groups it is in: the command that verifies the last step shows them.".into());
+    }
+    (commands, hazards)
+}
