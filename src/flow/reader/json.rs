@@ -13,7 +13,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::error::FileError;
 use super::messages::Messages;
 use super::window::Window;
-use super::{RejectReason, base64, stream};
+use super::{RejectReason, stream};
+use crate::base64;
 
 /// No single value may be longer: a string has to be held as a whole.
 const MOST_VALUE: usize = 16 * 1024 * 1024;

@@ -5,7 +5,6 @@
 //! A line or a file that cannot be read is counted, named and passed over. Knows nothing of what the
 //! records are wanted for.
 
-mod base64;
 mod error;
 mod input;
 mod json;
