@@ -8,7 +8,7 @@ use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
 use crate::alarm::{AlarmError, Outcome, outcomes_from_event};
-use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic};
+use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms};
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
 use crate::deadline::{Clock, Deadline};
@@ -85,6 +85,9 @@ impl From<Unheard<crate::evidence::insights::Never>> for Failure {
     }
 }
 
+/// Composite alarms within one another that are followed.
+const MAX_LEVELS: usize = 3;
+
 /// Under which an answer names one of several gateways that had no error.
 const BLAMELESS: &str = "nat_gateway";
 
@@ -156,6 +159,37 @@ impl Service {
         Ok(if answers.len() == 1 { answers.remove(0) } else { Value::Array(answers) })
     }
 
+    /// What an event asks for, with the alarms beneath composite ones looked up where that is allowed.
+    pub async fn outcomes(&self, deadline: Deadline, event: &Value) -> Vec<Outcome> {
+        let mut outcomes = outcomes_from_event(event);
+        // There may be composite alarms beneath composite ones.
+        for _ in 0..MAX_LEVELS {
+            if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Composite(_))) {
+                break;
+            }
+            let known =
+                join_all(outcomes.into_iter().map(|outcome| self.with_children(deadline, outcome))).await;
+            outcomes = known.into_iter().flatten().collect();
+        }
+        outcomes.into_iter().map(Outcome::from_event_alone).collect()
+    }
+
+    async fn with_children(&self, deadline: Deadline, outcome: Outcome) -> Vec<Outcome> {
+        match outcome {
+            Outcome::Composite(composite) => {
+                let described = match &composite.children[..] {
+                    [] => None,
+                    names => described_alarms(&self.clients, names, deadline).await,
+                };
+                match described {
+                    Some(described) => composite.with_children(&described),
+                    None => vec![composite.from_event_alone()],
+                }
+            }
+            other => vec![other],
+        }
+    }
+
     async fn answer(&self, time: Time, event: &Value, outcome: Outcome) -> Result<Value, Failure> {
         let incident = match outcome {
             Outcome::Ignored(ignored) => {
@@ -170,6 +204,9 @@ impl Service {
             Outcome::Ended(ended) => {
                 tracing::info!(reason = ended.reason(), "ignored");
                 return Ok(json!({ "ignored": true, "reason": ended.reason() }));
+            }
+            Outcome::Composite(composite) => {
+                return Box::pin(self.answer(time, event, composite.from_event_alone())).await;
             }
             Outcome::Unusable(error) => return self.unusable(time, event, &error, 1).await,
             Outcome::Incident(incident) => incident,

@@ -45,6 +45,11 @@ fn incident(event: &Value) -> Incident {
     }
 }
 
+/// What an event asks for where nothing can be looked up.
+fn from_event_alone(event: &Value) -> Vec<Outcome> {
+    outcomes_from_event(event).into_iter().map(Outcome::from_event_alone).collect()
+}
+
 fn chain(error: &AlarmError) -> String {
     let source = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     let command = error.command().map(|command| format!("\n    {command}"));
@@ -57,7 +62,8 @@ fn told(folder: &str) -> String {
     for (name, event) in events(folder) {
         writeln!(told, "{name}").expect("written");
         for outcome in outcomes_from_event(&event) {
-            match outcome {
+            match outcome.from_event_alone() {
+                Outcome::Composite(composite) => panic!("{composite:?}"),
                 Outcome::Ignored(ignored) => writeln!(told, "  ignored: {}", ignored.reason),
                 Outcome::Unusable(error) => writeln!(told, "  unusable: {}", chain(&error)),
                 Outcome::Ended(ended) => {
@@ -103,7 +109,7 @@ fn every_sample_event_asks_for_an_incident_or_is_ignored_with_a_reason() {
 #[test]
 fn what_is_no_alarm_of_ours_is_ignored_with_a_reason() {
     for (name, event) in events("events/ignored") {
-        let outcomes = outcomes_from_event(&event);
+        let outcomes = from_event_alone(&event);
         assert!(matches!(outcomes[..], [Outcome::Ignored(_)]), "{name}: {outcomes:?}");
     }
     insta::assert_snapshot!(told("events/ignored"));
@@ -112,7 +118,7 @@ fn what_is_no_alarm_of_ours_is_ignored_with_a_reason() {
 #[test]
 fn whatever_else_arrives_is_an_error_that_says_what_was_expected() {
     for (name, event) in events("events/invalid") {
-        let outcomes = outcomes_from_event(&event);
+        let outcomes = from_event_alone(&event);
         assert!(matches!(outcomes[..], [Outcome::Unusable(_)]), "{name}: {outcomes:?}");
     }
     insta::assert_snapshot!(told("events/invalid"));
@@ -171,8 +177,10 @@ fn the_published_types_read_every_sample_of_which_there_is_one() {
             } else if has("/0/body") {
                 Vec::<sqs::SqsMessage>::deserialize(&event).map(drop)
             } else if has("/detail-type") {
-                eventbridge::EventBridgeEvent::<cloudwatch_alarms::CloudWatchAlarmData<Value>>::deserialize(&event)
-                    .map(drop)
+                eventbridge::EventBridgeEvent::<cloudwatch_alarms::CloudWatchAlarmData<Value>>::deserialize(
+                    &event,
+                )
+                .map(drop)
             } else if has("/alarmData") {
                 cloudwatch_alarms::CloudWatchAlarm::<Value>::deserialize(&event).map(drop)
             } else {
@@ -189,7 +197,10 @@ fn the_published_types_read_every_sample_of_which_there_is_one() {
 #[test]
 fn an_envelope_without_what_its_published_type_demands_is_read_all_the_same() {
     for (name, fields) in [
-        ("alarm-sns", &["/Records/0/EventVersion", "/Records/0/Sns/Timestamp", "/Records/0/Sns/Signature"][..]),
+        (
+            "alarm-sns",
+            &["/Records/0/EventVersion", "/Records/0/Sns/Timestamp", "/Records/0/Sns/Signature"][..],
+        ),
         ("alarm-kinesis", &["/Records/0/kinesis/approximateArrivalTimestamp"]),
         ("alarm-firehose", &["/records/0/approximateArrivalTimestamp"]),
         ("alarm-eventbridge", &["/source"]),
@@ -228,7 +239,8 @@ fn what_we_publish_ends_where_it_comes_back() {
 
     let asked = incident(&sample("alarm"));
     let evidence = Evidence::none(asked.window.expect("known"), Source::LogsInsights);
-    let diagnosis = nat_triage::diagnosis::diagnose(&asked, &Network::default(), &evidence, Limits::default());
+    let diagnosis =
+        nat_triage::diagnosis::diagnose(&asked, &Network::default(), &evidence, Limits::default());
     let trouble = Trouble::unusable("nt-0123456789abcdef", &sample("alarm"), "why", None);
     for https in [HttpsReaders::Chat, HttpsReaders::Machines] {
         for message in [Message::of(&diagnosis, None, https), Message::of_trouble(&trouble, https)] {
@@ -283,17 +295,40 @@ fn a_hostile_alarm_name_is_kept_as_data_and_cut_to_what_cloudwatch_allows() {
 }
 
 #[test]
+fn the_alarms_beneath_a_composite_one_lead_to_the_gateway() {
+    let all: BTreeMap<String, Value> = events("events/ignored").into_iter().collect();
+    let composite = |event: &Value| match outcomes_from_event(event).remove(0) {
+        Outcome::Composite(composite) => composite,
+        other => panic!("{other:?}"),
+    };
+    // Its name says nothing of NAT, nor do those beneath it.
+    let shop = composite(&all["composite-of-others"]);
+    assert_eq!(shop.children, ["shop-errors"]);
+    let direct = outcomes_from_event(&sample("alarm"));
+    let mut described = sample("alarm-described");
+    assert_eq!(shop.clone().with_children(&described), direct);
+    described["MetricAlarms"][0]["StateValue"] = "OK".into();
+    assert!(matches!(shop.clone().with_children(&described)[..], [Outcome::Ignored(_)]));
+    // Of alarms that CloudWatch does not know, nothing is known.
+    let unknown = serde_json::json!({ "MetricAlarms": [], "CompositeAlarms": [] });
+    assert_eq!(shop.clone().with_children(&unknown), [shop.from_event_alone()]);
+    let (_, nat) = events("events/invalid").into_iter().find(|(name, _)| name == "composite").expect("there");
+    assert!(matches!(composite(&nat).with_children(&unknown)[..], [Outcome::Unusable(_)]));
+}
+
+#[test]
 fn no_name_beneath_a_composite_alarm_gets_more_into_a_command_than_itself() {
     let (_, mut event) =
         events("events/invalid").into_iter().find(|(name, _)| name == "composite").expect("there");
     event["alarmData"]["state"]["reasonData"] = Value::Null;
-    let rule = "ALARM(\"nat'; reboot; '\") OR ALARM(\"--nat\") OR ALARM(\"nat\u{202e}\") OR ALARM(\"nat $(x) `y`\")";
+    let rule =
+        "ALARM(\"nat'; reboot; '\") OR ALARM(\"--nat\") OR ALARM(\"nat\u{202e}\") OR ALARM(\"nat $(x) `y`\")";
     event["alarmData"]["configuration"]["alarmRule"] = rule.into();
-    let [Outcome::Unusable(error)] = &outcomes_from_event(&event)[..] else { panic!("not told") };
+    let [Outcome::Unusable(error)] = &from_event_alone(&event)[..] else { panic!("not told") };
     assert_eq!(
         error.command(),
         Some(
-            "aws cloudwatch describe-alarms --alarm-types MetricAlarm --alarm-names 'nat $(x) `y`' --region eu-west-1 | nat-triage triage --event -"
+            "aws cloudwatch describe-alarms --alarm-types MetricAlarm --alarm-names 'nat $(x) `y`' --region eu-west-1 --output json | nat-triage triage --event -"
         )
     );
 }
@@ -405,7 +440,10 @@ fn odd_value() -> impl Strategy<Value = Value> {
         Just("y".repeat(10_000)),
         Just("ALARM".into()),
         Just("AWS/NATGateway ErrorPortAllocation nat-0a1b2c3d4e5f60718 NatGatewayId".into()),
-        Just("9 out of the last 4294967295 datapoints [1e308 (18/11/26 02:13:00), 1e308 (18/11/26 02:12:00)]".into()),
+        Just(
+            "9 out of the last 4294967295 datapoints [1e308 (18/11/26 02:13:00), 1e308 (18/11/26 02:12:00)]"
+                .into()
+        ),
         Just("0 out of the last 0 datapoints [1 (01/01/00 00:00:00)] 4294967295 datapoints ((((".into()),
         Just("SELECT SUM(ErrorPortAllocation) FROM \"AWS/NATGateway\" WHERE NatGatewayId IN ('".into()),
         Just("SELECT é ErrorPortAllocation 'AWS/NATGateway' GROUP NatGatewayId = WHERE NatGatewayId".into()),
@@ -426,10 +464,11 @@ fn odd_value() -> impl Strategy<Value = Value> {
 
 /// What is promised of every event whatever.
 fn assert_answered(event: &Value) -> Result<(), TestCaseError> {
-    let outcomes = outcomes_from_event(event);
+    let outcomes = from_event_alone(event);
     prop_assert!(!outcomes.is_empty());
     for outcome in outcomes {
         match outcome {
+            Outcome::Composite(composite) => prop_assert!(false, "{composite:?}"),
             Outcome::Unusable(error) => {
                 let text = format!("{error}");
                 prop_assert!(text.len() < 900 && !text.contains(char::is_control), "{text}");

@@ -110,6 +110,44 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
 }
 
 #[test]
+fn a_composite_alarm_is_answered_by_what_the_alarm_beneath_it_is_on() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let insights = InsightsServer::start(stored(&simulation, format));
+    let child = event(&simulation, scene.id("gateway"));
+    let state = &child["alarmData"]["state"];
+    let text = |key: &str| state[key].as_str().expect("text");
+    let arn = scene.alarm("shop", text("reason"), text("reasonData"));
+    let rule = json!({ "alarmRule": "ALARM(shop) OR ALARM(other)" });
+    let mut composite = child.clone();
+    composite["alarmData"]["alarmName"] = "evening".into();
+    composite["alarmData"]["configuration"] = rule;
+    let fired_for = json!({ "triggeringAlarms": [{ "arn": arn, "state": { "value": "ALARM" } }] });
+    composite["alarmData"]["state"]["reasonData"] = fired_for.to_string().into();
+
+    let api = RuntimeApi::start();
+    let url = insights.endpoint();
+    let function = function(&api, &scene, &url, scene.id("topic"));
+    let (answered, _, published) = answered_and_published(&api, &scene, &composite, 120);
+    assert_eq!(published, answered);
+    assert_eq!(published["verdict"], "confirmed", "{published:#}");
+    assert_eq!(published["alarm"]["name"], "shop");
+    assert_eq!(published["nat_gateways"][0]["id"], scene.id("gateway"));
+    drop(function);
+
+    // Where CloudWatch may not be asked, a person is told which alarm it may be, with the one command.
+    let refusing =
+        [&endpoints(&scene, &url)[..], &[("AWS_ENDPOINT_URL_CLOUDWATCH", "http://127.0.0.1:1")]].concat();
+    composite["alarmData"]["alarmName"] = "nat-any".into();
+    let api = RuntimeApi::start();
+    let _function = started(&api, &refusing, &[("NAT_TRIAGE_TOPIC_ARN", scene.id("topic"))]);
+    let (answered, _, told) = answered_and_published(&api, &scene, &composite, 60);
+    assert_eq!(answered["unusable"], true, "{answered}");
+    assert_trouble(&told, "a composite alarm");
+    assert!(told["fix"].as_str().is_some_and(|fix| fix.contains("--alarm-names 'shop'")), "{told}");
+}
+
+#[test]
 fn every_kind_of_subscriber_gets_its_own_text_of_one_message_and_a_link_to_the_page() {
     let format = LogFormat::v3_pkt();
     let subscriber = Subscriber::start();

@@ -40,6 +40,8 @@ pub enum Outcome {
     Ended(Ended),
     /// Nothing to do, which is a normal result.
     Ignored(Ignored),
+    /// An alarm that is made of others, of which its event says no more than the names.
+    Composite(Composite),
     /// It ought to ask for something, and we cannot tell for what.
     Unusable(AlarmError),
 }
@@ -59,7 +61,7 @@ impl Outcome {
     pub fn alarm(&self) -> Option<&Alarm> {
         match self {
             Self::Incident(incident) => incident.alarm.as_ref(),
-            Self::Ended(_) | Self::Ignored(_) | Self::Unusable(_) => None,
+            Self::Ended(_) | Self::Ignored(_) | Self::Composite(_) | Self::Unusable(_) => None,
         }
     }
 
@@ -68,7 +70,16 @@ impl Outcome {
     pub fn into_error(self) -> Option<AlarmError> {
         match self {
             Self::Unusable(error) => Some(error),
-            Self::Incident(_) | Self::Ended(_) | Self::Ignored(_) => None,
+            Self::Incident(_) | Self::Ended(_) | Self::Ignored(_) | Self::Composite(_) => None,
+        }
+    }
+
+    /// The same, of a composite alarm as far as its event alone tells.
+    #[must_use]
+    pub fn from_event_alone(self) -> Self {
+        match self {
+            Self::Composite(composite) => composite.from_event_alone(),
+            other => other,
         }
     }
 
@@ -77,10 +88,83 @@ impl Outcome {
         match self {
             Self::Incident(incident) => Some(incident.id()),
             Self::Ended(ended) => Some(ended.id()),
-            Self::Ignored(_) | Self::Unusable(_) => None,
+            Self::Ignored(_) | Self::Composite(_) | Self::Unusable(_) => None,
         }
     }
 }
+
+/// An alarm that is made of others: which of them is ours, and on which gateway, CloudWatch can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Composite {
+    /// Its name.
+    pub name: String,
+    /// The alarms beneath it, by name: those that it fired for where its event says so, else those of its rule.
+    pub children: Vec<String>,
+    region: Option<String>,
+    muted: Option<String>,
+    speaks_of_nat: bool,
+}
+
+impl Composite {
+    /// What it asks for, as far as its event alone tells: nothing where neither it nor an alarm beneath it
+    /// speaks of NAT, else that a person looks which of them it is.
+    #[must_use]
+    pub fn from_event_alone(self) -> Outcome {
+        if self.speaks_of_nat {
+            return Outcome::Unusable(self.untold());
+        }
+        let reason = "a composite alarm, which names neither the metric nor a NAT gateway".to_owned();
+        Outcome::Ignored(Ignored { reason, alarm: Some(self.name) })
+    }
+
+    /// What it asks for, by what `aws cloudwatch describe-alarms` says of the alarms beneath it: the incidents of
+    /// those that are in ALARM on our metric.
+    #[must_use]
+    pub fn with_children(self, described: &Value) -> Vec<Outcome> {
+        let of_children = outcomes_from_event(described);
+        let asks = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Incident(_) | Outcome::Composite(_) | Outcome::Unusable(_))
+        };
+        // Where CloudWatch knows none of them, it has told nothing.
+        let none_known = matches!(of_children[..], [Outcome::Unusable(AlarmError::NotAnAlarm { .. })]);
+        let asked: Vec<Outcome> = of_children.into_iter().filter(asks).collect();
+        if none_known {
+            return vec![self.from_event_alone()];
+        }
+        if asked.is_empty() {
+            let reason =
+                "a composite alarm; none of the alarms beneath it is in ALARM on the metric of a NAT gateway";
+            return vec![Outcome::Ignored(Ignored { reason: reason.into(), alarm: Some(self.name) })];
+        }
+        asked
+    }
+
+    fn untold(self) -> AlarmError {
+        let shown: Vec<String> = self.children.iter().take(MAX_CHILDREN).map(|child| short(child)).collect();
+        let more = self.children.len().saturating_sub(MAX_CHILDREN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        // A name that a shell or a terminal might take for more than a name is in no command.
+        let plain = |name: &&String| {
+            !name.starts_with('-') && name.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && c != '\'')
+        };
+        let names = self.children.iter().take(MAX_CHILDREN).filter(plain);
+        let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+        let region = self.region.map_or(String::new(), |region| format!(" --region {region}"));
+        let command = format!(
+            "aws cloudwatch describe-alarms --alarm-types MetricAlarm --alarm-names {}{region} --output json | nat-triage triage --event -",
+            names.join(" ")
+        );
+        let muted = self.muted.map_or(String::new(), |by| format!(" (its actions were {by})"));
+        AlarmError::Composite {
+            alarm: format!("{}{muted}", short(&self.name)),
+            children: format!("{}{more}", if shown.is_empty() { "none".into() } else { shown.join(", ") }),
+            command: Some(command).filter(|_| !names.is_empty()),
+        }
+    }
+}
+
+/// Alarms beneath a composite one that a message names.
+const MAX_CHILDREN: usize = 5;
 
 /// An alarm of ours that went back to OK.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,9 +255,9 @@ pub enum AlarmError {
     /// A dimension that is no gateway's id.
     #[error("the alarm's dimension NatGatewayId is unusable")]
     GatewayId(#[from] crate::incident::InvalidIncident),
-    /// A message that names what is ours, but is not JSON.
+    /// A message that names what is ours and is no JSON.
     #[error(
-        "expected the JSON of an alarm as the message of the SNS record: subscribe the function to the topic that the alarm itself publishes to, with nothing between that rewrites the message"
+        "expected the JSON of an alarm as the message of the topic or queue: subscribe the function to the topic that the alarm itself publishes to, with nothing between that rewrites the message"
     )]
     Message,
 }
@@ -232,10 +316,14 @@ fn of_alarm(fired: &Fired) -> Vec<Outcome> {
         }
         Series::Unnamed => return unusable(AlarmError::NoGatewayInQuery { alarm: short(&fired.name) }),
         Series::Children(children) => {
-            return match composite(fired, children) {
-                Some(error) => unusable(error),
-                None => ignored("a composite alarm, which names neither the metric nor a NAT gateway".into()),
-            };
+            let texts = children.iter().chain([&fired.written]);
+            return vec![Outcome::Composite(Composite {
+                name: fired.name.clone(),
+                speaks_of_nat: texts.into_iter().any(|text| speaks_of_nat(text)),
+                children: children.clone(),
+                region: fired.region.clone(),
+                muted: fired.muted.clone(),
+            })];
         }
         Series::None(found) if names_ours(&fired.written) => {
             return unusable(AlarmError::NotOneGateway { found });
@@ -266,35 +354,6 @@ fn of_alarm(fired: &Fired) -> Vec<Outcome> {
     let several = ours.len() > 1;
     let one = |metric| incident(fired, metric, several).map_or_else(Outcome::Unusable, Outcome::Incident);
     ours.into_iter().map(one).collect()
-}
-
-/// Alarms beneath a composite one that a message names.
-const MAX_CHILDREN: usize = 5;
-
-/// A composite alarm that has to do with NAT, as far as its names tell.
-fn composite(fired: &Fired, children: &[String]) -> Option<AlarmError> {
-    if !speaks_of_nat(&fired.written) && !children.iter().any(|child| speaks_of_nat(child)) {
-        return None;
-    }
-    let shown: Vec<String> = children.iter().take(MAX_CHILDREN).map(|child| short(child)).collect();
-    let more = children.len().saturating_sub(MAX_CHILDREN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    // A name that a shell or a terminal might take for more than a name is in no command.
-    let plain = |name: &&String| {
-        !name.starts_with('-') && name.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && c != '\'')
-    };
-    let names: Vec<String> =
-        children.iter().take(MAX_CHILDREN).filter(plain).map(|name| format!("'{name}'")).collect();
-    let region = fired.region.as_deref().map_or(String::new(), |region| format!(" --region {region}"));
-    let command = format!(
-        "aws cloudwatch describe-alarms --alarm-types MetricAlarm --alarm-names {}{region} | nat-triage triage --event -",
-        names.join(" ")
-    );
-    Some(AlarmError::Composite {
-        alarm: short(&fired.name),
-        children: format!("{}{more}", if shown.is_empty() { "none".into() } else { shown.join(", ") }),
-        command: Some(command).filter(|_| !names.is_empty()),
-    })
 }
 
 /// An alarm on our metric that went back to OK from ALARM: what was in no alarm is not over.

@@ -144,7 +144,11 @@ fn muted(data: &Map<String, Value>, state: &Map<String, Value>) -> Option<String
         Value::Null | Value::Bool(false) => None,
         Value::String(text) => Some(short(text)),
         Value::Object(detail) => {
-            let texts: Vec<String> = detail.values().filter_map(Value::as_str).map(short).collect();
+            // A rule goes by the last part of its ARN.
+            let last = |text: &str| {
+                short(text.strip_prefix("arn:").map_or(text, |arn| arn.rsplit(':').next().unwrap_or(arn)))
+            };
+            let texts: Vec<String> = detail.values().filter_map(Value::as_str).take(3).map(last).collect();
             Some(texts.join(", "))
         }
         _ => Some(String::new()),

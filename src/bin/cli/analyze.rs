@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use nat_triage::alarm::outcomes_from_event;
 use nat_triage::bundle::{self, Bundle};
 use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
@@ -35,7 +36,7 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
         Some(path) => {
             let named = args.gateway.nat_id.clone().or_else(|| network.gateway.id.clone());
             let meant = Meant { incident: args.incident.as_deref(), gateway: named.as_ref() };
-            match asked(&read_json(path)?, path, meant)? {
+            match asked(outcomes_from_event(&read_json(path)?), path, meant)? {
                 Asked::Nothing(reason) => return output::ignored(&reason, &args.writing),
                 Asked::Incident { mut incident, mut others } => {
                     let told = args.incident.is_some() || named.is_some() && named == incident.gateway;

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
 
-use nat_triage::alarm::{AlarmError, Outcome, outcomes_from_event};
+use nat_triage::alarm::{AlarmError, Outcome};
 use nat_triage::gap::Gap;
 use nat_triage::incident::{Incident, NatGatewayId};
 use nat_triage::words::{self, counted, one_line};
@@ -30,10 +29,11 @@ pub(crate) struct Meant<'a> {
 }
 
 /// The incident of an event that is meant, else its first. What of the event cannot be read is told.
-pub(crate) fn asked(event: &Value, path: &Path, meant: Meant<'_>) -> anyhow::Result<Asked> {
+pub(crate) fn asked(outcomes: Vec<Outcome>, path: &Path, meant: Meant<'_>) -> anyhow::Result<Asked> {
     let (mut incidents, mut nothing, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for outcome in outcomes_from_event(event) {
-        match outcome {
+    for outcome in outcomes {
+        match outcome.from_event_alone() {
+            Outcome::Composite(composite) => nothing.push(format!("a composite alarm, {}", composite.name)),
             Outcome::Incident(incident) => incidents.push(incident),
             Outcome::Ignored(ignored) => nothing.push(ignored.reason),
             Outcome::Ended(ended) => nothing.push(ended.reason()),

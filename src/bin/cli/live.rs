@@ -29,12 +29,14 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
     let event: Option<Value> = args.event.as_deref().map(read_json).transpose()?;
+    let service = Service::new(config, Clients::new(&aws::sdk_config().await));
+    let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
     let mut gaps = Vec::new();
     let mut incident = match event.as_ref().zip(args.event.as_deref()) {
         None => Incident { gateway: args.nat_id.clone(), ..Incident::default() },
         Some((event, path)) => {
             let meant = Meant { incident: args.incident.as_deref(), gateway: args.nat_id.as_ref() };
-            match asked(event, path, meant)? {
+            match asked(service.outcomes(time.deadline, event).await, path, meant)? {
                 Asked::Nothing(reason) => return output::ignored(&reason, &args.writing),
                 Asked::Incident { incident, others } => {
                     gaps.extend(more(&incident, &others));
@@ -50,8 +52,6 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     }
     incident.window = args.window.or(incident.window);
     incident.exact_window = args.window.is_some();
-    let service = Service::new(config, Clients::new(&aws::sdk_config().await));
-    let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
     let (triaged, bundle) = service.diagnose(time, event.as_ref(), incident).await?;
     if let Some(folder) = &args.save_bundle {
         let bundle = bundle
