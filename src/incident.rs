@@ -211,13 +211,13 @@ pub struct Alarm {
     /// When it went into that state.
     pub at: Timestamp,
     /// The account that has the metric, where the alarm says that it is another than its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub metric_account: Option<String>,
     /// Which of its contributors it tells of, where it is an alarm on a query that groups.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub contributor: Option<String>,
     /// What kept its actions from being taken, such as a mute rule; the event came all the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub muted: Option<String>,
 }
 

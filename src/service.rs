@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
-use crate::alarm::{AlarmError, Outcome, outcomes_from_event};
+use crate::alarm::{AlarmError, Outcome, asked_once, outcomes_from_event};
 use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms};
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
@@ -122,9 +122,9 @@ impl Service {
     /// When nobody was told what a retry could tell them, or nothing could be made of the event and there
     /// is nobody to tell.
     pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
-        let (unusable, outcomes): (Vec<Outcome>, Vec<Outcome>) = outcomes_from_event(event)
-            .into_iter()
-            .partition(|outcome| matches!(outcome, Outcome::Unusable(_)));
+        let asked = self.outcomes(time.deadline.before_publishing(), event).await;
+        let (unusable, outcomes): (Vec<Outcome>, Vec<Outcome>) =
+            asked.into_iter().partition(|outcome| matches!(outcome, Outcome::Unusable(_)));
         let of_good = async {
             let asked = outcomes.iter().map(|outcome| self.answer(time, event, outcome.clone()));
             let answers = join_all(asked).await.into_iter().collect::<Result<Vec<Value>, Failure>>()?;
@@ -171,7 +171,8 @@ impl Service {
                 join_all(outcomes.into_iter().map(|outcome| self.with_children(deadline, outcome))).await;
             outcomes = known.into_iter().flatten().collect();
         }
-        outcomes.into_iter().map(Outcome::from_event_alone).collect()
+        // The alarm beneath may have told of itself in the same batch.
+        asked_once(outcomes.into_iter().map(Outcome::from_event_alone))
     }
 
     async fn with_children(&self, deadline: Deadline, outcome: Outcome) -> Vec<Outcome> {

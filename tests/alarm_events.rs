@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::support::checkout;
+use crate::support::cli::{Cli, Ran};
 
 const FOLDERS: [&str; 4] = ["events", "events/ignored", "events/invalid", "tests/fixtures/events"];
 
@@ -390,6 +391,83 @@ fn an_alarm_on_several_gateways_asks_for_each_and_says_of_none_how_many_errors_i
     assert_eq!(gateways, ["nat-0fedcba9876543210", "nat-0a1b2c3d4e5f60718"]);
     assert!(incidents.iter().all(|i| i.one_of_several && i.errors_reported.is_none()));
     assert_ne!(incidents[0].id(), incidents[1].id());
+}
+
+/// A run of the command line on the sample's flow log, with this event.
+fn analyzed<const N: usize>(event: &Value, more: [&str; N]) -> Ran {
+    let log = checkout().join("samples/leak.log.zst");
+    let mut args = vec!["analyze", "--event", "event.json", "--flow-logs", log.to_str().expect("UTF-8")];
+    args.extend(more);
+    Cli::of(&args).file("event.json", event.to_string()).run()
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn of_several_incidents_the_first_is_looked_at_and_the_report_says_how_to_ask_for_each() {
+    let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
+    let event = &all["list-of-two-alarms"];
+    let ids: Vec<String> = outcomes_from_event(event)
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Incident(incident) => incident.id(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let first = analyzed(event, ["--format", "json"]);
+    assert_eq!(json(&first)["id"], ids[0]);
+    let gaps = json(&first)["gaps"].to_string();
+    for told in [&gaps, &first.stderr] {
+        assert!(
+            told.contains("1 more incident") && told.contains(&format!("--incident {}", ids[1])),
+            "{told}"
+        );
+    }
+    let second = analyzed(event, ["--format", "json", "--incident", &ids[1]]);
+    assert_eq!((&json(&second)["id"], second.stderr.as_str()), (&Value::from(ids[1].as_str()), ""));
+    let unknown = analyzed(event, ["--incident", "nt-0000000000000000"]);
+    assert!(unknown.status == 1 && unknown.stderr.contains(&ids[1]), "{}", unknown.stderr);
+}
+
+#[test]
+fn files_of_one_of_an_alarms_gateways_are_not_taken_for_those_of_its_first() {
+    let event = sample("alarm-several-gateways");
+    let unnamed = json(&analyzed(&event, ["--format", "json"]));
+    assert_eq!(unnamed["nat_gateways"][0]["id"], Value::Null);
+    assert!(!unnamed["headline"].as_str().expect("text").contains("nat-"), "{}", unnamed["headline"]);
+    let gaps = unnamed["gaps"].to_string();
+    for word in
+        ["which of the alarm's gateways", "nat-0fedcba9876543210", "nat-0a1b2c3d4e5f60718", "--nat-id"]
+    {
+        assert!(gaps.contains(word), "{word}: {gaps}");
+    }
+    let named = analyzed(&event, ["--format", "json", "--nat-id", "nat-0a1b2c3d4e5f60718"]);
+    assert_eq!(json(&named)["nat_gateways"][0]["id"], "nat-0a1b2c3d4e5f60718");
+    assert!(named.stderr.contains("nat-0fedcba9876543210"), "{}", named.stderr);
+    let other = analyzed(&event, ["--nat-id", "nat-0123456789abcdef0"]);
+    assert!(other.status == 1 && other.stderr.contains("nat-0123456789abcdef0"), "{}", other.stderr);
+}
+
+#[test]
+fn a_report_says_that_its_alarm_was_muted_or_is_on_a_metric_of_another_account() {
+    let flowing = |ran: Ran| ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let muted = flowing(analyzed(&sample("alarm-muted"), []));
+    assert!(muted.contains("its actions were muted: network-maintenance"), "{muted}");
+    let elsewhere = flowing(analyzed(&sample("alarm-other-account"), []));
+    assert!(elsewhere.contains("on a metric of account 210987654321"), "{elsewhere}");
+}
+
+#[test]
+fn the_command_line_tells_what_of_an_event_it_passes_over_and_what_leads_on() {
+    let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
+    let spared = analyzed(&all["sqs-one-unreadable-beside-a-good-one"], ["--format", "json"]);
+    assert_eq!(json(&spared)["verdict"], "confirmed");
+    assert!(spared.stderr.contains("passed over"), "{}", spared.stderr);
+    let composite = analyzed(&all["sns-composite"], []);
+    assert_eq!((composite.status, composite.stdout.as_str()), (1, ""));
+    assert!(composite.stderr.contains("aws cloudwatch describe-alarms"), "{}", composite.stderr);
 }
 
 /// How many values a JSON value is made of, itself included, and those of the JSON that it holds as text.

@@ -70,6 +70,25 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(again["reason"], "its report has gone out before", "{again}");
     assert_eq!(again["id"], answered["id"]);
 
+    // One message that cannot be read spares the good one beside it, and is told of.
+    let batch = json!({ "Records": [
+        { "messageId": "1", "eventSource": "aws:sqs", "body": "nat-0a1b2c3d4e5f60718 is in ALARM" },
+        { "messageId": "2", "eventSource": "aws:sqs", "body": event.to_string() },
+        { "messageId": "3", "eventSource": "aws:sqs", "body": "Your budget has been exceeded." },
+    ] });
+    let Answered::Response(of_batch) = api.invoke(&batch, Duration::from_secs(60)) else {
+        panic!("a batch was handed back for one message of it")
+    };
+    assert_eq!(of_batch[0]["reason"], "its report has gone out before", "{of_batch}");
+    assert_eq!(
+        (&of_batch[1]["ignored"], &of_batch[2]["unusable"]),
+        (&json!(true), &json!(true)),
+        "{of_batch}"
+    );
+    let told: Value =
+        serde_json::from_str(scene.received()["Message"].as_str().expect("text")).expect("JSON");
+    assert_eq!(told["event"], batch);
+
     // An event that nobody can read is not lost on the person either, and no retry would change it.
     let Answered::Response(unusable) = api.invoke(&json!({ "hello": "there" }), Duration::from_secs(30))
     else {

@@ -277,9 +277,15 @@ impl AlarmError {
 /// each alarm in it. What is held twice is asked once. Never empty.
 #[must_use]
 pub fn outcomes_from_event(event: &Value) -> Vec<Outcome> {
+    asked_once(opened(event).into_iter().flat_map(outcomes))
+}
+
+/// The same without those of a transition that another before them is of.
+#[must_use]
+pub fn asked_once(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Outcome> {
     let mut ids: Vec<String> = Vec::new();
     let mut asked = Vec::new();
-    for outcome in opened(event).into_iter().flat_map(outcomes) {
+    for outcome in outcomes {
         let id = outcome.id();
         if id.as_ref().is_none_or(|id| !ids.contains(id)) {
             ids.extend(id);

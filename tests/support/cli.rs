@@ -23,7 +23,11 @@ pub(crate) struct Ran {
 
 impl Cli {
     pub(crate) fn new<const N: usize>(args: [&str; N]) -> Self {
-        let args = args.into_iter().map(str::to_owned).collect();
+        Self::of(&args)
+    }
+
+    pub(crate) fn of(args: &[&str]) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         Self { folder: tempfile::tempdir().expect("a folder"), args, input: Vec::new() }
     }
 

@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
                 Asked::Nothing(reason) => return output::ignored(&reason, &args.writing),
                 Asked::Incident { mut incident, mut others } => {
                     let told = args.incident.is_some() || named.is_some() && named == incident.gateway;
-                    if incident.one_of_several && !told {
+                    if incident.one_of_several && !told && args.gateway.nat_id.is_none() {
                         gaps.push(of_any(&mut incident, &mut others));
                     }
                     gaps.extend(more(&incident, &others));
