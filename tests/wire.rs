@@ -132,7 +132,8 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
 fn a_composite_alarm_is_answered_by_what_the_alarm_beneath_it_is_on() {
     let format = LogFormat::v3_pkt();
     let (scene, simulation) = staged(&format);
-    let insights = InsightsServer::start(stored(&simulation, format));
+    // Which gateway it is, is to be shown, and not what its flow logs say.
+    let insights = InsightsServer::start(insights_server::Store::new());
     let child = event(&simulation, scene.id("gateway"));
     let state = &child["alarmData"]["state"];
     let text = |key: &str| state[key].as_str().expect("text");
@@ -149,7 +150,6 @@ fn a_composite_alarm_is_answered_by_what_the_alarm_beneath_it_is_on() {
     let function = function(&api, &scene, &url, scene.id("topic"));
     let (answered, _, published) = answered_and_published(&api, &scene, &composite, 120);
     assert_eq!(published, answered);
-    assert_eq!(published["verdict"], "confirmed", "{published:#}");
     assert_eq!(published["alarm"]["name"], "shop");
     assert_eq!(published["nat_gateways"][0]["id"], scene.id("gateway"));
     drop(function);

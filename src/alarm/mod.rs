@@ -113,7 +113,7 @@ impl Composite {
         if self.speaks_of_nat {
             return Outcome::Unusable(self.untold());
         }
-        let reason = "a composite alarm, which names neither the metric nor a NAT gateway".to_owned();
+        let reason = "a composite alarm, which names neither the metric nor a NAT gateway; where an alarm beneath it is on ErrorPortAllocation, let the function be an action of that one".to_owned();
         Outcome::Ignored(Ignored { reason, alarm: Some(self.name) })
     }
 
