@@ -34,7 +34,8 @@ pub(super) fn contents(event: &Value) -> Option<Vec<Value>> {
             records.into_iter().map(|record| record.body.filter(|body| !body.is_empty())).collect()
         }
     };
-    let texts = texts.filter(|texts| texts.iter().all(|text| !text.is_empty()))?;
+    let usable = |texts: &Vec<String>| !texts.is_empty() && texts.iter().all(|text| !text.is_empty());
+    let texts = texts.filter(usable)?;
     Some(texts.into_iter().map(Value::String).collect())
 }
 
