@@ -232,7 +232,14 @@ fn one_record_that_cannot_be_read_spares_the_good_ones_beside_it() {
 
 #[test]
 fn an_envelope_that_holds_nothing_is_not_passed_over_in_silence() {
-    for event in [r#"{"records": []}"#, r#"{"Records": []}"#, r#"{"Messages": []}"#, r#"{"records": {}}"#, "[]", "[[]]"] {
+    for event in [
+        r#"{"records": []}"#,
+        r#"{"Records": []}"#,
+        r#"{"Messages": []}"#,
+        r#"{"records": {}}"#,
+        "[]",
+        "[[]]",
+    ] {
         let outcomes = outcomes_from_event(&serde_json::from_str(event).expect("JSON"));
         assert!(matches!(outcomes[..], [Outcome::Unusable(_)]), "{event}: {outcomes:?}");
     }
