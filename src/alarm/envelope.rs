@@ -19,11 +19,17 @@ const MAX_DEPTH: usize = 12;
 #[derive(Debug)]
 pub(super) enum Found {
     /// An alarm's transition.
-    Fired(Fired),
+    Fired(Box<Fired>),
     /// Something that asks for nothing: why.
     Nothing(String),
     /// Something that ought to be an alarm's transition and cannot be read as one.
     Unusable(AlarmError),
+}
+
+impl Found {
+    fn of(read: Result<Fired, AlarmError>) -> Self {
+        read.map_or_else(Self::Unusable, |fired| Self::Fired(Box::new(fired)))
+    }
 }
 
 /// Who handed a value over.
@@ -69,7 +75,7 @@ fn open(value: &Value, from: From, depth: usize, found: &mut Vec<Found>) {
 
 /// What an object says itself, where it wraps nothing.
 fn alarms(object: &Map<String, Value>) -> Option<Vec<Found>> {
-    let one = |read: Result<Fired, AlarmError>| Some(vec![read.map_or_else(Found::Unusable, Found::Fired)]);
+    let one = |read: Result<Fired, AlarmError>| Some(vec![Found::of(read)]);
     let nothing = |reason: &str| Some(vec![Found::Nothing(reason.to_owned())]);
     if is_our_message(object) {
         return nothing("it is a report of nat-triage itself");
@@ -112,7 +118,7 @@ fn of_bus(object: &Map<String, Value>, kind: &str) -> Option<Vec<Found>> {
             Some(detail) => transition(&around_bus(object), detail),
             None => Err(AlarmError::Lacks { field: "detail" }),
         };
-        return Some(vec![read.map_or_else(Found::Unusable, Found::Fired)]);
+        return Some(vec![Found::of(read)]);
     }
     // Lambda's records of failed events, and alarms that a program put on a bus of its own.
     let wraps = |detail: &Map<String, Value>| {
