@@ -210,6 +210,15 @@ pub struct Alarm {
     pub state: String,
     /// When it went into that state.
     pub at: Timestamp,
+    /// The account that has the metric, where the alarm says that it is another than its own.
+    #[serde(default)]
+    pub metric_account: Option<String>,
+    /// Which of its contributors it tells of, where it is an alarm on a query that groups.
+    #[serde(default)]
+    pub contributor: Option<String>,
+    /// What kept its actions from being taken, such as a mute rule; the event came all the same.
+    #[serde(default)]
+    pub muted: Option<String>,
 }
 
 /// One thing to look into: a gateway (where known) and the minutes in question.
@@ -239,8 +248,10 @@ impl Incident {
     /// The same text for the same alarm transition, however often and in whichever shape it is
     /// delivered; for a run by hand, the same for the same gateway and window.
     ///
-    /// An FNV-1a hash over the alarm's name, account, Region and second of transition: stable
-    /// across versions, unlike the standard library's hasher. It is an identifier, not a secret.
+    /// An FNV-1a hash over the alarm's name, its second of transition, the gateway and, where the alarm names
+    /// them, zone and contributor: stable across versions, unlike the standard library's hasher. Not over
+    /// account and Region, which not every delivery tells; a gateway's id stands for both. It is an
+    /// identifier, not a secret.
     #[must_use]
     pub fn id(&self) -> String {
         self.id_of(self.window)
@@ -252,8 +263,6 @@ impl Incident {
         let mut hash = Fnv::default();
         match &self.alarm {
             Some(alarm) => {
-                hash.part(alarm.account.as_deref().unwrap_or(""));
-                hash.part(alarm.region.as_deref().unwrap_or(""));
                 hash.part(&alarm.name);
                 hash.part(&alarm.at.as_second().to_string());
             }
@@ -261,8 +270,10 @@ impl Incident {
         }
         hash.part(self.gateway.as_ref().map_or("", NatGatewayId::as_str));
         // The same alarm has the same id, whatever is found out later.
-        if let (true, false, Some(zone)) = (self.one_of_several, self.zone_from_metrics, &self.zone) {
-            hash.part(zone);
+        let zone = self.zone.as_deref().filter(|_| !self.zone_from_metrics);
+        let contributor = self.alarm.as_ref().and_then(|alarm| alarm.contributor.as_deref());
+        for part in zone.into_iter().chain(contributor) {
+            hash.part(part);
         }
         hash.id()
     }
@@ -333,6 +344,9 @@ mod tests {
                 region: Some("eu-west-1".into()),
                 state: "ALARM".into(),
                 at: Timestamp::from_second(second).expect("valid"),
+                metric_account: None,
+                contributor: None,
+                muted: None,
             }),
             gateway: None,
             zone: None,

@@ -26,6 +26,7 @@
 pub mod alarm;
 #[cfg(feature = "aws")]
 pub mod aws;
+mod base64;
 pub mod bundle;
 pub mod config;
 pub mod console;

@@ -4,11 +4,11 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
-use crate::alarm::{AlarmError, Outcome, outcomes_from_event};
-use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic};
+use crate::alarm::{AlarmError, Outcome, asked_once, outcomes_from_event};
+use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms};
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
 use crate::deadline::{Clock, Deadline};
@@ -85,6 +85,9 @@ impl From<Unheard<crate::evidence::insights::Never>> for Failure {
     }
 }
 
+/// Composite alarms within one another that are followed.
+const MAX_LEVELS: usize = 3;
+
 /// Under which an answer names one of several gateways that had no error.
 const BLAMELESS: &str = "nat_gateway";
 
@@ -120,20 +123,73 @@ impl Service {
     /// When nobody was told what a retry could tell them, or nothing could be made of the event and there
     /// is nobody to tell.
     pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
-        let outcomes = match outcomes_from_event(event) {
-            Ok(outcomes) => outcomes,
-            Err(error) => return self.unusable(time, event, error).await,
+        let asked = self.outcomes(time.deadline.before_publishing(), event).await;
+        let (unusable, outcomes): (Vec<Outcome>, Vec<Outcome>) =
+            asked.into_iter().partition(|outcome| matches!(outcome, Outcome::Unusable(_)));
+        let of_good = async {
+            let asked = outcomes.iter().map(|outcome| self.answer(time, event, outcome.clone()));
+            let answers = join_all(asked).await.into_iter().collect::<Result<Vec<Value>, Failure>>()?;
+            let asked = outcomes.iter().zip(&answers);
+            let again = asked.map(|(outcome, answer)| async {
+                if is_blameless_with_all_others(outcome, answer, &outcomes, &answers) {
+                    self.answer(time, event, outcome.clone().by_itself()).await
+                } else {
+                    Ok(answer.clone())
+                }
+            });
+            join_all(again).await.into_iter().collect::<Result<Vec<Value>, Failure>>()
         };
-        let all = |outcomes: Vec<Outcome>| {
-            join_all(outcomes.into_iter().map(|outcome| self.answer(time, event, outcome)))
+        let errors: Vec<AlarmError> = unusable.into_iter().filter_map(Outcome::into_error).collect();
+        let of_bad = async {
+            match errors.first() {
+                None => Ok(None),
+                Some(first) => self.unusable(time, event, first, errors.len()).await.map(Some),
+            }
         };
-        let mut answers = all(outcomes.clone()).await.into_iter().collect::<Result<Vec<Value>, Failure>>()?;
-        // Errors there were somewhere, or the alarm would not have fired: the metrics are late then.
-        if answers.iter().all(|answer| answer.get(BLAMELESS).is_some()) {
-            let again = outcomes.into_iter().map(Outcome::by_itself).collect();
-            answers = all(again).await.into_iter().collect::<Result<Vec<Value>, Failure>>()?;
+        let (good, bad) = join(of_good, of_bad).await;
+        let mut answers = good?;
+        match bad {
+            Ok(told) => answers.extend(told),
+            // One record that cannot be read spares the good ones beside it.
+            Err(failure @ Failure::Event(_)) if !answers.is_empty() => {
+                tracing::warn!(reason = failure.chain(), "a part of the event cannot be read");
+                answers.push(json!({ "unusable": true, "reason": failure.chain() }));
+            }
+            Err(failure) => return Err(failure),
         }
         Ok(if answers.len() == 1 { answers.remove(0) } else { Value::Array(answers) })
+    }
+
+    /// What an event asks for, with the alarms beneath composite ones looked up where that is allowed.
+    pub async fn outcomes(&self, deadline: Deadline, event: &Value) -> Vec<Outcome> {
+        let mut outcomes = outcomes_from_event(event);
+        // There may be composite alarms beneath composite ones.
+        for _ in 0..MAX_LEVELS {
+            if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Composite(_))) {
+                break;
+            }
+            let known =
+                join_all(outcomes.into_iter().map(|outcome| self.with_children(deadline, outcome))).await;
+            outcomes = known.into_iter().flatten().collect();
+        }
+        // The alarm beneath may have told of itself in the same batch.
+        asked_once(outcomes.into_iter().map(Outcome::from_event_alone))
+    }
+
+    async fn with_children(&self, deadline: Deadline, outcome: Outcome) -> Vec<Outcome> {
+        match outcome {
+            Outcome::Composite(composite) => {
+                let described = match &composite.children[..] {
+                    [] => None,
+                    names => described_alarms(&self.clients, names, deadline).await,
+                };
+                match described {
+                    Some(described) => composite.with_children(&described),
+                    None => vec![composite.from_event_alone()],
+                }
+            }
+            other => vec![other],
+        }
     }
 
     async fn answer(&self, time: Time, event: &Value, outcome: Outcome) -> Result<Value, Failure> {
@@ -151,6 +207,10 @@ impl Service {
                 tracing::info!(reason = ended.reason(), "ignored");
                 return Ok(json!({ "ignored": true, "reason": ended.reason() }));
             }
+            Outcome::Composite(composite) => {
+                return Box::pin(self.answer(time, event, composite.from_event_alone())).await;
+            }
+            Outcome::Unusable(error) => return self.unusable(time, event, &error, 1).await,
             Outcome::Incident(incident) => incident,
         };
         let id = incident.id();
@@ -251,12 +311,19 @@ impl Service {
         self.outbox(deadline).send(diagnosis).await.map(drop)
     }
 
-    /// Nothing can be made of an event, and no retry would change that: whoever reads the reports is told,
-    /// with the event, which would otherwise be lost.
-    async fn unusable(&self, time: Time, event: &Value, error: AlarmError) -> Result<Value, Failure> {
-        let failure = Failure::Event(error);
+    /// Nothing can be made of an event, or of a part of it, and no retry would change that: whoever reads the
+    /// reports is told, with the event, which would otherwise be lost.
+    async fn unusable(
+        &self,
+        time: Time,
+        event: &Value,
+        error: &AlarmError,
+        parts: usize,
+    ) -> Result<Value, Failure> {
+        let failure = Failure::Event(error.clone());
         let id = fingerprint(&event.to_string());
-        let trouble = Trouble::unusable(&id, event, &failure.chain());
+        let more = if parts > 1 { format!("; and {} more of its parts", parts - 1) } else { String::new() };
+        let trouble = Trouble::unusable(&id, event, &(failure.chain() + &more), error.command());
         self.told_of(time, "unusable", &trouble, failure).await
     }
 
@@ -357,6 +424,20 @@ impl Service {
             bucket: self.bucket(deadline).filter(|_| publishes),
         }
     }
+}
+
+/// Whether a gateway and all others of its alarm had no error in these minutes. Errors there were somewhere, or
+/// the alarm would not have fired: the metrics are late then.
+fn is_blameless_with_all_others(
+    outcome: &Outcome,
+    answer: &Value,
+    outcomes: &[Outcome],
+    answers: &[Value],
+) -> bool {
+    let blameless = |answer: &Value| answer.get(BLAMELESS).is_some();
+    let transition = |outcome: &Outcome| outcome.alarm().map(|alarm| (alarm.name.clone(), alarm.at));
+    let of_alarm = outcomes.iter().zip(answers).filter(|(other, _)| transition(other) == transition(outcome));
+    blameless(answer) && of_alarm.map(|(_, answer)| answer).all(blameless)
 }
 
 /// A panic as a failure that can be told of: it must not take the person's message with it.

@@ -1,5 +1,10 @@
-//! Every sample event, and what it asks for.
+//! Every shape that an alarm's event arrives in, and what it asks for.
+//!
+//! `events/` has those that ask for something, `events/ignored` what else comes by the same ways,
+//! `events/invalid` what ought to be an alarm and cannot be read as one, and `tests/fixtures/events` their
+//! cousins.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -10,6 +15,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::support::checkout;
+use crate::support::cli::{Cli, Ran};
+
+const FOLDERS: [&str; 4] = ["events", "events/ignored", "events/invalid", "tests/fixtures/events"];
 
 fn events(folder: &str) -> Vec<(String, Value)> {
     let mut paths: Vec<PathBuf> = fs::read_dir(checkout().join(folder))
@@ -26,90 +34,276 @@ fn events(folder: &str) -> Vec<(String, Value)> {
     paths.into_iter().map(read).collect()
 }
 
+fn sample(name: &str) -> Value {
+    let text = fs::read(checkout().join(format!("events/{name}.json"))).expect("there");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
 fn incident(event: &Value) -> Incident {
-    match outcomes_from_event(event).expect("understood").remove(0) {
+    match outcomes_from_event(event).remove(0) {
         Outcome::Incident(incident) => incident,
-        Outcome::Ignored(ignored) => panic!("ignored: {}", ignored.reason),
-        Outcome::Ended(ended) => panic!("ended: {}", ended.reason()),
+        other => panic!("{other:?}"),
     }
+}
+
+/// What an event asks for where nothing can be looked up.
+fn from_event_alone(event: &Value) -> Vec<Outcome> {
+    outcomes_from_event(event).into_iter().map(Outcome::from_event_alone).collect()
 }
 
 fn chain(error: &AlarmError) -> String {
     let source = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    format!("{error}{}", source.unwrap_or_default())
+    let command = error.command().map(|command| format!("\n    {command}"));
+    format!("{error}{}{}", source.unwrap_or_default(), command.unwrap_or_default())
 }
 
-#[test]
-fn every_sample_event_asks_for_an_incident_or_is_ignored_with_a_reason() {
+/// What an event asks for, as a person reads it.
+fn told(folder: &str) -> String {
     let mut told = String::new();
-    for (name, event) in events("events") {
-        for outcome in outcomes_from_event(&event).unwrap_or_else(|e| panic!("{name}: {e}")) {
-            match outcome {
-                Outcome::Ignored(ignored) => writeln!(told, "{name}: ignored: {}", ignored.reason),
+    for (name, event) in events(folder) {
+        writeln!(told, "{name}").expect("written");
+        for outcome in outcomes_from_event(&event) {
+            match outcome.from_event_alone() {
+                Outcome::Composite(composite) => panic!("{composite:?}"),
+                Outcome::Ignored(ignored) => writeln!(told, "  ignored: {}", ignored.reason),
+                Outcome::Unusable(error) => writeln!(told, "  unusable: {}", chain(&error)),
                 Outcome::Ended(ended) => {
-                    writeln!(told, "{name}: ended: {} {:?}", ended.reason(), ended.gateways)
+                    writeln!(told, "  ended: {} {:?} id {}", ended.reason(), ended.gateways, ended.id())
                 }
                 Outcome::Incident(incident) => {
                     let alarm = incident.alarm.as_ref().expect("known");
+                    let parts = [
+                        incident.zone.as_ref().map(|zone| format!("zone {zone}")),
+                        incident.one_of_several.then(|| "one of several".to_owned()),
+                        incident.errors_reported.map(|errors| format!("{errors} errors")),
+                        alarm.metric_account.as_ref().map(|account| format!("metric of account {account}")),
+                        alarm.muted.as_ref().map(|by| format!("actions {by}")),
+                    ];
+                    let parts: Vec<String> = parts.into_iter().flatten().collect();
                     writeln!(
                         told,
-                        "{name}: {:?} zone {:?} window {} errors {:?} id {} by {:?} {} at {} in {:?} {:?}",
+                        "  {:?} {} [{}] id {}\n    by {:?} at {} in {} {}",
                         incident.gateway.as_ref().expect("named"),
-                        incident.zone,
                         incident.window.expect("known"),
-                        incident.errors_reported,
+                        parts.join(", "),
                         incident.id(),
                         alarm.name,
-                        alarm.state,
                         alarm.at,
-                        alarm.account,
-                        alarm.region
+                        alarm.account.as_deref().unwrap_or("an account that is not told"),
+                        alarm.region.as_deref().unwrap_or("a Region that is not told"),
                     )
                 }
             }
             .expect("written");
         }
     }
+    told
+}
+
+#[test]
+fn every_sample_event_asks_for_an_incident_or_is_ignored_with_a_reason() {
+    let told = told("events");
+    assert!(!told.contains("unusable"), "{told}");
     insta::assert_snapshot!(told);
+}
+
+#[test]
+fn what_is_no_alarm_of_ours_is_ignored_with_a_reason() {
+    for (name, event) in events("events/ignored") {
+        let outcomes = from_event_alone(&event);
+        assert!(matches!(outcomes[..], [Outcome::Ignored(_)]), "{name}: {outcomes:?}");
+    }
+    insta::assert_snapshot!(told("events/ignored"));
 }
 
 #[test]
 fn whatever_else_arrives_is_an_error_that_says_what_was_expected() {
-    let mut told = String::new();
     for (name, event) in events("events/invalid") {
-        let error = outcomes_from_event(&event).expect_err(&name);
-        writeln!(told, "{name}: {}", chain(&error)).expect("written");
+        let outcomes = from_event_alone(&event);
+        assert!(matches!(outcomes[..], [Outcome::Unusable(_)]), "{name}: {outcomes:?}");
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(told("events/invalid"));
 }
 
 #[test]
-fn one_transition_has_one_id_in_whichever_shape_it_arrives() {
-    let events: std::collections::BTreeMap<_, _> = events("events").into_iter().collect();
-    let id = |name: &str| incident(&events[name]).id();
-    assert_eq!(id("alarm"), id("alarm-eventbridge"));
-    assert_eq!(id("alarm"), id("alarm-sns"));
-    assert_ne!(id("alarm"), id("alarm-regional"));
+fn the_cousins_of_every_shape_are_read_too() {
+    insta::assert_snapshot!(told("tests/fixtures/events"));
+}
+
+#[test]
+fn one_transition_has_one_id_and_one_window_in_whichever_shape_it_arrives() {
+    let direct = incident(&sample("alarm"));
+    for shape in [
+        "alarm-eventbridge",
+        "alarm-sns",
+        "alarm-sns-http",
+        "alarm-sqs",
+        "alarm-sqs-raw",
+        "alarm-sqs-eventbridge",
+        "alarm-pipes",
+        "alarm-kinesis",
+        "alarm-firehose",
+        "alarm-failed-invocation",
+        "alarm-input-path",
+        "alarm-described",
+    ] {
+        let other = incident(&sample(shape));
+        assert_eq!((other.id(), other.window), (direct.id(), direct.window), "{shape}");
+    }
+    assert_ne!(direct.id(), incident(&sample("alarm-regional")).id());
     // A rule of EventBridge may have a topic for its target.
-    let mut through_both = events["alarm-sns"].clone();
-    through_both["Records"][0]["Sns"]["Message"] = events["alarm-eventbridge"].to_string().into();
-    assert_eq!(incident(&through_both).id(), id("alarm"));
+    let mut through_both = sample("alarm-sns");
+    through_both["Records"][0]["Sns"]["Message"] = sample("alarm-eventbridge").to_string().into();
+    assert_eq!(incident(&through_both), incident(&sample("alarm-eventbridge")));
 }
 
 #[test]
-fn broken_reason_data_falls_back_to_the_periods_before_the_transition() {
-    let (_, mut event) = events("events").into_iter().find(|(name, _)| name == "alarm").expect("there");
+fn the_published_types_read_every_sample_of_which_there_is_one() {
+    #[cfg(feature = "aws")]
+    {
+        use aws_lambda_events::{cloudwatch_alarms, eventbridge, firehose, kinesis, sns, sqs};
+        use serde::Deserialize as _;
+
+        let mut without_type = Vec::new();
+        for (name, event) in FOLDERS[..1].iter().flat_map(|folder| events(folder)) {
+            let has = |pointer: &str| event.pointer(pointer).is_some();
+            let read = if has("/Records/0/Sns") {
+                sns::SnsEvent::deserialize(&event).map(drop)
+            } else if has("/Records/0/body") {
+                sqs::SqsEvent::deserialize(&event).map(drop)
+            } else if has("/Records/0/kinesis") {
+                kinesis::KinesisEvent::deserialize(&event).map(drop)
+            } else if has("/records/0/data") {
+                firehose::KinesisFirehoseEvent::deserialize(&event).map(drop)
+            } else if has("/0/body") {
+                Vec::<sqs::SqsMessage>::deserialize(&event).map(drop)
+            } else if has("/detail-type") {
+                eventbridge::EventBridgeEvent::<cloudwatch_alarms::CloudWatchAlarmData<Value>>::deserialize(
+                    &event,
+                )
+                .map(drop)
+            } else if has("/alarmData") {
+                cloudwatch_alarms::CloudWatchAlarm::<Value>::deserialize(&event).map(drop)
+            } else {
+                without_type.push(name);
+                continue;
+            };
+            read.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let known = ["alarm-described", "alarm-failed-invocation", "alarm-input-path", "alarm-sns-http"];
+        assert_eq!(without_type, known);
+    }
+}
+
+#[test]
+fn an_envelope_without_what_its_published_type_demands_is_read_all_the_same() {
+    for (name, fields) in [
+        (
+            "alarm-sns",
+            &["/Records/0/EventVersion", "/Records/0/Sns/Timestamp", "/Records/0/Sns/Signature"][..],
+        ),
+        ("alarm-kinesis", &["/Records/0/kinesis/approximateArrivalTimestamp"]),
+        ("alarm-firehose", &["/records/0/approximateArrivalTimestamp"]),
+        ("alarm-eventbridge", &["/source"]),
+        ("alarm", &["/time"]),
+    ] {
+        let whole = sample(name);
+        for field in fields {
+            let (parent, key) = field.rsplit_once('/').expect("a pointer");
+            let mut lacking = whole.clone();
+            let parent = lacking.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+            assert!(parent.remove(key).is_some(), "{name}: {field}");
+            assert_eq!(outcomes_from_event(&lacking), outcomes_from_event(&whole), "{name}: {field}");
+        }
+    }
+}
+
+#[test]
+fn one_record_that_cannot_be_read_spares_the_good_ones_beside_it() {
+    let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
+    let outcomes = outcomes_from_event(&all["sqs-one-unreadable-beside-a-good-one"]);
+    assert!(
+        matches!(outcomes[..], [Outcome::Unusable(_), Outcome::Incident(_), Outcome::Ignored(_)]),
+        "{outcomes:?}"
+    );
+    assert_eq!(outcomes_from_event(&all["list-of-the-same-alarm-twice"]).len(), 1);
+    assert_eq!(outcomes_from_event(&all["list-of-two-alarms"]).len(), 2);
+}
+
+#[test]
+fn an_envelope_that_holds_nothing_is_not_passed_over_in_silence() {
+    for event in [
+        r#"{"records": []}"#,
+        r#"{"Records": []}"#,
+        r#"{"Messages": []}"#,
+        r#"{"records": {}}"#,
+        "[]",
+        "[[]]",
+    ] {
+        let outcomes = outcomes_from_event(&serde_json::from_str(event).expect("JSON"));
+        assert!(matches!(outcomes[..], [Outcome::Unusable(_)]), "{event}: {outcomes:?}");
+    }
+}
+
+#[test]
+fn what_we_publish_ends_where_it_comes_back() {
+    use nat_triage::alarm::Ignored;
+    use nat_triage::diagnosis::Limits;
+    use nat_triage::evidence::{Evidence, Source};
+    use nat_triage::network::Network;
+    use nat_triage::report::{HttpsReaders, Message, Trouble};
+
+    let asked = incident(&sample("alarm"));
+    let evidence = Evidence::none(asked.window.expect("known"), Source::LogsInsights);
+    let diagnosis =
+        nat_triage::diagnosis::diagnose(&asked, &Network::default(), &evidence, Limits::default());
+    let trouble = Trouble::unusable("nt-0123456789abcdef", &sample("alarm"), "why", None);
+    for https in [HttpsReaders::Chat, HttpsReaders::Machines] {
+        for message in [Message::of(&diagnosis, None, https), Message::of_trouble(&trouble, https)] {
+            let texts: Value = serde_json::from_str(&message.body).expect("JSON");
+            for (protocol, text) in texts.as_object().expect("by protocol") {
+                if protocol == "sms" {
+                    continue;
+                }
+                let mut back = sample("alarm-sns");
+                back["Records"][0]["Sns"]["Message"] = text.clone();
+                let outcomes = outcomes_from_event(&back);
+                let reason = "it is a report of nat-triage itself".to_owned();
+                let ends = [Outcome::Ignored(Ignored { reason, alarm: None })];
+                assert_eq!(outcomes, ends, "{protocol}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_alarm_that_was_in_no_alarm_before_is_not_over() {
+    let over = sample("alarm-ok");
+    assert!(matches!(outcomes_from_event(&over)[..], [Outcome::Ended(_)]));
+    for before in [Value::from("INSUFFICIENT_DATA"), Value::from("OK"), Value::Null] {
+        let mut event = over.clone();
+        event["alarmData"]["previousState"]["value"] = before.clone();
+        assert!(matches!(outcomes_from_event(&event)[..], [Outcome::Ignored(_)]), "{before}");
+    }
+}
+
+#[test]
+fn broken_reason_data_falls_back_to_what_the_reason_names() {
+    let mut event = sample("alarm");
+    let whole = incident(&event);
     for broken in ["", "{", "[]", "null", r#"{"evaluatedDatapoints": 5}"#] {
         event["alarmData"]["state"]["reasonData"] = broken.into();
         let incident = incident(&event);
-        assert_eq!(incident.errors_reported, None, "{broken}");
-        assert_eq!(incident.window.expect("known").seconds(), 180, "{broken}");
+        // One of three datapoints is named: the other two may have had errors.
+        assert_eq!((incident.errors_reported, incident.window), (None, whole.window), "{broken}");
     }
+    event["alarmData"]["state"]["reason"] = "testing".into();
+    assert_eq!(incident(&event).window.expect("known").seconds(), 180 + 480);
 }
 
 #[test]
 fn a_hostile_alarm_name_is_kept_as_data_and_cut_to_what_cloudwatch_allows() {
-    let (_, mut event) = events("events").into_iter().find(|(name, _)| name == "alarm").expect("there");
+    let mut event = sample("alarm");
     let hostile = format!("x'; $(reboot)\r\n\u{202e}</script>{}", "y".repeat(1000));
     event["alarmData"]["alarmName"] = hostile.into();
     let name = incident(&event).alarm.expect("there").name;
@@ -117,55 +311,217 @@ fn a_hostile_alarm_name_is_kept_as_data_and_cut_to_what_cloudwatch_allows() {
 }
 
 #[test]
+fn the_alarms_beneath_a_composite_one_lead_to_the_gateway() {
+    let all: BTreeMap<String, Value> = events("events/ignored").into_iter().collect();
+    let composite = |event: &Value| match outcomes_from_event(event).remove(0) {
+        Outcome::Composite(composite) => composite,
+        other => panic!("{other:?}"),
+    };
+    // Its name says nothing of NAT, nor do those beneath it.
+    let shop = composite(&all["composite-of-others"]);
+    assert_eq!(shop.children, ["shop-errors"]);
+    let direct = outcomes_from_event(&sample("alarm"));
+    let mut described = sample("alarm-described");
+    assert_eq!(shop.clone().with_children(&described), direct);
+    described["MetricAlarms"][0]["StateValue"] = "OK".into();
+    assert!(matches!(shop.clone().with_children(&described)[..], [Outcome::Ignored(_)]));
+    // Of alarms that CloudWatch does not know, nothing is known.
+    let unknown = serde_json::json!({ "MetricAlarms": [], "CompositeAlarms": [] });
+    assert_eq!(shop.clone().with_children(&unknown), [shop.from_event_alone()]);
+    let (_, nat) = events("events/invalid").into_iter().find(|(name, _)| name == "composite").expect("there");
+    assert!(matches!(composite(&nat).with_children(&unknown)[..], [Outcome::Unusable(_)]));
+}
+
+#[test]
+fn no_name_beneath_a_composite_alarm_gets_more_into_a_command_than_itself() {
+    let (_, mut event) =
+        events("events/invalid").into_iter().find(|(name, _)| name == "composite").expect("there");
+    event["alarmData"]["state"]["reasonData"] = Value::Null;
+    let rule =
+        "ALARM(\"nat'; reboot; '\") OR ALARM(\"--nat\") OR ALARM(\"nat\u{202e}\") OR ALARM(\"nat $(x) `y`\")";
+    event["alarmData"]["configuration"]["alarmRule"] = rule.into();
+    let [Outcome::Unusable(error)] = &from_event_alone(&event)[..] else { panic!("not told") };
+    assert_eq!(
+        error.command(),
+        Some(
+            "aws cloudwatch describe-alarms --alarm-types MetricAlarm --alarm-names 'nat $(x) `y`' --region eu-west-1 --output json | nat-triage triage --event -"
+        )
+    );
+}
+
+#[test]
 fn the_message_of_an_sns_record_may_stand_alone_and_one_event_may_hold_several() {
-    let (_, mut event) = events("events").into_iter().find(|(name, _)| name == "alarm-sns").expect("there");
-    let message: Value =
+    let mut event = sample("alarm-sns");
+    let mut message: Value =
         serde_json::from_str(event["Records"][0]["Sns"]["Message"].as_str().expect("text")).expect("JSON");
     assert_eq!(incident(&message), incident(&event));
 
-    let first = event["Records"][0].clone();
-    event["Records"].as_array_mut().expect("a list").push(first);
-    assert_eq!(outcomes_from_event(&event).expect("understood").len(), 2);
+    let mut second = event["Records"][0].clone();
+    message["AlarmName"] = "another".into();
+    second["Sns"]["Message"] = message.to_string().into();
+    event["Records"].as_array_mut().expect("a list").push(second);
+    assert_eq!(outcomes_from_event(&event).len(), 2);
 }
 
-/// How many values a JSON value is made of, itself included.
+#[test]
+fn a_contributor_is_told_of_by_its_attributes_in_every_shape() {
+    let bus = sample("alarm-contributor");
+    let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
+    for shape in ["contributor-by-lambda", "sns-contributor"] {
+        let (one, other) = (incident(&bus), incident(&all[shape]));
+        assert_eq!((one.id(), one.window), (other.id(), other.window), "{shape}");
+    }
+}
+
+#[test]
+fn two_zones_in_one_second_are_two_incidents() {
+    let outcomes = outcomes_from_event(&sample("alarm-two-zones"));
+    let ids: Vec<String> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Incident(incident) => incident.id(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+    // Zones of the same contributor's id, as those of one alarm by hand.
+    let mut event = sample("alarm-contributor");
+    event["detail"]["alarmContributor"]["attributes"]["AvailabilityZone"] = "eu-west-1a".into();
+    let first = incident(&event).id();
+    event["detail"]["alarmContributor"]["attributes"]["AvailabilityZone"] = "eu-west-1b".into();
+    assert_ne!(incident(&event).id(), first);
+}
+
+#[test]
+fn an_alarm_on_several_gateways_asks_for_each_and_says_of_none_how_many_errors_it_had() {
+    let outcomes = outcomes_from_event(&sample("alarm-several-gateways"));
+    let incidents: Vec<&Incident> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Incident(incident) => incident,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let gateways: Vec<&str> = incidents.iter().map(|i| i.gateway.as_ref().expect("named").as_str()).collect();
+    assert_eq!(gateways, ["nat-0fedcba9876543210", "nat-0a1b2c3d4e5f60718"]);
+    assert!(incidents.iter().all(|i| i.one_of_several && i.errors_reported.is_none()));
+    assert_ne!(incidents[0].id(), incidents[1].id());
+}
+
+/// A run of the command line on the sample's flow log, with this event.
+fn analyzed<const N: usize>(event: &Value, more: [&str; N]) -> Ran {
+    let log = checkout().join("samples/leak.log.zst");
+    let mut args = vec!["analyze", "--event", "event.json", "--flow-logs", log.to_str().expect("UTF-8")];
+    args.extend(more);
+    Cli::of(&args).file("event.json", event.to_string()).run()
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn of_several_incidents_the_first_is_looked_at_and_the_report_says_how_to_ask_for_each() {
+    let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
+    let event = &all["list-of-two-alarms"];
+    let ids: Vec<String> = outcomes_from_event(event)
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Incident(incident) => incident.id(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let first = analyzed(event, ["--format", "json"]);
+    assert_eq!(json(&first)["id"], ids[0]);
+    let gaps = json(&first)["gaps"].to_string();
+    for told in [&gaps, &first.stderr] {
+        assert!(
+            told.contains("1 more incident") && told.contains(&format!("--incident {}", ids[1])),
+            "{told}"
+        );
+    }
+    let second = analyzed(event, ["--format", "json", "--incident", &ids[1]]);
+    assert_eq!((&json(&second)["id"], second.stderr.as_str()), (&Value::from(ids[1].as_str()), ""));
+    let unknown = analyzed(event, ["--incident", "nt-0000000000000000"]);
+    assert!(unknown.status == 1 && unknown.stderr.contains(&ids[1]), "{}", unknown.stderr);
+}
+
+#[test]
+fn files_of_one_of_an_alarms_gateways_are_not_taken_for_those_of_its_first() {
+    let event = sample("alarm-several-gateways");
+    let unnamed = json(&analyzed(&event, ["--format", "json"]));
+    assert_eq!(unnamed["nat_gateways"][0]["id"], Value::Null);
+    assert!(!unnamed["headline"].as_str().expect("text").contains("nat-"), "{}", unnamed["headline"]);
+    let gaps = unnamed["gaps"].to_string();
+    for word in
+        ["which of the alarm's gateways", "nat-0fedcba9876543210", "nat-0a1b2c3d4e5f60718", "--nat-id"]
+    {
+        assert!(gaps.contains(word), "{word}: {gaps}");
+    }
+    let named = analyzed(&event, ["--format", "json", "--nat-id", "nat-0a1b2c3d4e5f60718"]);
+    assert_eq!(json(&named)["nat_gateways"][0]["id"], "nat-0a1b2c3d4e5f60718");
+    assert!(named.stderr.contains("nat-0fedcba9876543210"), "{}", named.stderr);
+    let other = analyzed(&event, ["--nat-id", "nat-0123456789abcdef0"]);
+    assert!(other.status == 1 && other.stderr.contains("nat-0123456789abcdef0"), "{}", other.stderr);
+}
+
+#[test]
+fn a_report_says_that_its_alarm_was_muted_or_is_on_a_metric_of_another_account() {
+    let flowing = |ran: Ran| ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let muted = flowing(analyzed(&sample("alarm-muted"), []));
+    assert!(muted.contains("its actions were muted: network-maintenance"), "{muted}");
+    let elsewhere = flowing(analyzed(&sample("alarm-other-account"), []));
+    assert!(elsewhere.contains("on a metric of account 210987654321"), "{elsewhere}");
+}
+
+#[test]
+fn the_command_line_tells_what_of_an_event_it_passes_over_and_what_leads_on() {
+    let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
+    let spared = analyzed(&all["sqs-one-unreadable-beside-a-good-one"], ["--format", "json"]);
+    assert_eq!(json(&spared)["verdict"], "confirmed");
+    assert!(spared.stderr.contains("passed over"), "{}", spared.stderr);
+    let composite = analyzed(&all["sns-composite"], []);
+    assert_eq!((composite.status, composite.stdout.as_str()), (1, ""));
+    assert!(composite.stderr.contains("aws cloudwatch describe-alarms"), "{}", composite.stderr);
+}
+
+/// How many values a JSON value is made of, itself included, and those of the JSON that it holds as text.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::Array(list) => list.iter().map(size).sum(),
         Value::Object(object) => object.values().map(size).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::String(text) => held(text).map_or(0, |held| size(&held)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 
-/// Puts `new` in place of the value that is `nth` in the order they are written.
+/// The JSON that a text is.
+fn held(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().filter(|held: &Value| held.is_object() || held.is_array())
+}
+
+/// Puts `new` in place of the value that is `nth` in the order they are written, within text that is JSON too.
 fn replace(value: &mut Value, nth: &mut usize, new: &Value) {
     if *nth == 0 {
         *value = new.clone();
+        *nth = usize::MAX;
+        return;
     }
-    *nth = nth.wrapping_sub(1);
+    if *nth == usize::MAX {
+        return;
+    }
+    *nth -= 1;
     match value {
         Value::Array(list) => list.iter_mut().for_each(|inner| replace(inner, nth, new)),
         Value::Object(object) => object.values_mut().for_each(|inner| replace(inner, nth, new)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// A sample event with one value replaced, the JSON that is held as text included.
-fn mutated(mut event: Value, place: prop::sample::Index, new: &Value) -> Value {
-    for path in ["/Records/0/Sns/Message", "/alarmData/state/reasonData", "/detail/state/reasonData"] {
-        let held =
-            event.pointer(path).and_then(Value::as_str).and_then(|t| serde_json::from_str::<Value>(t).ok());
-        let Some(mut held) = held else { continue };
-        let mut nth = place.index(size(&held) + size(&event));
-        if nth < size(&held) {
-            replace(&mut held, &mut nth, new);
-            *event.pointer_mut(path).expect("there") = held.to_string().into();
-            return event;
+        Value::String(text) => {
+            if let Some(mut held) = held(text) {
+                replace(&mut held, nth, new);
+                *text = held.to_string();
+            }
         }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-    let mut nth = place.index(size(&event));
-    replace(&mut event, &mut nth, new);
-    event
 }
 
 fn odd_value() -> impl Strategy<Value = Value> {
@@ -175,6 +531,16 @@ fn odd_value() -> impl Strategy<Value = Value> {
         Just("-009999-01-02T01:59:59Z".into()),
         Just("x\r\n\u{202e}</script>'; reboot".into()),
         Just("y".repeat(10_000)),
+        Just("ALARM".into()),
+        Just("AWS/NATGateway ErrorPortAllocation nat-0a1b2c3d4e5f60718 NatGatewayId".into()),
+        Just(
+            "9 out of the last 4294967295 datapoints [1e308 (18/11/26 02:13:00), 1e308 (18/11/26 02:12:00)]"
+                .into()
+        ),
+        Just("0 out of the last 0 datapoints [1 (01/01/00 00:00:00)] 4294967295 datapoints ((((".into()),
+        Just("SELECT SUM(ErrorPortAllocation) FROM \"AWS/NATGateway\" WHERE NatGatewayId IN ('".into()),
+        Just("SELECT é ErrorPortAllocation 'AWS/NATGateway' GROUP NatGatewayId = WHERE NatGatewayId".into()),
+        Just("ALARM(ALARM(\"nat' é".into()),
         any::<String>(),
     ];
     prop_oneof![
@@ -189,85 +555,93 @@ fn odd_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-proptest! {
-    #[test]
-    fn a_sample_event_with_an_odd_value_is_answered_or_refused_in_a_few_harmless_words(
-        which in any::<prop::sample::Index>(),
-        place in any::<prop::sample::Index>(),
-        new in odd_value(),
-    ) {
-        let events = events("events");
-        match outcomes_from_event(&mutated(which.get(&events).1.clone(), place, &new)) {
-            Err(error) => {
-                let text = chain(&error);
-                prop_assert!(text.len() < 700 && !text.contains(char::is_control), "{text}");
+/// What is promised of every event whatever.
+fn assert_answered(event: &Value) -> Result<(), TestCaseError> {
+    let outcomes = from_event_alone(event);
+    prop_assert!(!outcomes.is_empty());
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Composite(composite) => prop_assert!(false, "{composite:?}"),
+            Outcome::Unusable(error) => {
+                let text = format!("{error}");
+                prop_assert!(text.len() < 900 && !text.contains(char::is_control), "{text}");
+                let command = error.command().unwrap_or_default();
+                prop_assert!(command.is_ascii() && !command.contains(char::is_control), "{command}");
+                prop_assert!(command.matches('\'').count() % 2 == 0, "{command}");
             }
-            Ok(outcomes) => for outcome in outcomes {
-                match outcome {
-                    Outcome::Ignored(ignored) => {
-                        prop_assert!(ignored.reason.len() < 300, "{}", ignored.reason);
-                    }
-                    Outcome::Ended(ended) => prop_assert!(ended.reason().len() < 300),
-                    Outcome::Incident(incident) => {
-                        prop_assert!(incident.window.expect("known").seconds() <= 86_400);
-                        prop_assert!(incident.errors_reported.is_none_or(|sum| sum > 0.0 && sum.is_finite()));
-                        prop_assert!(incident.alarm.expect("known").name.chars().count() <= 255);
-                    }
-                }
+            Outcome::Ignored(ignored) => {
+                let reason = ignored.reason;
+                prop_assert!(reason.len() < 400 && !reason.contains(char::is_control), "{reason}");
+            }
+            Outcome::Ended(ended) => prop_assert!(ended.reason().len() < 300),
+            Outcome::Incident(incident) => {
+                prop_assert!(incident.window.expect("known").seconds() <= 86_400);
+                prop_assert!(incident.errors_reported.is_none_or(|sum| sum > 0.0 && sum.is_finite()));
+                let alarm = incident.alarm.expect("known");
+                prop_assert!(alarm.name.chars().count() <= 255);
+                prop_assert!(alarm.muted.is_none_or(|by| by.is_ascii() && by.len() < 2_000));
             }
         }
     }
+    Ok(())
 }
 
-#[test]
-fn a_contributor_is_told_of_by_its_attributes_in_every_shape_and_the_alarm_over_it_is_ignored() {
-    let (_, bus) = events("events").into_iter().find(|(name, _)| name == "alarm-contributor").expect("there");
-    let direct = serde_json::json!({
-        "source": "aws.cloudwatch", "accountId": "123456789012", "region": "eu-west-1",
-        "alarmArn": bus["resources"][0], "time": bus["time"], "alarmData": bus["detail"],
-    });
-    let sns = serde_json::json!({
-        "AlarmName": "every-nat", "AlarmArn": bus["resources"][0], "AWSAccountId": "123456789012",
-        "NewStateValue": "ALARM", "StateChangeTime": "2026-11-18T02:14:05.123+0000",
-        "AlarmContributorId": "6d442278dba546f6",
-        "AlarmContributorAttributes": { "NatGatewayId": "nat-0a1b2c3d4e5f60718" },
-        "Trigger": { "Metrics": [{
-            "Id": "q1", "Period": 60, "ReturnData": true,
-            "Expression": "SELECT SUM(ErrorPortAllocation) FROM SCHEMA(\"AWS/NATGateway\", NatGatewayId) GROUP BY NatGatewayId",
-        }] },
-    });
-    let ids: Vec<String> = [&bus, &direct, &sns].map(|event| incident(event).id()).into();
-    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    assert_eq!(incident(&direct).gateway.expect("named").as_str(), "nat-0a1b2c3d4e5f60718");
-
-    let mut over = bus;
-    over["detail-type"] = "CloudWatch Alarm State Change".into();
-    over["detail"].as_object_mut().expect("an object").remove("alarmContributor");
-    let [Outcome::Ignored(ignored)] = &outcomes_from_event(&over).expect("understood")[..] else {
-        panic!("not ignored")
-    };
-    assert!(ignored.reason.contains("told of by itself"), "{}", ignored.reason);
+/// All that is in the repository, read once.
+fn corpus() -> &'static [Value] {
+    static CORPUS: std::sync::OnceLock<Vec<Value>> = std::sync::OnceLock::new();
+    CORPUS.get_or_init(|| FOLDERS.iter().flat_map(|folder| events(folder)).map(|(_, event)| event).collect())
 }
 
-#[test]
-fn an_alarm_on_several_gateways_asks_for_each_and_says_of_none_how_many_errors_it_had() {
-    let (_, mut event) =
-        events("events").into_iter().find(|(name, _)| name == "alarm-metric-math").expect("there");
-    assert!(matches!(outcomes_from_event(&event).as_deref(), Ok([Outcome::Incident(_)])));
-    let metrics = event["alarmData"]["configuration"]["metrics"].as_array_mut().expect("a list");
-    let mut other = metrics[1].clone();
-    other["metricStat"]["metric"]["dimensions"]["NatGatewayId"] = "nat-0fedcba9876543210".into();
-    metrics.push(other);
-    let outcomes = outcomes_from_event(&event).expect("understood");
-    let incidents: Vec<&Incident> = outcomes
-        .iter()
-        .map(|outcome| match outcome {
-            Outcome::Incident(incident) => incident,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    let gateways: Vec<&str> = incidents.iter().map(|i| i.gateway.as_ref().expect("named").as_str()).collect();
-    assert_eq!(gateways, ["nat-0a1b2c3d4e5f60718", "nat-0fedcba9876543210"]);
-    assert!(incidents.iter().all(|i| i.one_of_several && i.errors_reported.is_none()));
-    assert_ne!(incidents[0].id(), incidents[1].id());
+proptest! {
+    #[test]
+    fn an_event_with_odd_values_is_answered_or_refused_in_a_few_harmless_words(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), odd_value()), 1..4),
+    ) {
+        let mut event = which.get(corpus()).clone();
+        for (place, new) in changes {
+            let mut nth = place.index(size(&event));
+            replace(&mut event, &mut nth, &new);
+        }
+        assert_answered(&event)?;
+    }
+
+    #[test]
+    fn an_event_within_another_is_answered_too(
+        outer in any::<prop::sample::Index>(),
+        inner in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        as_text in any::<bool>(),
+    ) {
+        let (mut event, inner) = (outer.get(corpus()).clone(), inner.get(corpus()));
+        let inner = if as_text { Value::from(inner.to_string()) } else { inner.clone() };
+        let mut nth = place.index(size(&event));
+        replace(&mut event, &mut nth, &inner);
+        assert_answered(&event)?;
+    }
+
+    #[test]
+    fn an_event_with_damaged_text_is_answered_where_it_still_is_json(
+        which in any::<prop::sample::Index>(),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<char>(), 0_usize..3), 1..6),
+    ) {
+        let mut text: Vec<char> = which.get(corpus()).to_string().chars().collect();
+        for (place, new, kind) in damages {
+            let place = place.index(text.len());
+            match kind {
+                0 => text[place] = new,
+                1 => text.insert(place, new),
+                _ => {
+                    text.remove(place);
+                }
+            }
+            if text.is_empty() {
+                break;
+            }
+        }
+        let text: String = text.into_iter().collect();
+        // Damaged as a whole, it still is the text of some message.
+        assert_answered(&serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.clone())))?;
+        assert_answered(&serde_json::json!({ "Records": [{ "body": text }] }))?;
+    }
 }

@@ -678,7 +678,7 @@ fn whatever_an_event_holds_the_message_that_it_failed_on_is_harmless() {
     for value in HOSTILE.into_iter().chain([long.as_str(), huge.as_str()]) {
         let event = serde_json::json!({ "alarmData": { "alarmName": value }, value: [value] });
         for trouble in [
-            Trouble::unusable("nt-1", &event, value),
+            Trouble::unusable("nt-1", &event, value, None),
             Trouble::broken("nt-1", &event, &format!("it: {value}")),
         ] {
             let message = Message::of_trouble(&trouble, HttpsReaders::Chat);

@@ -70,6 +70,25 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(again["reason"], "its report has gone out before", "{again}");
     assert_eq!(again["id"], answered["id"]);
 
+    // One message that cannot be read spares the good one beside it, and is told of.
+    let batch = json!({ "Records": [
+        { "messageId": "1", "eventSource": "aws:sqs", "body": "nat-0a1b2c3d4e5f60718 is in ALARM" },
+        { "messageId": "2", "eventSource": "aws:sqs", "body": event.to_string() },
+        { "messageId": "3", "eventSource": "aws:sqs", "body": "Your budget has been exceeded." },
+    ] });
+    let Answered::Response(of_batch) = api.invoke(&batch, Duration::from_secs(60)) else {
+        panic!("a batch was handed back for one message of it")
+    };
+    assert_eq!(of_batch[0]["reason"], "its report has gone out before", "{of_batch}");
+    assert_eq!(
+        (&of_batch[1]["ignored"], &of_batch[2]["unusable"]),
+        (&json!(true), &json!(true)),
+        "{of_batch}"
+    );
+    let told: Value =
+        serde_json::from_str(scene.received()["Message"].as_str().expect("text")).expect("JSON");
+    assert_eq!(told["event"], batch);
+
     // An event that nobody can read is not lost on the person either, and no retry would change it.
     let Answered::Response(unusable) = api.invoke(&json!({ "hello": "there" }), Duration::from_secs(30))
     else {
@@ -107,6 +126,44 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
         let again = run(&[&from_bundle[..], &["--format", "json"]].concat(), false);
         assert!(live == again, "the same diagnosis, byte for byte");
     }
+}
+
+#[test]
+fn a_composite_alarm_is_answered_by_what_the_alarm_beneath_it_is_on() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    // Which gateway it is, is to be shown, and not what its flow logs say.
+    let insights = InsightsServer::start(insights_server::Store::new());
+    let child = event(&simulation, scene.id("gateway"));
+    let state = &child["alarmData"]["state"];
+    let text = |key: &str| state[key].as_str().expect("text");
+    let arn = scene.alarm("shop", text("reason"), text("reasonData"));
+    let rule = json!({ "alarmRule": "ALARM(shop) OR ALARM(other)" });
+    let mut composite = child.clone();
+    composite["alarmData"]["alarmName"] = "evening".into();
+    composite["alarmData"]["configuration"] = rule;
+    let fired_for = json!({ "triggeringAlarms": [{ "arn": arn, "state": { "value": "ALARM" } }] });
+    composite["alarmData"]["state"]["reasonData"] = fired_for.to_string().into();
+
+    let api = RuntimeApi::start();
+    let url = insights.endpoint();
+    let function = function(&api, &scene, &url, scene.id("topic"));
+    let (answered, _, published) = answered_and_published(&api, &scene, &composite, 120);
+    assert_eq!(published, answered);
+    assert_eq!(published["alarm"]["name"], "shop");
+    assert_eq!(published["nat_gateways"][0]["id"], scene.id("gateway"));
+    drop(function);
+
+    // Where CloudWatch may not be asked, a person is told which alarm it may be, with the one command.
+    let refusing =
+        [&endpoints(&scene, &url)[..], &[("AWS_ENDPOINT_URL_CLOUDWATCH", "http://127.0.0.1:1")]].concat();
+    composite["alarmData"]["alarmName"] = "nat-any".into();
+    let api = RuntimeApi::start();
+    let _function = started(&api, &refusing, &[("NAT_TRIAGE_TOPIC_ARN", scene.id("topic"))]);
+    let (answered, _, told) = answered_and_published(&api, &scene, &composite, 60);
+    assert_eq!(answered["unusable"], true, "{answered}");
+    assert_trouble(&told, "a composite alarm");
+    assert!(told["fix"].as_str().is_some_and(|fix| fix.contains("--alarm-names 'shop'")), "{told}");
 }
 
 #[test]

@@ -1,16 +1,28 @@
 //! What fired: every wire shape of a CloudWatch alarm in, an [`Incident`] or a reason to ignore it
 //! out. The only place that knows alarm JSON.
 //!
-//! Read tolerantly from JSON values: the published event types refuse metric math, long periods and
-//! alarms without a description, all of which real accounts have.
+//! An event is opened (what it comes wrapped in), each alarm in it is read (the shapes that a transition is
+//! written in, and which metrics it is on), and its minutes are fixed (from its datapoints). All tolerantly,
+//! from JSON values: the published event types refuse metric math, long periods and alarms without a
+//! description, all of which real accounts have.
 
+mod envelope;
+mod ours;
+mod query;
+mod reason;
 mod shapes;
+#[cfg(feature = "aws")]
+mod typed;
+mod watched;
 mod window;
 
 use serde_json::Value;
 
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
-use shapes::{Fired, Metric, Series};
+use envelope::{Found, opened};
+use ours::{names_ours, speaks_of_nat};
+use shapes::{Fired, is_account, short};
+use watched::{Metric, Series};
 
 /// The namespace of the alarms that we answer.
 const NAMESPACE: &str = "AWS/NATGateway";
@@ -28,6 +40,10 @@ pub enum Outcome {
     Ended(Ended),
     /// Nothing to do, which is a normal result.
     Ignored(Ignored),
+    /// An alarm that is made of others, of which its event says no more than the names.
+    Composite(Composite),
+    /// It ought to ask for something, and we cannot tell for what.
+    Unusable(AlarmError),
 }
 
 impl Outcome {
@@ -39,7 +55,116 @@ impl Outcome {
             other => other,
         }
     }
+
+    /// The alarm of an incident.
+    #[must_use]
+    pub fn alarm(&self) -> Option<&Alarm> {
+        match self {
+            Self::Incident(incident) => incident.alarm.as_ref(),
+            Self::Ended(_) | Self::Ignored(_) | Self::Composite(_) | Self::Unusable(_) => None,
+        }
+    }
+
+    /// Why it asks for nothing that we could tell.
+    #[must_use]
+    pub fn into_error(self) -> Option<AlarmError> {
+        match self {
+            Self::Unusable(error) => Some(error),
+            Self::Incident(_) | Self::Ended(_) | Self::Ignored(_) | Self::Composite(_) => None,
+        }
+    }
+
+    /// The same, of a composite alarm as far as its event alone tells.
+    #[must_use]
+    pub fn from_event_alone(self) -> Self {
+        match self {
+            Self::Composite(composite) => composite.from_event_alone(),
+            other => other,
+        }
+    }
+
+    /// The same for the same transition of the same alarm, gateway and zone.
+    fn id(&self) -> Option<String> {
+        match self {
+            Self::Incident(incident) => Some(incident.id()),
+            Self::Ended(ended) => Some(ended.id()),
+            Self::Ignored(_) | Self::Composite(_) | Self::Unusable(_) => None,
+        }
+    }
 }
+
+/// An alarm that is made of others: which of them is ours, and on which gateway, CloudWatch can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Composite {
+    /// Its name.
+    pub name: String,
+    /// The alarms beneath it, by name: those that it fired for where its event says so, else those of its rule.
+    pub children: Vec<String>,
+    region: Option<String>,
+    muted: Option<String>,
+    speaks_of_nat: bool,
+}
+
+impl Composite {
+    /// What it asks for, as far as its event alone tells: nothing where neither it nor an alarm beneath it
+    /// speaks of NAT, else that a person looks which of them it is.
+    #[must_use]
+    pub fn from_event_alone(self) -> Outcome {
+        if self.speaks_of_nat {
+            return Outcome::Unusable(self.untold());
+        }
+        let reason = "a composite alarm, which names neither the metric nor a NAT gateway; where an alarm beneath it is on ErrorPortAllocation, let the function be an action of that one".to_owned();
+        Outcome::Ignored(Ignored { reason, alarm: Some(self.name) })
+    }
+
+    /// What it asks for, by what `aws cloudwatch describe-alarms` says of the alarms beneath it: the incidents of
+    /// those that are in ALARM on our metric.
+    #[must_use]
+    pub fn with_children(self, described: &Value) -> Vec<Outcome> {
+        let of_children = outcomes_from_event(described);
+        let asks = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Incident(_) | Outcome::Composite(_) | Outcome::Unusable(_))
+        };
+        // Where CloudWatch knows none of them, it has told nothing.
+        let none_known = matches!(of_children[..], [Outcome::Unusable(AlarmError::NotAnAlarm { .. })]);
+        let asked: Vec<Outcome> = of_children.into_iter().filter(asks).collect();
+        if none_known {
+            return vec![self.from_event_alone()];
+        }
+        if asked.is_empty() {
+            let reason =
+                "a composite alarm; none of the alarms beneath it is in ALARM on the metric of a NAT gateway";
+            return vec![Outcome::Ignored(Ignored { reason: reason.into(), alarm: Some(self.name) })];
+        }
+        asked
+    }
+
+    fn untold(self) -> AlarmError {
+        let shown: Vec<String> = self.children.iter().take(MAX_CHILDREN).map(|child| short(child)).collect();
+        let more = self.children.len().saturating_sub(MAX_CHILDREN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        // A name that a shell or a terminal might take for more than a name is in no command.
+        let plain = |name: &&String| {
+            !name.starts_with('-') && name.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && c != '\'')
+        };
+        let names = self.children.iter().take(MAX_CHILDREN).filter(plain);
+        let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+        let region = self.region.map_or(String::new(), |region| format!(" --region {region}"));
+        let command = format!(
+            "aws cloudwatch describe-alarms --alarm-types MetricAlarm --alarm-names {}{region} --output json | nat-triage triage --event -",
+            names.join(" ")
+        );
+        let muted = self.muted.map_or(String::new(), |by| format!(" (its actions were {by})"));
+        AlarmError::Composite {
+            alarm: format!("{}{muted}", short(&self.name)),
+            children: format!("{}{more}", if shown.is_empty() { "none".into() } else { shown.join(", ") }),
+            command: Some(command).filter(|_| !names.is_empty()),
+        }
+    }
+}
+
+/// Alarms beneath a composite one that a message names.
+const MAX_CHILDREN: usize = 5;
 
 /// An alarm of ours that went back to OK.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,19 +186,16 @@ impl Ended {
     #[must_use]
     pub fn id(&self) -> String {
         let alarm = &self.alarm;
-        let parts = [
-            &alarm.account.clone().unwrap_or_default(),
-            &alarm.region.clone().unwrap_or_default(),
-            &alarm.name,
-            &alarm.state,
-            &alarm.at.as_second().to_string(),
-        ];
-        fingerprint(&parts.map(String::as_str).join("\u{0}"))
+        let at = alarm.at.as_second().to_string();
+        let mut parts = vec![alarm.name.as_str(), &alarm.state, &at];
+        parts.extend(self.gateways.iter().map(NatGatewayId::as_str));
+        parts.extend(alarm.contributor.as_deref());
+        fingerprint(&parts.join("\u{0}"))
     }
 }
 
 fn not_alarm(state: &str) -> String {
-    format!("the alarm went into the state {}, not ALARM", shapes::short(state))
+    format!("the alarm went into the state {}, not ALARM", short(state))
 }
 
 /// Why nothing is to be done.
@@ -90,7 +212,7 @@ pub struct Ignored {
 pub enum AlarmError {
     /// None of the shapes that alarms arrive in.
     #[error(
-        "expected a CloudWatch alarm, as a direct Lambda action, an EventBridge event or in an SNS record; found {found}"
+        "expected a CloudWatch alarm, as a direct Lambda action, an EventBridge event, or the message of a topic, a queue or a stream; found {found}"
     )]
     NotAnAlarm {
         /// What it was instead, shortened.
@@ -110,70 +232,144 @@ pub enum AlarmError {
         /// What sort of alarm it is.
         found: &'static str,
     },
+    /// An alarm on a query that names no gateway.
+    #[error(
+        "the alarm {alarm} is on a Metrics Insights query of {METRIC} that names no NAT gateway, and so its event names none: add GROUP BY NatGatewayId to the query, and each gateway is told of by itself"
+    )]
+    NoGatewayInQuery {
+        /// The alarm's name, shortened.
+        alarm: String,
+    },
+    /// An alarm that is made of others.
+    #[error(
+        "{alarm} is a composite alarm, whose event names the alarms beneath it and no NAT gateway: {children}. Let the function be an action of the one among them that is on {METRIC}"
+    )]
+    Composite {
+        /// The alarm's name, shortened.
+        alarm: String,
+        /// Those beneath it, shortened.
+        children: String,
+        /// Asks about those beneath it, and triages the one that is ours.
+        command: Option<String>,
+    },
     /// A dimension that is no gateway's id.
     #[error("the alarm's dimension NatGatewayId is unusable")]
     GatewayId(#[from] crate::incident::InvalidIncident),
-    /// An SNS record whose message is not JSON.
+    /// A message that names what is ours and is no JSON.
     #[error(
-        "expected the JSON of an alarm as the message of the SNS record: subscribe the function to the topic that the alarm itself publishes to, with nothing between that rewrites the message"
+        "expected the JSON of an alarm as the message of the topic or queue: subscribe the function to the topic that the alarm itself publishes to, with nothing between that rewrites the message"
     )]
     Message,
 }
 
-/// What each alarm of an event asks for, in order: one for each gateway of a direct action or an
-/// EventBridge event, and of each record of an SNS event.
-///
-/// # Errors
-/// When the event is none of the shapes, or its alarm is not on one gateway's metric.
-pub fn outcomes_from_event(event: &Value) -> Result<Vec<Outcome>, AlarmError> {
-    let outcomes: Result<Vec<Vec<Outcome>>, AlarmError> =
-        shapes::fired(event)?.into_iter().map(outcomes).collect();
-    Ok(outcomes?.into_iter().flatten().collect())
+impl AlarmError {
+    /// The one command that leads on, where there is one.
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        match self {
+            Self::Composite { command, .. } => command.as_deref(),
+            _ => None,
+        }
+    }
 }
 
-fn outcomes(fired: Fired) -> Result<Vec<Outcome>, AlarmError> {
-    let ignored =
-        |reason: String| Ok(vec![Outcome::Ignored(Ignored { reason, alarm: Some(fired.name.clone()) })]);
-    if fired.state != "ALARM" {
-        return Ok(vec![match ended(&fired) {
-            Some(ended) => Outcome::Ended(ended),
-            None => Outcome::Ignored(Ignored { reason: not_alarm(&fired.state), alarm: Some(fired.name) }),
-        }]);
+/// What each alarm of an event asks for, in order: one for each gateway, or for each zone of a regional one, of
+/// each alarm in it. What is held twice is asked once. Never empty.
+#[must_use]
+pub fn outcomes_from_event(event: &Value) -> Vec<Outcome> {
+    asked_once(opened(event).into_iter().flat_map(outcomes))
+}
+
+/// The same without those of a transition that another before them is of.
+#[must_use]
+pub fn asked_once(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Outcome> {
+    let mut ids: Vec<String> = Vec::new();
+    let mut asked = Vec::new();
+    for outcome in outcomes {
+        let id = outcome.id();
+        if id.as_ref().is_none_or(|id| !ids.contains(id)) {
+            ids.extend(id);
+            asked.push(outcome);
+        }
     }
+    asked
+}
+
+fn outcomes(found: Found) -> Vec<Outcome> {
+    match found {
+        Found::Fired(fired) => of_alarm(&fired),
+        Found::Nothing(reason) => vec![Outcome::Ignored(Ignored { reason, alarm: None })],
+        Found::Unusable(error) => vec![Outcome::Unusable(error)],
+    }
+}
+
+fn of_alarm(fired: &Fired) -> Vec<Outcome> {
+    let ignored =
+        |reason: String| vec![Outcome::Ignored(Ignored { reason, alarm: Some(fired.name.clone()) })];
+    if fired.state != "ALARM" {
+        return match ended(fired) {
+            Some(ended) => vec![Outcome::Ended(ended)],
+            None => ignored(not_alarm(&fired.state)),
+        };
+    }
+    let unusable = |error: AlarmError| vec![Outcome::Unusable(error)];
     let series = match &fired.series {
-        Series::None(found) => return Err(AlarmError::NotOneGateway { found }),
+        Series::Metrics(metrics) => metrics,
         Series::Contributors => {
             return ignored(
                 "the alarm is on several metrics, and each that is in ALARM is told of by itself".into(),
             );
         }
-        Series::Metrics(metrics) => metrics,
+        Series::Unnamed => return unusable(AlarmError::NoGatewayInQuery { alarm: short(&fired.name) }),
+        Series::Children(children) => {
+            let texts = children.iter().chain([&fired.written]);
+            return vec![Outcome::Composite(Composite {
+                name: fired.name.clone(),
+                speaks_of_nat: texts.into_iter().any(|text| speaks_of_nat(text)),
+                children: children.clone(),
+                region: fired.region.clone(),
+                muted: fired.muted.clone(),
+            })];
+        }
+        Series::None(found) if names_ours(&fired.written) => {
+            return unusable(AlarmError::NotOneGateway { found });
+        }
+        Series::None(found) => {
+            return ignored(format!("{found}, which names neither the metric nor a NAT gateway"));
+        }
     };
-    let mut ours: Vec<&Metric> =
-        series.iter().filter(|m| m.namespace == NAMESPACE && m.name == METRIC).collect();
-    ours.dedup_by(|a, b| a.dimensions == b.dimensions);
+    let mut ours: Vec<&Metric> = Vec::new();
+    for metric in series.iter().filter(|metric| metric.is_ours()) {
+        if ours.iter().all(|other| other.dimensions != metric.dimensions) {
+            ours.push(metric);
+        }
+    }
     if ours.is_empty() {
         return match series.first() {
             Some(other) => ignored(format!(
                 "the alarm is on {} {}, not on {NAMESPACE} {METRIC}",
-                shapes::short(&other.namespace),
-                shapes::short(&other.name)
+                short(&other.namespace),
+                short(&other.name)
             )),
-            None => Err(AlarmError::NotOneGateway { found: "an alarm without a metric" }),
+            None if names_ours(&fired.written) => {
+                unusable(AlarmError::NotOneGateway { found: "an alarm without a metric" })
+            }
+            None => ignored("an alarm that names neither the metric nor a NAT gateway".into()),
         };
     }
     let several = ours.len() > 1;
-    ours.into_iter().map(|metric| incident(&fired, metric, several).map(Outcome::Incident)).collect()
+    let one = |metric| incident(fired, metric, several).map_or_else(Outcome::Unusable, Outcome::Incident);
+    ours.into_iter().map(one).collect()
 }
 
-/// An alarm on our metric that went back to OK.
+/// An alarm on our metric that went back to OK from ALARM: what was in no alarm is not over.
 fn ended(fired: &Fired) -> Option<Ended> {
     let Series::Metrics(metrics) = &fired.series else { return None };
-    let ours = metrics.iter().filter(|m| m.namespace == NAMESPACE && m.name == METRIC);
-    let ids =
-        ours.filter_map(|m| m.dimensions.iter().find(|(name, _)| name == "NatGatewayId")?.1.parse().ok());
-    let gateways: Vec<NatGatewayId> = ids.collect();
-    (fired.state == "OK" && !gateways.is_empty()).then(|| Ended { alarm: alarm(fired), gateways })
+    let ours = metrics.iter().filter(|metric| metric.is_ours());
+    let gateways: Vec<NatGatewayId> =
+        ours.filter_map(|metric| metric.dimension("NatGatewayId")?.parse().ok()).collect();
+    let over = fired.state == "OK" && fired.previous.as_deref() == Some("ALARM");
+    (over && !gateways.is_empty()).then(|| Ended { alarm: alarm(fired), gateways })
 }
 
 fn alarm(fired: &Fired) -> Alarm {
@@ -184,25 +380,31 @@ fn alarm(fired: &Fired) -> Alarm {
         region: fired.region.clone(),
         state: fired.state.clone(),
         at: fired.at,
+        metric_account: None,
+        contributor: fired.contributor.clone(),
+        muted: fired.muted.clone(),
     }
 }
 
 /// The incident of one gateway, and zone, of the alarm's.
 fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Incident, AlarmError> {
-    let dimension = |name: &str| metric.dimensions.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-    let gateway: NatGatewayId =
-        dimension("NatGatewayId").ok_or(AlarmError::NotOneGateway { found: NO_GATEWAY })?.parse()?;
+    let gateway = metric.dimension("NatGatewayId").ok_or(AlarmError::NotOneGateway { found: NO_GATEWAY })?;
+    let gateway: NatGatewayId = gateway.parse()?;
     let (window, errors_reported) = window::window(fired, metric)?;
+    let elsewhere = metric
+        .account
+        .clone()
+        .filter(|account| is_account(account) && Some(account) != fired.account.as_ref());
     Ok(Incident {
         gateway: Some(gateway),
-        zone: dimension("AvailabilityZone").map(str::to_owned),
+        zone: metric.dimension("AvailabilityZone").map(str::to_owned),
         window: Some(window),
         exact_window: false,
         zone_from_metrics: false,
         // What the alarm counted is of all of them together.
         errors_reported: errors_reported.filter(|_| !one_of_several),
         one_of_several,
-        alarm: Some(alarm(fired)),
+        alarm: Some(Alarm { metric_account: elsewhere, ..alarm(fired) }),
     })
 }
 

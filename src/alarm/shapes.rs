@@ -1,14 +1,16 @@
-//! The shapes that alarms arrive in, each brought into the same few fields.
+//! The shapes that one alarm's transition is written in, each brought into the same few fields.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::AlarmError;
+use super::watched::{Series, of_contributor, of_metrics, of_one_metric};
 
 /// Longest name that an alarm or a dimension's value can have in CloudWatch; more is not kept.
 const NAME: usize = 255;
 
-const CONTRIBUTOR: &str = "a contributor of an alarm on other metrics";
+/// Longest text that is kept of anything else; `reasonData` has at most 4,000 characters.
+const TEXT: usize = 4096;
 
 /// One alarm's transition, whatever brought it.
 #[derive(Debug)]
@@ -18,99 +20,63 @@ pub(super) struct Fired {
     pub(super) account: Option<String>,
     pub(super) region: Option<String>,
     pub(super) state: String,
+    /// The state that it left, where the event says.
+    pub(super) previous: Option<String>,
     pub(super) at: Timestamp,
-    /// The text of `reasonData`: JSON within JSON, absent after `SetAlarmState`.
+    /// Why, in words.
+    pub(super) reason: String,
+    /// The text of `reasonData`: JSON within JSON, absent after `SetAlarmState`, from SNS and of contributors.
     pub(super) reason_data: Option<String>,
     /// How many periods are evaluated, where the event says.
     pub(super) evaluation_periods: Option<u32>,
+    /// Which of the alarm's contributors it is.
+    pub(super) contributor: Option<String>,
+    /// What keeps the alarm's actions from being taken.
+    pub(super) muted: Option<String>,
     pub(super) series: Series,
+    /// All that its owner wrote of what it is on.
+    pub(super) written: String,
 }
 
-/// What the alarm is on.
-#[derive(Debug)]
-pub(super) enum Series {
-    /// Metrics, one of which may be ours.
-    Metrics(Vec<Metric>),
-    /// Metrics that a query chooses, each of which tells of itself.
-    Contributors,
-    /// Something else: what, in words.
-    None(&'static str),
+/// What an event says around an alarm.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    pub(super) arn: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) time: Option<String>,
+    /// What mutes the alarm's actions, as EventBridge says beside the alarm.
+    pub(super) muted: Option<String>,
 }
 
-/// One metric of an alarm.
-#[derive(Debug, PartialEq)]
-pub(super) struct Metric {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    /// Sorted by name.
-    pub(super) dimensions: Vec<(String, String)>,
-    /// Seconds of one datapoint.
-    pub(super) period: Option<u32>,
-    /// What a datapoint is of its samples, such as `Sum`.
-    pub(super) stat: Option<String>,
-    /// Whether the alarm watches the metric itself: not so for the inputs of an expression.
-    pub(super) returned: bool,
-}
-
-/// Every alarm that an event holds.
-pub(super) fn fired(event: &Value) -> Result<Vec<Fired>, AlarmError> {
-    let not_an_alarm = || AlarmError::NotAnAlarm { found: found(event) };
-    let object = event.as_object().ok_or_else(not_an_alarm)?;
-    if let Some(data) = object.get("alarmData").and_then(Value::as_object) {
-        return Ok(vec![direct(object, data)?]);
-    }
-    if let Some(detail) = object.get("detail").and_then(Value::as_object) {
-        return Ok(vec![from_event_bus(event, object, detail)?]);
-    }
-    if let Some(records) = object.get("Records").and_then(Value::as_array) {
-        let messages = records.iter().map(|r| r.pointer("/Sns/Message").and_then(Value::as_str));
-        let messages: Option<Vec<&str>> = messages.collect();
-        let messages = messages.filter(|m| !m.is_empty()).ok_or_else(not_an_alarm)?;
-        return messages.into_iter().map(message).collect();
-    }
-    if object.contains_key("AlarmName") && object.contains_key("NewStateValue") {
-        return Ok(vec![sns(object)?]);
-    }
-    Err(not_an_alarm())
-}
-
-/// An event of EventBridge, if it is one of an alarm's transition. Other types have an alarm's name and state
-/// too, and are none: the configuration change of an alarm that is in ALARM, for one.
-fn from_event_bus(
-    event: &Value,
-    object: &Map<String, Value>,
-    detail: &Map<String, Value>,
-) -> Result<Fired, AlarmError> {
-    match text(object, "detail-type").as_deref() {
-        Some("CloudWatch Alarm State Change" | "CloudWatch Alarm Contributor State Change") => {
-            eventbridge(object, detail)
+impl Around {
+    /// Around a direct action's `alarmData`.
+    pub(super) fn of_action(event: &Map<String, Value>) -> Self {
+        Self {
+            arn: text(event, "alarmArn"),
+            account: text(event, "accountId"),
+            region: text(event, "region"),
+            time: text(event, "time"),
+            muted: None,
         }
-        _ => Err(AlarmError::NotAnAlarm { found: found(event) }),
+    }
+
+    /// Around an EventBridge event's `detail`.
+    pub(super) fn of_bus(event: &Map<String, Value>) -> Self {
+        let arn = event.get("resources").and_then(|r| r.get(0)).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            arn,
+            account: text(event, "account"),
+            region: text(event, "region"),
+            time: text(event, "time"),
+            muted: None,
+        }
     }
 }
 
-/// What an event is instead, by its keys.
-fn found(event: &Value) -> String {
-    match event {
-        Value::Object(object) if object.is_empty() => "an empty object".into(),
-        Value::Object(object) => {
-            if let Some(kind) = text(object, "detail-type") {
-                return format!("an EventBridge event of the type {}", short(&kind));
-            }
-            // Every service but SNS begins the key with a small letter.
-            let source = |record: &Value| record.get("eventSource").and_then(Value::as_str).map(short);
-            if let Some(source) = event.pointer("/Records/0").and_then(source) {
-                return format!("records of {source}");
-            }
-            let keys: Vec<String> = object.keys().take(6).map(|key| short(key)).collect();
-            format!("an object with the keys {}", keys.join(", "))
-        }
-        Value::Array(_) => "a list".into(),
-        Value::String(_) => "a text".into(),
-        Value::Number(_) => "a number".into(),
-        Value::Bool(_) => "true or false".into(),
-        Value::Null => "null".into(),
-    }
+/// A field, whichever letters of its name are capitals.
+pub(super) fn get<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    object.get(key).or_else(|| object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, v)| v))
 }
 
 /// A piece of text from outside for an error: short, and of printable ASCII alone.
@@ -118,8 +84,8 @@ pub(super) fn short(text: &str) -> String {
     text.chars().take(40).map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
-fn text(object: &Map<String, Value>, key: &str) -> Option<String> {
-    object.get(key)?.as_str().map(|text| text.chars().take(4096).collect())
+pub(super) fn text(object: &Map<String, Value>, key: &str) -> Option<String> {
+    object.get(key)?.as_str().map(|text| text.chars().take(TEXT).collect())
 }
 
 fn name(object: &Map<String, Value>, key: &'static str) -> Result<String, AlarmError> {
@@ -127,7 +93,8 @@ fn name(object: &Map<String, Value>, key: &'static str) -> Result<String, AlarmE
     Ok(named(&name))
 }
 
-fn named(text: &str) -> String {
+/// As much of a name as CloudWatch allows.
+pub(super) fn named(text: &str) -> String {
     text.chars().take(NAME).collect()
 }
 
@@ -140,6 +107,12 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok())
 }
 
+/// A whole number above zero, however JSON writes it.
+pub(super) fn seconds(value: Option<&Value>) -> Option<u32> {
+    let whole = value?.as_u64().or_else(|| value?.as_f64().filter(|f| *f >= 1.0).map(|f| f as u64))?;
+    u32::try_from(whole).ok().filter(|n| *n > 0)
+}
+
 /// The account and the Region's code, of the ARN where it has them, else of the event's own fields.
 /// Either goes into commands and links, so nothing is taken that does not look like one.
 fn place(
@@ -148,152 +121,101 @@ fn place(
     region: Option<String>,
 ) -> (Option<String>, Option<String>) {
     let part = |n| arn.and_then(|arn| arn.split(':').nth(n)).map(str::to_owned);
-    let is_account = |text: &String| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
     let is_region = |text: &String| {
         (1..=32).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !text.starts_with('-')
     };
     (
-        part(4).filter(is_account).or(account.filter(is_account)),
+        part(4).filter(|text| is_account(text)).or(account.filter(|text| is_account(text))),
         part(3).filter(is_region).or(region.filter(is_region)),
     )
 }
 
-/// The direct Lambda action.
-fn direct(event: &Map<String, Value>, data: &Map<String, Value>) -> Result<Fired, AlarmError> {
-    let arn = text(event, "alarmArn");
-    let (account, region) = place(arn.as_deref(), text(event, "accountId"), text(event, "region"));
-    transition(event, data, arn, account, region)
+/// Whether a text is the number of an account.
+pub(super) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The EventBridge event, whose `detail` is what the direct action has as `alarmData`.
-fn eventbridge(event: &Map<String, Value>, detail: &Map<String, Value>) -> Result<Fired, AlarmError> {
-    let arn = event.get("resources").and_then(|r| r.get(0)).and_then(Value::as_str).map(str::to_owned);
-    let (account, region) = place(arn.as_deref(), text(event, "account"), text(event, "region"));
-    transition(event, detail, arn, account, region)
+/// What keeps an alarm's actions from being taken, in a few words: a mute rule, or what suppresses a composite
+/// alarm's. AWS documents the field of either and not all that may stand in it.
+fn muted(data: &Map<String, Value>, state: &Map<String, Value>) -> Option<String> {
+    let by = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) => Some(short(text)),
+        Value::Object(detail) => {
+            // A rule goes by the last part of its ARN.
+            let last = |text: &str| {
+                short(text.strip_prefix("arn:").map_or(text, |arn| arn.rsplit(':').next().unwrap_or(arn)))
+            };
+            let texts: Vec<String> = detail.values().filter_map(Value::as_str).take(3).map(last).collect();
+            Some(texts.join(", "))
+        }
+        _ => Some(String::new()),
+    };
+    let rule = data.get("muteDetail").and_then(by).map(|by| format!("muted: {by}"));
+    rule.or_else(|| state.get("actionsSuppressedBy").and_then(by).map(|by| format!("suppressed: {by}")))
+        .map(|said| said.trim_end_matches([' ', ':']).to_owned())
 }
 
-fn transition(
-    event: &Map<String, Value>,
-    data: &Map<String, Value>,
-    arn: Option<String>,
-    account: Option<String>,
-    region: Option<String>,
-) -> Result<Fired, AlarmError> {
+/// A transition as Lambda gets it in `alarmData`, and EventBridge in `detail`.
+pub(super) fn transition(around: &Around, data: &Map<String, Value>) -> Result<Fired, AlarmError> {
     let state = data.get("state").and_then(Value::as_object).ok_or(AlarmError::Lacks { field: "state" })?;
     let configuration = data.get("configuration").and_then(Value::as_object);
     let metrics = configuration.and_then(|c| c.get("metrics")).and_then(Value::as_array);
-    let series = if let Some(contributor) = data.get("alarmContributor") {
-        chosen(contributor.get("attributes"), metrics, ["expression", "period"])
-    } else if metrics.is_some_and(|metrics| metrics.iter().any(|m| is_query(m, "expression"))) {
-        Series::Contributors
-    } else if configuration.is_some_and(|c| c.contains_key("alarmRule")) {
-        Series::None("a composite alarm")
+    let list = metrics.map_or(&[][..], Vec::as_slice);
+    let contributor = data.get("alarmContributor").and_then(Value::as_object);
+    let reason_data = text(state, "reasonData");
+    let series = if let Some(contributor) = contributor {
+        of_contributor(contributor.get("attributes"), list)
+    } else if let Some(rule) = configuration.and_then(|c| text(c, "alarmRule")) {
+        Series::Children(children(&rule, &triggering(reason_data.as_deref())))
     } else if configuration.is_some_and(|c| c.contains_key("logGroupIdentifiers")) {
         Series::None("an alarm on logs")
     } else {
-        Series::Metrics(metrics.map(|l| l.iter().filter_map(metric_stat).collect()).unwrap_or_default())
+        of_metrics(list)
     };
+    let at = time(state, "timestamp");
+    let around_at = || around.time.as_deref().and_then(timestamp);
+    let previous = data.get("previousState").and_then(Value::as_object);
+    let (account, region) = place(around.arn.as_deref(), around.account.clone(), around.region.clone());
     Ok(Fired {
         name: name(data, "alarmName")?,
+        arn: around.arn.clone(),
         account,
         region,
-        arn,
         state: name(state, "value")?,
+        previous: previous.and_then(|previous| text(previous, "value")),
         // To the second both are the same.
-        at: time(state, "timestamp").or_else(|_| time(event, "time"))?,
-        reason_data: text(state, "reasonData"),
+        at: at.or_else(|lacks| around_at().ok_or(lacks))?,
+        reason: text(state, "reason").unwrap_or_default(),
+        reason_data,
         evaluation_periods: None,
+        contributor: contributor.and_then(|contributor| text(contributor, "id")).map(|id| named(&id)),
+        muted: around.muted.clone().or_else(|| muted(data, state)),
         series,
+        written: written(data, configuration.map(|c| Value::Object(c.clone()))),
     })
-}
-
-/// Whether a metric's expression is a query of Metrics Insights.
-fn is_query(metric: &Value, expression: &str) -> bool {
-    let text = metric.get(expression).and_then(Value::as_str).unwrap_or_default();
-    text.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"))
-}
-
-/// One of the metrics that a query chooses: the query says which metric it is of, the attributes of which
-/// gateway. `keys` are those of a query and of its period.
-fn chosen(attributes: Option<&Value>, metrics: Option<&Vec<Value>>, keys: [&str; 2]) -> Series {
-    let [expression, period] = keys;
-    let asks = |metric: &&Value| {
-        let text = metric.get(expression).and_then(Value::as_str).unwrap_or_default();
-        is_query(metric, expression) && text.contains(super::METRIC)
-    };
-    let Some(query) = metrics.into_iter().flatten().find(asks) else { return Series::None(CONTRIBUTOR) };
-    let attributes = attributes.and_then(Value::as_object).into_iter().flatten();
-    let mut dimensions: Vec<(String, String)> =
-        attributes.filter_map(|(name, value)| Some((named(name), named(value.as_str()?)))).collect();
-    dimensions.sort_unstable();
-    Series::Metrics(vec![Metric {
-        namespace: super::NAMESPACE.to_owned(),
-        name: super::METRIC.to_owned(),
-        dimensions,
-        period: seconds(query.get(period)),
-        stat: None,
-        returned: false,
-    }])
-}
-
-/// A metric of `configuration.metrics`; an expression of metric math is none.
-fn metric_stat(entry: &Value) -> Option<Metric> {
-    let stat = entry.get("metricStat")?;
-    let metric = stat.get("metric")?.as_object()?;
-    let dimensions = metric.get("dimensions").and_then(Value::as_object);
-    let mut dimensions: Vec<(String, String)> = dimensions
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name.clone(), named(value.as_str()?))))
-        .collect();
-    dimensions.sort_unstable();
-    Some(Metric {
-        namespace: text(metric, "namespace")?,
-        name: text(metric, "name")?,
-        dimensions,
-        period: seconds(stat.get("period")),
-        stat: stat.get("stat").and_then(Value::as_str).map(named),
-        returned: entry.get("returnData").and_then(Value::as_bool).unwrap_or(true),
-    })
-}
-
-/// A whole number above zero, however JSON writes it.
-pub(super) fn seconds(value: Option<&Value>) -> Option<u32> {
-    let whole = value?.as_u64().or_else(|| value?.as_f64().filter(|f| *f >= 1.0).map(|f| f as u64))?;
-    u32::try_from(whole).ok().filter(|n| *n > 0)
-}
-
-/// The message of an SNS record: JSON as text.
-fn message(text: &str) -> Result<Fired, AlarmError> {
-    let value: Value = serde_json::from_str(text).map_err(|_| AlarmError::Message)?;
-    let object = value.as_object().ok_or(AlarmError::Message)?;
-    // A rule of EventBridge may have a topic for its target.
-    if let Some(detail) = object.get("detail").and_then(Value::as_object) {
-        return from_event_bus(&value, object, detail);
-    }
-    if !object.contains_key("AlarmName") {
-        return Err(AlarmError::NotAnAlarm { found: found(&value) });
-    }
-    sns(object)
 }
 
 /// The alarm as CloudWatch publishes it to a topic. Its Region is a display name; the code is in the
 /// ARN.
-fn sns(object: &Map<String, Value>) -> Result<Fired, AlarmError> {
+pub(super) fn sns(object: &Map<String, Value>) -> Result<Fired, AlarmError> {
     let arn = text(object, "AlarmArn");
     let (account, region) = place(arn.as_deref(), text(object, "AWSAccountId"), None);
     let trigger = object.get("Trigger").and_then(Value::as_object);
     let metrics = trigger.and_then(|t| t.get("Metrics")).and_then(Value::as_array);
-    let series = if object.contains_key("AlarmContributorId") {
-        chosen(object.get("AlarmContributorAttributes"), metrics, ["Expression", "Period"])
-    } else if metrics.is_some_and(|metrics| metrics.iter().any(|m| is_query(m, "Expression"))) {
-        Series::Contributors
-    } else if object.contains_key("AlarmRule") {
-        Series::None("a composite alarm")
+    let list = metrics.map_or(&[][..], Vec::as_slice);
+    let contributor = text(object, "AlarmContributorId");
+    let triggering = object.get("TriggeringChildren").and_then(Value::as_array);
+    let series = if contributor.is_some() || object.contains_key("AlarmContributorAttributes") {
+        of_contributor(object.get("AlarmContributorAttributes"), list)
+    } else if let Some(rule) = text(object, "AlarmRule") {
+        Series::Children(children(&rule, triggering.map_or(&[][..], Vec::as_slice)))
+    } else if list.is_empty() {
+        trigger.map_or(Series::Metrics(Vec::new()), of_one_metric)
     } else {
-        Series::Metrics(trigger.map(sns_metrics).unwrap_or_default())
+        of_metrics(list)
     };
     Ok(Fired {
         name: name(object, "AlarmName")?,
@@ -301,50 +223,98 @@ fn sns(object: &Map<String, Value>) -> Result<Fired, AlarmError> {
         region,
         arn,
         state: name(object, "NewStateValue")?,
+        previous: text(object, "OldStateValue"),
         at: time(object, "StateChangeTime")?,
+        reason: text(object, "NewStateReason").unwrap_or_default(),
         reason_data: None,
         evaluation_periods: trigger.and_then(|t| seconds(t.get("EvaluationPeriods"))),
+        contributor: contributor.map(|id| named(&id)),
+        muted: text(object, "ActionsSuppressedBy").map(|by| format!("suppressed: {}", short(&by))),
         series,
+        written: written(object, trigger.map(|trigger| Value::Object(trigger.clone()))),
     })
 }
 
-fn sns_metrics(trigger: &Map<String, Value>) -> Vec<Metric> {
-    match trigger.get("Metrics").and_then(Value::as_array) {
-        Some(list) => list
-            .iter()
-            .filter_map(|entry| {
-                let stat = entry.get("MetricStat")?.as_object()?;
-                let returned = entry.get("ReturnData").and_then(Value::as_bool).unwrap_or(true);
-                sns_metric(stat.get("Metric")?.as_object()?, stat.get("Period"), stat.get("Stat"), returned)
-            })
-            .collect(),
-        None => {
-            sns_metric(trigger, trigger.get("Period"), trigger.get("Statistic"), true).into_iter().collect()
+/// An alarm as `aws cloudwatch describe-alarms` prints it: its last transition, and all that was said of it.
+pub(super) fn described(object: &Map<String, Value>) -> Result<Fired, AlarmError> {
+    let arn = text(object, "AlarmArn");
+    let (account, region) = place(arn.as_deref(), None, None);
+    let metrics = object.get("Metrics").and_then(Value::as_array);
+    let reason_data = text(object, "StateReasonData");
+    let list = metrics.map_or(&[][..], Vec::as_slice);
+    let series = if let Some(rule) = text(object, "AlarmRule") {
+        Series::Children(children(&rule, &triggering(reason_data.as_deref())))
+    } else if list.is_empty() {
+        of_one_metric(object)
+    } else {
+        of_metrics(list)
+    };
+    Ok(Fired {
+        name: name(object, "AlarmName")?,
+        account,
+        region,
+        arn,
+        state: name(object, "StateValue")?,
+        previous: None,
+        at: time(object, "StateTransitionedTimestamp").or_else(|_| time(object, "StateUpdatedTimestamp"))?,
+        reason: text(object, "StateReason").unwrap_or_default(),
+        reason_data,
+        evaluation_periods: seconds(object.get("EvaluationPeriods")),
+        contributor: None,
+        muted: text(object, "ActionsSuppressedBy").map(|by| format!("suppressed: {}", short(&by))),
+        series,
+        written: written(object, None),
+    })
+}
+
+/// The text in which an alarm's owner says what it is on, and what for.
+fn written(alarm: &Map<String, Value>, on: Option<Value>) -> String {
+    let texts = ["alarmName", "AlarmName", "AlarmDescription", "AlarmRule"].map(|key| text(alarm, key));
+    let on = on.map(|on| on.to_string());
+    texts.into_iter().flatten().chain(on).collect::<Vec<String>>().join("\n")
+}
+
+/// The alarms that a composite alarm's `reasonData` says it fired for.
+fn triggering(reason_data: Option<&str>) -> Vec<Value> {
+    let json: Value = reason_data.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    json.get("triggeringAlarms").and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// The names of the alarms beneath a composite one: those that it fired for, else those of its rule.
+///
+/// Source of the rule's language: `AlarmRule` of `PutCompositeAlarm` in the Amazon CloudWatch API.
+fn children(rule: &str, triggering: &[Value]) -> Vec<String> {
+    let arn = |child: &Value| {
+        let child = child.as_object()?;
+        get(child, "Arn").or_else(|| get(child, "AlarmArn")).and_then(Value::as_str).map(str::to_owned)
+    };
+    let mut names: Vec<String> = triggering.iter().filter_map(arn).map(|arn| name_in(&arn)).collect();
+    if names.is_empty() {
+        // ALARM("name"), OK(name) or INSUFFICIENT_DATA(arn).
+        for function in ["ALARM(", "OK(", "INSUFFICIENT_DATA("] {
+            for (place, _) in rule.match_indices(function) {
+                let rest = rule[place + function.len()..].trim_start();
+                let name = match rest.strip_prefix(['"', '\'']) {
+                    Some(quoted) => quoted.split(rest.chars().next().unwrap_or('"')).next(),
+                    None => rest.split(')').next(),
+                };
+                names.extend(name.map(|name| name_in(name.trim())));
+            }
         }
     }
+    let mut children: Vec<String> = Vec::new();
+    for name in names {
+        if !name.is_empty() && !children.contains(&name) {
+            children.push(name);
+        }
+    }
+    children
 }
 
-fn sns_metric(
-    metric: &Map<String, Value>,
-    period: Option<&Value>,
-    stat: Option<&Value>,
-    returned: bool,
-) -> Option<Metric> {
-    let listed = metric.get("Dimensions").and_then(Value::as_array);
-    let mut dimensions: Vec<(String, String)> = listed
-        .into_iter()
-        .flatten()
-        .filter_map(|d| Some((named(d.get("name")?.as_str()?), named(d.get("value")?.as_str()?))))
-        .collect();
-    dimensions.sort_unstable();
-    Some(Metric {
-        namespace: text(metric, "Namespace")?,
-        name: text(metric, "MetricName")?,
-        dimensions,
-        period: seconds(period),
-        stat: stat.and_then(Value::as_str).map(named),
-        returned,
-    })
+/// An alarm's name, of its ARN where it is one.
+fn name_in(text: &str) -> String {
+    let name = text.strip_prefix("arn:").and_then(|rest| rest.split_once(":alarm:")).map(|(_, name)| name);
+    named(name.unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -381,13 +351,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_alarm_is_named_in_a_few_harmless_words() {
-        let hostile = serde_json::json!({ "x\n\u{202e}y": { "secret": "s3cr3t" }, "z".repeat(500): 1 });
-        assert_eq!(found(&hostile), format!("an object with the keys x??y, {}", "z".repeat(40)));
-        assert_eq!(
-            found(&serde_json::json!({ "detail-type": "a\nb" })),
-            "an EventBridge event of the type a?b"
-        );
-        assert_eq!(found(&Value::Null), "null");
+    fn the_children_of_a_composite_alarm_are_those_it_fired_for_else_those_of_its_rule() {
+        let rule = r#"ALARM("nat a") OR (OK(b) AND NOT ALARM('arn:aws:cloudwatch:eu-west-1:1:alarm:c:d'))"#;
+        assert_eq!(children(rule, &[]), ["nat a", "c:d", "b"]);
+        let fired = [serde_json::json!({ "Arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:e" })];
+        assert_eq!(children(rule, &fired), ["e"]);
+        assert_eq!(children("TRUE", &[]), [""; 0]);
     }
 }

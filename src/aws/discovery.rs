@@ -21,6 +21,7 @@ use crate::network::{
     Parties, Provenance,
 };
 use crate::reverse_dns::ReverseDns;
+use crate::words::one_line;
 
 const DESCRIBE_GATEWAY: &str = "ec2:DescribeNatGateways";
 const DESCRIBE_VPC: &str = "ec2:DescribeVpcs";
@@ -282,10 +283,16 @@ impl Discovery<'_> {
         let theirs = incident.alarm.as_ref().and_then(|alarm| alarm.region.as_deref());
         let elsewhere = theirs.filter(|theirs| *theirs != ours);
         let elsewhere = elsewhere.map_or_else(String::new, |theirs| format!("; its alarm is in {theirs:?}"));
+        let told = |of: &str, account: &String| format!("; {of} is of the account {}", one_line(account, 20));
+        let account = incident.alarm.as_ref().and_then(|alarm| {
+            let metric = alarm.metric_account.as_ref().map(|account| told("the alarm's metric", account));
+            metric.or_else(|| alarm.account.as_ref().map(|account| told("its alarm", account)))
+        });
+        let account = account.unwrap_or_default();
         Gap::new(
             format!("the gateway {id}"),
             format!(
-                "it does not exist in {ours} in this account, or was deleted more than an hour ago{elsewhere}"
+                "it does not exist in {ours} in this account, or was deleted more than an hour ago{elsewhere}{account}"
             ),
             "check the alarm's dimension NatGatewayId, and run nat-triage in the gateway's account and Region",
         )

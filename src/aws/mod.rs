@@ -1,6 +1,7 @@
 //! Everything that touches an AWS SDK: the look-ups, the queries and the topic behind the roles that
 //! the rest of the crate names. No SDK type leaves this module but in [`Clients`].
 
+mod alarms;
 mod bucket;
 mod discovery;
 mod errors;
@@ -20,6 +21,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sns::config::ProvideCredentials as _;
 
+pub use alarms::described_alarms;
 pub use bucket::ReportBucket;
 pub use discovery::{Discovery, Overrides};
 pub use insights::{InsightsQueries, LIST_PRICE_USD_PER_GB};
@@ -65,7 +67,7 @@ pub struct Clients {
     pub logs: aws_sdk_cloudwatchlogs::Client,
     /// EC2, for gateways, VPCs and flow logs.
     pub ec2: aws_sdk_ec2::Client,
-    /// CloudWatch, for metrics.
+    /// CloudWatch, for metrics and for the alarms beneath a composite one.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// Service Quotas, for how many addresses there may be.
     pub quotas: aws_sdk_servicequotas::Client,

@@ -51,8 +51,13 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
         let account =
             alarm.account.as_deref().map_or(String::new(), |a| format!(", account {}", one_line(a, 20)));
         let region = alarm.region.as_deref().map_or(String::new(), |r| format!(", {}", one_line(r, 30)));
+        let elsewhere = alarm.metric_account.as_deref();
+        let elsewhere =
+            elsewhere.map_or(String::new(), |a| format!(", on a metric of account {}", one_line(a, 20)));
+        let muted = alarm.muted.as_deref();
+        let muted = muted.map_or(String::new(), |by| format!("; its actions were {}", outside(by)));
         facts.push(format!(
-            "Alarm: {} at {}{account}{region}",
+            "Alarm: {} at {}{account}{region}{elsewhere}{muted}",
             outside(&alarm.name),
             words::instant(alarm.at)
         ));

@@ -35,12 +35,16 @@ pub struct Trouble {
 impl Trouble {
     /// An event that says nothing of any gateway that we could look at.
     #[must_use]
-    pub fn unusable(id: &str, event: &Value, reason: &str) -> Self {
+    pub fn unusable(id: &str, event: &Value, reason: &str, command: Option<&str>) -> Self {
+        let fix = command.map_or_else(
+            || "if an alarm of a NAT gateway is behind it, see to how it reaches the function; then look at the gateway's ErrorPortAllocation yourself".into(),
+            |command| format!("see which of them is on ErrorPortAllocation, and triage it: {command}"),
+        );
         Self {
             id: id.into(),
             reason: reason.into(),
             title: "nat-triage got an event that it cannot read; no NAT gateway was looked at",
-            fix: "if an alarm of a NAT gateway is behind it, see to how it reaches the function; then look at the gateway's ErrorPortAllocation yourself".into(),
+            fix,
             event: event.clone(),
         }
     }
@@ -148,7 +152,9 @@ mod tests {
     #[test]
     fn a_subject_is_short_ascii_and_the_event_is_not_lost() {
         let event = json!({ "x": "a\nb\u{202e}" });
-        for trouble in [Trouble::unusable("nt-1", &event, "why"), Trouble::broken("nt-1", &event, "why")] {
+        for trouble in
+            [Trouble::unusable("nt-1", &event, "why", None), Trouble::broken("nt-1", &event, "why")]
+        {
             assert!(trouble.subject().is_ascii() && trouble.subject().len() <= 99, "{}", trouble.subject());
             assert!(trouble.text().contains(r#"{"x":"a\nb"#) && trouble.text().contains("Why: why."));
             assert_eq!(trouble.to_json()["event"], event);

@@ -27,8 +27,8 @@ impl Cli {
     }
 
     /// The same with however many arguments.
-    pub(crate) fn of<'a>(args: impl IntoIterator<Item = &'a str>) -> Self {
-        let args = args.into_iter().map(str::to_owned).collect();
+    pub(crate) fn of(args: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         Self { folder: tempfile::tempdir().expect("a folder"), args, input: Vec::new() }
     }
 

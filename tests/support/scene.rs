@@ -53,6 +53,12 @@ impl Scene {
         self.ids[name].as_str().unwrap_or_else(|| panic!("the scene has no {name}: {}", self.ids))
     }
 
+    /// An alarm on the gateway's errors, which goes into ALARM; its ARN.
+    pub(crate) fn alarm(&self, name: &str, reason: &str, reason_data: &str) -> Value {
+        let args = ["alarm", self.rest.url(), name, self.id("gateway"), reason, reason_data];
+        scene(&args.map(str::to_owned))
+    }
+
     /// What the bucket holds, by key.
     pub(crate) fn kept(&self) -> Value {
         scene(&["kept".to_owned(), self.rest.url().to_owned(), self.id("bucket").to_owned()])

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The calls that the function makes, and those that Lambda makes in its name. A new one is added here
 # and in the template together with the code that makes it.
 CALLS = {
+    "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
     "ec2:DescribeAddresses",
     "ec2:DescribeFlowLogs",

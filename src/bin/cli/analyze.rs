@@ -6,19 +6,19 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
 
-use nat_triage::alarm::{Outcome as Alarmed, outcomes_from_event};
+use nat_triage::alarm::outcomes_from_event;
 use nat_triage::bundle::{self, Bundle};
 use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Input, Inputs, Options};
-use nat_triage::incident::{Incident, NatGatewayId};
+use nat_triage::incident::Incident;
 use nat_triage::network::{Known, NatGateway, Network};
 use nat_triage::triage::triage;
 
 use crate::args::{Analyze, Gateway, Writing};
+use crate::event::{Asked, Meant, asked, more, of_any};
 use crate::output::{self, Outcome};
 
 pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
@@ -29,13 +29,25 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     let from_stdin = from_stdin.into_iter().flatten().filter(|path| path.as_os_str() == "-").count()
         + args.flow_logs.iter().filter(|input| matches!(input, Input::Stdin)).count();
     anyhow::ensure!(from_stdin <= 1, "standard input can be read once: more than one option names -");
-    let nat_id = args.gateway.nat_id.as_ref();
-    let asked = args.event.as_deref().map(|path| incident(&read_json(path)?, path, nat_id)).transpose()?;
-    let mut incident = match asked {
-        Some(Alarmed::Incident(incident)) => incident,
-        Some(Alarmed::Ignored(ignored)) => return output::ignored(&ignored.reason, &args.writing),
-        Some(Alarmed::Ended(ended)) => return output::ignored(&ended.reason(), &args.writing),
+    let mut network: Network = args.context.as_deref().map(read_json).transpose()?.unwrap_or_default();
+    let mut gaps = Vec::new();
+    let mut incident = match args.event.as_deref() {
         None => Incident::default(),
+        Some(path) => {
+            let named = args.gateway.nat_id.clone().or_else(|| network.gateway.id.clone());
+            let meant = Meant { incident: args.incident.as_deref(), gateway: named.as_ref() };
+            match asked(outcomes_from_event(&read_json(path)?), path, meant)? {
+                Asked::Nothing(reason) => return output::ignored(&reason, &args.writing),
+                Asked::Incident { mut incident, mut others } => {
+                    let told = args.incident.is_some() || named.is_some() && named == incident.gateway;
+                    if incident.one_of_several && !told && args.gateway.nat_id.is_none() {
+                        gaps.push(of_any(&mut incident, &mut others));
+                    }
+                    gaps.extend(more(&incident, &others));
+                    *incident
+                }
+            }
+        }
     };
     if args.window.is_some_and(|named| incident.window.is_some_and(|alarmed| alarmed != named)) {
         // What the alarm counted is of its own minutes.
@@ -52,7 +64,6 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     }
     incident.gateway = args.gateway.nat_id.clone().or(incident.gateway);
 
-    let mut network: Network = args.context.as_deref().map(read_json).transpose()?.unwrap_or_default();
     network.gateway = named_gateway(network.gateway, &args.gateway);
 
     let inputs = Inputs::open(&args.flow_logs)?;
@@ -61,8 +72,10 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     let source = FlowLogFiles::new(inputs, options, |bytes| bar.set_position(bytes));
     let triaged = triage(incident, &Known(network), &source, Limits::default()).await;
     bar.finish_and_clear();
-    let triaged = triaged?;
-    output::diagnosis(&triaged.diagnosis, &args.writing)
+    let mut diagnosis = triaged?.diagnosis;
+    output::tell_of(&gaps);
+    diagnosis.gaps.extend(gaps);
+    output::diagnosis(&diagnosis, &args.writing)
 }
 
 /// The bundle that is meant: one that was named as such, or a folder of one among the flow logs.
@@ -89,18 +102,6 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
     let style = ProgressStyle::with_template("reading {bytes}/{total_bytes} {wide_bar} {eta}")
         .expect("the template holds known keys alone");
     ProgressBar::new(bytes).with_style(style)
-}
-
-/// The incident, or the reason to ignore it, that an event tells of: of the gateway that was named, else
-/// the first.
-pub(crate) fn incident(event: &Value, path: &Path, named: Option<&NatGatewayId>) -> anyhow::Result<Alarmed> {
-    let outcomes = outcomes_from_event(event)
-        .with_context(|| format!("failed to understand the event in {}", path.display()))?;
-    let is_named = |outcome: &Alarmed| matches!(outcome, Alarmed::Incident(incident) if incident.gateway.as_ref() == named);
-    let of_named = outcomes.iter().find(|outcome| is_named(outcome)).cloned();
-    of_named
-        .or_else(|| outcomes.into_iter().next())
-        .with_context(|| format!("the event in {} holds no record", path.display()))
 }
 
 /// Reads a file, or standard input where it is named `-`.

@@ -87,11 +87,14 @@ pub(crate) struct Analyze {
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "bundle", value_parser = input)]
     pub(crate) flow_logs: Vec<Input>,
     /// What a live diagnosis rested on: a folder that triage --save-bundle wrote, or an object of the report bucket.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["flow_logs", "event", "window", "log_format", "context", "nat_ip", "eni", "nat_id", "vpc_cidr"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["flow_logs", "event", "incident", "window", "log_format", "context", "nat_ip", "eni", "nat_id", "vpc_cidr"])]
     pub(crate) bundle: Option<PathBuf>,
     /// The alarm's event, in any shape that CloudWatch delivers it; - is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) event: Option<PathBuf>,
+    /// Which incident, of an event that asks for several: by its report id [default: the first].
+    #[arg(long, value_name = "ID", requires = "event")]
+    pub(crate) incident: Option<String>,
     #[command(flatten)]
     pub(crate) gateway: Gateway,
     /// The minutes in question, RFC 3339 [default: the event's, else all of the input].
@@ -113,6 +116,9 @@ pub(crate) struct Triage {
     /// The alarm's event, in any shape that CloudWatch delivers it [or name the gateway and the minutes].
     #[arg(long, value_name = "FILE", required_unless_present_all = ["nat_id", "window"])]
     pub(crate) event: Option<PathBuf>,
+    /// Which incident, of an event that asks for several: by its report id [default: the first].
+    #[arg(long, value_name = "ID", requires = "event")]
+    pub(crate) incident: Option<String>,
     /// Which gateway: without an event, or of an alarm on several.
     #[arg(long, value_name = "ID")]
     pub(crate) nat_id: Option<NatGatewayId>,

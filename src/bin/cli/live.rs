@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use nat_triage::alarm::Outcome as Alarmed;
 use nat_triage::aws::{self, Clients};
 use nat_triage::bundle::{self, Bundle};
 use nat_triage::config::{Config, TOPIC_ARN};
@@ -15,8 +14,9 @@ use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::incident::Incident;
 use nat_triage::service::{Service, Time};
 
-use crate::analyze::{incident, read_json};
+use crate::analyze::read_json;
 use crate::args::Triage;
+use crate::event::{Asked, Meant, asked, more};
 use crate::output::{self, Outcome};
 
 /// As long as the function may take.
@@ -29,17 +29,6 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
     let event: Option<Value> = args.event.as_deref().map(read_json).transpose()?;
-    let named = args.nat_id.as_ref();
-    let mut incident = match event.as_ref().zip(args.event.as_deref()) {
-        None => Incident { gateway: named.cloned(), ..Incident::default() },
-        Some((event, path)) => match incident(event, path, named)? {
-            Alarmed::Incident(incident) => incident,
-            Alarmed::Ignored(ignored) => return output::ignored(&ignored.reason, &args.writing),
-            Alarmed::Ended(ended) => return output::ignored(&ended.reason(), &args.writing),
-        },
-    };
-    incident.window = args.window.or(incident.window);
-    incident.exact_window = args.window.is_some();
     let sdk = aws::sdk_config().await;
     // Every look-up would fail alike: one line says more than a report of nothing but gaps.
     if config.flow_logs.is_empty()
@@ -49,15 +38,43 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     }
     let service = Service::new(config, Clients::new(&sdk));
     let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
+    let mut gaps = Vec::new();
+    let mut incident = match event.as_ref().zip(args.event.as_deref()) {
+        None => Incident { gateway: args.nat_id.clone(), ..Incident::default() },
+        Some((event, path)) => {
+            let meant = Meant { incident: args.incident.as_deref(), gateway: args.nat_id.as_ref() };
+            match asked(service.outcomes(time.deadline, event).await, path, meant)? {
+                Asked::Nothing(reason) => return output::ignored(&reason, &args.writing),
+                Asked::Incident { incident, others } => {
+                    gaps.extend(more(&incident, &others));
+                    *incident
+                }
+            }
+        }
+    };
+    if let (Some(named), Some(alarmed)) = (&args.nat_id, &incident.gateway)
+        && named != alarmed
+    {
+        bail!("--nat-id names {named}, but the event's alarm is about {alarmed}: leave one of them out");
+    }
+    if args.window.is_some() && args.window != incident.window {
+        // What the alarm counted was of other minutes.
+        incident.errors_reported = None;
+    }
+    incident.window = args.window.or(incident.window);
+    incident.exact_window = args.window.is_some();
     let (triaged, bundle) = service.diagnose(time, event.as_ref(), incident).await?;
     if let Some(folder) = &args.save_bundle {
         let bundle = bundle
             .context("there is nothing to save: NAT_TRIAGE_FLOW_LOGS names the files, which say it all")?;
         save(&bundle, folder)?;
     }
-    let outcome = output::diagnosis(&triaged.diagnosis, &args.writing)?;
+    let mut diagnosis = triaged.diagnosis;
+    output::tell_of(&gaps);
+    diagnosis.gaps.extend(gaps);
+    let outcome = output::diagnosis(&diagnosis, &args.writing)?;
     if args.publish {
-        service.send(time.deadline, &triaged.diagnosis).await?;
+        service.send(time.deadline, &diagnosis).await?;
     }
     Ok(outcome)
 }

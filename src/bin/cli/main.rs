@@ -5,6 +5,7 @@
 
 mod analyze;
 mod args;
+mod event;
 #[cfg(feature = "aws")]
 mod live;
 mod output;

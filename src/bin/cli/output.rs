@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 
 use nat_triage::diagnosis::Diagnosis;
+use nat_triage::gap::Gap;
 use nat_triage::report;
 
 use crate::args::{Format, Writing};
@@ -23,6 +24,13 @@ pub(crate) enum Outcome {
 #[expect(clippy::print_stderr, reason = "the one place where problems are told")]
 pub(crate) fn problem(text: &str) {
     eprintln!("nat-triage: {text}");
+}
+
+/// Tells what one run leaves open of an event, which the report says too.
+pub(crate) fn tell_of(gaps: &[Gap]) {
+    for Gap { what, why, fix, .. } in gaps {
+        problem(&format!("{what}: {why}; {fix}"));
+    }
 }
 
 /// Writes the diagnosis, and says how the run ended.

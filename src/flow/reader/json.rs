@@ -16,7 +16,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::error::FileError;
 use super::messages::{Messages, Seen, holds_messages};
 use super::window::Window;
-use super::{RejectReason, base64, stream};
+use super::{RejectReason, stream};
+use crate::base64;
 use crate::flow::Field;
 
 /// No single value may be longer: a string has to be held as a whole.

@@ -5,7 +5,6 @@
 //! their fields; plain, gzip or zstd. A line or a file that cannot be read is counted, named and passed over. Knows nothing of what the
 //! records are wanted for.
 
-mod base64;
 mod cells;
 mod error;
 mod input;

@@ -26,6 +26,9 @@ pub(crate) fn incident(facts: &Facts, setup: &Setup) -> anyhow::Result<Incident>
         region: Some(facts.region.clone()),
         state: "ALARM".into(),
         at: Timestamp::from_second(facts.alarm_at)?,
+        metric_account: None,
+        contributor: None,
+        muted: None,
     };
     let errors = facts
         .errors

@@ -1,7 +1,7 @@
-//! Base64, for the one field of one event shape that needs it.
+//! Base64, in which streams hand their records over.
 
 /// Decodes standard Base64 with or without padding; `None` when it is something else.
-pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|&b| b != b'=').map_or(0, |last| last + 1);
     if text.len() - end > 2 {
         return None;
