@@ -252,6 +252,8 @@ impl Service {
         }
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
+        // Only a bucket keeps what a report rests on.
+        let queries = if self.config.report_bucket.is_some() { queries } else { queries.passing_on() };
         let memory = self.answered.snapshot();
         let source = LogsInsights::new(&queries).remembering(self.answered.clone());
         let mut surveyed = Surveyed::new(incident.clone(), &networks).await;

@@ -55,7 +55,7 @@ fn the_gateway_is_told_from_the_records_where_nobody_names_it() {
     assert_eq!(diagnosis["nat_gateways"][0]["addresses"][0], "10.0.0.220");
     assert_eq!(diagnosis["nat_gateways"][0]["provenance"], "inferred");
     assert_eq!(diagnosis["destinations"][0]["address"], "203.0.113.10");
-    assert_eq!(diagnosis["destinations"][0]["held"]["estimate"], 2);
+    assert_eq!(diagnosis["destinations"][0]["held"]["estimate"], 3);
 }
 
 #[test]

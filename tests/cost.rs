@@ -39,6 +39,7 @@ fn article(store: &Store, (from, to): (i64, i64), gateway: &str) -> u64 {
             "filter @message like \"{gateway}\" | stats sum(strlen(@message)) as size by @logStream | limit 10"
         ),
     ];
+    store.set_dialect(insights_server::Dialect::default());
     let scanned = queries.iter().map(|text| {
         let window = Window { start_seconds: from, end_seconds: to };
         let parsed = Parsed::parse(text).expect("a query");

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use insights_server::{Dialect, LogGroupClass, Query as Parsed};
 use nat_triage::evidence::insights::{
-    CONSTRUCTS, MAX_CHARACTERS, Query, Question, Rung, Scope, is_discovered,
+    Backing, CONSTRUCTS, MAX_CHARACTERS, Query, Question, Rung, Scope, is_discovered,
 };
 use nat_triage::evidence::{Steps, Viewpoint};
 use nat_triage::flow::{Field, LogFormat};
@@ -194,4 +194,16 @@ fn two_stats_without_if_take_every_rung_but_the_first_two() {
         let infrequent = parsed.check_in(&Dialect::default(), LogGroupClass::InfrequentAccess);
         assert_eq!(infrequent.is_ok(), *rung != Rung::EveryMinute, "{rung:?} {what}");
     }
+}
+
+#[test]
+fn the_document_lists_every_construct_with_its_source() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/logs-insights.md");
+    let document = std::fs::read_to_string(path).expect("there");
+    let listed: Vec<&str> = document.lines().filter(|line| line.starts_with("| `")).collect();
+    let rows = CONSTRUCTS.iter().map(|construct| {
+        let seen = if construct.backing == Backing::SeenLive { "yes" } else { "no" };
+        format!("| `{}` | {seen} | {} |", construct.name, construct.source)
+    });
+    assert_eq!(listed, rows.collect::<Vec<_>>());
 }

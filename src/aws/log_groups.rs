@@ -72,9 +72,7 @@ fn class(group: &Described) -> Option<LogClass> {
         LogGroupClass::Standard => Some(LogClass::Standard),
         LogGroupClass::InfrequentAccess => Some(LogClass::InfrequentAccess),
         LogGroupClass::Delivery => Some(LogClass::Delivery),
-        // A class that this version of the SDK may not know by name.
-        other if other.as_str() == "ESSENTIALS" => Some(LogClass::Essentials),
-        _ => None,
+        _ => Some(LogClass::Other),
     }
 }
 
@@ -116,7 +114,7 @@ mod tests {
         let of = |class| class_of(LogGroupClass::from(class));
         assert_eq!(of("INFREQUENT_ACCESS"), Some(LogClass::InfrequentAccess));
         assert_eq!(of("DELIVERY"), Some(LogClass::Delivery));
-        assert_eq!(of("GLACIAL"), None);
+        assert_eq!(of("ESSENTIALS"), Some(LogClass::Other));
     }
 
     fn class_of(of: LogGroupClass) -> Option<LogClass> {

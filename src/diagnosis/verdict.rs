@@ -76,7 +76,7 @@ fn by_counts(findings: &Findings<'_>) -> Verdict {
         && !findings.evidence.ambiguous
         && !findings.evidence.filtered
         && findings.unexplained == 0
-        && (!findings.errors.happened() || perhaps_no_error(findings))
+        && (!findings.errors.happened() || perhaps_no_error(findings) || hardly_any_error(findings))
         && !hidden(findings)
         && findings.attempts_unseen.is_none();
     if certain && nothing_near { Verdict::NotSupported } else { Verdict::CannotTell }
@@ -85,6 +85,12 @@ fn by_counts(findings: &Findings<'_>) -> Verdict {
 /// Whether nothing of what CloudWatch counted contradicts the records, and these are of one gateway.
 fn no_doubt(findings: &Findings<'_>) -> bool {
     !findings.evidence.ambiguous && !findings.active.is_some_and(Active::fewer_than_seen)
+}
+
+/// Whether so few errors were counted that chance may have made them: fewer than the attempts that speak for a full
+/// destination.
+fn hardly_any_error(findings: &Findings<'_>) -> bool {
+    findings.errors.counted().is_some_and(|errors| errors < FEWEST as f64)
 }
 
 /// Whether the errors that the alarm saw may all have been other gateways' or zones'.

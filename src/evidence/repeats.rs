@@ -73,3 +73,26 @@ impl Repeats {
         self.found > 0 && self.unsampled != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Line, LineParser, LogFormat};
+
+    #[test]
+    fn records_that_differ_in_one_field_are_none_twice() {
+        let format = LogFormat::version_2();
+        let parser = LineParser::new(&format);
+        let mut repeats = Repeats::default();
+        for round in 0..2 {
+            for n in 0..50_000_u32 {
+                let (port, start) = (10_000 + n % 50_000, 122 + n % 50);
+                let line = format!(
+                    "2 123456789010 eni-0123456789abcdef0 10.0.1.77 10.0.0.220 {port} 5432 6 1 60 {start} {start} ACCEPT OK"
+                );
+                let Ok(Line::Record(record)) = parser.parse(line.as_bytes()) else { panic!("{line}") };
+                assert_eq!(repeats.again(&record), round == 1, "{line}");
+            }
+        }
+    }
+}

@@ -50,8 +50,8 @@ pub enum LogClass {
     Standard,
     /// Nothing is indexed: every query scans all of its minutes.
     InfrequentAccess,
-    /// What it takes and indexes is not documented.
-    Essentials,
+    /// What it takes and indexes is not documented: Essentials, or one that came later.
+    Other,
     /// Logs Insights can't ask it.
     Delivery,
 }

@@ -1,7 +1,7 @@
 //! The answer in the first two lines, which every report for people begins with.
 
 use super::lines::WIDTH;
-use super::wording::{answered, capacity, outside, part_of_capacity, place, reach};
+use super::wording::{answered, capacity, number, outside, part_of_capacity, place, reach};
 use crate::diagnosis::{DestinationReport, Diagnosis, Stage, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
@@ -64,7 +64,17 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             about(near, "Near: ", &format!(", up to {} of {capacity} NAT ports", held(near.held.at_most))),
         ],
         Verdict::NotSupported => [
-            format!("No destination was near its limit of {capacity} NAT ports{so_far}."),
+            match diagnosis.refused_attempts.counted.filter(|errors| *errors > 0.0) {
+                Some(errors) => format!(
+                    "No destination was near its limit{so_far}, yet {} counted.",
+                    if errors == 1.0 {
+                        "1 error was".to_owned()
+                    } else {
+                        format!("{} errors were", number(errors))
+                    }
+                ),
+                None => format!("No destination was near its limit of {capacity} NAT ports{so_far}."),
+            },
             about(top, "Fullest: ", &format!(", at most {} of that", part(top.held.at_most))),
         ],
         Verdict::CannotTell if let Some((doubtful, counted)) = diagnosis.refused_unproven() => {

@@ -1,6 +1,6 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
-use super::wording::{answered, capacity, held_by, or_more, part_of_capacity, place, reach};
+use super::wording::{answered, capacity, held_by, number, or_more, part_of_capacity, place, reach};
 use crate::diagnosis::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
@@ -81,7 +81,9 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
         }
         Verdict::NotSupported => {
             let at_most = of(part_of_capacity(diagnosis, top.held.at_most), top.held.at_most);
-            let answer = format!("NAT {id}: no destination near its limit{so_far}");
+            let counted = diagnosis.refused_attempts.counted.filter(|errors| *errors > 0.0);
+            let yet = counted.map_or(String::new(), |errors| format!(", yet {} errors", number(errors)));
+            let answer = format!("NAT {id}: no destination near its limit{so_far}{yet}");
             (answer, vec![scanner(diagnosis), format!("; {place}: at most {at_most}")])
         }
         Verdict::CannotTell if let Some((_, counted)) = diagnosis.refused_unproven() => {

@@ -59,10 +59,10 @@ fn first_rung(class: Option<LogClass>, region: Option<&str>) -> Rung {
         return Rung::WorstMinute;
     }
     match class {
-        Some(LogClass::Standard) => Rung::EveryMinute,
-        Some(LogClass::InfrequentAccess | LogClass::Essentials | LogClass::Delivery) | None => {
-            Rung::FirstAndLast
-        }
+        // A class that could not be asked for is mostly the usual one; where it is not, the first question is refused
+        // at once, which scans nothing.
+        Some(LogClass::Standard) | None => Rung::EveryMinute,
+        Some(LogClass::InfrequentAccess | LogClass::Other | LogClass::Delivery) => Rung::FirstAndLast,
     }
 }
 
@@ -194,7 +194,8 @@ fn worth(log: &FlowLog, format: &LogFormat) -> u32 {
 /// What speaks for a flow log, most important first, in words.
 fn merits(log: &FlowLog, format: &LogFormat) -> [(bool, &'static str); 7] {
     // Of a group that takes two `stats` the ends can't be asked.
-    let ends = format.has(Field::TcpFlags) && log.log_class == Some(LogClass::Standard);
+    let takes_three = matches!(log.log_class, Some(LogClass::Standard) | None);
+    let ends = format.has(Field::TcpFlags) && takes_three;
     let own = log.resource_id.starts_with("eni-") || log.resource_id.starts_with("nat-");
     [
         (log.delivery_error.is_none(), "is delivered without errors"),

@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn row(asked: &str, answers: &str, times: &str) -> Row {
-        [("asked", asked), ("answers", answers), ("times", times)]
+        [("ntAsked", asked), ("ntAnswers", answers), ("ntTimes", times)]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into()
     }

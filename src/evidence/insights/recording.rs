@@ -27,17 +27,24 @@ impl Asked {
     }
 }
 
-/// Runs queries with `Queries`, and keeps each with its last answer.
+/// Runs queries with `Queries`, and keeps each with its last answer, where that is wanted.
 #[derive(Debug)]
 pub struct Recording<Queries> {
     queries: Queries,
     asked: RefCell<Vec<Asked>>,
+    keeps: bool,
 }
 
 impl<Queries> Recording<Queries> {
     /// Nothing asked yet.
     pub fn new(queries: Queries) -> Self {
-        Self { queries, asked: RefCell::default() }
+        Self { queries, asked: RefCell::default(), keeps: true }
+    }
+
+    /// The same where nobody wants the answers afterwards: they are large.
+    #[must_use]
+    pub fn passing_on(self) -> Self {
+        Self { keeps: false, ..self }
     }
 
     /// What was asked so far.
@@ -50,6 +57,9 @@ impl<Queries> Recording<Queries> {
 impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
     async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
         let answer = self.queries.run(query).await;
+        if !self.keeps {
+            return answer;
+        }
         let mut asked = self.asked.borrow_mut();
         // A later look asks the same again.
         asked.retain(|earlier| !earlier.is(query));
@@ -61,5 +71,13 @@ impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
             answer: answer.clone(),
         });
         answer
+    }
+
+    async fn wait_before(&self, simpler: &Query) {
+        self.queries.wait_before(simpler).await;
+    }
+
+    async fn stop_abandoned(&self) {
+        self.queries.stop_abandoned().await;
     }
 }

@@ -16,6 +16,8 @@ pub struct Score {
     pub in_range: Option<bool>,
     /// How far the estimate is off, as a part of the truth.
     pub estimate_error: Option<f64>,
+    /// How wide the range is, as a part of the capacity.
+    pub width: Option<f64>,
     /// Whether the verdict contradicts the truth.
     pub wrong_verdict: bool,
     /// Whether the verdict is that nothing was exhausted, and something was.
@@ -54,6 +56,7 @@ impl Score {
         let stands_out = truth.pattern != Pattern::FanIn;
         let exhausted = truth.exhausted;
         let counted = diagnosis.refused_attempts.counted;
+        let capacity = diagnosis.nat_gateways.first().and_then(|gateway| gateway.capacity_per_destination);
         Self {
             destination: exhausted.as_ref().map(is_top),
             client: exhausted.filter(|_| stands_out).map(|_| {
@@ -63,6 +66,9 @@ impl Score {
             estimate_error: range
                 .zip(true_peak)
                 .map(|(held, peak)| (f64::from(held.estimate) - f64::from(peak)).abs() / f64::from(peak)),
+            width: range.zip(capacity).map(|(held, capacity)| {
+                f64::from(held.at_most.saturating_sub(held.at_least)) / f64::from(capacity.max(1))
+            }),
             wrong_verdict: match diagnosis.verdict {
                 Verdict::Confirmed => exhausted.is_none(),
                 Verdict::NotSupported => exhausted.is_some(),

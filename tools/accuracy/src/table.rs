@@ -19,12 +19,12 @@ impl fmt::Display for Table<'_> {
         let article = |of: fn(&Outcome) -> Option<bool>| rate(self.outcomes.iter().filter_map(of));
         writeln!(
             f,
-            "| flow log | can tell | destination first | client first | peak in range | estimate off by (median, 95 %) | verdicts: told, wrong | false all-clears | wrong party named | pattern right, of called |"
+            "| flow log | can tell | destination first | client first | peak in range | estimate off by (median, 95 %) | range (median, of capacity) | verdicts: told, wrong | false all-clears | wrong party named | pattern right, of called |"
         )?;
-        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|")?;
         writeln!(
             f,
-            "| AWS's article (v2, VPC) | {} | {} | {} | - | - | - | - | - | - |",
+            "| AWS's article (v2, VPC) | {} | {} | {} | - | - | - | - | - | - | - |",
             self.outcomes.len(),
             article(|o| o.article_destination),
             article(|o| o.article_client),
@@ -39,20 +39,21 @@ impl fmt::Display for Table<'_> {
 
 fn row(scores: &[&Score]) -> String {
     let of = |of: fn(&Score) -> Option<bool>| rate(scores.iter().copied().filter_map(of));
-    let mut errors: Vec<f64> = scores.iter().filter_map(|score| score.estimate_error).collect();
-    errors.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let index = (errors.len() as f64 * part) as usize;
-        errors.get(index.min(errors.len().saturating_sub(1))).map_or(0.0, |e| e * 100.0)
+    let percentile = |of: fn(&Score) -> Option<f64>, part: f64| {
+        let mut values: Vec<f64> = scores.iter().copied().filter_map(of).collect();
+        values.sort_by(f64::total_cmp);
+        let index = (values.len() as f64 * part) as usize;
+        values.get(index.min(values.len().saturating_sub(1))).map_or(0.0, |value| value * 100.0)
     };
     format!(
-        "{} | {} | {} | {} | {:.1} %, {:.1} % | {}, {} | {} | {} | {} |",
+        "{} | {} | {} | {} | {:.1} %, {:.1} % | {:.1} % | {}, {} | {} | {} | {} |",
         scores.len(),
         of(|s| s.destination),
         of(|s| s.client),
         of(|s| s.in_range),
-        at(0.5),
-        at(0.95),
+        percentile(|s| s.estimate_error, 0.5),
+        percentile(|s| s.estimate_error, 0.95),
+        percentile(|s| s.width, 0.5),
         scores.iter().filter(|s| s.told).count(),
         scores.iter().filter(|s| s.wrong_verdict || s.unexplained).count(),
         scores.iter().filter(|s| s.false_all_clear).count(),
