@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use insights_server::InsightsServer;
+use insights_server::{Dialect, InsightsServer};
 use nat_simulator::LogFormat;
+use nat_triage::evidence::insights::CONSTRUCTS;
 use serde_json::Value;
 
 use crate::support::between::{Between, Beyond, Published, Wrong};
@@ -249,5 +250,51 @@ fn whatever_one_call_does_the_person_gets_one_true_message() {
         writeln!(table, "{line}").expect("written");
     }
     println!("{table}");
+    insta::assert_snapshot!(table);
+}
+
+/// What a service takes, slows or cuts, so that each rung of the ladder has to answer in its turn.
+fn dialects() -> Vec<(&'static str, Dialect)> {
+    let usual = Dialect::default();
+    let without_patterns = CONSTRUCTS.iter().map(|construct| construct.name.to_owned());
+    let without_patterns = without_patterns.filter(|name| name != "parse by a regular expression").collect();
+    let nothing = ["filter", "in", "fields", "limit", "like a text"].map(str::to_owned).to_vec();
+    vec![
+        ("few aggregate functions", Dialect { max_aggregates: Some(36), ..usual.clone() }),
+        ("two stats", Dialect { max_stats: 2, ..usual.clone() }),
+        ("two stats, no if", Dialect::before_june_2026()),
+        ("one stats", Dialect { max_stats: 1, has_if: false, ..usual.clone() }),
+        ("no pattern", Dialect { max_stats: 1, constructs: Some(without_patterns), ..usual.clone() }),
+        ("no stats", Dialect { constructs: Some(nothing), ..usual.clone() }),
+        ("slow about more than nine minutes", Dialect { max_seconds: Some(540), ..usual.clone() }),
+        ("groups missing", Dialect { max_groups: Some(30_000), ..usual.clone() }),
+        ("records missing", Dialect { one_record_in: Some(2), ..usual }),
+    ]
+}
+
+#[test]
+fn whatever_logs_insights_takes_the_full_destination_is_named() {
+    let (scene, simulation) = staged(&LogFormat::v3_pkt());
+    let store = stored(&simulation, LogFormat::v3_pkt());
+    let insights = InsightsServer::start(store.clone());
+    let beyond = Beyond::new(scene.ec2.url(), &insights.endpoint(), scene.rest.url());
+    let event = event(&simulation, scene.id("gateway"));
+    let exhausted = simulation.truth().exhausted.expect("a leak");
+    let mut table = String::new();
+    for (name, dialect) in dialects() {
+        store.set_dialect(dialect);
+        let outcome = Outcome::of(&beyond, &event, None, 60);
+        let diagnosis = outcome.diagnosis().expect("a diagnosis");
+        let [published] = &outcome.published[..] else { panic!("{name}: {}", outcome.published.len()) };
+        let first = &diagnosis["destinations"][0];
+        let named = first["address"] == exhausted.address.to_string() && first["port"] == exhausted.port;
+        assert!(named, "{name}: {first}");
+        let verdict = text(diagnosis, "verdict");
+        assert_ne!(verdict, "not-supported", "{name}");
+        assert!(text(&published.body, "email").contains(&exhausted.address.to_string()), "{name}");
+        assert_kept(diagnosis, name);
+        let question = &diagnosis["coverage"]["question"];
+        writeln!(table, "{name}: {verdict}, by question {}", text(question, "name")).expect("written");
+    }
     insta::assert_snapshot!(table);
 }

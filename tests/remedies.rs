@@ -471,8 +471,9 @@ fn an_endpoint_that_is_in_place_is_a_question_and_not_a_remedy() {
 
 #[test]
 fn an_endpoint_hangs_on_what_nobody_looked_up() {
+    type Forget = fn(&mut Network);
     let s3 = || case(Pattern::LongLived).to(S3, 443, TCP);
-    let unknown: [(fn(&mut Network), &str); 5] = [
+    let unknown: [(Forget, &str); 5] = [
         // pkt-dst-aws-service says S3 in all of these.
         (|network| network.prefix_lists = None, "describe-prefix-lists"),
         (|network| network.gateway_endpoints = None, "describe-vpc-endpoints"),

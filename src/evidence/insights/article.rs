@@ -2,7 +2,7 @@
 //! does not, a glob takes the place of the regular expression. Equality tests only, ports rather than records,
 //! and the destination's port and protocol beside its address.
 //!
-//! Source of the queries that it mends: "How do I resolve the ErrorPortAllocation error on my NAT gateway" in
+//! Source of the queries that it mends: "How do I resolve the `ErrorPortAllocation` error on my NAT gateway" in
 //! the AWS Knowledge Center.
 
 use super::legs::{Legs, alias};

@@ -1,6 +1,7 @@
-//! The Logs Insights queries. Pure, and every value that goes in is typed, so that nothing an event or a
-//! log line holds can change what is asked. Each rung of the ladder writes its own text; what they share,
-//! the choice of the records, is here.
+//! The Logs Insights queries: what the rungs of the ladder share.
+//!
+//! Pure, and every value that goes in is typed, so that nothing an event or a log line holds can change what is
+//! asked. Each rung writes its own text; the choice of the records is here.
 
 use std::net::IpAddr;
 

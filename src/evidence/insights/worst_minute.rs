@@ -2,7 +2,7 @@
 //! been held in it where a record of it overlaps the minute or the idle timeout before it.
 //!
 //! Only packets towards the destination are read, so that the text needs no `if`: the language had none before
-//! June 2026, and GovCloud and China may still have none.
+//! June 2026, and `GovCloud` and China may still have none.
 
 use std::fmt::Write as _;
 

@@ -43,7 +43,7 @@ impl Default for Dialect {
 }
 
 impl Dialect {
-    /// The language as it was before June 2026, which GovCloud and China may still have: two `stats` and no
+    /// The language as it was before June 2026, which `GovCloud` and China may still have: two `stats` and no
     /// `if`.
     #[must_use]
     pub fn before_june_2026() -> Dialect {
