@@ -277,12 +277,13 @@ fn whatever_logs_insights_takes_the_full_destination_is_named() {
     let (scene, simulation) = staged(&LogFormat::v3_pkt());
     let store = stored(&simulation, LogFormat::v3_pkt());
     let insights = InsightsServer::start(store.clone());
-    let beyond = Beyond::new(scene.ec2.url(), &insights.endpoint(), scene.rest.url());
     let event = event(&simulation, scene.id("gateway"));
     let exhausted = simulation.truth().exhausted.expect("a leak");
     let mut table = String::new();
     for (name, dialect) in dialects() {
         store.set_dialect(dialect);
+        // What stands between remembers answers: each service has its own.
+        let beyond = Beyond::new(scene.ec2.url(), &insights.endpoint(), scene.rest.url());
         let outcome = Outcome::of(&beyond, &event, None, 60);
         let diagnosis = outcome.diagnosis().expect("a diagnosis");
         let [published] = &outcome.published[..] else { panic!("{name}: {}", outcome.published.len()) };

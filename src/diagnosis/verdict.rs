@@ -15,10 +15,12 @@ const WHOLLY_FULL: f64 = 0.995;
 /// Below this part of capacity at the very most, a destination was not full.
 pub(crate) const NOT_NEAR: f64 = 0.9;
 
-/// The verdict on the fullest destination, and so on all. Where ports were counted approximately, it claims no
-/// more than *likely*, and clears nobody.
+/// The verdict on the fullest destination, and so on all. Where Logs Insights counted ports approximately, or its
+/// answer leaves records out, it claims no more than *likely*, and clears nobody.
 pub(super) fn verdict(findings: &Findings<'_>) -> Verdict {
-    let exact = findings.evidence.coverage.question.is_none_or(Rung::counts_exactly);
+    let coverage = &findings.evidence.coverage;
+    let whole = |rung: Rung| rung.counts_exactly() && coverage.files_failed == 0;
+    let exact = coverage.question.is_none_or(whole);
     match by_counts(findings) {
         Verdict::Confirmed if !exact => Verdict::Likely,
         Verdict::NotSupported if !exact => Verdict::CannotTell,

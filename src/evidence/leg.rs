@@ -42,7 +42,7 @@ pub struct PortRecord {
     pub destination: Destination,
 }
 
-/// How records show one gateway. The rules by which it is seen are those of [`super::leg_rules`], for
+/// How records show one gateway. The rules by which it is seen are those of `leg_rules`, for
 /// files and for Logs Insights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Viewpoint {

@@ -69,8 +69,8 @@ struct Attempt {
 
 /// How a rung ended.
 enum End {
-    /// With an answer.
-    Answered(Box<Evidence>),
+    /// With an answer; and whether its rows account for all records, which does not show where they were cut.
+    Answered(Box<Evidence>, bool),
     /// With one that does not account for all records.
     Short(Box<Evidence>, Unanswered),
     /// Without any record, though there are some in the gateway's own log stream.
@@ -142,7 +142,13 @@ impl<'a> Ladder<'a> {
             };
             runs.extend(attempt.runs);
             let (unanswered, below) = match attempt.end {
-                End::Answered(evidence) => {
+                // Where rows of a better answer were missing, only an answer that accounts for all is better.
+                End::Answered(_, false) if short.is_some() => {
+                    let fix = "ask about fewer minutes with --window".into();
+                    let why = "its answer was cut, so that it does not show whether rows are missing".into();
+                    (Unanswered { why, fix, cause: Cause::Ended }, rung.below())
+                }
+                End::Answered(evidence, _) => {
                     found = Some((rung, evidence));
                     break;
                 }
@@ -221,7 +227,7 @@ impl<'a> Ladder<'a> {
         };
         match better_first {
             Err(attempt) => {
-                if let End::Answered(evidence) = &attempt.end {
+                if let End::Answered(evidence, _) = &attempt.end {
                     let mut evidence = (**evidence).clone();
                     evidence.coverage.question = Some(BESIDE);
                     evidence.queries.clone_from(&attempt.runs);
@@ -470,7 +476,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
                 evidence.coverage.files_failed += 1;
                 End::Short(Box::new(evidence), why)
             }
-            None => End::Answered(Box::new(evidence)),
+            None => End::Answered(Box::new(evidence), answer.rows.len() < MAX_ROWS),
         }
     }
 
@@ -601,7 +607,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
             Err(End::Unasked(unaskable)) => {
                 evidence.gaps.push(Gap::new(CLIENTS, unaskable.to_string(), fix(&unaskable)));
             }
-            Err(End::Answered(_) | End::Short(..) | End::Unmatched(_)) => {}
+            Err(End::Answered(..) | End::Short(..) | End::Unmatched(_)) => {}
         }
     }
 

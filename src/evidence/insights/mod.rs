@@ -2,7 +2,7 @@
 //! answers mean. Knows no SDK: [`LogsQueries`] is the role that runs a query.
 //!
 //! There is never only one question. [`Rung`] lists them, from the one that tells most to the one that needs
-//! least; [`ladder`] goes down where the service refuses, fails, cuts or is slow.
+//! least; the ladder goes down where the service refuses, fails, cuts or is slow.
 
 mod article;
 mod choose;

@@ -235,7 +235,7 @@ fn of_one_minute(
     }
     // What went in and never came out was lost between the two: of that these are the most on either side.
     if let Some(lost) = tally.lost_at.first_mut() {
-        *lost = optional(row, if rung == Rung::PlainFields { "sent" } else { "tried" })?;
+        *lost = optional(row, "tried")?;
     }
     tally.connections = u64::from(ports);
     tally.records = number(row, "records")?;

@@ -11,6 +11,10 @@ use super::text::{Name, Text};
 use crate::flow::Field;
 use crate::network::IDLE_TIMEOUT_SECONDS;
 
+/// Most packets of an attempt in vain within a record: the first, and six repetitions, as Linux makes by default
+/// (`tcp_syn_retries`).
+const MAX_TRIED: u32 = 7;
+
 /// How ports are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
@@ -56,7 +60,7 @@ pub(super) fn write(
         each.count, each.began, each.ended
     );
     if fields.packets {
-        let _ = write!(stats, ", sum({}) as {sent}, sum({}) as {tried}", each.packets, each.in_minute);
+        let _ = write!(stats, ", sum({}) as {sent}, sum({}) as {tried}", each.packets, each.tried);
     }
     if fields.bytes {
         let _ = write!(stats, ", sum({}) as {octets}", each.bytes);
@@ -81,14 +85,17 @@ struct Each {
     began: String,
     ended: String,
     packets: String,
-    in_minute: String,
+    tried: String,
     bytes: String,
 }
 
 impl Fields {
-    /// Packets of records that began in the minute: 1 times those, 0 times the others'.
-    fn packets_in_minute(&self) -> String {
-        format!("ntPackets * {}", one_from("ntStart", self.from))
+    /// Packets of records that began in the minute and hold no more than an attempt in vain does: 1 times those, 0
+    /// times the others'. The two sides of a busy connection can begin on either side of a minute's beginning, and
+    /// its packets would drown the attempts.
+    fn packets_tried(&self) -> String {
+        let few = format!("least(1, greatest(0, {} - ntPackets))", MAX_TRIED + 1);
+        format!("ntPackets * {} * {few}", one_from("ntStart", self.from))
     }
 
     fn of_records(&self) -> Each {
@@ -97,7 +104,7 @@ impl Fields {
             began: "ntStart".into(),
             ended: "ntEnd".into(),
             packets: "ntPackets".into(),
-            in_minute: self.packets_in_minute(),
+            tried: self.packets_tried(),
             bytes: "ntBytes".into(),
         }
     }
@@ -123,7 +130,7 @@ fn exact(fields: &Fields, ports: &Name, port: &str, text: &mut Text) -> (String,
         let _ = write!(each, ", max(ntEnd * greatest(ntTcpFlags % 2, floor(ntTcpFlags % 8 / 4))) as {c1}");
     }
     if fields.packets {
-        let _ = write!(each, ", sum(ntPackets) as {w1}, sum({}) as {m1}", fields.packets_in_minute());
+        let _ = write!(each, ", sum(ntPackets) as {w1}, sum({}) as {m1}", fields.packets_tried());
     }
     if fields.bytes {
         let _ = write!(each, ", sum(ntBytes) as {b1}");
@@ -144,7 +151,7 @@ fn exact(fields: &Fields, ports: &Name, port: &str, text: &mut Text) -> (String,
         began: s1.to_string(),
         ended: e1.to_string(),
         packets: w1.to_string(),
-        in_minute: m1.to_string(),
+        tried: m1.to_string(),
         bytes: b1.to_string(),
     };
     (stats, each)
