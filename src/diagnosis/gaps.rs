@@ -475,8 +475,8 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
         ));
     }
     let near = f64::from(findings.least_capacity.or(findings.capacity)?) * NOT_NEAR;
-    let far =
-        findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near && d.full_address.is_none());
+    let far = findings.destinations.iter().all(|d| f64::from(d.held.at_most) < near);
+    let full_on_one = findings.destinations.iter().find(|d| d.full_address.is_some());
     let explained = findings.unexplained > 0 || hidden(findings) || findings.of_another_kind();
     let none = !findings.errors.happened() || perhaps_no_error(findings);
     (verdict == Verdict::CannotTell && findings.complete && far && !explained && !none).then(|| {
@@ -484,7 +484,13 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
         let counted = counted.map_or("the counted".to_owned(), |n| format!("the {} counted", words::count(n as u64)));
         Gap::new(
             format!("what {counted} errors were"),
-            "no destination was near its limit in the records: the metric may be of another gateway, or the records are",
+            match full_on_one {
+                Some(full) => format!(
+                    "{} had all ports of one address, and no attempt to it is seen to have been refused",
+                    full.label()
+                ),
+                None => "no destination was near its limit in the records: the metric may be of another gateway, or the records are".to_owned(),
+            },
             minutes(),
         )
     })

@@ -492,10 +492,8 @@ fn port_of(destination: Destination) -> Destination {
 /// has let ports go and taken them again.
 fn likeliest(sides: &Sides<'_>, towards: Destination, full: Full) -> Option<Destination> {
     let evidence = sides.evidence;
-    let off = |destination| {
-        let shown = f64::from(shown(evidence, destination).hold.max(1));
-        (shown / full.all).ln().abs().min((shown / full.one).ln().abs())
-    };
+    let off =
+        |destination, full: f64| (f64::from(shown(evidence, destination).hold.max(1)) / full).ln().abs();
     // Silent ones of other zones are not the alarmed one's.
     let here = |(d, _): &&(Destination, &Tally)| evidence.destinations.contains_key(d);
     let candidates = || sides.by_port.get(&towards).into_iter().flatten().filter(here);
@@ -506,11 +504,18 @@ fn likeliest(sides: &Sides<'_>, towards: Destination, full: Full) -> Option<Dest
     {
         return Some(*destination);
     }
-    candidates()
-        .map(|(d, _)| (off(*d), *d))
-        .filter(|(off, _)| *off <= NEARLY_FULL)
-        .min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)))
-        .map(|(_, d)| d)
+    let near = |full: f64| {
+        let mut near: Vec<(f64, Destination)> =
+            candidates().map(|(d, _)| (off(*d, full), *d)).filter(|(off, _)| *off <= NEARLY_FULL).collect();
+        near.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        near.into_iter().map(|(_, d)| d).collect::<Vec<_>>()
+    };
+    // That one of several addresses is full is told only where no other destination looks like it, and none as if all
+    // were.
+    near(full.all).first().copied().or_else(|| match near(full.one)[..] {
+        [only] => Some(only),
+        _ => None,
+    })
 }
 
 /// The destination on a port that held most ports: where none looks full, the one to look at first.

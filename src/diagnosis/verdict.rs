@@ -40,7 +40,9 @@ fn by_counts(findings: &Findings<'_>) -> Verdict {
         return if contradicted { Verdict::CannotTell } else { Verdict::NotSupported };
     }
     if let Some(full) = top.full_address {
-        let speaks = top.turned_away || (left_open(top) && !contradicted(findings, top));
+        // Without ends none shows, so that there being none says nothing.
+        let open = findings.evidence.ends_visible && left_open(top);
+        let speaks = top.turned_away || (open && !contradicted(findings, top));
         let known = full.address.is_some() && !findings.zone_unknown() && no_doubt(findings);
         return if perhaps_no_error(findings) || !speaks {
             Verdict::CannotTell
