@@ -233,9 +233,10 @@ fn of_one_minute(
         *held = Held { least, hold: ports.saturating_sub(closed).max(least), most: ports };
         tally.ended = u64::from(closed);
     }
-    // What went in and never came out was lost between the two: of that these are the most on either side.
+    // What went in and never came out was lost between the two: of that these are the most on either side. The question
+    // on plain fields can't tell an attempt's packets from others.
     if let Some(lost) = tally.lost_at.first_mut() {
-        *lost = optional(row, "tried")?;
+        *lost = optional(row, if rung == Rung::PlainFields { "sent" } else { "tried" })?;
     }
     tally.connections = u64::from(ports);
     tally.records = number(row, "records")?;
