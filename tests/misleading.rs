@@ -364,7 +364,7 @@ async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
         provenance: Provenance::LookedUp,
         ..NatGateway::default()
     };
-    let unknown = diagnosed_in(Some("eu-west-1a"), &text, gateway.clone(), (0, 301), Some(10.0)).await;
+    let unknown = diagnosed_in(Some("eu-west-1a"), &text, gateway.clone(), (0, 301), Some(30.0)).await;
     assert!(
         unknown.gaps.iter().any(|gap| gap.what == "which clients are in eu-west-1a"),
         "{:?}",
@@ -372,11 +372,11 @@ async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
     );
     // Without the zone, both together are short of what both together have, and one is full all the same: the errors
     // may be of either.
-    let either = diagnosed_in(None, &text, gateway.clone(), (0, 301), Some(10.0)).await;
+    let either = diagnosed_in(None, &text, gateway.clone(), (0, 301), Some(30.0)).await;
     assert_eq!(either.verdict, Verdict::CannotTell, "{}", either.headline);
     assert!(either.gaps.iter().any(|gap| gap.what == "which zone's addresses ran out"), "{:?}", either.gaps);
     let held = async |zone: &str| {
-        let diagnosis = diagnosed_in(Some(zone), &text, gateway.clone(), (0, 301), Some(10.0)).await;
+        let diagnosis = diagnosed_in(Some(zone), &text, gateway.clone(), (0, 301), Some(30.0)).await;
         (diagnosis.destinations[0].held.estimate, diagnosis.verdict)
     };
     assert_eq!(held("eu-west-1a").await, (100, Verdict::CannotTell), "errors that nothing explains");
@@ -394,7 +394,7 @@ async fn connections_that_only_the_server_ended_still_fill_the_gateway() {
         log.leg(SERVER, ("10.0.0.220", port), (SERVER.0, "10.0.0.220"), times, 19);
         log.leg(("10.0.0.220", SERVER.1), client, (SERVER.0, client.0), times, 19);
     }
-    let diagnosis = log.diagnosed((0, 301), Some(10.0)).await;
+    let diagnosis = log.diagnosed((0, 301), Some(30.0)).await;
     assert_eq!(diagnosis.destinations[0].held.estimate, 200);
     assert_eq!(diagnosis.verdict, Verdict::Confirmed, "{}", diagnosis.headline);
     assert_eq!(diagnosis.pattern, Some(Pattern::Leak));
@@ -408,10 +408,13 @@ async fn packets_that_come_in_unasked_hold_no_port() {
         let stranger = ("192.0.2.200", 51_413);
         log.leg(stranger, ("10.0.0.220", port), (stranger.0, "10.0.0.220"), (100, 100), 2);
     }
-    let diagnosis = log.diagnosed((0, 301), Some(10.0)).await;
+    let diagnosis = log.diagnosed((0, 301), Some(30.0)).await;
     assert_eq!(diagnosis.destinations.iter().filter(|d| d.held.at_most > 0).count(), 1);
     assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
-    assert_eq!(log.diagnosed((0, 301), None).await.verdict, Verdict::NotSupported);
+    // So few errors that chance may have made them keep nobody from saying so.
+    for few in [Some(10.0), None] {
+        assert_eq!(log.diagnosed((0, 301), few).await.verdict, Verdict::NotSupported);
+    }
 }
 
 #[tokio::test]
