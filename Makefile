@@ -48,8 +48,9 @@ screenshots: $(call environment,pages) ## the README's pictures of the sample's 
 	@cargo run --quiet $(DEMO) -- analyze --event events/alarm.json --flow-logs samples/leak.log.zst --format html --output .cache/sample.html
 	tools/checks/pages screenshots .cache/sample.html
 
-accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article
-	cargo run --quiet --release -p accuracy
+SEEDS ?= 300
+accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article; SEEDS=60 is the README's
+	cargo run --quiet --release -p accuracy -- --seeds $(SEEDS)
 
 bench: $(call environment,emulators) ## from event to publish on a slow AWS, against the longest chain of calls
 	# Waiting is nearly all of it: the build that the tests use will do.
