@@ -49,7 +49,7 @@ screenshots: $(call environment,pages) ## the README's pictures of the sample's 
 	tools/checks/pages screenshots .cache/sample.html
 
 SEEDS ?= 300
-accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article; SEEDS=60 is the README's
+accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article; SEEDS=60 prints docs/accuracy.md's
 	cargo run --quiet --release -p accuracy -- --seeds $(SEEDS)
 
 bench: $(call environment,emulators) ## from event to publish on a slow AWS, against the longest chain of calls

@@ -5,6 +5,7 @@ mod alarm_events;
 mod cli;
 mod cost;
 mod counted;
+mod documents;
 #[cfg(feature = "aws")]
 mod faults;
 mod files;

@@ -1,0 +1,69 @@
+//! What the documents name is there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::checkout;
+
+/// Every document for people: those at the top level, and those in `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let folders = [checkout().to_path_buf(), checkout().join("docs")];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder"));
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let documents: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
+    assert!(documents.len() > 10, "{documents:?}");
+    documents
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).expect("a document")
+}
+
+/// The texts between `before` and the next `after`.
+fn between<'a>(text: &'a str, before: &'a str, after: char) -> impl Iterator<Item = &'a str> {
+    text.split(before).skip(1).filter_map(move |rest| rest.split(after).next())
+}
+
+#[test]
+fn every_link_in_a_document_leads_to_a_file() {
+    for document in documents() {
+        let text = read(&document);
+        let targets = between(&text, "](", ')').chain(between(&text, "src=\"", '"'));
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let file = target.split('#').next().unwrap_or(target);
+            let there = document.parent().expect("a folder").join(file).exists();
+            assert!(there, "{} links to {target}, which does not exist", document.display());
+        }
+    }
+}
+
+#[test]
+fn every_path_in_the_checklists_and_the_map_exists() {
+    const TOP: [&str; 5] = ["src/", "docs/", "tests/", "tools/", "events/"];
+
+    for name in ["docs/adding.md", "docs/design.md"] {
+        let text = read(&checkout().join(name));
+        let quoted = text.split('`').skip(1).step_by(2);
+        let paths: Vec<&str> =
+            quoted.filter(|quoted| TOP.iter().any(|top| quoted.starts_with(top))).collect();
+        assert!(paths.len() > 10, "{name}: {paths:?}");
+        for path in paths {
+            assert!(checkout().join(path).exists(), "{name} names {path}, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn every_variable_of_the_function_is_documented() {
+    let documented = read(&checkout().join("docs/configuration.md"));
+    let config = read(&checkout().join("src/config.rs"));
+    let names = config.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+    let mut names: Vec<&str> = names.filter(|name| name.starts_with("NAT_TRIAGE_")).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        assert!(documented.contains(&format!("| `{name}` |")), "docs/configuration.md lacks {name}");
+    }
+}
