@@ -574,7 +574,40 @@ async fn attempts_to_a_server_of_which_nothing_else_shows_are_named() {
     let gap = gap(&diagnosis, "which server on port 5432/tcp 200 attempts were to");
     assert!(gap.decides && gap.why.contains("10.0.1.77"), "{gap:?}");
     assert_eq!(diagnosis.refused_attempts.found, 200);
-    assert!(diagnosis.headline.contains("port 5432/tcp") && diagnosis.headline.contains("10.0.1.77"));
+    for said in [lead(&diagnosis), diagnosis.headline.clone(), report::sms::sms(&diagnosis)] {
+        assert!(
+            said.contains("200 attempts") && said.contains("port 5432/tcp") && said.contains("10.0.1.77"),
+            "{said}"
+        );
+        assert!(!said.contains("203.0.113.250"), "a server that has nothing to do with it: {said}");
+    }
+    assert!(lead(&diagnosis).contains("100% of errors"));
+    assert!(report::sms::subject(&diagnosis).contains("port 5432/tcp"));
+}
+
+#[tokio::test]
+async fn attempts_in_what_looks_filtered_are_not_the_answer() {
+    let mut log = Log::without_before(Format::V2);
+    log.connection(("10.0.1.250", 39_999), SERVER, (-1_100, 170), 3);
+    for n in 0..200 {
+        log.refused(("10.0.1.77", 30_000 + n), ("203.0.113.40", 5432), (130, 130), 1);
+    }
+    let inferred = NatGateway { provenance: Provenance::Inferred, ..gateway(1) };
+    let diagnosis = diagnosed(&log, inferred, &Counted::default()).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell);
+    assert_eq!(diagnosis.refused_attempts.unplaced, None);
+    assert!(!lead(&diagnosis).contains("5432"), "{}", lead(&diagnosis));
+}
+
+#[tokio::test]
+async fn few_attempts_on_a_port_do_not_explain_many_errors() {
+    let mut log = Log::new(Format::V2);
+    for n in 0..200 {
+        log.refused(("10.0.1.77", 30_000 + n), ("203.0.113.40", 5432), (130, 130), 1);
+    }
+    let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(120, 180, 90_000.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell);
+    assert!(!lead(&diagnosis).contains("5432"), "{}", lead(&diagnosis));
 }
 
 #[tokio::test]

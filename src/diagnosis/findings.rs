@@ -14,7 +14,7 @@ use super::refusals::{Full, Refusals, Unplaced};
 use super::verdict::{self, FULL, NOT_NEAR};
 use super::{
     ClientOrder, ClientReport, DestinationReport, FullAddress, HeldPorts, Limits, RefusedAttempts,
-    TimelineStep, Verdict,
+    TimelineStep, UnplacedAttempts, Verdict,
 };
 use crate::evidence::{Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
@@ -299,7 +299,21 @@ impl<'a> Findings<'a> {
         };
         let accounted =
             counted.filter(|errors| *errors > 0.0).map(|errors| rounded(self.refused as f64 / errors));
-        RefusedAttempts { found: self.refused, counted, accounted, errors_seen: self.errors_seen() }
+        let unplaced = self.unplaced_attempts();
+        RefusedAttempts { found: self.refused, counted, accounted, errors_seen: self.errors_seen(), unplaced }
+    }
+
+    /// The attempts on the one port that most were to, of those where no server shows. Nothing where the records
+    /// look filtered, and no errors were counted that would speak for them: the gateway's own side may be what was
+    /// left out.
+    pub(super) fn unplaced_attempts(&self) -> Option<UnplacedAttempts> {
+        let believed = !self.evidence.filtered || self.errors.counted().is_some();
+        self.unplaced.first().filter(|_| believed).map(|unplaced| UnplacedAttempts {
+            port: unplaced.towards.port,
+            protocol: unplaced.towards.protocol,
+            attempts: unplaced.attempts,
+            client: unplaced.client,
+        })
     }
 
     /// Whether errors were certainly counted of this gateway.

@@ -1,7 +1,7 @@
 //! The answer in one sentence.
 
 use super::Verdict;
-use super::findings::{Errors, Findings, Ranked, protocol_name};
+use super::findings::{Errors, Findings, Ranked};
 use super::refusals::FEWEST;
 use crate::network::NameSource;
 use crate::words;
@@ -88,12 +88,11 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
                     of_capacity(top.held.at_most)
                 );
             }
-            if let Some(unplaced) = findings.unplaced.first() {
+            if let Some(unplaced) = findings.unplaced_attempts() {
                 return format!(
-                    "{gateway}: we cannot tell {which}; {} attempts on port {}/{}, most of them by {}, never left it, and no server on that port shows.",
+                    "{gateway}: we cannot tell {which}; {} attempts on port {}, most of them by {}, never left it, and no server on that port shows.",
                     words::count(unplaced.attempts),
-                    unplaced.towards.port,
-                    protocol_name(unplaced.towards.protocol),
+                    unplaced.port_label(),
                     unplaced.client
                 );
             }

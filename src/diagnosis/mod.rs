@@ -265,6 +265,31 @@ pub struct RefusedAttempts {
     /// Whether errors were certainly counted of this gateway, by the metric or by its alarm.
     #[serde(default)]
     pub errors_seen: bool,
+    /// Those on the one port that most were to, where no server on that port shows; `null` where each server
+    /// shows.
+    #[serde(default)]
+    pub unplaced: Option<UnplacedAttempts>,
+}
+
+/// Attempts that went into the gateway and never came out, in a format that shows their port and no destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnplacedAttempts {
+    /// The destination's port.
+    pub port: u16,
+    /// The protocol's number, as IANA assigned it.
+    pub protocol: u8,
+    /// How many attempts.
+    pub attempts: u64,
+    /// The client that made most of them.
+    pub client: IpAddr,
+}
+
+impl UnplacedAttempts {
+    /// `8443/tcp`.
+    #[must_use]
+    pub fn port_label(&self) -> String {
+        format!("{}/{}", self.port, findings::protocol_name(self.protocol))
+    }
 }
 
 /// A metric of the gateway over the window.
@@ -410,6 +435,17 @@ impl Diagnosis {
         let counted = self.refused_attempts.counted.filter(|counted| *counted > 0.0);
         let part = counted.map(|counted| top.refused as f64 / counted);
         part.is_none_or(|part| part >= EXPLAINING).then_some((top, part))
+    }
+
+    /// Attempts on a port on which no server shows, where these and no destination that shows explain the errors:
+    /// the attempts, and their part of the errors that were counted, where that is known.
+    #[must_use]
+    pub fn unplaced_attempts(&self) -> Option<(UnplacedAttempts, Option<f64>)> {
+        let open = self.verdict == Verdict::CannotTell && self.refused_unproven().is_none();
+        let unplaced = self.refused_attempts.unplaced.filter(|_| open)?;
+        let counted = self.refused_attempts.counted.filter(|counted| *counted > 0.0);
+        let part = counted.map(|counted| unplaced.attempts as f64 / counted);
+        part.is_none_or(|part| part >= EXPLAINING).then_some((unplaced, part))
     }
 
     /// The fullest destination, where it came near the limit and yet nothing was refused.

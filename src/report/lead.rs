@@ -2,7 +2,7 @@
 
 use super::lines::WIDTH;
 use super::wording::{answered, capacity, number, outside, part_of_capacity, place, reach};
-use crate::diagnosis::{DestinationReport, Diagnosis, Stage, Verdict};
+use crate::diagnosis::{DestinationReport, Diagnosis, Stage, UnplacedAttempts, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
 
@@ -13,6 +13,9 @@ const SHORTEST_NAME: usize = 12;
 /// full; who holds it, and how sure we are.
 pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
+    if let Some((attempts, part)) = diagnosis.unplaced_attempts() {
+        return unplaced(attempts, part, so_far);
+    }
     let Some(top) = diagnosis.destinations.first() else {
         let what = "We cannot tell which destination ran out of ports.".to_owned();
         let why = match (answered(diagnosis), diagnosis.stage) {
@@ -97,6 +100,19 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             ]
         }
     }
+}
+
+/// Attempts on a port on which no server shows: the port, and who made them.
+fn unplaced(unplaced: UnplacedAttempts, part: Option<f64>, so_far: &str) -> [String; 2] {
+    let attempts = words::count(unplaced.attempts);
+    let of_errors = part.map_or(String::new(), |part| format!(" ({} of errors)", words::percent(part)));
+    let said = format!("{attempts} attempts to port {} never got out", unplaced.port_label());
+    let whole = format!("{said}{of_errors}.");
+    let client = unplaced.client.to_string();
+    let after = format!(" made most of them. Cannot tell{so_far} to which server.");
+    let after =
+        if client.len() + after.len() <= WIDTH { after } else { format!(" made most. Cannot tell{so_far}.") };
+    [if whole.len() <= WIDTH { whole } else { format!("{said}.") }, format!("{client}{after}")]
 }
 
 /// Whether the records show that these clients' attempts were to this destination.

@@ -38,6 +38,14 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let id = gateway.and_then(|g| g.id.as_deref()).unwrap_or("gateway");
     let id = id.get(..ID).unwrap_or(id);
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
+    if let Some((unplaced, part)) = diagnosis.unplaced_attempts() {
+        let attempts = words::count(unplaced.attempts);
+        let of_errors = part.map_or(String::new(), |part| format!(", {} of errors", words::percent(part)));
+        let seen =
+            format!("; {attempts} attempts to port {} never got out{of_errors}", unplaced.port_label());
+        let by = format!(", most by {}", unplaced.client);
+        return add_what_fits(format!("NAT {id}: cannot tell{so_far}"), vec![seen, by], most);
+    }
     let Some(top) = diagnosis.destinations.first() else {
         let why = match (answered(diagnosis), diagnosis.stage) {
             (true, _) => "nothing of it in the flow logs",
@@ -104,7 +112,12 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
             (format!("NAT {id}: cannot tell{so_far}"), vec![scanner(diagnosis), seen])
         }
     };
-    more.into_iter().fold(
+    add_what_fits(answer, more, most)
+}
+
+/// A text with as many of the clauses as fit whole into `most` characters.
+fn add_what_fits(answer: String, clauses: Vec<String>, most: usize) -> String {
+    clauses.into_iter().fold(
         answer,
         |said, clause| {
             if said.len() + clause.len() <= most { said + &clause } else { said }
