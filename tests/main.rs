@@ -14,6 +14,7 @@ mod insights_queries;
 mod ladder;
 mod late_logs;
 mod misleading;
+mod permissions;
 mod readme;
 mod remedies;
 mod reports;
