@@ -17,6 +17,7 @@
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
 //! - [`bundle`]: everything that one live diagnosis rests on, from which it follows again.
 //! - [`looks`]: one look at the flow logs, and further ones while they are late: what is published when.
+//! - [`permissions`]: the AWS actions that the program makes, as data.
 //! - `aws`: everything that touches an SDK, behind the feature `aws`.
 //! - `reverse_dns`: the names that addresses have in the DNS, where the operator wants them; behind the same
 //!   feature.
@@ -38,6 +39,7 @@ pub mod gap;
 pub mod incident;
 pub mod looks;
 pub mod network;
+pub mod permissions;
 pub mod publish;
 pub mod report;
 #[cfg(feature = "aws")]

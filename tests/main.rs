@@ -15,6 +15,7 @@ mod insights_queries;
 mod ladder;
 mod late_logs;
 mod misleading;
+mod permissions;
 mod readme;
 mod remedies;
 mod reports;

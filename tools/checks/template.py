@@ -19,39 +19,11 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The calls that the function makes, and those that Lambda makes in its name. A new one is added here
-# and in the template together with the code that makes it.
-CALLS = {
-    "cloudwatch:DescribeAlarms",
-    "cloudwatch:GetMetricData",
-    "ec2:DescribeAddresses",
-    "ec2:DescribeFlowLogs",
-    "ec2:DescribeInstances",
-    "ec2:DescribeNatGateways",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribePrefixLists",
-    "ec2:DescribeRouteTables",
-    "ec2:DescribeSubnets",
-    "ec2:DescribeVpcEndpointServices",
-    "ec2:DescribeVpcEndpoints",
-    "ec2:DescribeVpcs",
-    "logs:CreateLogStream",
-    "logs:DescribeLogGroups",
-    "logs:GetQueryResults",
-    "logs:PutLogEvents",
-    "logs:StartQuery",
-    "logs:StopQuery",
-    "route53resolver:GetResolverQueryLogConfig",
-    "route53resolver:ListResolverQueryLogConfigAssociations",
-    "s3:GetObject",
-    "s3:PutObject",
-    "servicequotas:GetServiceQuota",
-    "sns:Publish",
-    "sqs:SendMessage",
-}
+# The calls that the function makes, and those that Lambda makes in its name, as src/permissions.rs has them.
+PERMISSIONS = json.loads((ROOT / "docs/permissions.json").read_text())
+CALLS = {permission["action"] for permission in PERMISSIONS}
 # Those of them that AWS can't narrow to a resource.
-ON_ANY_RESOURCE = {call for call in CALLS if call.startswith(("ec2:", "cloudwatch:", "route53resolver:", "servicequotas:"))}
-ON_ANY_RESOURCE |= {"logs:DescribeLogGroups", "logs:GetQueryResults", "logs:StopQuery"}
+ON_ANY_RESOURCE = {permission["action"] for permission in PERMISSIONS if permission["resource"] == "any"}
 
 problems = []
 
@@ -132,7 +104,7 @@ def check_policy(role, variables):
 
     allowed = {action for statement in statements for action in listed(statement["Action"])}
     for action in sorted(allowed - CALLS):
-        problems.append(f"the policy allows {action}, which the function does not call")
+        problems.append(f"the policy allows {action}, which the function does not call (src/permissions.rs)")
     for action in sorted(CALLS - allowed):
         problems.append(f"the policy lacks {action}, which the function calls")
     for statement in statements:

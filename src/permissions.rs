@@ -1,0 +1,221 @@
+//! The AWS actions that the program makes, once, as data. `docs/permissions.json` and
+//! `docs/permissions.md` are made from this list; the check of the template reads the first of them.
+//!
+//! Knows no SDK: an action is the name that a policy has for a call.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// What an action has to be allowed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// Anything: AWS can't narrow the action to a resource.
+    Any,
+    /// The log groups of flow logs and of resolver queries, with and without `:*` behind their ARN.
+    LogGroups,
+    /// The topic of the reports.
+    Topic,
+    /// What stands in the report bucket below `nat-triage/`.
+    ReportObjects,
+    /// The queue of failed invocations.
+    FailureQueue,
+    /// The function's own log group.
+    OwnLog,
+}
+
+impl Resource {
+    /// In words, for a person who writes a policy.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Any => "`*` (it can't be narrowed)",
+            Self::LogGroups => "the log groups, each as `…:log-group:NAME` and as `…:log-group:NAME:*`",
+            Self::Topic => "the topic",
+            Self::ReportObjects => "`arn:aws:s3:::BUCKET/nat-triage/*`",
+            Self::FailureQueue => "the dead-letter queue",
+            Self::OwnLog => "the function's log group",
+        }
+    }
+}
+
+/// Who needs an action, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// No diagnosis, or none that anybody gets, is made without it.
+    Required,
+    /// A report says less without it.
+    Helpful,
+    /// Only with the report bucket (`NAT_TRIAGE_REPORT_BUCKET`, the parameter `ReportBucket`).
+    WithReportBucket,
+    /// Lambda makes the call in the function's name; the command line does not need it.
+    Lambda,
+}
+
+impl Need {
+    /// In words, as a column of the table.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Required => "always",
+            Self::Helpful => "to say more",
+            Self::WithReportBucket => "with `NAT_TRIAGE_REPORT_BUCKET`",
+            Self::Lambda => "by Lambda, for the function",
+        }
+    }
+}
+
+/// One action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Permission {
+    /// As a policy names it: `ec2:DescribeNatGateways`.
+    pub action: &'static str,
+    /// What it has to be allowed on.
+    pub resource: Resource,
+    /// Who needs it, and when.
+    pub need: Need,
+    /// What is lost without it.
+    pub without: &'static str,
+}
+
+const fn any(action: &'static str, need: Need, without: &'static str) -> Permission {
+    Permission { action, resource: Resource::Any, need, without }
+}
+
+const fn on(resource: Resource, action: &'static str, need: Need, without: &'static str) -> Permission {
+    Permission { action, resource, need, without }
+}
+
+/// Every action that the program makes, or that Lambda makes in its name, in the order of their names.
+pub const PERMISSIONS: [Permission; 26] = [
+    any(
+        "cloudwatch:DescribeAlarms",
+        Need::Helpful,
+        "A composite alarm names no gateway, so its event can't be followed to one.",
+    ),
+    any(
+        "cloudwatch:GetMetricData",
+        Need::Helpful,
+        "What was counted in the flow logs is not held against what CloudWatch counted.",
+    ),
+    any(
+        "ec2:DescribeAddresses",
+        Need::Helpful,
+        "The report does not know how many more addresses the account may have.",
+    ),
+    any(
+        "ec2:DescribeFlowLogs",
+        Need::Required,
+        "The log groups and their format are not found, unless NAT_TRIAGE_LOG_GROUPS names them.",
+    ),
+    any("ec2:DescribeInstances", Need::Helpful, "Clients that are instances have no name."),
+    any(
+        "ec2:DescribeNatGateways",
+        Need::Required,
+        "The gateway's addresses and capacity are not known, unless NAT_TRIAGE_NAT_IPS names the addresses.",
+    ),
+    any("ec2:DescribeNetworkInterfaces", Need::Helpful, "Clients have addresses only, and no owner."),
+    any(
+        "ec2:DescribePrefixLists",
+        Need::Helpful,
+        "A destination is not recognised as S3 or DynamoDB, so no gateway endpoint is proposed.",
+    ),
+    any("ec2:DescribeRouteTables", Need::Helpful, "The report does not know which subnets use the gateway."),
+    any(
+        "ec2:DescribeSubnets",
+        Need::Helpful,
+        "The report does not know which subnet and zone a client is in.",
+    ),
+    any(
+        "ec2:DescribeVpcEndpointServices",
+        Need::Helpful,
+        "The report does not know which services an interface endpoint would reach.",
+    ),
+    any("ec2:DescribeVpcEndpoints", Need::Helpful, "The report does not know which endpoints exist already."),
+    any(
+        "ec2:DescribeVpcs",
+        Need::Helpful,
+        "The VPC's address ranges are not known, so clients are told from destinations less well.",
+    ),
+    on(Resource::OwnLog, "logs:CreateLogStream", Need::Lambda, "The function runs, and its log stays empty."),
+    any(
+        "logs:DescribeLogGroups",
+        Need::Helpful,
+        "The report does not know how far back the flow logs reach, nor their log class.",
+    ),
+    any("logs:GetQueryResults", Need::Required, "The answers of Logs Insights can't be read."),
+    on(Resource::OwnLog, "logs:PutLogEvents", Need::Lambda, "The function runs, and its log stays empty."),
+    on(Resource::LogGroups, "logs:StartQuery", Need::Required, "The flow logs can't be asked."),
+    any(
+        "logs:StopQuery",
+        Need::Helpful,
+        "A query that would cost too much, or that came too late, runs on and is paid for.",
+    ),
+    any(
+        "route53resolver:GetResolverQueryLogConfig",
+        Need::Helpful,
+        "Destinations are not called by the names that clients asked the VPC's resolver for.",
+    ),
+    any(
+        "route53resolver:ListResolverQueryLogConfigAssociations",
+        Need::Helpful,
+        "Destinations are not called by the names that clients asked the VPC's resolver for.",
+    ),
+    on(
+        Resource::ReportObjects,
+        "s3:GetObject",
+        Need::WithReportBucket,
+        "An alarm may be reported twice, and the link to the page does not open.",
+    ),
+    on(
+        Resource::ReportObjects,
+        "s3:PutObject",
+        Need::WithReportBucket,
+        "An alarm may be reported twice; no page and no bundle is kept.",
+    ),
+    any(
+        "servicequotas:GetServiceQuota",
+        Need::Helpful,
+        "The report does not know how many addresses a gateway may have.",
+    ),
+    on(Resource::Topic, "sns:Publish", Need::Required, "Nobody gets the report."),
+    on(
+        Resource::FailureQueue,
+        "sqs:SendMessage",
+        Need::Lambda,
+        "An alarm on which the function failed is lost.",
+    ),
+];
+
+/// The list for programs, such as the checks of templates: `docs/permissions.json`.
+///
+/// # Panics
+///
+/// Never: the list holds nothing that JSON cannot.
+#[must_use]
+pub fn as_json() -> String {
+    serde_json::to_string_pretty(&PERMISSIONS).expect("holds nothing that JSON cannot") + "\n"
+}
+
+/// The list for people: `docs/permissions.md`.
+#[must_use]
+pub fn as_markdown() -> String {
+    let mut page = String::from(
+        "# Permissions\n\n\
+         These are the AWS actions that nat-triage makes, and no others. None of them changes the network. The\n\
+         template grants each of them. A permission that is missing is a gap in the report, which names it.\n\n\
+         Made from `src/permissions.rs`: `UPDATE_DOCS=1 cargo test --no-default-features --test promises permissions`.\n\n\
+         | action | on | needed | without it |\n|---|---|---|---|\n",
+    );
+    for Permission { action, resource, need, without } in PERMISSIONS {
+        writeln!(page, "| `{action}` | {} | {} | {without} |", resource.words(), need.words())
+            .expect("a string takes all");
+    }
+    page.push_str(
+        "\nA topic with a KMS key of its own also needs `kms:GenerateDataKey*` and `kms:Decrypt` on that key, and a\n\
+         bucket with one needs both there. SNS and S3 make those calls in the function's name.\n",
+    );
+    page
+}
