@@ -408,6 +408,7 @@ fn a_context_with_a_field_that_nobody_knows_is_an_error_that_names_it() {
     assert_eq!(run(active).status, 0, "{}", run(active).stderr);
 }
 
+#[cfg(feature = "aws")]
 #[test]
 fn triage_without_credentials_says_so_in_one_line() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_nat-triage"))
