@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::alarm::{AlarmError, Outcome, asked_once, outcomes_from_event};
 use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms};
@@ -107,13 +108,20 @@ pub struct Service {
     clients: Clients,
     sent: Memory,
     answered: RungMemory,
+    recalled: OnceCell<()>,
 }
 
 impl Service {
     /// A service that has sent nothing yet.
     #[must_use]
     pub fn new(config: Config, clients: Clients) -> Self {
-        Self { config, clients, sent: Memory::default(), answered: RungMemory::default() }
+        Self {
+            config,
+            clients,
+            sent: Memory::default(),
+            answered: RungMemory::default(),
+            recalled: OnceCell::new(),
+        }
     }
 
     /// Answers one event: the diagnosis in JSON, or why there is none. Of an event that holds several
@@ -254,9 +262,11 @@ impl Service {
         let queries = self.queries(looking);
         // Only a bucket keeps what a report rests on.
         let queries = if self.config.report_bucket.is_some() { queries } else { queries.passing_on() };
+        let bucket = self.bucket(deadline);
+        let recalled = self.recall(bucket.as_ref(), clock);
+        let (mut surveyed, ()) = join(Surveyed::new(incident.clone(), &networks), recalled).await;
         let memory = self.answered.snapshot();
         let source = LogsInsights::new(&queries).remembering(self.answered.clone());
-        let mut surveyed = Surveyed::new(incident.clone(), &networks).await;
         if incident.one_of_several && surveyed.had_no_errors() {
             let reason = "the alarm is on several gateways, and this one refused nothing in these minutes";
             tracing::info!(id = surveyed.id(), reason, "ignored");
@@ -264,11 +274,21 @@ impl Service {
         }
         let roles = Roles { networks: &networks, source: &source, outbox: &outbox, ledger };
         let triaged = until_known(&mut surveyed, &roles, limits, clock, looking).await?;
-        if let Some(bucket) = self.bucket(deadline) {
+        if let Some(bucket) = bucket {
+            if self.answered != memory {
+                bucket.remember_rungs(&self.answered, clock.now()).await;
+            }
             let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
             bucket.keep(&bundle).await;
         }
         Ok(triaged.diagnosis.to_json())
+    }
+
+    /// Learns, once in a process, which questions earlier processes found answered.
+    async fn recall(&self, bucket: Option<&ReportBucket<'_>>, clock: Clock) {
+        let Some(bucket) = bucket else { return };
+        let earlier = async { self.answered.add_older(&bucket.remembered_rungs(clock.now()).await) };
+        self.recalled.get_or_init(|| earlier).await;
     }
 
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use insights_server::{Fault, InsightsServer, Operation, QueryEnd, Times};
+use insights_server::{Dialect, Fault, InsightsServer, Operation, QueryEnd, Times};
 use nat_simulator::LogFormat;
 use serde_json::{Value, json};
 
@@ -283,6 +283,30 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     let (answered, envelope, _) = answered_and_published(&second, &scene, &over, 60);
     assert_eq!(answered["ended"], true, "{answered}");
     assert!(envelope["Subject"].as_str().is_some_and(|s| s.contains("over")), "{envelope}");
+}
+
+#[test]
+fn a_new_process_begins_with_the_question_that_was_answered() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let store = stored(&simulation, format);
+    store.set_dialect(Dialect { max_stats: 1, ..Dialect::default() });
+    let insights = InsightsServer::start(store);
+    let url = insights.endpoint();
+    let settings =
+        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+    let event = event(&simulation, scene.id("gateway"));
+    let mut questions = Vec::new();
+    for nth in 0..2 {
+        let api = RuntimeApi::start();
+        let _function = started(&api, &endpoints(&scene, &url), &settings);
+        let (answered, _, _) = answered_and_published(&api, &scene, &later(&event, nth), 120);
+        assert_eq!(answered["coverage"]["question"]["name"], "distinct-ports", "{answered:#}");
+        questions.push(answered["queries"].as_array().expect("a list").len());
+    }
+    let kept = scene.kept();
+    assert!(kept.get("nat-triage/questions.json").is_some(), "{kept}");
+    assert!(questions[1] < questions[0], "{questions:?}");
 }
 
 /// Invokes the function, which has so many seconds, and reads what it published.

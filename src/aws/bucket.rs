@@ -5,12 +5,16 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Clients;
 use super::errors::{Failure, Kind, within};
 use crate::bundle::{self, Bundle};
 use crate::deadline::Deadline;
 use crate::diagnosis::{Diagnosis, Stage};
+use crate::evidence::insights::RungMemory;
 use crate::publish::{Ledger, Pages, Sent};
 use crate::report;
 
@@ -20,6 +24,20 @@ const PRESIGN: &str = "s3:GetObject for a link";
 
 /// What all of our keys begin with; the policy allows no others.
 const PREFIX: &str = "nat-triage";
+
+/// Where it is written down which questions log groups answer.
+const RUNGS: &str = "nat-triage/questions.json";
+
+/// For how long that is believed. Then the better questions are tried again: the service may have learnt them,
+/// and a refused question scans nothing.
+const RUNGS_LAST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Which questions log groups answer, as the bucket holds it.
+#[derive(Serialize, Deserialize)]
+struct WrittenRungs {
+    until: Timestamp,
+    rungs: RungMemory,
+}
 
 /// Longest that one call may take: nothing here is worth the message's time.
 const CALL: Duration = Duration::from_secs(5);
@@ -51,6 +69,37 @@ impl<'a> ReportBucket<'a> {
     pub async fn keep(&self, bundle: &Bundle) {
         let key = format!("{PREFIX}/{}/{}", bundle.incident().id(), bundle::FILE);
         let _ = self.put(&key, JSON, bundle.to_json(), false).await;
+    }
+
+    /// Which questions log groups answered, as an earlier process wrote it down; nothing where that is not known
+    /// or was too long before `now`.
+    pub async fn remembered_rungs(&self, now: Timestamp) -> RungMemory {
+        let written = self.get::<WrittenRungs>(RUNGS).await.filter(|written| now < written.until);
+        written.map(|written| written.rungs).unwrap_or_default()
+    }
+
+    /// Writes down at `now` which questions log groups answer, for later processes.
+    pub async fn remember_rungs(&self, rungs: &RungMemory, now: Timestamp) {
+        let written = WrittenRungs { until: now + RUNGS_LAST, rungs: rungs.clone() };
+        let text = serde_json::to_string(&written).expect("holds nothing that JSON cannot");
+        let _ = self.put(RUNGS, JSON, text, false).await;
+    }
+
+    /// What stands under a key; `None` where nothing readable does.
+    async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let request = self.client.get_object().bucket(self.name).key(key);
+        let read = within(self.soon(), GET, async {
+            let object = request.send().await.map_err(|error| Failure::of(GET, &error))?;
+            let bytes = object.body.collect().await.map_err(|error| Failure {
+                action: GET,
+                kind: Kind::Unreadable,
+                code: None,
+                message: error.to_string(),
+                request_id: None,
+            })?;
+            Ok(serde_json::from_slice(&bytes.into_bytes()).ok())
+        });
+        read.await.ok().flatten()
     }
 
     /// By when one call has to be done.
@@ -109,22 +158,8 @@ impl Pages for ReportBucket<'_> {
 
 impl Ledger for ReportBucket<'_> {
     async fn sent(&self, id: &str) -> Option<Sent> {
-        let read = async |stage| {
-            let request = self.client.get_object().bucket(self.name).key(mark(id, stage));
-            let read = within(self.soon(), GET, async {
-                let object = request.send().await.map_err(|error| Failure::of(GET, &error))?;
-                let bytes = object.body.collect().await.map_err(|error| Failure {
-                    action: GET,
-                    kind: Kind::Unreadable,
-                    code: None,
-                    message: error.to_string(),
-                    request_id: None,
-                })?;
-                Ok(serde_json::from_slice::<Sent>(&bytes.into_bytes()).ok())
-            });
-            // No mark is the usual case, and what can't be known is no reason to keep silent.
-            read.await.ok().flatten()
-        };
+        // No mark is the usual case, and what can't be known is no reason to keep silent.
+        let read = async |stage| self.get::<Sent>(&mark(id, stage)).await;
         let (last, first) = tokio::join!(read(Stage::Final), read(Stage::Provisional));
         last.or(first)
     }

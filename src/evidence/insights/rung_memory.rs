@@ -28,6 +28,15 @@ impl RungMemory {
         self.rungs().insert(key(log_groups, format), rung);
     }
 
+    /// Adds what another process remembers. What this one knows is newer, and stays.
+    pub fn add_older(&self, older: &Self) {
+        let older = BTreeMap::from(older.clone());
+        let mut rungs = self.rungs();
+        for (key, rung) in older {
+            rungs.entry(key).or_insert(rung);
+        }
+    }
+
     /// The memory as it is now, which later answers do not change.
     #[must_use]
     pub fn snapshot(&self) -> Self {
@@ -73,6 +82,18 @@ mod tests {
         assert_eq!(memory.answered(&groups, &plain), Some(Rung::WorstMinute));
         assert_eq!(memory.answered(&groups, &other.parse().expect("valid")), None);
         assert_eq!(memory.answered(&[], &plain), None);
+    }
+
+    #[test]
+    fn what_another_process_remembers_is_older_than_our_own() {
+        let (ours, older, format) = (RungMemory::default(), RungMemory::default(), LogFormat::version_2());
+        let (both, theirs) = (["/both".to_owned()], ["/theirs".to_owned()]);
+        ours.remember(&both, &format, Rung::DistinctPorts);
+        older.remember(&both, &format, Rung::Records);
+        older.remember(&theirs, &format, Rung::WorstMinute);
+        ours.add_older(&older);
+        assert_eq!(ours.answered(&both, &format), Some(Rung::DistinctPorts));
+        assert_eq!(ours.answered(&theirs, &format), Some(Rung::WorstMinute));
     }
 
     #[test]
