@@ -1,6 +1,7 @@
 //! There is never only one question: where one is refused, fails, is cut or is slow, a simpler one answers.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 
 use insights_server::{Dialect, LogGroup, LogGroupClass, Store};
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Scale, Simulation, View};
@@ -261,6 +262,73 @@ async fn where_every_answer_loses_rows_the_report_says_so() {
     assert!(told || answered(&diagnosis) == Some(Rung::Records), "{:#?}", diagnosis.gaps);
 }
 
+/// What goes wrong with the first question that is not refused.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Refused,
+    Ended,
+    Slow,
+    RowsMissing,
+}
+
+/// Refuses the questions above a rung, and has a fault at the rung itself.
+struct FaultAt {
+    evaluator: Evaluator,
+    rung: Rung,
+    fault: Fault,
+}
+
+impl LogsQueries for &FaultAt {
+    async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
+        let rung = From::rung_of(&query.text);
+        if rung < self.rung {
+            return Err(refusal());
+        }
+        let unanswered = |why: &str, cause| Unanswered { why: why.into(), fix: "ask again".into(), cause };
+        match self.fault {
+            _ if rung != self.rung => self.evaluator.run(query).await,
+            Fault::Refused => Err(refusal()),
+            Fault::Ended => Err(unanswered("the query failed", Cause::Ended)),
+            Fault::Slow => {
+                tokio::time::sleep(std::time::Duration::from_secs(300)).await;
+                Err(unanswered("it still ran when there was no more time", Cause::OutOfTime))
+            }
+            Fault::RowsMissing => {
+                let mut answer = self.evaluator.run(query).await?;
+                answer.rows.truncate(answer.rows.len() / 2);
+                Ok(answer)
+            }
+        }
+    }
+
+    async fn wait_before(&self, _: &Query) {
+        tokio::time::sleep(std::time::Duration::from_secs(90)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_at_a_rung_the_person_gets_the_next_answer() {
+    let scene = Scene::of(Pattern::Leak, &LogFormat::v3_pkt());
+    let mut table = String::new();
+    for rung in Rung::ALL {
+        for fault in [Fault::Refused, Fault::Ended, Fault::Slow, Fault::RowsMissing] {
+            let queries = FaultAt { evaluator: Evaluator::new(scene.store.clone()), rung, fault };
+            let diagnosis = scene.diagnose(&queries).await;
+            let case = format!("{rung:?} {fault:?}");
+            assert_ne!(diagnosis.verdict, Verdict::NotSupported, "{case}");
+            let by = answered(&diagnosis);
+            if by.is_some_and(|by| by <= Rung::DistinctPorts) {
+                assert_eq!(first(&diagnosis), scene.exhausted(), "{case}");
+            }
+            assert!(by.is_some() || !diagnosis.gaps.is_empty(), "{case}");
+            let by = by.map_or("none".into(), |by| format!("{by:?}"));
+            let subject = nat_triage::report::sms::subject(&diagnosis);
+            writeln!(table, "{case}: {:?} by {by}: {subject}", diagnosis.verdict).expect("written");
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
 /// Answers every query in one way.
 struct Always(Cause);
 
@@ -363,6 +431,36 @@ async fn a_simpler_answer_is_at_hand_while_the_better_one_takes_long() {
     assert_eq!(evidence.coverage.question, Some(Rung::EveryMinute));
     assert_eq!(evidence.queries.len(), 2, "what was asked beside is told");
     assert!(source.so_far().is_none());
+}
+
+/// Answers the better question while the one beside it never ends.
+struct NeverBeside<'a>(&'a Evaluator);
+
+impl LogsQueries for NeverBeside<'_> {
+    async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
+        if From::rung_of(&query.text) != Rung::EveryMinute {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+        self.0.run(query).await
+    }
+
+    async fn wait_before(&self, _: &Query) {
+        tokio::time::sleep(std::time::Duration::from_secs(90)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_given_up_is_told_and_replayed() {
+    let scene = Scene::of(Pattern::Leak, &LogFormat::v3_pkt());
+    let evaluator = Evaluator::new(scene.store.clone());
+    let recording = Recording::new(NeverBeside(&evaluator));
+    let live = scene.diagnose(&recording).await;
+    assert_eq!(answered(&live), Some(Rung::EveryMinute));
+    let given_up = live.queries.iter().find(|query| query.rung == Some(Rung::DistinctPorts));
+    assert!(given_up.is_some_and(|query| query.cost_usd.is_none()), "{:#?}", live.queries);
+    let replayed = scene.diagnose(&Replay(recording.asked())).await;
+    assert_eq!(replayed.to_json(), live.to_json());
 }
 
 /// Answers as was recorded.

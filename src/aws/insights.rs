@@ -135,7 +135,7 @@ impl LogsQueries for InsightsQueries {
         sleep(LONG).await;
     }
 
-    async fn stop_abandoned(&self) {
+    async fn stop_abandoned(&self, _: &Query) {
         stop_all(&self.client, &self.started).await;
     }
 }

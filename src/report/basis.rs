@@ -96,7 +96,9 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
     let costs: Vec<f64> = diagnosis.queries.iter().filter_map(|query| query.cost_usd).collect();
     if costs.len() > 1 {
         let sum = words::dollars(costs.iter().sum());
-        facts.push(format!("All queries together: {sum} at list price"));
+        // What a query had scanned when it was given up is not told.
+        let at_least = if costs.len() < diagnosis.queries.len() { "at least " } else { "" };
+        facts.push(format!("All queries together: {at_least}{sum} at list price"));
     }
     facts.push(format!("Report id: {}", diagnosis.id));
     facts

@@ -235,10 +235,14 @@ impl<'a> Ladder<'a> {
                 }
                 (better.await, Some(attempt))
             }
-            Ok(attempt) => match timeout(MAX_WAIT_BESIDE, beside).await {
+            // The answer beside is wanted after all.
+            Ok(attempt) if !matches!(attempt.end, End::Answered(..)) => (attempt, Some(beside.await)),
+            Ok(mut attempt) => match timeout(MAX_WAIT_BESIDE, beside).await {
                 Ok(simpler) => (attempt, Some(simpler)),
                 Err(_) => {
-                    queries.stop_abandoned().await;
+                    queries.stop_abandoned(&simpler).await;
+                    // How much it had scanned by then is not told.
+                    attempt.runs.push(QueryRun { rung: Some(BESIDE), ..QueryRun::of(&simpler, None) });
                     (attempt, None)
                 }
             },

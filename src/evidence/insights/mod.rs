@@ -109,8 +109,10 @@ pub trait LogsQueries {
         std::future::pending().await
     }
 
-    /// Stops what was started and then given up before it ended.
-    async fn stop_abandoned(&self) {}
+    /// Stops what was started and then given up before it ended: `query`.
+    async fn stop_abandoned(&self, query: &Query) {
+        let _ = query;
+    }
 }
 
 /// Nothing can be asked at all: not the fault of any query. It is not thrown by this source, which

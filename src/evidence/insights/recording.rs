@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, LogsQueries, Query, Unanswered};
+use super::{Answer, Cause, LogsQueries, Query, Unanswered};
 
 /// One query, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,18 +47,9 @@ impl<Queries> Recording<Queries> {
         Self { keeps: false, ..self }
     }
 
-    /// What was asked so far.
-    #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.borrow().clone()
-    }
-}
-
-impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
-    async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
-        let answer = self.queries.run(query).await;
+    fn keep(&self, query: &Query, answer: &Result<Answer, Unanswered>) {
         if !self.keeps {
-            return answer;
+            return;
         }
         let mut asked = self.asked.borrow_mut();
         // A later look asks the same again.
@@ -70,6 +61,19 @@ impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
             to: query.to,
             answer: answer.clone(),
         });
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.borrow().clone()
+    }
+}
+
+impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
+    async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
+        let answer = self.queries.run(query).await;
+        self.keep(query, &answer);
         answer
     }
 
@@ -77,7 +81,13 @@ impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
         self.queries.wait_before(simpler).await;
     }
 
-    async fn stop_abandoned(&self) {
-        self.queries.stop_abandoned().await;
+    async fn stop_abandoned(&self, query: &Query) {
+        self.queries.stop_abandoned(query).await;
+        let unanswered = Unanswered {
+            why: "it still ran when a better question was answered, and was stopped".into(),
+            fix: String::new(),
+            cause: Cause::OutOfTime,
+        };
+        self.keep(query, &Err(unanswered));
     }
 }
