@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint template-check pages screenshots accuracy bench clean
+.PHONY: help demo local test check lint template-check pages screenshots accuracy bench fuzz clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -55,6 +55,10 @@ accuracy: ## how often the diagnosis is right, on simulated incidents, beside AW
 bench: $(call environment,emulators) ## from event to publish on a slow AWS, against the longest chain of calls
 	# Waiting is nearly all of it: the build that the tests use will do.
 	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo bench --profile dev --bench latency
+
+FUZZ_SECONDS ?= 60
+fuzz: ## the readers of events and of files, and the diagnosis, on made-up input, each for FUZZ_SECONDS=60
+	tools/fuzz $(FUZZ_SECONDS)
 
 clean: ## remove what was built and installed here
 	rm -rf target .venv .cache

@@ -399,6 +399,21 @@ fn every_shape_given_twice_counts_once() {
     }
 }
 
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_the_shapes() {
+    let folder = crate::support::checkout().join("fuzz/corpus/flow_logs");
+    let update = std::env::var_os("UPDATE_SEEDS").is_some();
+    for (name, bytes) in shapes() {
+        let words: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let path = folder.join(words.to_lowercase());
+        if update {
+            std::fs::write(&path, &bytes).expect("written");
+        }
+        let seed = std::fs::read(&path).unwrap_or_default();
+        assert!(seed == bytes, "{}: UPDATE_SEEDS=1 writes it anew", path.display());
+    }
+}
+
 /// Counts what it gets.
 #[derive(Default)]
 struct Count(usize);
