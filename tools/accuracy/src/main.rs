@@ -26,6 +26,9 @@ struct Args {
     /// Print every miss.
     #[arg(long)]
     misses: bool,
+    /// Print every diagnosis.
+    #[arg(long)]
+    all: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -50,8 +53,8 @@ fn main() -> anyhow::Result<()> {
         let seeds = if case == Case::Random { args.seeds } else { of_case };
         let mut outcomes = run(&args, case, seeds, &setups)?;
         outcomes.sort_by_key(|outcome| outcome.seed);
-        if args.misses {
-            misses(case, &setups, &outcomes)?;
+        if args.misses || args.all {
+            lines(case, &setups, &outcomes, args.all)?;
         }
         write!(io::stdout(), "{}", Table { case, setups: &setups, outcomes: &outcomes })?;
     }
@@ -85,7 +88,8 @@ fn run(args: &Args, case: Case, seeds: u64, setups: &[Setup]) -> anyhow::Result<
     Ok(outcomes.into_inner().expect("no thread panicked"))
 }
 
-fn misses(case: Case, setups: &[Setup], outcomes: &[Outcome]) -> io::Result<()> {
+/// Prints the misses, or all.
+fn lines(case: Case, setups: &[Setup], outcomes: &[Outcome], all: bool) -> io::Result<()> {
     for (index, setup) in setups.iter().enumerate() {
         for outcome in outcomes {
             let Some(score) = &outcome.scores[index] else { continue };
@@ -94,7 +98,7 @@ fn misses(case: Case, setups: &[Setup], outcomes: &[Outcome]) -> io::Result<()> 
                 || score.wrong_verdict
                 || score.wrong_party
                 || score.unexplained;
-            if missed {
+            if missed || all {
                 let (case, setup) = (case.name(), setup.name);
                 writeln!(io::stderr(), "{case}: {setup} seed {}: {}", outcome.seed, score.line)?;
             }
