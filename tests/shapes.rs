@@ -400,6 +400,29 @@ fn every_shape_given_twice_counts_once() {
 }
 
 #[test]
+fn results_of_a_query_that_still_runs_are_a_part() {
+    for status in ["Running", "Scheduled"] {
+        let rows: Vec<Value> =
+            LINES.iter().map(|line| json!([{ "field": "@message", "value": line }])).collect();
+        let pairs = each(|line| format!("RESULTS\t@message\t{line}\n"));
+        let yaml = each(|line| format!("- - field: '@message'\n    value: {line}\n"));
+        for (shape, text) in [
+            ("JSON", json!({ "queryLanguage": "CWLI", "results": rows, "status": status }).to_string()),
+            ("text", format!("CWLI\t{status}\n{pairs}")),
+            ("YAML", format!("queryLanguage: CWLI\nresults:\n{yaml}status: {status}\n")),
+        ] {
+            let ran = Cli::new(ARGS).file("a", text).run();
+            let diagnosis: Value = serde_json::from_str(&ran.stdout).expect(shape);
+            assert_eq!(diagnosis["coverage"]["records_read"], 8, "{shape}");
+            assert_eq!(diagnosis["coverage"]["files_failed"], 1, "{shape}");
+            let gaps = diagnosis["gaps"].to_string();
+            assert!(gaps.contains(&format!("still {status}")), "{shape}: {gaps}");
+            assert_eq!(ran.status, 2, "{shape}");
+        }
+    }
+}
+
+#[test]
 fn the_seeds_of_the_fuzz_targets_are_the_shapes() {
     let folder = crate::support::checkout().join("fuzz/corpus/flow_logs");
     let update = std::env::var_os("UPDATE_SEEDS").is_some();

@@ -114,6 +114,8 @@ pub(super) enum FileError {
     Packed(Packing),
     #[error("binary data ({0:?}), neither text, JSON, gzip nor zstd")]
     Binary(String),
+    #[error("the results of a query that was still {0}: more rows were to come, and those here are counted")]
+    Unfinished(String),
     #[error("packed into more than {0} layers of compression")]
     Layers(u8),
     #[error("a header line and no records")]
@@ -190,6 +192,11 @@ impl FileError {
                 format!("decompress it, and read the outcome: lz4 -dc {file} > {log}")
             }
             Self::Packed(Packing::Snappy) => "decompress it with what compressed it".to_owned(),
+            Self::Unfinished(_) => {
+                "save the results again, by aws logs get-query-results with the query's id, once \
+                 their status is Complete"
+                    .to_owned()
+            }
             _ => "mend or replace the file, then run again".to_owned(),
         }
     }

@@ -226,6 +226,8 @@ enum Kind {
     Events,
     /// `messageType` of a subscription envelope.
     Sort,
+    /// `status` of a query.
+    Status,
     /// A document in gzip and Base64, or in Base64 alone.
     Packed,
     /// The value of a flow log's field.
@@ -244,6 +246,7 @@ impl Kind {
         match key {
             "events" | "logEvents" | "results" => Self::Events,
             "messageType" => Self::Sort,
+            "status" if self == Self::Document => Self::Status,
             // In the records of Firehose and Kinesis, and in what a subscribed function gets.
             "data" | "Data" => Self::Packed,
             "field" => Self::Name,
@@ -403,6 +406,10 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
             Kind::Field(_) | Kind::Name | Kind::Value => Found::Scalar(text.to_owned()),
             Kind::Other if text.len() >= SHORTEST => {
                 self.messages.line_if_any(text.as_bytes());
+                Found::Nothing
+            }
+            Kind::Status => {
+                self.messages.note_query_status(text.as_bytes());
                 Found::Nothing
             }
             Kind::Sort | Kind::Other => Found::Nothing,

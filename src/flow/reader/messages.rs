@@ -116,6 +116,8 @@ pub(super) struct Messages<'r> {
     depth: u8,
     /// Of the text that the command line of AWS prints of a query's results: the fields of one row.
     results: Vec<(Field, String)>,
+    /// The status of the query whose results these are, where more were to come.
+    unfinished: Option<&'static str>,
     rejected: Vec<Rejected>,
 }
 
@@ -150,6 +152,7 @@ impl<'r> Messages<'r> {
             framed: false,
             depth: 0,
             results: Vec::new(),
+            unfinished: None,
             rejected: Vec::new(),
         }
     }
@@ -157,6 +160,11 @@ impl<'r> Messages<'r> {
     /// The number of the line, or in JSON of the event, that came last.
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Notes the status of the query whose results these are.
+    pub(super) fn note_query_status(&mut self, status: &[u8]) {
+        self.unfinished = unfinished_status(status).or(self.unfinished);
     }
 
     /// Whether the quota is used up.
@@ -450,6 +458,10 @@ impl<'r> Messages<'r> {
         if message.starts_with(b"{") && self.depth < MOST_DEPTH {
             return self.json(message);
         }
+        if let Some(status) = message.rsplit(|b| *b == b'\t').next().and_then(unfinished_status) {
+            self.unfinished = Some(status);
+            return Ok(());
+        }
         self.framed |= self.found == 0 && message.iter().all(|b| b"+-|=".contains(b));
         let of_frame = self.framed && message.starts_with(b"|") && !perhaps_of_flow_log(message);
         if of_frame || is_decoration(message, before) { Ok(()) } else { Err(reason) }
@@ -588,6 +600,10 @@ impl<'r> Messages<'r> {
         } else {
             self.reading.rejected.append(&mut self.rejected);
         }
+        let outcome = match (outcome, self.unfinished) {
+            (Ok(()), Some(status)) if !left_early => Err(FileError::Unfinished(status.to_owned())),
+            (outcome, _) => outcome,
+        };
         match outcome {
             Ok(()) => {}
             Err(_) if foreign => {}
@@ -679,6 +695,11 @@ pub(super) fn holds_messages(name: &str) -> bool {
 fn is_transit_gateways(line: &[u8]) -> bool {
     memchr::memmem::find(line, b" TransitGateway ").is_some()
         || memchr::memmem::find(line, b" tgw-attach-").is_some()
+}
+
+/// The status of a query of which more results are to come.
+fn unfinished_status(status: &[u8]) -> Option<&'static str> {
+    ["Running", "Scheduled"].into_iter().find(|unfinished| status == unfinished.as_bytes())
 }
 
 /// What the command line of AWS prints around records: frames of tables, statistics and tokens.

@@ -156,6 +156,7 @@ impl Reader<'_, '_> {
                     self.row.push((field, String::from_utf8_lossy(value).into_owned()));
                 }
             }
+            "status" => self.messages.note_query_status(value),
             key if holds_messages(key) => self.messages.line(value),
             _ => {}
         }
