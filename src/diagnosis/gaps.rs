@@ -1,11 +1,11 @@
 //! What could not be seen, and the one step that would show it.
 
-use super::Verdict;
 use super::commands;
 use super::commands::{quoted, region_option};
 use super::findings::{Errors, Findings, Unseen, protocol_name};
 use super::refusals::Unplaced;
 use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
+use super::{Verdict, unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
 use crate::gap::{ASK_AGAIN, Gap};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Provenance};
@@ -409,7 +409,16 @@ fn addresses(findings: &Findings<'_>) -> Option<Gap> {
 fn clients(findings: &Findings<'_>) -> Option<Gap> {
     let top = findings.top()?;
     match top.clients.first().map_or(Attribution::None, |client| client.attribution) {
-        Attribution::Connection => None,
+        Attribution::Connection => {
+            let unshown = unshown_part(&top.clients, u64::try_from(top.clients.len()).unwrap_or(u64::MAX));
+            (unshown > top.clients[0].share).then(|| {
+                Gap::new(
+                    format!("who holds {} of the ports to {}", words::percent(unshown), top.label()),
+                    "the records show these ports on the gateway's side only: a log that was filtered looks like that",
+                    "give the whole flow log of the gateway's interface, with nothing filtered out",
+                )
+            })
+        }
         Attribution::ClientInterface => Some(Gap::new(
             "which gateway each client's connections took",
             "the format lacks pkt-srcaddr and pkt-dstaddr, so clients were joined by their own interfaces",

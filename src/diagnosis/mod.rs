@@ -220,7 +220,23 @@ impl ClientReport {
     }
 }
 
+/// The part of a destination's ports whose holders the records do not show; none where they may be among the clients
+/// that are not listed, or where clients are known by the port only.
+fn unshown_part(clients: &[ClientReport], clients_seen: u64) -> f64 {
+    let all_listed = clients_seen <= clients.len() as u64;
+    let joined = clients.first().is_some_and(|client| client.attribution == Attribution::Connection);
+    if all_listed && joined { 1.0 - clients.iter().map(|client| client.share).sum::<f64>() } else { 0.0 }
+}
+
 impl DestinationReport {
+    /// The part of its ports whose holders do not show, where that is more than its greatest known client holds: the
+    /// greatest may be another.
+    #[must_use]
+    pub fn greater_unshown_part(&self) -> Option<f64> {
+        let unshown = unshown_part(&self.clients, self.clients_seen);
+        self.clients.first().filter(|client| unshown > client.share).map(|_| unshown)
+    }
+
     /// Whether it held as much of the capacity, or of one address's, as the verdict asks for; not where capacity is
     /// unknown.
     #[must_use]

@@ -38,6 +38,10 @@ pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<Calle
     {
         return Some(scan);
     }
+    // Where only the clients' side shows, nothing tells an attempt without an answer from one whose answer was left out.
+    if findings.evidence.destinations.is_empty() {
+        return None;
+    }
     // A leak is one however many clients take part in it.
     let life = by_life(findings, top);
     let leak = life.clone().filter(|(pattern, _)| *pattern == Pattern::Leak);

@@ -203,6 +203,10 @@ fn holder(top: &DestinationReport, sure: &str) -> String {
     let address = client.address.to_string();
     // An IPv6 address leaves no room for all of it.
     let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
+    if let Some(unshown) = top.greater_unshown_part() {
+        let unshown = words::percent(unshown);
+        return format!("{address} holds {share}. Who holds {unshown} does not show. {sure}");
+    }
     let after = [
         format!(" {holds} {share} of them. {sure}"),
         format!(" {holds} {share}. {sure}"),

@@ -84,7 +84,9 @@ pub(super) fn add(
     let asked = evidence.asked_steps();
     for ((destination, address), held) in on_addresses {
         let Some((_, fullest)) = fullest_step(held[asked.clone()].iter().copied()) else { continue };
-        let on = OnAddress { address, least: fullest.least, hold: fullest.hold };
+        // That question counts what may have been held at any time within the step: no estimate of what was at once.
+        let hold = if rung == Rung::FirstAndLast { fullest.least } else { fullest.hold };
+        let on = OnAddress { address, least: fullest.least, hold };
         let known = evidence.fullest_addresses.entry(destination).or_insert(on);
         if on.hold > known.hold {
             *known = on;

@@ -78,7 +78,8 @@ impl Score {
             wrong_party: {
                 let sure = matches!(diagnosis.verdict, Verdict::Confirmed | Verdict::Likely);
                 let destination = exhausted.as_ref().is_some_and(|truth| !is_top(truth));
-                let named = top.and_then(|d| d.clients.first());
+                let told = top.filter(|d| d.greater_unshown_part().is_none());
+                let named = told.and_then(|d| d.clients.first());
                 let named = named.filter(|client| client.stands_out() && client.attribution.is_certain());
                 let client =
                     stands_out && named.is_some_and(|named| Some(named.address) != truth.worst_client);
@@ -98,14 +99,16 @@ impl Score {
                 .filter(|counted| exhausted.is_some() && *counted > 0.0)
                 .map(|counted| diagnosis.refused_attempts.found as f64 / counted),
             line: format!(
-                "{} of {:?}, {} addresses, exhausted: {}; {:?}, {:?}, top {}, held {:?}, truly {true_peak:?}, refused {} of {counted:?}; {}",
+                "{} of {:?}, {} addresses, exhausted: {}, most by {:?}; {:?}, {:?}, top {}, by {:?}, held {:?}, truly {true_peak:?}, refused {} of {counted:?}; {}",
                 truth.pattern,
                 simulation.incident().gateways[0].kind,
                 simulation.incident().gateways[0].addresses.len(),
                 exhausted.map_or_else(|| "none".into(), |t| t.to_string()),
+                truth.worst_client,
                 diagnosis.verdict,
                 diagnosis.pattern,
                 top.map_or_else(|| "none".into(), |d| format!("{}:{}", d.address, d.port)),
+                top.and_then(|d| d.clients.first()).map(|client| (client.address, client.share)),
                 range.map(|held| (held.at_least, held.estimate, held.at_most)),
                 diagnosis.refused_attempts.found,
                 diagnosis
