@@ -110,6 +110,18 @@ pub(crate) struct Analyze {
     pub(crate) writing: Writing,
 }
 
+/// Which account and Region are asked, and as whom.
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct Account {
+    /// The profile of the AWS configuration files to use, as the AWS CLI has it.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) profile: Option<String>,
+    /// The Region to ask [default: the profile's or the environment's].
+    #[arg(long, value_name = "REGION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) region: Option<String>,
+}
+
 #[cfg(feature = "aws")]
 #[derive(Debug, Args)]
 pub(crate) struct Triage {
@@ -128,6 +140,8 @@ pub(crate) struct Triage {
     /// Keep what the diagnosis rests on in this folder, for nat-triage analyze --bundle.
     #[arg(long, value_name = "DIR")]
     pub(crate) save_bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) account: Account,
     /// Publish as well, to the topic that the environment names.
     #[arg(long)]
     pub(crate) publish: bool,
