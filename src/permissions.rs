@@ -110,7 +110,7 @@ const fn on(resource: Resource, action: &'static str, need: Need, without: &'sta
 }
 
 /// Every action that the program makes, or that Lambda makes in its name, in the order of their names.
-pub const PERMISSIONS: [Permission; 29] = [
+pub const PERMISSIONS: [Permission; 30] = [
     any(
         "cloudwatch:DescribeAlarms",
         Need::Helpful,
@@ -213,6 +213,12 @@ pub const PERMISSIONS: [Permission; 29] = [
         "servicequotas:GetServiceQuota",
         Need::Helpful,
         "The report does not know how many addresses a gateway may have.",
+    ),
+    on(
+        Resource::Topic,
+        "sns:GetTopicAttributes",
+        Need::Helpful,
+        "nat-triage doctor does not know whether anybody is subscribed to the topic.",
     ),
     on(Resource::Topic, "sns:Publish", Need::Required, "Nobody gets the report."),
     on(

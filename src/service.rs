@@ -2,6 +2,7 @@
 //! for the function and for `nat-triage triage`.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
@@ -9,17 +10,20 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::alarm::{AlarmError, Outcome, asked_once, outcomes_from_event};
-use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms};
+use crate::aws::{
+    self, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms,
+};
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
+use crate::doctor::{self, Checkup, Examined, Facts};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
-use crate::incident::{Incident, fingerprint};
+use crate::incident::{Incident, NatGatewayId, fingerprint};
 use crate::looks::{Roles, Unheard, until_known};
-use crate::network::{Known, NatGateway, Network};
+use crate::network::{Known, NatGateway, Network, NetworkSource as _};
 use crate::publish::{Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent};
 use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
@@ -89,6 +93,15 @@ impl From<Unheard<crate::evidence::insights::Never>> for Failure {
 /// Composite alarms within one another that are followed.
 const MAX_LEVELS: usize = 3;
 
+/// Most gateways that a check-up looks at.
+const MAX_GATEWAYS: usize = 100;
+
+/// How long a check-up may ask Logs Insights about one gateway, at most: seven queries of seconds each.
+const MAX_TIME_OF_GATEWAY: Duration = Duration::from_secs(120);
+
+/// With less time than this a gateway is not begun with: the look-ups alone may take as long.
+const MIN_TIME_OF_GATEWAY: Duration = Duration::from_secs(20);
+
 /// Under which an answer names one of several gateways that had no error.
 const BLAMELESS: &str = "nat_gateway";
 
@@ -131,6 +144,9 @@ impl Service {
     /// When nobody was told what a retry could tell them, or nothing could be made of the event and there
     /// is nobody to tell.
     pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
+        if event["doctor"] == true {
+            return Ok(self.check_up(time).await.to_json());
+        }
         let asked = self.outcomes(time.deadline.before_publishing(), event).await;
         let (unusable, outcomes): (Vec<Outcome>, Vec<Outcome>) =
             asked.into_iter().partition(|outcome| matches!(outcome, Outcome::Unusable(_)));
@@ -291,6 +307,63 @@ impl Service {
         self.recalled.get_or_init(|| earlier).await;
     }
 
+    /// Looks at everything that a diagnosis tonight would rest on, and publishes nothing.
+    pub async fn check_up(&self, Time { clock, deadline }: Time) -> Checkup {
+        let (now, soon) = (clock.now(), deadline.of_look_ups());
+        let topic = async {
+            match &self.config.topic_arn {
+                Some(arn) => aws::doctor::topic(&self.clients, arn, soon).await,
+                None => doctor::Topic::NotSet,
+            }
+        };
+        let bucket = async {
+            match (&self.config.report_bucket, self.bucket(soon)) {
+                (Some(name), Some(bucket)) => match bucket.takes_objects(now).await {
+                    Ok(()) => doctor::Bucket::Writable(name.clone()),
+                    Err(gap) => doctor::Bucket::Refused(gap),
+                },
+                _ => doctor::Bucket::NotSet,
+            }
+        };
+        let (ids, alarms, topic, bucket) = tokio::join!(
+            aws::doctor::gateways(&self.clients, soon),
+            aws::doctor::watchers(&self.clients, soon),
+            topic,
+            bucket
+        );
+        let mut passed_over = Vec::new();
+        let gateways = match ids {
+            Err(gap) => Err(gap),
+            Ok(ids) => {
+                let mut examined: Vec<Examined> = Vec::new();
+                for id in ids {
+                    if examined.len() >= MAX_GATEWAYS || deadline.remaining() < MIN_TIME_OF_GATEWAY {
+                        passed_over.push(id.to_string());
+                    } else {
+                        examined.push(self.examined(clock, deadline, id).await);
+                    }
+                }
+                Ok(examined)
+            }
+        };
+        let region = self.clients.region().map(str::to_owned);
+        doctor::check_up(&Facts { at: now, region, gateways, passed_over, alarms, topic, bucket })
+    }
+
+    /// What a diagnosis of a gateway would rest on.
+    async fn examined(&self, clock: Clock, deadline: Deadline, id: NatGatewayId) -> Examined {
+        let window = doctor::recent(clock.now());
+        let incident =
+            Incident { gateway: Some(id), window: Some(window), exact_window: true, ..Incident::default() };
+        let (network, gaps) = self.discovery(clock, deadline).network(&incident).await;
+        let mut reading = doctor::reading(&network, window).await;
+        let plan = doctor::plan(&network, &mut reading, window);
+        let queries = InsightsQueries::new(&self.clients, deadline.for_one_thing(MAX_TIME_OF_GATEWAY));
+        let queries = queries.scanning_at_most(self.config.max_scan_gib);
+        let probe = aws::doctor::probe(&queries, &plan, window).await;
+        Examined { network, gaps, reading, probe }
+    }
+
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it
     /// came from AWS.
     ///
@@ -305,7 +378,8 @@ impl Service {
         let limits = Limits::default();
         if let Some(files) = self.files()? {
             let networks = Known(self.named());
-            let looked = Surveyed::new(incident, &networks).await.look(&networks, &files, limits).await;
+            let surveyed = Surveyed::new(incident, &networks).await;
+            let looked = surveyed.look(&networks, &files, limits).await;
             return Ok((looked.map_err(|error| error.0)?, None));
         }
         let looking = deadline.before_publishing();

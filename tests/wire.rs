@@ -423,3 +423,76 @@ fn whatever_goes_wrong_a_person_gets_one_message_that_says_what_and_how_to_mend_
     let message = error["errorMessage"].as_str().expect("text");
     assert!(message.contains(&topic) && message.contains("NotFound"), "{message}");
 }
+
+/// What `nat-triage doctor` says of the scene: its exit status, and the JSON.
+fn examined(scene: &Scene, insights: &str, settings: &[(&str, &str)]) -> (Option<i32>, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nat-triage"))
+        .args(["doctor", "--format", "json"])
+        .env_clear()
+        .envs(endpoints(scene, insights))
+        .envs(ACCOUNT)
+        .envs(settings.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("nat-triage runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    (
+        output.status.code(),
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {told}")),
+    )
+}
+
+/// The rows of one check.
+fn rows<'a>(found: &'a Value, check: &str) -> Vec<&'a Value> {
+    found["rows"].as_array().expect("a list").iter().filter(|row| row["check"] == check).collect()
+}
+
+#[test]
+fn the_doctor_says_what_an_alarm_tonight_would_lack() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let store = stored(&simulation, format);
+    let insights = InsightsServer::start(store.clone());
+    let url = insights.endpoint();
+    let settings =
+        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+
+    // Nothing watches the gateway.
+    let (status, found) = examined(&scene, &url, &settings);
+    assert_eq!((status, &found["tonight"]), (Some(1), &json!("none")), "{found:#}");
+    let [alarm] = rows(&found, "alarm")[..] else { panic!("{found:#}") };
+    assert_eq!(alarm["says"], "no alarm watches it");
+    let command = alarm["fix"].as_str().expect("a command");
+    assert!(command.starts_with("aws cloudwatch put-metric-alarm") && command.contains(scene.id("gateway")));
+    // All else is good: each question is taken, somebody reads the topic, the bucket takes an object.
+    for check in ["questions", "look-ups", "topic", "bucket"] {
+        let [row] = rows(&found, check)[..] else { panic!("{check}: {found:#}") };
+        assert_eq!(row["tonight"], "full", "{row:#}");
+    }
+    assert!(scene.kept().get("nat-triage/doctor.json").is_some());
+    // The format has pkt-* fields; the incident is over for longer than what is read.
+    let [log] = rows(&found, "flow-log")[..] else { panic!("{found:#}") };
+    assert!(log["says"].as_str().is_some_and(|says| says.contains(LOG_GROUP)), "{log:#}");
+    let [records] = rows(&found, "records")[..] else { panic!("{found:#}") };
+    assert_eq!(records["tonight"], "partial", "{records:#}");
+
+    // A service that takes simpler questions only, asked by the function, with nowhere to publish.
+    store.set_dialect(Dialect { max_stats: 1, has_if: false, ..Dialect::default() });
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &[]);
+    let Answered::Response(found) = api.invoke(&json!({ "doctor": true }), Duration::from_secs(60)) else {
+        panic!("the function could not look")
+    };
+    assert_eq!(found["schema"], "nat-triage.doctor.v1");
+    let [questions] = rows(&found, "questions")[..] else { panic!("{found:#}") };
+    assert_eq!(questions["tonight"], "partial", "{questions:#}");
+    let [topic] = rows(&found, "topic")[..] else { panic!("{found:#}") };
+    assert_eq!(topic["tonight"], "none", "{topic:#}");
+    for row in found["rows"].as_array().expect("a list") {
+        assert_eq!(
+            row["fix"].is_null(),
+            row["tonight"] == "full",
+            "what is wrong says how to mend it: {row:#}"
+        );
+    }
+}

@@ -8,7 +8,7 @@
 
 mod envelope;
 mod ours;
-mod query;
+pub(crate) mod query;
 mod reason;
 mod shapes;
 #[cfg(feature = "aws")]
@@ -25,9 +25,9 @@ use shapes::{Fired, is_account, short};
 use watched::{Metric, Series};
 
 /// The namespace of the alarms that we answer.
-const NAMESPACE: &str = "AWS/NATGateway";
+pub(crate) const NAMESPACE: &str = "AWS/NATGateway";
 /// The metric of the alarms that we answer.
-const METRIC: &str = "ErrorPortAllocation";
+pub(crate) const METRIC: &str = "ErrorPortAllocation";
 
 const NO_GATEWAY: &str = "an alarm without the dimension NatGatewayId";
 

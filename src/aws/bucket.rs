@@ -15,6 +15,7 @@ use crate::bundle::{self, Bundle};
 use crate::deadline::Deadline;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::evidence::insights::RungMemory;
+use crate::gap::Gap;
 use crate::publish::{Ledger, Pages, Sent};
 use crate::report;
 
@@ -24,6 +25,9 @@ const PRESIGN: &str = "s3:GetObject for a link";
 
 /// What all of our keys begin with; the policy allows no others.
 const PREFIX: &str = "nat-triage";
+
+/// What a check-up writes, to see whether it can.
+const CHECK_UP: &str = "nat-triage/doctor.json";
 
 /// Where it is written down which questions log groups answer.
 const RUNGS: &str = "nat-triage/questions.json";
@@ -69,6 +73,18 @@ impl<'a> ReportBucket<'a> {
     pub async fn keep(&self, bundle: &Bundle) {
         let key = format!("{PREFIX}/{}/{}", bundle.incident().id(), bundle::FILE);
         let _ = self.put(&key, JSON, bundle.to_json(), false).await;
+    }
+
+    /// Whether an object can be written to it: tries, with `nat-triage/doctor.json`.
+    ///
+    /// # Errors
+    /// When it could not be written, with what to do about it.
+    pub async fn takes_objects(&self, now: Timestamp) -> Result<(), Gap> {
+        let text = serde_json::json!({ "written": now }).to_string();
+        let put = self.put(CHECK_UP, JSON, text, false).await;
+        put.map_err(|failure| {
+            failure.gap("whether reports can be kept", &format!("{}/{PREFIX}/*", self.name))
+        })
     }
 
     /// Which questions log groups answered, as an earlier process wrote it down; nothing where that is not known

@@ -4,6 +4,7 @@
 mod alarms;
 mod bucket;
 mod discovery;
+pub(crate) mod doctor;
 mod errors;
 mod flow_logs;
 mod insights;
@@ -79,7 +80,9 @@ pub async fn sdk_config(chosen: Chosen) -> SdkConfig {
 }
 
 /// Why no call can be signed with these settings, and what to do about it; `None` where there are credentials,
-/// whether or not AWS takes them. `profile` is the one in use, if any, for the command that renews its login.
+/// whether or not AWS takes them.
+///
+/// `profile` is the one in use, if any, for the command that renews its login.
 pub async fn without_credentials(config: &SdkConfig, profile: Option<&str>) -> Option<String> {
     let Some(provider) = config.credentials_provider() else {
         return Some(format!("none are configured; {}", errors::SUPPLY_CREDENTIALS));

@@ -34,6 +34,7 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 
 pub use answer::Answer;
 use findings::Findings;
+pub(crate) use gaps::better_flow_log;
 pub use links::Link;
 use refusals::{EXPLAINING, FEWEST};
 pub(crate) use remedy::NOTHING_TO_UNDO;

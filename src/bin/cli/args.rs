@@ -32,6 +32,20 @@ pub(crate) enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         rest: Vec<String>,
     },
+    /// Say for every NAT gateway of the Region whether an alarm tonight would get its diagnosis.
+    ///
+    /// The exit status is 0 for a full diagnosis of each, 2 where one would say less, 1 where one would get none.
+    /// It asks Logs Insights each question about one past second, and one about ten past minutes, and writes
+    /// nat-triage/doctor.json to the report bucket, where one is set.
+    #[cfg(feature = "aws")]
+    Doctor(Doctor),
+    /// Say whether an alarm tonight would get its diagnosis: not in this build, which leaves AWS out.
+    #[cfg(not(feature = "aws"))]
+    #[command(hide = true)]
+    Doctor {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
     /// Print the Logs Insights queries that would be run.
     Queries(Queries),
 }
@@ -147,6 +161,26 @@ pub(crate) struct Triage {
     pub(crate) publish: bool,
     #[command(flatten)]
     pub(crate) writing: Writing,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// How to write the rows.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: TableFormat,
 }
 
 #[derive(Debug, Args)]

@@ -11,11 +11,12 @@ use nat_triage::aws::{self, Chosen, Clients, SdkConfig};
 use nat_triage::bundle::{self, Bundle};
 use nat_triage::config::{Config, TOPIC_ARN};
 use nat_triage::deadline::{Clock, Deadline};
+use nat_triage::doctor::{self, Tonight};
 use nat_triage::incident::Incident;
 use nat_triage::service::{Service, Time};
 
 use crate::analyze::read_json;
-use crate::args::{Account, Triage};
+use crate::args::{Account, Doctor, TableFormat, Triage, Writing};
 use crate::event::{Asked, Meant, asked, more};
 use crate::output::{self, Outcome};
 
@@ -71,6 +72,25 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         service.send(time.deadline, &diagnosis).await?;
     }
     Ok(outcome)
+}
+
+/// `nat-triage doctor`: whether an alarm tonight would get its diagnosis.
+pub(crate) async fn doctor(args: &Doctor) -> anyhow::Result<Outcome> {
+    let config = Config::from_env()?;
+    let sdk = account(&args.account, true).await?;
+    let service = Service::new(config, Clients::new(&sdk));
+    let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
+    let found = service.check_up(time).await;
+    let text = match args.format {
+        TableFormat::Text => doctor::table(&found),
+        TableFormat::Json => serde_json::to_string_pretty(&found.to_json())? + "\n",
+    };
+    output::write(&text, &Writing::default())?;
+    Ok(match found.tonight {
+        Tonight::Full => Outcome::Whole,
+        Tonight::Partial => Outcome::Partial,
+        Tonight::None => Outcome::Nothing,
+    })
 }
 
 /// The settings of the account that is meant. Where it `is_asked`, there have to be credentials: every look-up
