@@ -70,6 +70,19 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(again["reason"], "its report has gone out before", "{again}");
     assert_eq!(again["id"], answered["id"]);
 
+    // Somebody asks about the same minutes without an alarm, of the only gateway there is, and asks once more.
+    let facts = simulation.facts();
+    let at = |second| jiff::Timestamp::from_second(second).expect("a time");
+    let window = format!("{}/{}", at(facts.errors[0].0), at(facts.end));
+    for asked in
+        [json!({ "window": window, "nat_gateway_id": scene.id("gateway") }), json!({ "window": window })]
+    {
+        let (by_hand, _, published) = answered_and_published(&api, &scene, &asked, 120);
+        assert_eq!(published, by_hand, "{asked}");
+        assert_eq!(by_hand["destinations"][0]["address"], exhausted.address.to_string(), "{asked}");
+        assert_eq!(by_hand["alarm"], Value::Null);
+    }
+
     // One message that cannot be read spares the good one beside it, and is told of.
     let batch = json!({ "Records": [
         { "messageId": "1", "eventSource": "aws:sqs", "body": "nat-0a1b2c3d4e5f60718 is in ALARM" },

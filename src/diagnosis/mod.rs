@@ -377,6 +377,9 @@ pub struct Diagnosis {
     pub id: String,
     /// Whether more may follow. Both have the same id.
     pub stage: Stage,
+    /// Whether somebody put the alarm into ALARM by hand, and no error was counted: then it is the answer to that.
+    #[serde(default)]
+    pub drill: bool,
     /// The alarm; `null` without an event.
     pub alarm: Option<Alarm>,
     /// The minutes that the diagnosis is about.
@@ -458,6 +461,13 @@ impl Diagnosis {
         (self.verdict == Verdict::NotSupported && near).then_some(fullest)
     }
 
+    /// Whether records could be read, however few there were.
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        self.coverage.source == Source::Files
+            || self.queries.iter().any(|query| query.records_scanned.is_some())
+    }
+
     /// What the verdict hangs on that could not be seen, most telling first.
     pub fn deciding_gaps(&self) -> impl Iterator<Item = &Gap> {
         self.gaps.iter().filter(|gap| gap.decides)
@@ -507,6 +517,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         schema: SCHEMA.into(),
         id: incident.id_of(Some(evidence.window)),
         stage: Stage::Final,
+        drill: false,
         alarm: incident.alarm.clone(),
         window: evidence.window,
         asked: evidence.asked,

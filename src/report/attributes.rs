@@ -55,10 +55,16 @@ pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
         Stage::Provisional => "provisional",
         Stage::Final => "final",
     };
+    // A test that finds the path broken is worth a look in the morning.
+    let severity = match (diagnosis.drill, diagnosis.was_answered()) {
+        (true, true) => Severity::Info,
+        (true, false) => Severity::Warning,
+        (false, _) => Severity::of_verdict(diagnosis.verdict),
+    };
     let gateway = diagnosis.nat_gateways.iter().find_map(|gateway| gateway.id.clone());
     [
-        ("kind", Some("diagnosis".to_owned())),
-        ("severity", Some(Severity::of_verdict(diagnosis.verdict).name().to_owned())),
+        ("kind", Some(if diagnosis.drill { "test" } else { "diagnosis" }.to_owned())),
+        ("severity", Some(severity.name().to_owned())),
         ("stage", Some(stage.to_owned())),
         ("verdict", Some(verdict.to_owned())),
         ("gateway", gateway.filter(|id| !id.is_empty())),
