@@ -356,7 +356,8 @@ impl Service {
         let bucket = self.bucket(deadline);
         let recalled = self.recall(bucket.as_ref(), clock);
         let (surveyed, ()) = join(Surveyed::new(incident.clone(), &networks), recalled).await;
-        let mut surveyed = surveyed.set_by_hand(by_hand);
+        let unread = ledger.bucket.as_ref().and_then(ReportBucket::unread);
+        let mut surveyed = surveyed.set_by_hand(by_hand).missing(unread);
         let memory = self.answered.snapshot();
         let source = LogsInsights::new(&queries).remembering(self.answered.clone());
         if incident.one_of_several && surveyed.had_no_errors() {

@@ -56,6 +56,13 @@ impl Surveyed {
         Self { by_hand, ..self }
     }
 
+    /// The same, with something more that could not be seen.
+    #[must_use]
+    pub fn missing(mut self, gap: Option<Gap>) -> Self {
+        self.gaps.extend(gap);
+        self
+    }
+
     /// Asks again for what may have come in since: an alarm can be there before its datapoints are.
     pub async fn refresh<N: NetworkSource>(&mut self, networks: &N) {
         networks.refresh(&self.incident, &mut self.network).await;

@@ -508,4 +508,19 @@ fn the_doctor_says_what_an_alarm_tonight_would_lack() {
             "what is wrong says how to mend it: {row:#}"
         );
     }
+
+    // A bucket that is not there: the doctor says so, and the report says what follows.
+    let elsewhere =
+        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", "nat-triage-elsewhere")];
+    let (_, found) = examined(&scene, &url, &elsewhere);
+    let [bucket] = rows(&found, "bucket")[..] else { panic!("{found:#}") };
+    assert_eq!(bucket["tonight"], "partial", "{bucket:#}");
+    store.set_dialect(Dialect::default());
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &elsewhere);
+    let (answered, _, _) =
+        answered_and_published(&api, &scene, &event(&simulation, scene.id("gateway")), 120);
+    let gaps = answered["gaps"].as_array().expect("a list");
+    let unread = gaps.iter().find(|gap| gap["what"] == "whether this alarm was reported before");
+    assert!(unread.is_some_and(|gap| gap["why"].to_string().contains("s3:GetObject")), "{gaps:?}");
 }
