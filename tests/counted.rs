@@ -415,6 +415,26 @@ async fn a_minute_shows_its_fullest_second_beside_what_was_refused() {
 }
 
 #[tokio::test]
+async fn records_cut_at_full_minutes_show_what_was_held_in_each() {
+    for format in BOTH {
+        let mut log = Log::new(format);
+        for port in 0..200 {
+            for minute in 1..6 {
+                // One connection, of which each minute has a record.
+                let (first, last) = (minute * 60, minute * 60 + 59);
+                let nat = (PRIMARY, 2_000 + port);
+                log.translated(("10.0.1.47", 20_000 + port), nat, SERVER, (first, last), 0);
+            }
+        }
+        let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(60, 360, 5.0)).await;
+        let steps = diagnosis.destinations[0].timeline.iter();
+        let held: Vec<u32> =
+            steps.skip_while(|step| step.held_at_most == 0).map(|s| s.held_estimate).collect();
+        assert_eq!(held[held.len() - 5..], [200; 5], "{format:?}: {held:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_more_is_said_to_be_refused_than_was_counted() {
     for format in BOTH {
         let log = two_bursts(format, [0, 888]);

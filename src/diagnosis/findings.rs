@@ -607,7 +607,7 @@ impl<'a> Findings<'a> {
             let at = self.evidence.steps.instant(index);
             // Where the source tells it exactly, the step's fullest second.
             let held = swept.and_then(|swept| swept.get(index)).map_or(*held, |swept| Held {
-                least: held.least,
+                least: swept.least.saturating_sub(counted.most_twice).max(held.least),
                 hold: swept.hold.max(held.hold),
                 most: held.most.min(swept.most).max(held.hold),
             });

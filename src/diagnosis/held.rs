@@ -31,7 +31,9 @@ pub(super) struct Counted {
     pub(super) steps: Vec<Held>,
     /// At the fullest, each end of the range at its own fullest.
     pub(super) peak: Held,
-    /// Of that, what certainly was not given back after its last packet: attempts that got no answer.
+    /// How many of the ports in use at a step may be one connection too many, at the most.
+    pub(super) most_twice: u32,
+    /// Of the fullest, what certainly was not given back after its last packet: attempts that got no answer.
     pub(super) open: u32,
     /// When that was.
     pub(super) at: Timestamp,
@@ -88,7 +90,8 @@ impl Counted {
         let (peak, steps) = without_ports(destination, tally, peak, steps);
         let twice = counted_twice(evidence, uses, destination, tally);
         let without = |held: Held, twice: u32| Held { least: held.least.saturating_sub(twice), ..held };
-        let peak = without(peak, twice.iter().copied().max().unwrap_or(0));
+        let most_twice = twice.iter().copied().max().unwrap_or(0);
+        let peak = without(peak, most_twice);
         let steps = steps.into_iter().zip(twice.iter().copied().chain(std::iter::repeat(0)));
         let steps = steps.map(|(held, twice)| without(held, twice)).collect();
         let silent = tally.at_peak.map(|at_peak| at_peak.silent);
@@ -106,7 +109,7 @@ impl Counted {
                 .map_or(most.hold, |at_peak| at_peak.hold.max(over_steps(|h| h.hold).unwrap_or(0)));
             Limit { steps: port.by_clients.clone(), peak: Held { hold, ..most } }
         });
-        Self { steps, peak, open, at, step, limit }
+        Self { steps, peak, most_twice, open, at, step, limit }
     }
 }
 
@@ -305,7 +308,15 @@ mod tests {
 
     fn counted(least: u32, hold: u32) -> Counted {
         let held = Held { least, hold, most: hold };
-        Counted { steps: vec![held], peak: held, open: 0, at: Timestamp::UNIX_EPOCH, step: 0, limit: None }
+        Counted {
+            steps: vec![held],
+            peak: held,
+            most_twice: 0,
+            open: 0,
+            at: Timestamp::UNIX_EPOCH,
+            step: 0,
+            limit: None,
+        }
     }
 
     fn estimate(least: u32, hold: u32, active: Option<f64>, others: &[Counted]) -> u32 {

@@ -861,7 +861,8 @@ impl<'view> Counter<'view> {
             let peak = sweep.peak(asked, steps, lost);
             evidence.peaks.insert(*destination, peak);
             evidence.fullest_addresses.extend(
-                fullest_address(ports, window, asked, &self.addresses).map(|fullest| (*destination, fullest)),
+                fullest_address(ports, (window, asked), &sweep, &self.addresses)
+                    .map(|fullest| (*destination, fullest)),
             );
             // A format that hides destinations on the clients' side shows the port alone.
             for known_by in [*destination, by_port] {
@@ -1118,29 +1119,29 @@ fn all_holdings(ports: &Ports) -> impl Iterator<Item = Holding> {
     ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held)
 }
 
-/// The gateway's address on which most ports were held at once, where it shows with several.
+/// The gateway's address on which most ports were held at once. `all` is the sweep over all of its addresses.
 fn fullest_address(
     ports: &Ports,
-    window: TimeWindow,
-    asked: TimeWindow,
+    (window, asked): (TimeWindow, TimeWindow),
+    all: &Sweep,
     addresses: &Interner,
 ) -> Option<OnAddress> {
     let mut used: BTreeMap<u32, usize> = BTreeMap::new();
     for (holder, _) in ports.lives.keys() {
         *used.entry(*holder).or_default() += 1;
     }
-    if used.len() < 2 {
-        return None;
+    let at_most = |sweep: &Sweep, holder: u32| OnAddress {
+        address: addresses.addresses[holder as usize],
+        least: highest(&sweep.least, asked).0,
+        hold: highest(&sweep.hold, asked).0,
+    };
+    if used.len() == 1 {
+        return used.into_keys().next().map(|holder| at_most(all, holder));
     }
     let on = |holder: u32| {
         let of_holder = ports.lives.iter().filter(move |((of, _), _)| *of == holder);
         let holdings = of_holder.flat_map(|(_, lives)| lives.holdings()).map(|(_, held)| held);
-        let sweep = Sweep::over(holdings, window);
-        OnAddress {
-            address: addresses.addresses[holder as usize],
-            least: highest(&sweep.least, asked).0,
-            hold: highest(&sweep.hold, asked).0,
-        }
+        at_most(&Sweep::over(holdings, window), holder)
     };
     // A gateway has up to eight of them.
     used.into_keys().map(on).max_by_key(|on| (on.hold, std::cmp::Reverse(on.address)))

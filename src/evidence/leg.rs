@@ -58,6 +58,8 @@ pub struct Viewpoint {
     pub gateway: Option<NatGatewayId>,
     /// Ranges in which clients live beside the private ones; for a private gateway, the only ones.
     pub client_ranges: Vec<IpNet>,
+    /// Private addresses that records showed to be servers', though the gateway is a public one.
+    pub private_servers: Vec<IpAddr>,
 }
 
 impl Viewpoint {
@@ -77,11 +79,12 @@ impl Viewpoint {
             interfaces: gateway.interface_ids.clone(),
             gateway: gateway.id.clone(),
             client_ranges: gateway.vpc_cidrs.clone(),
+            private_servers: Vec::new(),
         }
     }
 
     /// Whether an address can only be a client's. A public gateway's servers are outside, so every
-    /// private address is a client's (the VPC's, or one that comes in over a transit gateway). A
+    /// private address that is not known to be a server's is a client's (the VPC's, or one that comes in over a transit gateway). A
     /// private gateway's servers are private too: there, only the VPC's own ranges tell. Servers are
     /// IPv4 always: what is IPv6 is a client, or a server's NAT64 address.
     #[must_use]
@@ -89,11 +92,23 @@ impl Viewpoint {
         if let IpAddr::V6(v6) = address {
             return nat64_destination(v6).is_none();
         }
+        if self.private_servers.contains(&address) {
+            return false;
+        }
         let in_range = self.client_ranges.iter().any(|range| range.contains(&address));
         match self.kind {
             GatewayKind::Private if !self.client_ranges.is_empty() => in_range,
             _ => in_range || is_private(address),
         }
+    }
+
+    /// Whether a private address, which is taken for a client's, may be a server's: a public gateway also carries
+    /// traffic to networks behind a transit gateway, a VPN or a peer, but not within its VPC.
+    pub(super) fn may_be_server(&self, address: IpAddr) -> bool {
+        self.kind == GatewayKind::Zonal
+            && address.is_ipv4()
+            && self.is_client(address)
+            && !self.client_ranges.iter().any(|range| range.contains(&address))
     }
 
     pub(super) fn is_gateway(&self, address: IpAddr) -> bool {

@@ -94,6 +94,15 @@ impl Stretch {
         answers || (ends_visible && !next.opened && gap < IDLE_TIMEOUT_SECONDS)
     }
 
+    /// Whether `next` begins in the second after this one's last packet, and nothing says that a connection ended in
+    /// between: records are cut there, as those of a busy connection are at the end of each interval.
+    fn goes_on_at_once_in(self, next: Self) -> bool {
+        !self.ended()
+            && !next.opened
+            && self.sure_until != 0
+            && next.start() - i64::from(self.sure_until) <= 1
+    }
+
     /// Whether both show the same packets, as records of two flow logs do: one flow log's records of
     /// one port share a second at the most.
     fn repeats_records_of(self, other: Self) -> bool {
@@ -282,12 +291,18 @@ impl Lives {
     /// Each stretch with the time for which it held the port.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (Stretch, Holding)> {
         let nexts = self.later.iter().map(|next| Some(next.start())).chain([None]);
-        self.stretches().zip(nexts).map(|(stretch, next)| {
+        let befores = std::iter::once(None).chain(self.stretches().map(Some));
+        self.stretches().zip(nexts).zip(befores).map(|((stretch, next), before)| {
             let held_until =
                 if stretch.ended() { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
             let until = next.map_or(held_until, |next| held_until.min(next));
-            let (from, until_sure) = (stretch.sure_from, stretch.sure_until);
-            let sure = (from != NEVER).then_some((i64::from(from), i64::from(until_sure)));
+            let from = if before.is_some_and(|before: Stretch| before.goes_on_at_once_in(stretch)) {
+                stretch.sure_from.saturating_sub(1)
+            } else {
+                stretch.sure_from
+            };
+            let sure =
+                (stretch.sure_from != NEVER).then_some((i64::from(from), i64::from(stretch.sure_until)));
             (stretch, Holding { start: stretch.start(), sure, until })
         })
     }
@@ -359,6 +374,19 @@ mod tests {
     #[test]
     fn without_an_end_the_port_stays_held_for_the_idle_timeout() {
         assert_eq!(spans(&lives(&[stretch(0, 5, "S")], true)), [(0, 5, 355)]);
+    }
+
+    #[test]
+    fn a_connection_cut_at_a_full_minute_is_held_at_that_minute() {
+        let second = |s| jiff::Timestamp::from_second(s).expect("valid");
+        let window = crate::incident::TimeWindow::new(second(0), second(240)).expect("in order");
+        let minutes = [stretch(5, 59, ""), stretch(60, 119, ""), stretch(120, 170, "")];
+        for ends_visible in [true, false] {
+            let mut held = vec![Held::default(); 4];
+            lives(&minutes, ends_visible).count_into(Steps::over(window), &mut held, |_| true);
+            let least: Vec<u32> = held.iter().map(|held| held.least).collect();
+            assert_eq!(least, [0, 1, 1, 0], "{ends_visible}");
+        }
     }
 
     #[test]

@@ -326,6 +326,9 @@ pub struct Evidence {
     pub peaks_by_client: BTreeMap<Destination, Peak>,
     /// Per client and destination, as the gateway saw them come in.
     pub clients: BTreeMap<ClientUse, Tally>,
+    /// Per address inside to which packets only went, how many of the gateway's ports they came from: answers that
+    /// nobody asked for, or all that shows of a server that does not answer. Only Logs Insights fills it.
+    pub unasked: BTreeMap<IpAddr, u64>,
     /// Per client and destination, as the clients' own interfaces saw them go out.
     pub at_clients: BTreeMap<ClientUse, Tally>,
     /// Packets that a rule turned away (REJECT records) in the minutes in question. These hold no port, and the
@@ -369,6 +372,7 @@ impl Evidence {
             rejected: BTreeMap::new(),
             peaks_by_client: BTreeMap::new(),
             clients: BTreeMap::new(),
+            unasked: BTreeMap::new(),
             at_clients: BTreeMap::new(),
             ambiguous: false,
             filtered: false,

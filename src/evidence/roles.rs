@@ -6,12 +6,12 @@
 //! the gateway handed out, and somebody else asks the gateway for that same port. One port of a client
 //! meets the few ports that its servers listen on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::{Destination, PortRecord, Side, TCP};
+use super::{ClientUse, Destination, Evidence, PortRecord, Side, TCP, Viewpoint};
 use crate::flow::record::FlowRecord;
 use crate::network::GatewayKind;
 
@@ -25,7 +25,7 @@ const MIN_HANDED_OUT: u16 = 1024;
 
 /// A port that meets so many of the gateway's ports is a server's: a client's own port is used towards a few
 /// servers at the most before it is another's turn.
-const MIN_MET: usize = 8;
+pub(super) const MIN_MET: usize = 8;
 
 /// A port of an address that is not the gateway's.
 type Endpoint = (IpAddr, u16, u8);
@@ -104,6 +104,43 @@ impl Roles {
         };
         self.met.iter().filter(serves).map(|(endpoint, _)| *endpoint).collect()
     }
+}
+
+/// Private addresses that rows of Logs Insights show as clients, and that are servers: each asks a public gateway for
+/// very many ports, all of which the gateway hands out, and for which it asks nobody else; or the gateway sends to it
+/// from very many ports, and nothing comes back. A row does not hold the address's own port, so that an address is
+/// taken to have one role.
+pub(super) fn servers_among_clients(evidence: &Evidence, viewpoint: &Viewpoint) -> Vec<IpAddr> {
+    if viewpoint.kind != GatewayKind::Zonal || evidence.packet_addresses {
+        return Vec::new();
+    }
+    let asked_of_servers: HashSet<(u16, u8)> =
+        evidence.destinations.keys().map(|destination| (destination.port, destination.protocol)).collect();
+    let in_vpc = |address: IpAddr| !viewpoint.may_be_server(address);
+    let mut asked: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
+    for (address, ports) in evidence.unasked.iter().filter(|(address, _)| !in_vpc(**address)) {
+        asked.entry(*address).or_default().0 += usize::try_from(*ports).unwrap_or(usize::MAX);
+    }
+    for ClientUse { client, destination } in evidence.clients.keys() {
+        let has_ports = matches!(destination.protocol, TCP | UDP);
+        if destination.address.is_some() || !has_ports || in_vpc(*client) {
+            continue;
+        }
+        let (handed_out, others) = asked.entry(*client).or_default();
+        let of_server = asked_of_servers.contains(&(destination.port, destination.protocol));
+        if destination.port < MIN_HANDED_OUT || of_server { *others += 1 } else { *handed_out += 1 }
+    }
+    // Of the ports that the gateway hands out a few have the number of a server's.
+    let serves = |(_, (handed_out, others)): &(IpAddr, (usize, usize))| {
+        *handed_out >= MIN_MET && *others * MIN_MET <= *handed_out
+    };
+    let asking = asked.into_iter().filter(serves).map(|(address, _)| address);
+    let known = evidence.destinations.keys().filter_map(|destination| destination.address);
+    let mut servers: Vec<IpAddr> =
+        asking.chain(known.filter(|address| viewpoint.may_be_server(*address))).collect();
+    servers.sort_unstable();
+    servers.dedup();
+    servers
 }
 
 /// What was taken for a client's record, as a server's.

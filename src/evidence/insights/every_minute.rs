@@ -25,7 +25,8 @@ pub(super) fn write(question: &Question<'_>, scope: &Scope, text: &mut Text) -> 
 ///
 /// Of each port and instant the packet before (`p`) and the next one (`n`) are kept: at the instant the port
 /// was held for certain where it lies within a record, or where no end was ever seen on the port and the
-/// silence is too short for the gateway to have let go; and it may have been held (`h`) where no end was seen
+/// silence is too short for the gateway to have let go, or where one record ends and the next begins at once, as
+/// those of a busy connection do at the end of each interval; and it may have been held (`h`) where no end was seen
 /// before it, for the idle timeout.
 fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
     let PortFields { side, outward, inward, holder, port, server, server_port, began, ended, sent } = fields;
@@ -103,11 +104,18 @@ fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
         let (last, certain, may) = if ends {
             (
                 format!("{e1} * 2 + {c1}"),
-                format!("{n} < {at} or ({c2} = 0 and 2 * {n} - {p} < {})", 2 * IDLE_TIMEOUT_SECONDS),
+                format!(
+                    "{n} < {at} or (2 * {n} - {p} < 3 and {p} % 2 = 0) or ({c2} = 0 and 2 * {n} - {p} < {})",
+                    2 * IDLE_TIMEOUT_SECONDS
+                ),
                 format!("{p} >= {} or ({p} % 2 = 0 and {p} >= {})", 2 * at, 2 * (at - IDLE_TIMEOUT_SECONDS)),
             )
         } else {
-            (e1.to_string(), format!("{n} < {at}"), format!("{p} >= {}", at - IDLE_TIMEOUT_SECONDS))
+            (
+                e1.to_string(),
+                format!("{n} < {at} or {n} - {p} < 2"),
+                format!("{p} >= {}", at - IDLE_TIMEOUT_SECONDS),
+            )
         };
         let _ = write!(
             ports,

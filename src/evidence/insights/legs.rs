@@ -129,6 +129,30 @@ impl<'a> Legs<'a> {
         }
     }
 
+    /// Where the clients' side hides servers, the condition under which a packet of the gateway may go to a server
+    /// inside as well as to a client: [`Viewpoint::may_be_server`].
+    pub(super) fn perhaps_to_server(&self) -> Option<String> {
+        let viewpoint = self.viewpoint;
+        if !self.table.hides_servers || viewpoint.kind != GatewayKind::Zonal {
+            return None;
+        }
+        let (source, target) = (self.source(), self.target());
+        let within = |ranges: &[String]| {
+            let tests = ranges.iter().map(|range| format!("isIpv4InSubnet({target}, \"{range}\")"));
+            tests.collect::<Vec<_>>().join(" or ")
+        };
+        let gateway = list(&viewpoint.addresses);
+        let inside = within(&PRIVATE_V4.map(str::to_owned));
+        let own: Vec<String> = viewpoint
+            .client_ranges
+            .iter()
+            .filter(|range| range.network().is_ipv4())
+            .map(|range| range.trunc().to_string())
+            .collect();
+        let beyond = if own.is_empty() { String::new() } else { format!(" and not ({})", within(&own)) };
+        Some(format!("{source} in {gateway} and {target} not in {gateway} and ({inside}){beyond}"))
+    }
+
     /// Adds a field for each end whose being a client's the rules ask for.
     fn tell_inside(&self, text: &mut Text) -> Inside {
         let mut asked = Vec::new();
@@ -234,7 +258,11 @@ impl<'a> Legs<'a> {
         let ranges = ranges.iter().filter(|range| !range.contains(':'));
         let tests = ranges.map(|range| format!("isIpv4InSubnet({field}, \"{range}\")"));
         let ipv6 = format!("(isValidIpV6({field}) and not isIpv6InSubnet({field}, \"{NAT64}\"))");
-        tests.chain([ipv6]).collect::<Vec<_>>().join(" or ")
+        let inside = tests.chain([ipv6]).collect::<Vec<_>>().join(" or ");
+        match &self.viewpoint.private_servers[..] {
+            [] => inside,
+            servers => format!("({inside}) and {field} not in {}", list(servers)),
+        }
     }
 }
 

@@ -30,7 +30,9 @@ use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{FlowLog, HostName, NatGateway, Network, nat64_address};
+use crate::words;
 
+use super::roles::servers_among_clients;
 use super::{Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step, window_to_look_at};
 use choose::{Chosen, before_its_time, choose};
 use ladder::Ladder;
@@ -200,9 +202,18 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
         let worst = network.metric("ErrorPortAllocation").and_then(|errors| errors.greatest_at);
         let ladder = Ladder::new(&chosen, &viewpoint, incident, window, worst);
-        let mut evidence = ladder.go_down(&self.queries, none, network, &self.so_far).await;
+        let mut evidence = ladder.go_down(&self.queries, none.clone(), network, &self.so_far).await;
         if let (Some(rung), true) = (evidence.coverage.question, ladder.was_refused()) {
             self.memory.remember(&chosen.log_groups, &chosen.format, rung);
+        }
+        let private_servers = servers_among_clients(&evidence, &viewpoint);
+        if let (Some(rung), false) = (evidence.coverage.question, private_servers.is_empty()) {
+            tracing::info!(?private_servers, "servers that were taken for clients: asked again");
+            chosen.first = rung;
+            let viewpoint = Viewpoint { private_servers, ..viewpoint };
+            let ladder = Ladder::new(&chosen, &viewpoint, incident, window, worst);
+            let again = ladder.go_down(&self.queries, none, network, &self.so_far).await;
+            evidence = with_roles(evidence, again, &viewpoint.private_servers);
         }
         self.name_servers(network, window, &mut evidence).await;
         Ok(evidence)
@@ -242,6 +253,26 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
         );
         self.named.replace(Some(named));
     }
+}
+
+/// The answer in which `servers` are known to be that, with what was asked and missed on the way to it; where there is
+/// none, the first one, which takes them for clients.
+fn with_roles(mut first: Evidence, mut again: Evidence, servers: &[IpAddr]) -> Evidence {
+    let mut queries = std::mem::take(&mut first.queries);
+    queries.append(&mut again.queries);
+    let answered = again.coverage.question.is_some();
+    let (mut kept, other) = if answered { (again, first) } else { (first, again) };
+    if !answered {
+        let shown: Vec<String> = servers.iter().map(ToString::to_string).take(3).collect();
+        let what = format!("the traffic to {}, which the answer takes for clients", words::list(&shown));
+        let why = "its records look like those of servers, and the question that knows that was not answered";
+        kept.gaps.push(
+            Gap::new(what, why, "give the gateway's records as files to nat-triage analyze").deciding(),
+        );
+    }
+    kept.gaps.extend(other.gaps.into_iter().filter(|gap| !kept.gaps.contains(gap)).collect::<Vec<_>>());
+    kept.queries = queries;
+    kept
 }
 
 /// The addresses of the destinations with the most ports held, as clients' own interfaces show them:

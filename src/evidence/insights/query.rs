@@ -400,7 +400,7 @@ pub(super) fn name_rows(fields: &PortFields, sent: &Name, text: &mut Text) -> St
     let [row_side, row_holder, row_server, row_port] =
         ["side", "holder", "server", "serverPort"].map(|stem| text.name(stem));
     text.command(format_args!(
-        "fields if({sent} > 0 or {side} = \"skipped\", {side}, \"unasked\") as {row_side}, if({sent} > 0, {holder}, \"-\") as {row_holder}, if({sent} > 0, {server}, \"-\") as {row_server}, if({sent} > 0, {server_port}, \"-\") as {row_port}"
+        "fields if({sent} > 0 or {side} = \"skipped\", {side}, \"unasked\") as {row_side}, if({sent} > 0 or {side} = \"client\", {holder}, \"-\") as {row_holder}, if({sent} > 0, {server}, \"-\") as {row_server}, if({sent} > 0, {server_port}, \"-\") as {row_port}"
     ));
     format!("{row_side}, {row_holder}, {row_server}, {row_port}, ntProtocol")
 }

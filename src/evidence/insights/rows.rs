@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::super::leg::unmapped;
-use super::super::{ClientUse, Destination, Evidence, Held, Side, Steps, Tally};
+use super::super::roles::MIN_MET;
+use super::super::{ClientUse, Destination, Evidence, Held, OnAddress, Side, Steps, Tally, fullest_step};
 use super::article;
 use super::query::{Question, Scope, address};
 use super::rung::Rung;
@@ -28,6 +29,8 @@ enum Said {
     Skipped(u64),
     /// So many records hold no port.
     Nothing(u64),
+    /// Packets that only went to an address inside, from so many of the gateway's ports.
+    Unasked { to: Option<IpAddr>, ports: u64, records: u64 },
     /// What somebody held.
     Held {
         side: Side,
@@ -59,6 +62,7 @@ pub(super) fn add(
 ) -> Tallied {
     let mut tallied = Tallied::default();
     let mut turned_away = Vec::new();
+    let mut on_addresses: BTreeMap<(Destination, IpAddr), Vec<Held>> = BTreeMap::new();
     for row in rows {
         let said = if rung.asks_every_minute() {
             of_every_minute(evidence.steps, row, rung, question)
@@ -67,9 +71,23 @@ pub(super) fn add(
         };
         match said {
             Ok(said) => {
+                if let Said::Held { side: Side::Gateway, holder, destination, tally, .. } = &said {
+                    let held = on_addresses.entry((*destination, *holder)).or_default();
+                    held.resize(evidence.steps.count(), Held::default());
+                    held.iter_mut().zip(tally.all_held()).for_each(|(sum, held)| *sum = sum.plus(held));
+                }
                 tallied.records += add_said(evidence, said, &question.viewpoint.elsewhere, &mut turned_away)
             }
             Err(error) => tallied.unusable.get_or_insert((0, error)).0 += 1,
+        }
+    }
+    let asked = evidence.asked_steps();
+    for ((destination, address), held) in on_addresses {
+        let Some((_, fullest)) = fullest_step(held[asked.clone()].iter().copied()) else { continue };
+        let on = OnAddress { address, least: fullest.least, hold: fullest.hold };
+        let known = evidence.fullest_addresses.entry(destination).or_insert(on);
+        if on.hold > known.hold {
+            *known = on;
         }
     }
     // Towards a destination of which nothing is held, as everything was turned away, there is nothing to say.
@@ -98,6 +116,12 @@ fn add_said(
             records
         }
         Said::Nothing(records) => records,
+        Said::Unasked { to, ports, records } => {
+            if let Some(address) = to {
+                *evidence.unasked.entry(address).or_default() += ports;
+            }
+            records
+        }
         Said::TurnedAway { destination, tally } => {
             let records = tally.records;
             evidence.coverage.records_read += records;
@@ -138,7 +162,10 @@ fn of_every_minute(
 ) -> Result<Said, UnusableRow> {
     let side = match row.get("side").map_or("", String::as_str) {
         "skipped" => return number(row, "records").map(Said::Skipped),
-        "unasked" => return number(row, "records").map(Said::Nothing),
+        "unasked" => {
+            let to = row.get("holder").and_then(|a| address(a));
+            return Ok(Said::Unasked { to, ports: number(row, "ports")?, records: number(row, "records")? });
+        }
         "gateway" | "turned-away" => Side::Gateway,
         "client" => Side::Client,
         "at-client" => Side::AtClient,
@@ -207,8 +234,17 @@ fn of_one_minute(
         _ if viewpoint.addresses.contains(&holder) => Side::Gateway,
         _ => Side::Client,
     };
+    let ports: u32 = number(row, "ports")?;
+    // Packets to an address inside are answers to a client, each from a server's port, unless they came from very many.
+    let perhaps_server = server.filter(|server| legs.hides_servers() && viewpoint.may_be_server(*server));
+    let to_server = side == Side::Gateway
+        && perhaps_server.is_some()
+        && usize::try_from(ports).is_ok_and(|ports| ports >= MIN_MET);
+    if side == Side::Gateway && perhaps_server.is_some() && !to_server {
+        return number(row, "records").map(Said::Nothing);
+    }
     // The text of this question does not choose: what comes back to the gateway or to a client is here as well.
-    if rung == Rung::PlainFields {
+    if rung == Rung::PlainFields && !to_server {
         let to_client = server.is_none_or(|server| viewpoint.is_client(server));
         let to_gateway = server.is_some_and(|server| viewpoint.addresses.contains(&server));
         let outward = match side {
@@ -226,7 +262,6 @@ fn of_one_minute(
         protocol: number(row, &protocol)?,
     };
     let mut tally = Tally::empty(steps);
-    let ports: u32 = number(row, "ports")?;
     if let Some(held) = tally.held.first_mut() {
         let least: u32 = optional(row, "least")?;
         let closed: u32 = optional(row, "closed")?;

@@ -33,7 +33,10 @@ pub(super) fn write(
     let legs = question.legs(scope);
     question.select(scope, &legs, Statuses::Accepted, text)?;
     if let Some(outward) = legs.outward_only() {
-        text.command(format_args!("filter {outward}"));
+        match legs.perhaps_to_server() {
+            None => text.command(format_args!("filter {outward}")),
+            Some(perhaps) => text.command(format_args!("filter {outward} or ({perhaps})")),
+        }
     }
     let (from, to) = (question.window.start().as_second(), question.window.end().as_second());
     text.command(format_args!("filter ntStart < {to} and ntEnd >= {}", from - IDLE_TIMEOUT_SECONDS));

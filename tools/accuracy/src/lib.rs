@@ -4,6 +4,7 @@
 //! The simulator is a model, so agreement with it is consistency, not proof from the field.
 
 mod article;
+mod case;
 mod evaluator;
 mod score;
 mod setup;
@@ -12,6 +13,7 @@ mod trial;
 mod world;
 
 pub use article::Article;
+pub use case::{Case, Kept};
 pub use score::Score;
 pub use setup::{Fault, Reader, Setup};
 pub use table::Table;

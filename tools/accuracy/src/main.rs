@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use accuracy::{Outcome, Setup, Table, Trial};
+use accuracy::{Case, Outcome, Setup, Table, Trial};
 use clap::Parser;
 use indicatif::ProgressBar;
 
@@ -26,36 +26,54 @@ struct Args {
     /// Print every miss.
     #[arg(long)]
     misses: bool,
+    /// Print every diagnosis.
+    #[arg(long)]
+    all: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let setups: Vec<Setup> =
-        Setup::all().into_iter().filter(|setup| setup.name.contains(&args.only)).collect();
-    let mut outcomes = run(&args, &setups)?;
-    outcomes.sort_by_key(|outcome| outcome.seed);
-    if args.misses {
-        misses(&setups, &outcomes)?;
-    }
+    // A case that leads astray takes as long as six random incidents do, and there are eleven of them.
+    let of_case = args.seeds.div_ceil(6);
     let until = args.from + args.seeds - 1;
-    writeln!(io::stdout(), "Seeds {} to {until}, {} ports per address.\n", args.from, args.capacity)?;
-    write!(io::stdout(), "{}", Table { setups: &setups, outcomes: &outcomes })?;
+    writeln!(
+        io::stdout(),
+        "Seeds {} to {until}, of each case that leads astray {} to {}; {} ports per address.\n",
+        args.from,
+        args.from,
+        args.from + of_case - 1,
+        args.capacity
+    )?;
+    for case in std::iter::once(Case::Random).chain(Case::beside_random()) {
+        let named = |setup: &Setup| format!("{}: {}", case.name(), setup.name).contains(&args.only);
+        let setups: Vec<Setup> = case.setups().into_iter().filter(named).collect();
+        if setups.is_empty() {
+            continue;
+        }
+        let seeds = if case == Case::Random { args.seeds } else { of_case };
+        let mut outcomes = run(&args, case, seeds, &setups)?;
+        outcomes.sort_by_key(|outcome| outcome.seed);
+        if args.misses || args.all {
+            lines(case, &setups, &outcomes, args.all)?;
+        }
+        write!(io::stdout(), "{}", Table { case, setups: &setups, outcomes: &outcomes })?;
+    }
     Ok(())
 }
 
 /// All seeds, on as many threads as there are processors.
-fn run(args: &Args, setups: &[Setup]) -> anyhow::Result<Vec<Outcome>> {
+fn run(args: &Args, case: Case, seeds: u64, setups: &[Setup]) -> anyhow::Result<Vec<Outcome>> {
     let next = AtomicU64::new(args.from);
-    let progress = ProgressBar::new(args.seeds);
+    let progress = ProgressBar::new(seeds);
     let outcomes = Mutex::new(Vec::new());
     let work = || -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= args.from + args.seeds {
+            if seed >= args.from + seeds {
                 return Ok(());
             }
-            let trial = Trial { seed, capacity: args.capacity };
+            let trial = Trial { case, seed, capacity: args.capacity };
             let outcome = runtime.block_on(trial.run(setups))?;
             outcomes.lock().expect("no thread panicked").push(outcome);
             progress.inc(1);
@@ -70,16 +88,19 @@ fn run(args: &Args, setups: &[Setup]) -> anyhow::Result<Vec<Outcome>> {
     Ok(outcomes.into_inner().expect("no thread panicked"))
 }
 
-fn misses(setups: &[Setup], outcomes: &[Outcome]) -> io::Result<()> {
+/// Prints the misses, or all.
+fn lines(case: Case, setups: &[Setup], outcomes: &[Outcome], all: bool) -> io::Result<()> {
     for (index, setup) in setups.iter().enumerate() {
         for outcome in outcomes {
             let Some(score) = &outcome.scores[index] else { continue };
             let missed = [score.destination, score.client, score.in_range, score.pattern]
                 .contains(&Some(false))
                 || score.wrong_verdict
+                || score.wrong_party
                 || score.unexplained;
-            if missed {
-                writeln!(io::stderr(), "{} seed {}: {}", setup.name, outcome.seed, score.line)?;
+            if missed || all {
+                let (case, setup) = (case.name(), setup.name);
+                writeln!(io::stderr(), "{case}: {setup} seed {}: {}", outcome.seed, score.line)?;
             }
         }
     }

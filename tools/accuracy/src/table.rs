@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use crate::case::Case;
 use crate::score::Score;
 use crate::setup::Setup;
 use crate::trial::Outcome;
 
-/// What was counted, setup by setup.
+/// What was counted, setup by setup. The random incidents have a header, and AWS's article beside them; rows of
+/// another case follow below.
 pub struct Table<'a> {
+    /// Which incidents these were.
+    pub case: Case,
     /// The setups, in order.
     pub setups: &'a [Setup],
     /// The trials, in any order.
@@ -16,6 +20,9 @@ pub struct Table<'a> {
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.case != Case::Random {
+            return self.rows(f);
+        }
         let article = |of: fn(&Outcome) -> Option<bool>| rate(self.outcomes.iter().filter_map(of));
         writeln!(
             f,
@@ -29,9 +36,16 @@ impl fmt::Display for Table<'_> {
             article(|o| o.article_destination),
             article(|o| o.article_client),
         )?;
+        self.rows(f)
+    }
+}
+
+impl Table<'_> {
+    fn rows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = if self.case == Case::Random { String::new() } else { format!("{}: ", self.case.name()) };
         for (index, setup) in self.setups.iter().enumerate() {
             let scores: Vec<&Score> = self.outcomes.iter().filter_map(|o| o.scores[index].as_ref()).collect();
-            writeln!(f, "| {} | {}", setup.name, row(&scores))?;
+            writeln!(f, "| {of}{} | {}", setup.name, row(&scores))?;
         }
         Ok(())
     }

@@ -1,14 +1,16 @@
 //! One incident, diagnosed from every flow log that there might have been.
 
 use insights_server::{LogGroup, Store};
-use nat_simulator::{Incident, LogFormat, Record, Scale, Simulation, View};
+use nat_simulator::{LogFormat, Record, Simulation, View, Viewpoint};
 use nat_triage::diagnosis::{Diagnosis, Limits};
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Inputs, Options};
-use nat_triage::network::{Known, is_private};
+use nat_triage::incident::Incident as Asked;
+use nat_triage::network::{Known, Network, is_private};
 use nat_triage::triage::triage;
 
+use crate::case::{Case, Kept};
 use crate::evaluator::Evaluator;
 use crate::setup::{Reader, Setup};
 use crate::world::{self, LOG_GROUP};
@@ -17,6 +19,8 @@ use crate::{Article, Score};
 /// One simulated incident.
 #[derive(Clone, Debug)]
 pub struct Trial {
+    /// What kind of incident, and what is kept of its records.
+    pub case: Case,
     /// Seed of the incident.
     pub seed: u64,
     /// Ports per address; the real number is 55,000.
@@ -44,16 +48,12 @@ impl Trial {
     /// # Errors
     /// When records could not be read, which none should be.
     pub async fn run(&self, setups: &[Setup]) -> anyhow::Result<Outcome> {
-        let scale = if self.capacity == nat_simulator::PORTS_PER_ADDRESS {
-            Scale::Full
-        } else {
-            Scale::Reduced { capacity: self.capacity }
-        };
-        let incident = Incident::random(self.seed, scale);
+        let incident = self.case.incident(self.seed, self.capacity);
         let simulation = incident.simulate();
         let mut scores = Vec::new();
         for setup in setups {
-            let score = diagnosed(&simulation, setup).await?.map(|told| Score::of(&simulation, &told));
+            let score =
+                diagnosed(&simulation, setup, self.case).await?.map(|told| Score::of(&simulation, &told));
             let tells = |score: &Score| setup.can_tell(&incident) || score.wrong_verdict || score.unexplained;
             scores.push(score.filter(tells));
         }
@@ -75,10 +75,13 @@ impl Trial {
 }
 
 /// The diagnosis; none where no record had arrived yet, which is no flow-log file.
-async fn diagnosed(simulation: &Simulation, setup: &Setup) -> anyhow::Result<Option<Diagnosis>> {
+async fn diagnosed(simulation: &Simulation, setup: &Setup, case: Case) -> anyhow::Result<Option<Diagnosis>> {
     let facts = simulation.facts();
     let view = setup.view(simulation.incident(), facts.alarm_at);
-    let incident = world::incident(&facts, setup)?;
+    let incident = world::incident(&facts, setup, case.alarmed_from(simulation))?;
+    if let Case::Kept(kept) = case {
+        return of_kept(simulation, &view, incident, kept).await.map(Some);
+    }
     let known = Known(world::network(simulation, setup, &incident));
     let limits = Limits { ports_per_address: facts.ports_per_address };
     match setup.reader {
@@ -101,6 +104,59 @@ async fn diagnosed(simulation: &Simulation, setup: &Setup) -> anyhow::Result<Opt
     }
 }
 
+/// The diagnosis of what somebody kept of the records, by files, with nothing else known but the alarm.
+async fn of_kept(
+    simulation: &Simulation,
+    view: &View,
+    mut incident: Asked,
+    kept: Kept,
+) -> anyhow::Result<Diagnosis> {
+    let truth = simulation.truth();
+    let server = truth.exhausted.map(|triple| triple.address.to_string()).unwrap_or_default();
+    let client = truth.worst_client.map(|address| address.to_string()).unwrap_or_default();
+    let mut view = view.clone();
+    let end = simulation.facts().end;
+    let last_minute = end.div_euclid(60) * 60 - 60..end;
+    let keeps = |record: &Record| match kept {
+        Kept::LinesOfServer => has_word(&record.line, &server),
+        Kept::LinesOfClient => has_word(&record.line, &client),
+        Kept::OneMinute => last_minute.contains(&record.timestamp),
+        Kept::BesideDefaultFormat | Kept::BesideGateway => true,
+    };
+    match kept {
+        Kept::OneMinute => incident = Asked::default(),
+        Kept::BesideGateway => {
+            (incident.gateway, incident.one_of_several) = (None, true);
+            view.viewpoints.push(Viewpoint::OtherGateways);
+        }
+        Kept::LinesOfServer | Kept::LinesOfClient | Kept::BesideDefaultFormat => {}
+    }
+    let mut files = vec![file(&view, simulation.records(&view).iter().filter(|record| keeps(record)))];
+    if kept == Kept::BesideDefaultFormat {
+        let others = [Viewpoint::ClientInterfaces, Viewpoint::OtherInterfaces];
+        let others = View::new(others, LogFormat::v2_default());
+        files.push(file(&others, simulation.records(&others).iter()));
+    }
+    let names = ["a.log", "b.log"].map(str::to_owned);
+    let files =
+        FlowLogFiles::new(Inputs::from_memory(names.into_iter().zip(files)), Options::default(), |_| {});
+    let limits = Limits { ports_per_address: simulation.facts().ports_per_address };
+    Ok(triage(incident, &Known(Network::default()), &files, limits).await?.diagnosis)
+}
+
+/// Records as a file, with the header line.
+fn file<'r>(view: &View, records: impl Iterator<Item = &'r Record>) -> Vec<u8> {
+    let lines = records.map(|record| record.line.as_str());
+    let mut text = std::iter::once(view.format.header().as_str()).chain(lines).collect::<Vec<_>>().join("\n");
+    text.push('\n');
+    text.into_bytes()
+}
+
+/// As `grep -w` finds it.
+fn has_word(line: &str, word: &str) -> bool {
+    line.split(' ').any(|field| field == word)
+}
+
 /// The records in the log streams that CloudWatch Logs would keep them in.
 fn store(records: &[Record]) -> Store {
     let store = Store::new();
@@ -120,7 +176,7 @@ fn article(simulation: &Simulation) -> anyhow::Result<Article> {
     simulation.write_text(&View::of_vpc(LogFormat::v2_default()), &mut records)?;
     let records = String::from_utf8(records)?;
     let setup = &Setup::all()[0];
-    let incident = world::incident(&simulation.facts(), setup)?;
+    let incident = world::incident(&simulation.facts(), setup, simulation.incident().start)?;
     let addresses = world::network(simulation, setup, &incident).gateway.logged_addresses();
     let from = incident.window.map_or(0, |window| window.start().as_second());
     Ok(Article::on(records.lines().skip(1), &addresses, is_private, from))

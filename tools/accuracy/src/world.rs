@@ -16,8 +16,10 @@ pub(crate) const LOG_GROUP: &str = "/vpc/flow-logs";
 
 /// The incident that the alarm on these errors would tell of; without errors there is no alarm, and
 /// somebody asks by hand about the last three minutes.
-pub(crate) fn incident(facts: &Facts, setup: &Setup) -> anyhow::Result<Incident> {
-    let first = facts.errors.first().map_or(facts.end - 180, |(minute, _)| *minute);
+/// Minutes before the second `from` are not the alarm's.
+pub(crate) fn incident(facts: &Facts, setup: &Setup, from: i64) -> anyhow::Result<Incident> {
+    let mut alarmed = facts.errors.iter().filter(|(minute, _)| *minute >= from);
+    let first = alarmed.next().map_or(facts.end - 180, |(minute, _)| *minute);
     let end = if setup.fault == Fault::Late { facts.alarm_at } else { facts.end };
     let alarm = Alarm {
         name: "nat-ports".into(),
@@ -33,7 +35,7 @@ pub(crate) fn incident(facts: &Facts, setup: &Setup) -> anyhow::Result<Incident>
     let errors = facts
         .errors
         .iter()
-        .filter(|(minute, _)| *minute < end)
+        .filter(|(minute, _)| (first..end).contains(minute))
         .map(|(_, sum)| *sum as f64)
         .fold(0.0, std::ops::Add::add);
     Ok(Incident {

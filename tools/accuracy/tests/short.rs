@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use accuracy::{Outcome, Score, Setup, Trial};
+use accuracy::{Case, Outcome, Score, Setup, Trial};
 
 const SEEDS: u64 = 6;
 
@@ -13,7 +13,7 @@ fn scores(only: &[&str]) -> impl Iterator<Item = (String, &'static Score)> {
         let setups = Setup::all();
         let run = |seeds: std::ops::Range<u64>| {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-            let trials = seeds.map(|seed| Trial { seed, capacity: 400 });
+            let trials = seeds.map(|seed| Trial { case: Case::Random, seed, capacity: 400 });
             trials.map(|trial| runtime.block_on(trial.run(&setups)).expect("readable")).collect::<Vec<_>>()
         };
         let outcomes = std::thread::scope(|scope| {

@@ -366,6 +366,7 @@ impl<'a> Engine<'a> {
         let spec = &self.incident.workloads[workload as usize];
         let place = match spec.route {
             Route::Direct => Some((NONE, 0)),
+            Route::Gateway(_) if spec.is_turned_away() => Some((NONE, 0)),
             Route::Gateway(gateway) => self.take_nat_port(gateway, client, destination, client_port),
         };
         if let Some((nat_address, nat_port)) = place {
@@ -431,6 +432,9 @@ impl<'a> Engine<'a> {
         let Route::Gateway(gateway) = self.incident.workloads[released.workload as usize].route else {
             return;
         };
+        if released.nat_address == NONE {
+            return;
+        }
         self.nat_ports
             .get_mut(&(gateway as u32, released.nat_address, released.destination))
             .expect("a held port has a pool")
@@ -461,13 +465,17 @@ impl<'a> Engine<'a> {
         let addresses = gateway.addresses_for(spec.zone);
         let seed = self.incident.seed;
         let first = match gateway.address_choice {
-            AddressChoice::HashOfClient => mix(&[seed, 5, u64::from(client)]),
+            AddressChoice::HashOfClient | AddressChoice::OnlyHashOfClient => {
+                mix(&[seed, 5, u64::from(client)])
+            }
             AddressChoice::HashOfFlow => {
                 mix(&[seed, 5, u64::from(client), u64::from(client_port), u64::from(destination)])
             }
             AddressChoice::Random => self.allocation_rng.bits(),
         } % addresses.len() as u64;
-        for i in 0..addresses.len() {
+        let tried =
+            if gateway.address_choice == AddressChoice::OnlyHashOfClient { 1 } else { addresses.len() };
+        for i in 0..tried {
             let address = addresses[(first as usize + i) % addresses.len()] as u32;
             let pool = self.nat_ports.entry((index as u32, address, destination)).or_insert_with(|| {
                 let start = mix(&[seed, 6, index as u64, u64::from(address), u64::from(destination)]) as u32;
@@ -496,7 +504,8 @@ impl<'a> Engine<'a> {
     /// The series of metrics that a connection counts in, if it goes through the first gateway.
     fn series(&self, connection: u32) -> Option<usize> {
         let workload = self.outcome.connections[connection as usize].workload;
-        if self.incident.workloads[workload as usize].route != Route::Gateway(0) {
+        let spec = &self.incident.workloads[workload as usize];
+        if spec.route != Route::Gateway(0) || spec.is_turned_away() {
             return None;
         }
         Some(match self.incident.gateways[0].kind {
@@ -538,7 +547,8 @@ impl<'a> Engine<'a> {
         let of_refused =
             refused.by_ref().map(|(index, burst)| (self.outcome.connections[index as usize], burst));
         for (connection, burst) in of_connections.chain(of_refused) {
-            if self.incident.workloads[connection.workload as usize].route != Route::Gateway(0) {
+            let spec = &self.incident.workloads[connection.workload as usize];
+            if spec.route != Route::Gateway(0) || spec.is_turned_away() {
                 continue;
             }
             let series = match (regional, connection.client) {

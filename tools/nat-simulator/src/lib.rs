@@ -57,7 +57,7 @@
 //! - clients of one zone alone use a random regional incident's subject, so that one capacity is at
 //!   stake; a hand-written one may do otherwise ([`DestinationTruth::zones`]);
 //! - a gateway keeps its addresses: none is added, none drains;
-//! - every record says ACCEPT. ECS, tag, sublocation, `reject-reason` and `encryption-status` fields
+//! - REJECT stands only for what a rule at the gateway's interface turns away ([`Behaviour::TurnedAway`]). ECS, tag, sublocation, `reject-reason` and `encryption-status` fields
 //!   show `-`.
 
 mod engine;
@@ -67,6 +67,7 @@ mod ports;
 mod random;
 mod rng;
 pub mod sample;
+mod scenarios;
 mod simulation;
 mod spec;
 mod truth;
@@ -77,6 +78,7 @@ pub use metrics::MinuteMetrics;
 pub use ports::{Allocation, FIRST_NAT_PORT, LAST_NAT_PORT, PORTS_PER_ADDRESS};
 pub use random::Scale;
 pub use rng::Rng;
+pub use scenarios::Scenario;
 pub use simulation::{AddressFacts, Facts, Simulation};
 pub use spec::{
     AddressChoice, Arrivals, Behaviour, Client, Closing, Destination, Exchange, Gateway, GatewayKind,

@@ -129,6 +129,8 @@ pub struct NatAddress {
 pub enum AddressChoice {
     /// One client, one address.
     HashOfClient,
+    /// The same, and no other where that one is full.
+    OnlyHashOfClient,
     /// By client, client port and destination.
     HashOfFlow,
     /// Any.
@@ -316,6 +318,12 @@ pub enum Behaviour {
     },
     /// The destination answers the SYN with RST.
     Rejected,
+    /// A rule at the gateway's interface, such as a network ACL of its subnet, turns the SYN away; the client
+    /// repeats it after 1, 2, 4 … s. The gateway never sees it: it takes no port and counts no error.
+    TurnedAway {
+        /// Repetitions.
+        syn_retries: u32,
+    },
     /// Packets that arrive at the gateway's addresses from outside, unasked, and go no further.
     /// Clients are ignored; the source is the destination's address.
     Unsolicited,
@@ -393,6 +401,13 @@ pub struct Workload {
     pub exchange: Exchange,
     /// What happens when one is refused.
     pub retry: Retry,
+}
+
+impl Workload {
+    /// Whether a rule turns all of it away before the gateway sees it.
+    pub fn is_turned_away(&self) -> bool {
+        matches!(self.behaviour, Behaviour::TurnedAway { .. })
+    }
 }
 
 /// The shapes that a shortage of ports takes.

@@ -239,6 +239,8 @@ pub(crate) struct Traffic<'a> {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) tcp_flags: u8,
+    /// `ACCEPT` or `REJECT`.
+    pub(crate) action: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) src_service: &'a str,
     pub(crate) dst_service: &'a str,
@@ -279,7 +281,7 @@ impl LogFormat {
             Field::Bytes => number(out, traffic.map(|t| t.bytes)),
             Field::Start => push_number(line.start as u64, out),
             Field::End => push_number(line.end as u64, out),
-            Field::Action => of_traffic(out, traffic.map(|_| "ACCEPT")),
+            Field::Action => of_traffic(out, traffic.map(|t| t.action)),
             Field::LogStatus => text(out, line.log_status),
             Field::VpcId => text(out, line.vpc_id),
             Field::SubnetId => text(out, line.subnet_id),

@@ -198,6 +198,9 @@ impl<'a> Names<'a> {
         let outbound = matches!(seen, Seen::A | Seen::B | Seen::Out);
         let (src_port, dst_port) = if outbound { (here, there) } else { (there, here) };
         let service = destination.service.as_deref().unwrap_or_default();
+        // What a rule at the gateway's interface turns away has left the client's.
+        let workload = &incident.workloads[connection.workload as usize];
+        let turned_away = workload.is_turned_away() && seen == Seen::A;
         let egress = matches!(seen, Seen::B | Seen::D | Seen::Out);
         line.log_status = "OK";
         line.traffic = Some(Traffic {
@@ -211,6 +214,7 @@ impl<'a> Names<'a> {
             packets: 0,
             bytes: 0,
             tcp_flags: 0,
+            action: if turned_away { "REJECT" } else { "ACCEPT" },
             kind: if v6 && !matches!(seen, Seen::B | Seen::C) { "IPv6" } else { "IPv4" },
             src_service: if outbound { "" } else { service },
             dst_service: if outbound { service } else { "" },
