@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::alarm::is_drill;
 use crate::evidence::insights::{Answer, Asked, Cause, LogsQueries, Query, RungMemory, Unanswered};
 use crate::gap::Gap;
 use crate::incident::Incident;
@@ -121,6 +122,12 @@ impl Bundle {
         let mut text = serde_json::to_string(self).expect("a bundle holds nothing that JSON cannot");
         text.push('\n');
         text
+    }
+
+    /// Whether somebody set the alarm by hand.
+    #[must_use]
+    pub fn is_drill(&self) -> bool {
+        self.event.as_ref().is_some_and(|event| is_drill(event, &self.incident))
     }
 
     /// Which questions were known to be refused.

@@ -17,6 +17,8 @@
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
 //! - [`bundle`]: everything that one live diagnosis rests on, from which it follows again.
 //! - [`looks`]: one look at the flow logs, and further ones while they are late: what is published when.
+//! - `drill`: the answer to an alarm that somebody set by hand.
+//! - [`doctor`]: whether tonight's alarm would get its diagnosis. Pure.
 //! - [`permissions`]: the AWS actions that the program makes, as data.
 //! - `aws`: everything that touches an SDK, behind the feature `aws`.
 //! - `reverse_dns`: the names that addresses have in the DNS, where the operator wants them; behind the same
@@ -33,6 +35,8 @@ pub mod config;
 pub mod console;
 pub mod deadline;
 pub mod diagnosis;
+pub mod doctor;
+mod drill;
 pub mod evidence;
 pub mod flow;
 pub mod gap;

@@ -19,6 +19,10 @@ pub enum Resource {
     Topic,
     /// What stands in the report bucket below `nat-triage/`.
     ReportObjects,
+    /// The report bucket itself.
+    ReportBucket,
+    /// The KMS keys of the topic and of the bucket.
+    Keys,
     /// The queue of failed invocations.
     FailureQueue,
     /// The function's own log group.
@@ -34,6 +38,8 @@ impl Resource {
             Self::LogGroups => "the log groups, each as `…:log-group:NAME` and as `…:log-group:NAME:*`",
             Self::Topic => "the topic",
             Self::ReportObjects => "`arn:aws:s3:::BUCKET/nat-triage/*`",
+            Self::ReportBucket => "`arn:aws:s3:::BUCKET`",
+            Self::Keys => "the key",
             Self::FailureQueue => "the dead-letter queue",
             Self::OwnLog => "the function's log group",
         }
@@ -50,6 +56,10 @@ pub enum Need {
     Helpful,
     /// Only with the report bucket (`NAT_TRIAGE_REPORT_BUCKET`, the parameter `ReportBucket`).
     WithReportBucket,
+    /// No call of ours: S3 looks for it where an object of the report bucket is not there.
+    BesideReportBucket,
+    /// No call of ours: SNS and S3 use a key in our name, where the topic or the bucket has one of its own.
+    WithKey,
     /// Lambda makes the call in the function's name; the command line does not need it.
     Lambda,
 }
@@ -62,7 +72,18 @@ impl Need {
             Self::Required => "always",
             Self::Helpful => "to say more",
             Self::WithReportBucket => "with `NAT_TRIAGE_REPORT_BUCKET`",
+            Self::BesideReportBucket => "by S3, with `NAT_TRIAGE_REPORT_BUCKET`",
+            Self::WithKey => "by SNS or S3, where the topic or the bucket has a KMS key of its own",
             Self::Lambda => "by Lambda, for the function",
+        }
+    }
+
+    /// Whether the program itself makes the call.
+    #[must_use]
+    pub fn is_a_call(self) -> bool {
+        match self {
+            Self::Required | Self::Helpful | Self::WithReportBucket => true,
+            Self::BesideReportBucket | Self::WithKey | Self::Lambda => false,
         }
     }
 }
@@ -89,7 +110,7 @@ const fn on(resource: Resource, action: &'static str, need: Need, without: &'sta
 }
 
 /// Every action that the program makes, or that Lambda makes in its name, in the order of their names.
-pub const PERMISSIONS: [Permission; 26] = [
+pub const PERMISSIONS: [Permission; 30] = [
     any(
         "cloudwatch:DescribeAlarms",
         Need::Helpful,
@@ -139,6 +160,13 @@ pub const PERMISSIONS: [Permission; 26] = [
         Need::Helpful,
         "The VPC's address ranges are not known, so clients are told from destinations less well.",
     ),
+    on(Resource::Keys, "kms:Decrypt", Need::WithKey, "Nothing can be written where the key encrypts."),
+    on(
+        Resource::Keys,
+        "kms:GenerateDataKey*",
+        Need::WithKey,
+        "Nothing can be written where the key encrypts.",
+    ),
     on(Resource::OwnLog, "logs:CreateLogStream", Need::Lambda, "The function runs, and its log stays empty."),
     any(
         "logs:DescribeLogGroups",
@@ -170,6 +198,12 @@ pub const PERMISSIONS: [Permission; 26] = [
         "An alarm may be reported twice, and the link to the page does not open.",
     ),
     on(
+        Resource::ReportBucket,
+        "s3:ListBucket",
+        Need::BesideReportBucket,
+        "S3 calls a mark forbidden that is not there, so the log can't tell a missing mark from a missing permission.",
+    ),
+    on(
         Resource::ReportObjects,
         "s3:PutObject",
         Need::WithReportBucket,
@@ -179,6 +213,12 @@ pub const PERMISSIONS: [Permission; 26] = [
         "servicequotas:GetServiceQuota",
         Need::Helpful,
         "The report does not know how many addresses a gateway may have.",
+    ),
+    on(
+        Resource::Topic,
+        "sns:GetTopicAttributes",
+        Need::Helpful,
+        "nat-triage doctor does not know whether anybody is subscribed to the topic.",
     ),
     on(Resource::Topic, "sns:Publish", Need::Required, "Nobody gets the report."),
     on(
@@ -213,9 +253,5 @@ pub fn as_markdown() -> String {
         writeln!(page, "| `{action}` | {} | {} | {without} |", resource.words(), need.words())
             .expect("a string takes all");
     }
-    page.push_str(
-        "\nA topic with a KMS key of its own also needs `kms:GenerateDataKey*` and `kms:Decrypt` on that key, and a\n\
-         bucket with one needs both there. SNS and S3 make those calls in the function's name.\n",
-    );
     page
 }

@@ -2,28 +2,35 @@
 //! for the function and for `nat-triage triage`.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::alarm::{AlarmError, Outcome, asked_once, outcomes_from_event};
-use crate::aws::{Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms};
+use crate::alarm::{
+    AlarmError, Outcome, Request, asked_once, drill_of_query, is_drill, outcomes_from_event, request,
+};
+use crate::aws::{
+    self, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms,
+};
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
+use crate::doctor::{self, Checkup, Examined, Facts};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
-use crate::incident::{Incident, fingerprint};
+use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
 use crate::looks::{Roles, Unheard, until_known};
-use crate::network::{Known, NatGateway, Network};
+use crate::network::{Known, NatGateway, Network, NetworkSource as _};
 use crate::publish::{Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent};
 use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
 use crate::triage::{Surveyed, Triaged};
+use crate::words;
 
 /// Why an event got no answer, or its answer did not go out.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +96,15 @@ impl From<Unheard<crate::evidence::insights::Never>> for Failure {
 /// Composite alarms within one another that are followed.
 const MAX_LEVELS: usize = 3;
 
+/// Most gateways that a check-up looks at.
+const MAX_GATEWAYS: usize = 100;
+
+/// How long a check-up may ask Logs Insights about one gateway, at most: seven queries of seconds each.
+const MAX_TIME_OF_GATEWAY: Duration = Duration::from_secs(120);
+
+/// With less time than this a gateway is not begun with: the look-ups alone may take as long.
+const MIN_TIME_OF_GATEWAY: Duration = Duration::from_secs(20);
+
 /// Under which an answer names one of several gateways that had no error.
 const BLAMELESS: &str = "nat_gateway";
 
@@ -131,6 +147,15 @@ impl Service {
     /// When nobody was told what a retry could tell them, or nothing could be made of the event and there
     /// is nobody to tell.
     pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
+        if event["doctor"] == true {
+            return Ok(self.check_up(time).await.to_json());
+        }
+        if let Some(request) = request(event) {
+            return self.by_hand(time, event, request).await;
+        }
+        if let Some(alarm) = drill_of_query(event) {
+            return self.drill(time, event, alarm).await;
+        }
         let asked = self.outcomes(time.deadline.before_publishing(), event).await;
         let (unusable, outcomes): (Vec<Outcome>, Vec<Outcome>) =
             asked.into_iter().partition(|outcome| matches!(outcome, Outcome::Unusable(_)));
@@ -236,6 +261,71 @@ impl Service {
         }
     }
 
+    /// Answers what somebody asks without an alarm, as often as it is asked.
+    async fn by_hand(
+        &self,
+        time: Time,
+        event: &Value,
+        request: Result<Request, AlarmError>,
+    ) -> Result<Value, Failure> {
+        let incident = async {
+            let Request { gateway, window } = request?;
+            let gateway = match gateway {
+                Some(gateway) => gateway,
+                None => self.only_gateway(time.deadline.of_look_ups()).await?,
+            };
+            let window = window.unwrap_or_else(|| doctor::latest(time.clock.now()));
+            Ok::<_, AlarmError>(Incident {
+                gateway: Some(gateway),
+                window: Some(window),
+                exact_window: true,
+                ..Incident::default()
+            })
+        };
+        match incident.await {
+            Ok(incident) => {
+                let nothing_sent = Ledgers { memory: None, bucket: None };
+                or_bug(self.report(time, event, incident, &nothing_sent)).await
+            }
+            Err(error) => Err(Failure::Event(error)),
+        }
+    }
+
+    /// Answers a drill of an alarm that watches every gateway: about the first of them.
+    async fn drill(&self, time: Time, event: &Value, alarm: Alarm) -> Result<Value, Failure> {
+        match aws::doctor::gateways(&self.clients, time.deadline.of_look_ups()).await {
+            Ok(ids) if ids.is_empty() => {
+                let reason = "somebody set the alarm by hand, and there is no NAT gateway in this Region";
+                tracing::info!(reason, "ignored");
+                Ok(json!({ "ignored": true, "reason": reason }))
+            }
+            Ok(mut ids) => {
+                let incident = Incident {
+                    gateway: Some(ids.remove(0)),
+                    window: Some(doctor::latest(alarm.at)),
+                    alarm: Some(alarm),
+                    ..Incident::default()
+                };
+                self.answer(time, event, Outcome::Incident(incident)).await
+            }
+            Err(gap) => {
+                let error = AlarmError::WhichGateway { found: format!("{}: {}", gap.what, gap.why) };
+                self.unusable(time, event, &error, 1).await
+            }
+        }
+    }
+
+    /// The one gateway of the Region.
+    async fn only_gateway(&self, deadline: Deadline) -> Result<NatGatewayId, AlarmError> {
+        let found = match aws::doctor::gateways(&self.clients, deadline).await {
+            Ok(mut ids) if ids.len() == 1 => return Ok(ids.remove(0)),
+            Ok(ids) if ids.is_empty() => "there is no NAT gateway in this Region".to_owned(),
+            Ok(ids) => format!("there are several NAT gateways: {}", words::list(&ids)),
+            Err(gap) => format!("{}: {}", gap.what, gap.why),
+        };
+        Err(AlarmError::WhichGateway { found })
+    }
+
     /// Diagnoses and publishes, with whichever source the configuration names.
     async fn report(
         &self,
@@ -248,9 +338,10 @@ impl Service {
         let outbox = self.outbox(deadline);
         let looking = deadline.before_publishing();
         let limits = Limits::default();
+        let by_hand = is_drill(event, &incident);
         if let Some(files) = self.files()? {
             let networks = Known(self.named());
-            let mut surveyed = Surveyed::new(incident, &networks).await;
+            let mut surveyed = Surveyed::new(incident, &networks).await.set_by_hand(by_hand);
             let roles = Roles { networks: &networks, source: &files, outbox: &outbox, ledger };
             let triaged = match until_known(&mut surveyed, &roles, limits, clock, looking).await {
                 Err(Unheard::NoEvidence(error)) => return self.unread(time, event, &surveyed, error.0).await,
@@ -264,7 +355,9 @@ impl Service {
         let queries = if self.config.report_bucket.is_some() { queries } else { queries.passing_on() };
         let bucket = self.bucket(deadline);
         let recalled = self.recall(bucket.as_ref(), clock);
-        let (mut surveyed, ()) = join(Surveyed::new(incident.clone(), &networks), recalled).await;
+        let (surveyed, ()) = join(Surveyed::new(incident.clone(), &networks), recalled).await;
+        let unread = ledger.bucket.as_ref().and_then(ReportBucket::unread);
+        let mut surveyed = surveyed.set_by_hand(by_hand).missing(unread);
         let memory = self.answered.snapshot();
         let source = LogsInsights::new(&queries).remembering(self.answered.clone());
         if incident.one_of_several && surveyed.had_no_errors() {
@@ -291,6 +384,63 @@ impl Service {
         self.recalled.get_or_init(|| earlier).await;
     }
 
+    /// Looks at everything that a diagnosis tonight would rest on, and publishes nothing.
+    pub async fn check_up(&self, Time { clock, deadline }: Time) -> Checkup {
+        let (now, soon) = (clock.now(), deadline.of_look_ups());
+        let topic = async {
+            match &self.config.topic_arn {
+                Some(arn) => aws::doctor::topic(&self.clients, arn, soon).await,
+                None => doctor::Topic::NotSet,
+            }
+        };
+        let bucket = async {
+            match (&self.config.report_bucket, self.bucket(soon)) {
+                (Some(name), Some(bucket)) => match bucket.takes_objects(now).await {
+                    Ok(()) => doctor::Bucket::Writable(name.clone()),
+                    Err(gap) => doctor::Bucket::Refused(gap),
+                },
+                _ => doctor::Bucket::NotSet,
+            }
+        };
+        let (ids, alarms, topic, bucket) = tokio::join!(
+            aws::doctor::gateways(&self.clients, soon),
+            aws::doctor::watchers(&self.clients, soon),
+            topic,
+            bucket
+        );
+        let mut passed_over = Vec::new();
+        let gateways = match ids {
+            Err(gap) => Err(gap),
+            Ok(ids) => {
+                let mut examined: Vec<Examined> = Vec::new();
+                for id in ids {
+                    if examined.len() >= MAX_GATEWAYS || deadline.remaining() < MIN_TIME_OF_GATEWAY {
+                        passed_over.push(id.to_string());
+                    } else {
+                        examined.push(self.examined(clock, deadline, id).await);
+                    }
+                }
+                Ok(examined)
+            }
+        };
+        let region = self.clients.region().map(str::to_owned);
+        doctor::check_up(&Facts { at: now, region, gateways, passed_over, alarms, topic, bucket })
+    }
+
+    /// What a diagnosis of a gateway would rest on.
+    async fn examined(&self, clock: Clock, deadline: Deadline, id: NatGatewayId) -> Examined {
+        let window = doctor::recent(clock.now());
+        let incident =
+            Incident { gateway: Some(id), window: Some(window), exact_window: true, ..Incident::default() };
+        let (network, gaps) = self.discovery(clock, deadline).network(&incident).await;
+        let mut reading = doctor::reading(&network, window).await;
+        let plan = doctor::plan(&network, &mut reading, window);
+        let queries = InsightsQueries::new(&self.clients, deadline.for_one_thing(MAX_TIME_OF_GATEWAY));
+        let queries = queries.scanning_at_most(self.config.max_scan_gib);
+        let probe = aws::doctor::probe(&queries, &plan, window).await;
+        Examined { network, gaps, reading, probe }
+    }
+
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it
     /// came from AWS.
     ///
@@ -303,15 +453,17 @@ impl Service {
         incident: Incident,
     ) -> Result<(Triaged, Option<Bundle>), Failure> {
         let limits = Limits::default();
+        let by_hand = event.is_some_and(|event| is_drill(event, &incident));
         if let Some(files) = self.files()? {
             let networks = Known(self.named());
-            let looked = Surveyed::new(incident, &networks).await.look(&networks, &files, limits).await;
+            let surveyed = Surveyed::new(incident, &networks).await.set_by_hand(by_hand);
+            let looked = surveyed.look(&networks, &files, limits).await;
             return Ok((looked.map_err(|error| error.0)?, None));
         }
         let looking = deadline.before_publishing();
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
-        let surveyed = Surveyed::new(incident.clone(), &networks).await;
+        let surveyed = Surveyed::new(incident.clone(), &networks).await.set_by_hand(by_hand);
         let memory = self.answered.snapshot();
         let source = LogsInsights::new(&queries).remembering(self.answered.clone());
         let looked = surveyed.look(&networks, &source, limits).await;

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
+use crate::drill;
 use crate::evidence::{Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::gap::{ASK_AGAIN, Gap};
 use crate::incident::{Incident, TimeWindow};
@@ -33,6 +34,8 @@ pub struct Surveyed {
     incident: Incident,
     network: Network,
     gaps: Vec<Gap>,
+    /// Whether somebody set the alarm by hand.
+    by_hand: bool,
 }
 
 impl Surveyed {
@@ -43,7 +46,21 @@ impl Surveyed {
             incident.zone.clone_from(&network.troubled_zone);
             incident.zone_from_metrics = true;
         }
-        Self { incident, network, gaps }
+        Self { incident, network, gaps, by_hand: false }
+    }
+
+    /// The same, of an alarm that somebody set by hand. Where errors were counted all the same, it is diagnosed like
+    /// any other.
+    #[must_use]
+    pub fn set_by_hand(self, by_hand: bool) -> Self {
+        Self { by_hand, ..self }
+    }
+
+    /// The same, with something more that could not be seen.
+    #[must_use]
+    pub fn missing(mut self, gap: Option<Gap>) -> Self {
+        self.gaps.extend(gap);
+        self
     }
 
     /// Asks again for what may have come in since: an alarm can be there before its datapoints are.
@@ -64,7 +81,7 @@ impl Surveyed {
         let mut network = self.network.clone();
         let mut evidence = source.collect(&self.incident, &mut network).await.map_err(NoEvidence)?;
         evidence.gaps.splice(0..0, self.gaps.iter().cloned());
-        let mut diagnosis = diagnose(&self.incident, &network, &evidence, limits);
+        let mut diagnosis = self.diagnosed(&network, &evidence, limits);
         let parties = parties(&diagnosis);
         let mut unidentified = Vec::new();
         if parties != Parties::default() {
@@ -72,7 +89,7 @@ impl Surveyed {
             unidentified = networks.identify(&parties, &self.incident, &mut network).await;
             if network != before || !unidentified.is_empty() {
                 evidence.gaps.extend(unidentified.iter().cloned());
-                diagnosis = diagnose(&self.incident, &network, &evidence, limits);
+                diagnosis = self.diagnosed(&network, &evidence, limits);
             }
         }
         let records_until = records_until(&diagnosis, &evidence);
@@ -85,7 +102,16 @@ impl Surveyed {
     pub fn so_far<E: EvidenceSource>(&self, source: &E, limits: Limits) -> Option<Diagnosis> {
         let mut evidence = source.so_far()?;
         evidence.gaps.splice(0..0, self.gaps.iter().cloned());
-        Some(diagnose(&self.incident, &self.network, &evidence, limits))
+        Some(self.diagnosed(&self.network, &evidence, limits))
+    }
+
+    fn diagnosed(&self, network: &Network, evidence: &Evidence, limits: Limits) -> Diagnosis {
+        if !(self.by_hand && self.had_no_errors()) {
+            return diagnose(&self.incident, network, evidence, limits);
+        }
+        // Such an alarm is no sign of an error that the metric does not show yet.
+        let asked = Incident { alarm: None, ..self.incident.clone() };
+        drill::answer(diagnose(&asked, network, evidence, limits), &self.incident)
     }
 
     /// Whether the gateway's metrics say that it refused nothing.
@@ -120,7 +146,7 @@ impl Surveyed {
             format!("wait for the final report, or run: {ASK_AGAIN}"),
         );
         evidence.gaps.push(unread.deciding());
-        diagnose(&self.incident, &self.network, &evidence, limits)
+        self.diagnosed(&self.network, &evidence, limits)
     }
 }
 

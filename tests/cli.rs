@@ -408,28 +408,81 @@ fn a_context_with_a_field_that_nobody_knows_is_an_error_that_names_it() {
     assert_eq!(run(active).status, 0, "{}", run(active).stderr);
 }
 
+/// What `nat-triage triage` with these options says in a house without a metadata service, whose AWS
+/// configuration file is `settings`: its exit status and standard error.
 #[cfg(feature = "aws")]
-#[test]
-fn triage_without_credentials_says_so_in_one_line() {
+fn triaged_with(settings: &str, options: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().expect("made");
+    std::fs::write(home.path().join("config"), settings).expect("written");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_nat-triage"))
         .args(["triage", "--event"])
         .arg(crate::support::checkout().join("events/alarm.json"))
+        .args(options)
         .env_clear()
         .envs([
             ("AWS_REGION", "eu-west-1"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
         ])
+        .env("HOME", home.path())
+        .env("AWS_CONFIG_FILE", home.path().join("config"))
+        .envs(variables.iter().copied())
         .output()
         .expect("nat-triage starts");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{told}");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn triage_without_credentials_says_so_in_one_line() {
+    let (status, told) = triaged_with("", &[], &[]);
+    assert_eq!(status, Some(1), "{told}");
     assert!(
         told.contains("there are no AWS credentials") && told.contains("aws sts get-caller-identity"),
         "{told}"
     );
     assert_eq!(told.lines().filter(|line| line.contains("credentials")).count(), 1, "{told}");
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_profile_that_is_not_there_is_not_replaced_by_other_keys() {
+    let keys = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+    let (status, told) = triaged_with("", &["--profile", "elsewhere"], &keys);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("there are no AWS credentials") && told.contains("elsewhere"), "{told}");
+}
+
+/// Profiles as people have them.
+#[cfg(feature = "login")]
+const PROFILES: &str = "[profile night]
+sso_session = house
+sso_account_id = 123456789012
+sso_role_name = ReadOnly
+[sso-session house]
+sso_region = eu-west-1
+sso_start_url = https://house.example/start
+sso_registration_scopes = sso:account:access
+[profile from-program]
+credential_process = /bin/echo '{\"Version\": 1, \"AccessKeyId\": \"test\", \"SecretAccessKey\": \"test\"}'
+";
+
+#[cfg(feature = "login")]
+#[test]
+fn a_login_that_ended_names_the_command_that_renews_it() {
+    for (options, variables) in [(&["--profile", "night"][..], &[][..]), (&[], &[("AWS_PROFILE", "night")])] {
+        let (status, told) = triaged_with(PROFILES, options, variables);
+        assert_eq!(status, Some(1), "{told}");
+        assert!(told.contains("log in again: aws sso login --profile night"), "{told}");
+    }
+}
+
+#[cfg(feature = "login")]
+#[test]
+fn the_credentials_of_a_profile_may_come_from_a_program() {
+    let (_, told) = triaged_with(PROFILES, &["--profile", "from-program"], &[]);
+    assert!(!told.contains("credentials"), "{told}");
 }
 
 #[test]

@@ -150,6 +150,12 @@ fn judged(action: &str, wrong: Wrong, outcome: &Outcome, healthy: &Value) -> Str
     let people = text(&published.body, "email");
     assert!(people.contains(text(diagnosis, "headline").split_whitespace().next().expect("words")), "{case}");
     let verdict = text(diagnosis, "verdict");
+    let attribute = |name: &str| published.attributes.get(name).map(String::as_str);
+    assert_eq!(attribute("verdict"), Some(verdict), "{case}");
+    assert_eq!(attribute("kind"), Some("diagnosis"), "{case}");
+    assert_eq!(attribute("gateway"), diagnosis["nat_gateways"][0]["id"].as_str(), "{case}");
+    let severity = if verdict == "cannot-tell" { "warning" } else { "critical" };
+    assert_eq!(attribute("severity"), Some(severity), "{case}");
     assert!(claim(verdict) <= claim(text(healthy, "verdict")), "{case}: {verdict}");
     if !DECIDING.contains(&action) {
         assert_eq!(verdict, text(healthy, "verdict"), "{case}: nothing that decides was missing");

@@ -6,6 +6,7 @@ mod cli;
 mod cost;
 mod counted;
 mod documents;
+mod drills;
 #[cfg(feature = "aws")]
 mod faults;
 mod files;

@@ -70,6 +70,19 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(again["reason"], "its report has gone out before", "{again}");
     assert_eq!(again["id"], answered["id"]);
 
+    // Somebody asks about the same minutes without an alarm, of the only gateway there is, and asks once more.
+    let facts = simulation.facts();
+    let at = |second| jiff::Timestamp::from_second(second).expect("a time");
+    let window = format!("{}/{}", at(facts.errors[0].0), at(facts.end));
+    for asked in
+        [json!({ "window": window, "nat_gateway_id": scene.id("gateway") }), json!({ "window": window })]
+    {
+        let (by_hand, _, published) = answered_and_published(&api, &scene, &asked, 120);
+        assert_eq!(published, by_hand, "{asked}");
+        assert_eq!(by_hand["destinations"][0]["address"], exhausted.address.to_string(), "{asked}");
+        assert_eq!(by_hand["alarm"], Value::Null);
+    }
+
     // One message that cannot be read spares the good one beside it, and is told of.
     let batch = json!({ "Records": [
         { "messageId": "1", "eventSource": "aws:sqs", "body": "nat-0a1b2c3d4e5f60718 is in ALARM" },
@@ -422,4 +435,92 @@ fn whatever_goes_wrong_a_person_gets_one_message_that_says_what_and_how_to_mend_
     assert_eq!(error["errorType"], "NotPublished", "{error}");
     let message = error["errorMessage"].as_str().expect("text");
     assert!(message.contains(&topic) && message.contains("NotFound"), "{message}");
+}
+
+/// What `nat-triage doctor` says of the scene: its exit status, and the JSON.
+fn examined(scene: &Scene, insights: &str, settings: &[(&str, &str)]) -> (Option<i32>, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nat-triage"))
+        .args(["doctor", "--format", "json"])
+        .env_clear()
+        .envs(endpoints(scene, insights))
+        .envs(ACCOUNT)
+        .envs(settings.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("nat-triage runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    (
+        output.status.code(),
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {told}")),
+    )
+}
+
+/// The rows of one check.
+fn rows<'a>(found: &'a Value, check: &str) -> Vec<&'a Value> {
+    found["rows"].as_array().expect("a list").iter().filter(|row| row["check"] == check).collect()
+}
+
+#[test]
+fn the_doctor_says_what_an_alarm_tonight_would_lack() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let store = stored(&simulation, format);
+    let insights = InsightsServer::start(store.clone());
+    let url = insights.endpoint();
+    let settings =
+        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+
+    // Nothing watches the gateway.
+    let (status, found) = examined(&scene, &url, &settings);
+    assert_eq!((status, &found["tonight"]), (Some(1), &json!("none")), "{found:#}");
+    let [alarm] = rows(&found, "alarm")[..] else { panic!("{found:#}") };
+    assert_eq!(alarm["says"], "no alarm watches it");
+    let command = alarm["fix"].as_str().expect("a command");
+    assert!(command.starts_with("aws cloudwatch put-metric-alarm") && command.contains(scene.id("gateway")));
+    // All else is good: each question is taken, somebody reads the topic, the bucket takes an object.
+    for check in ["questions", "look-ups", "topic", "bucket"] {
+        let [row] = rows(&found, check)[..] else { panic!("{check}: {found:#}") };
+        assert_eq!(row["tonight"], "full", "{row:#}");
+    }
+    assert!(scene.kept().get("nat-triage/doctor.json").is_some());
+    // The format has pkt-* fields; the incident is over for longer than what is read.
+    let [log] = rows(&found, "flow-log")[..] else { panic!("{found:#}") };
+    assert!(log["says"].as_str().is_some_and(|says| says.contains(LOG_GROUP)), "{log:#}");
+    let [records] = rows(&found, "records")[..] else { panic!("{found:#}") };
+    assert_eq!(records["tonight"], "partial", "{records:#}");
+
+    // A service that takes simpler questions only, asked by the function, with nowhere to publish.
+    store.set_dialect(Dialect { max_stats: 1, has_if: false, ..Dialect::default() });
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &[]);
+    let Answered::Response(found) = api.invoke(&json!({ "doctor": true }), Duration::from_secs(60)) else {
+        panic!("the function could not look")
+    };
+    assert_eq!(found["schema"], "nat-triage.doctor.v1");
+    let [questions] = rows(&found, "questions")[..] else { panic!("{found:#}") };
+    assert_eq!(questions["tonight"], "partial", "{questions:#}");
+    let [topic] = rows(&found, "topic")[..] else { panic!("{found:#}") };
+    assert_eq!(topic["tonight"], "none", "{topic:#}");
+    for row in found["rows"].as_array().expect("a list") {
+        assert_eq!(
+            row["fix"].is_null(),
+            row["tonight"] == "full",
+            "what is wrong says how to mend it: {row:#}"
+        );
+    }
+
+    // A bucket that is not there: the doctor says so, and the report says what follows.
+    let elsewhere =
+        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", "nat-triage-elsewhere")];
+    let (_, found) = examined(&scene, &url, &elsewhere);
+    let [bucket] = rows(&found, "bucket")[..] else { panic!("{found:#}") };
+    assert_eq!(bucket["tonight"], "partial", "{bucket:#}");
+    store.set_dialect(Dialect::default());
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &elsewhere);
+    let (answered, _, _) =
+        answered_and_published(&api, &scene, &event(&simulation, scene.id("gateway")), 120);
+    let gaps = answered["gaps"].as_array().expect("a list");
+    let unread = gaps.iter().find(|gap| gap["what"] == "whether this alarm was reported before");
+    assert!(unread.is_some_and(|gap| gap["why"].to_string().contains("s3:GetObject")), "{gaps:?}");
 }

@@ -6,9 +6,10 @@
 //! from JSON values: the published event types refuse metric math, long periods and alarms without a
 //! description, all of which real accounts have.
 
+mod by_hand;
 mod envelope;
 mod ours;
-mod query;
+pub(crate) mod query;
 mod reason;
 mod shapes;
 #[cfg(feature = "aws")]
@@ -19,15 +20,16 @@ mod window;
 use serde_json::Value;
 
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
+pub use by_hand::{Request, request};
 use envelope::{Found, opened};
 use ours::{names_ours, speaks_of_nat};
 use shapes::{Fired, is_account, short};
 use watched::{Metric, Series};
 
 /// The namespace of the alarms that we answer.
-const NAMESPACE: &str = "AWS/NATGateway";
+pub(crate) const NAMESPACE: &str = "AWS/NATGateway";
 /// The metric of the alarms that we answer.
-const METRIC: &str = "ErrorPortAllocation";
+pub(crate) const METRIC: &str = "ErrorPortAllocation";
 
 const NO_GATEWAY: &str = "an alarm without the dimension NatGatewayId";
 
@@ -255,6 +257,17 @@ pub enum AlarmError {
     /// A dimension that is no gateway's id.
     #[error("the alarm's dimension NatGatewayId is unusable")]
     GatewayId(#[from] crate::incident::InvalidIncident),
+    /// What somebody asked by hand cannot be read.
+    #[error(
+        "expected {{\"nat_gateway_id\": \"nat-…\", \"window\": \"START/END\"}} with times as in RFC 3339"
+    )]
+    Request(#[source] crate::incident::InvalidIncident),
+    /// Somebody asked by hand without saying about which of several gateways, or there is none.
+    #[error("{found}: ask again with \"nat_gateway_id\"")]
+    WhichGateway {
+        /// Which there are, or why that is not known.
+        found: String,
+    },
     /// A message that names what is ours and is no JSON.
     #[error(
         "expected the JSON of an alarm as the message of the topic or queue: subscribe the function to the topic that the alarm itself publishes to, with nothing between that rewrites the message"
@@ -293,6 +306,42 @@ pub fn asked_once(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Outcome> {
         }
     }
     asked
+}
+
+/// Whether somebody put the alarm of an incident of this event into ALARM by hand, as
+/// `aws cloudwatch set-alarm-state` does: to see whether anything comes of it.
+#[must_use]
+pub fn is_drill(event: &Value, incident: &Incident) -> bool {
+    let id = Some(incident.id());
+    let of_query = drill_of_query(event);
+    by_hand(event).any(|fired| of_alarm(&fired).iter().any(|outcome| outcome.id() == id))
+        || of_query.is_some() && of_query == incident.alarm
+}
+
+/// The alarm that somebody put into ALARM by hand, where it is on a query that watches each gateway by itself: no
+/// gateway is in ALARM then, and the event names none.
+#[must_use]
+pub fn drill_of_query(event: &Value) -> Option<Alarm> {
+    by_hand(event).find(|fired| matches!(fired.series, Series::Contributors)).map(|fired| alarm(&fired))
+}
+
+fn by_hand(event: &Value) -> impl Iterator<Item = Box<Fired>> {
+    opened(event).into_iter().filter_map(|found| match found {
+        Found::Fired(fired) if is_by_hand(&fired) => Some(fired),
+        Found::Fired(_) | Found::Nothing(_) | Found::Unusable(_) => None,
+    })
+}
+
+/// CloudWatch gives each transition of its own a reason that speaks of a threshold and of datapoints, also where
+/// it leaves `reasonData` out. An empty reason was lost on the way.
+fn is_by_hand(fired: &Fired) -> bool {
+    let reason = fired.reason.to_lowercase();
+    let is_of_cloudwatch = ["threshold", "datapoint", "data point"].iter().any(|word| reason.contains(word));
+    fired.state == "ALARM"
+        && fired.reason_data.is_none()
+        && fired.contributor.is_none()
+        && !reason.trim().is_empty()
+        && !is_of_cloudwatch
 }
 
 fn outcomes(found: Found) -> Vec<Outcome> {

@@ -5,24 +5,26 @@
 
 /// A query, read as far as we need.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Query {
+pub(crate) struct Query {
     /// Whether it is on the metric of the alarms that we answer.
-    pub(super) ours: bool,
+    pub(crate) ours: bool,
     /// Whether it adds the metric's values up.
     pub(super) sums: bool,
     /// Whether it gives one series for each group.
-    pub(super) grouped: bool,
+    pub(crate) grouped: bool,
     /// The gateways that its condition names.
-    pub(super) gateways: Vec<String>,
+    pub(crate) gateways: Vec<String>,
     /// The one zone that its condition names.
-    pub(super) zone: Option<String>,
+    pub(crate) zone: Option<String>,
+    /// Whether it reads series that have a zone; `None` where its source does not say which dimensions they have.
+    pub(crate) by_zone: Option<bool>,
     /// The one account that its condition names.
     pub(super) account: Option<String>,
 }
 
 impl Query {
     /// Reads an expression of an alarm; `None` where it is no query but metric math.
-    pub(super) fn read(expression: &str) -> Option<Self> {
+    pub(crate) fn read(expression: &str) -> Option<Self> {
         let words = words(expression);
         let is = |word: &Word, text: &str| !word.literal && word.text.eq_ignore_ascii_case(text);
         if !words.first().is_some_and(|word| is(word, "select")) {
@@ -31,6 +33,9 @@ impl Query {
         let named = |text: &str| words.iter().any(|word| word.text == text);
         let place = |text: &str| words.iter().position(|word| is(word, text));
         let condition = place("where").map_or(&[][..], |place| &words[place + 1..]);
+        let schema = place("schema").map(|place| &words[place + 1..]);
+        let schema =
+            schema.map(|rest| rest.split(|word| !word.literal && word.text == ")").next().unwrap_or(rest));
         let end =
             condition.iter().position(|word| ["group", "order", "limit"].iter().any(|end| is(word, end)));
         let condition = &condition[..end.unwrap_or(condition.len())];
@@ -41,6 +46,7 @@ impl Query {
             grouped: place("group").is_some(),
             gateways: values(condition, "NatGatewayId"),
             zone: one(values(condition, "AvailabilityZone")),
+            by_zone: schema.map(|schema| schema.iter().any(|word| word.text == "AvailabilityZone")),
             account: one(values(condition, "AWS.AccountId")),
         })
     }
@@ -154,6 +160,10 @@ mod tests {
             r#"SELECT MAX(ErrorPortAllocation) FROM SCHEMA("AWS/NATGateway", NatGatewayId) GROUP BY NatGatewayId"#,
         );
         assert!(schema.ours && schema.grouped && !schema.sums);
+        assert_eq!(schema.by_zone, Some(false));
+        let zones = r#"SELECT SUM(ErrorPortAllocation) FROM SCHEMA("AWS/NATGateway", AvailabilityZone, NatGatewayId) GROUP BY NatGatewayId"#;
+        assert_eq!(read(zones).by_zone, Some(true));
+        assert_eq!(read(r#"SELECT SUM(PacketsDropCount) FROM "AWS/NATGateway""#).by_zone, None);
         assert!(!read(r#"SELECT SUM(PacketsDropCount) FROM "AWS/NATGateway""#).ours);
         assert!(!read(r#"SELECT SUM(ErrorPortAllocation) FROM "Custom""#).ours);
         assert_eq!(Query::read("SUM(METRICS())"), None);

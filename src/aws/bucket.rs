@@ -1,5 +1,6 @@
 //! The bucket in which reports leave a mark, their page, and what they rest on.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -15,6 +16,7 @@ use crate::bundle::{self, Bundle};
 use crate::deadline::Deadline;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::evidence::insights::RungMemory;
+use crate::gap::Gap;
 use crate::publish::{Ledger, Pages, Sent};
 use crate::report;
 
@@ -24,6 +26,9 @@ const PRESIGN: &str = "s3:GetObject for a link";
 
 /// What all of our keys begin with; the policy allows no others.
 const PREFIX: &str = "nat-triage";
+
+/// What a check-up writes, to see whether it can.
+const CHECK_UP: &str = "nat-triage/doctor.json";
 
 /// Where it is written down which questions log groups answer.
 const RUNGS: &str = "nat-triage/questions.json";
@@ -55,13 +60,28 @@ pub struct ReportBucket<'a> {
     client: &'a Client,
     name: &'a str,
     deadline: Deadline,
+    /// Why the marks could not be read, where that was so.
+    unread: RefCell<Option<Failure>>,
 }
 
 impl<'a> ReportBucket<'a> {
     /// The bucket `name`, asked before `deadline`.
     #[must_use]
     pub fn new(clients: &'a Clients, name: &'a str, deadline: Deadline) -> Self {
-        Self { client: &clients.s3, name, deadline }
+        Self { client: &clients.s3, name, deadline, unread: RefCell::default() }
+    }
+
+    /// What is to be told where the marks could not be read: another copy of the report may have gone out.
+    #[must_use]
+    pub fn unread(&self) -> Option<Gap> {
+        let failure = self.unread.borrow().clone()?;
+        let mut gap = failure
+            .gap("whether this alarm was reported before", &format!("arn:aws:s3:::{}/{PREFIX}/*", self.name));
+        // Without it S3 says of a mark that is not there that it is forbidden.
+        if failure.kind == Kind::Denied {
+            gap.fix.push_str(&format!(", and s3:ListBucket on arn:aws:s3:::{}", self.name));
+        }
+        Some(gap)
     }
 
     /// Keeps what a diagnosis rests on, as `nat-triage/ID/bundle.json`. The report has gone out by then: a
@@ -71,10 +91,23 @@ impl<'a> ReportBucket<'a> {
         let _ = self.put(&key, JSON, bundle.to_json(), false).await;
     }
 
+    /// Whether an object can be written to it: tries, with `nat-triage/doctor.json`.
+    ///
+    /// # Errors
+    /// When it could not be written, with what to do about it.
+    pub async fn takes_objects(&self, now: Timestamp) -> Result<(), Gap> {
+        let text = serde_json::json!({ "written": now }).to_string();
+        let put = self.put(CHECK_UP, JSON, text, false).await;
+        put.map_err(|failure| {
+            failure.gap("whether reports can be kept", &format!("{}/{PREFIX}/*", self.name))
+        })
+    }
+
     /// Which questions log groups answered, as an earlier process wrote it down; nothing where that is not known
     /// or was too long before `now`.
     pub async fn remembered_rungs(&self, now: Timestamp) -> RungMemory {
-        let written = self.get::<WrittenRungs>(RUNGS).await.filter(|written| now < written.until);
+        let written = self.get::<WrittenRungs>(RUNGS).await.ok().flatten();
+        let written = written.filter(|written| now < written.until);
         written.map(|written| written.rungs).unwrap_or_default()
     }
 
@@ -85,11 +118,15 @@ impl<'a> ReportBucket<'a> {
         let _ = self.put(RUNGS, JSON, text, false).await;
     }
 
-    /// What stands under a key; `None` where nothing readable does.
-    async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// What stands under a key; `None` where nothing does, or nothing that can be read.
+    async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Failure> {
         let request = self.client.get_object().bucket(self.name).key(key);
         let read = within(self.soon(), GET, async {
-            let object = request.send().await.map_err(|error| Failure::of(GET, &error))?;
+            let object = match request.send().await.map_err(|error| Failure::of(GET, &error)) {
+                // No such key, which is the usual case, and nothing to warn of; a bucket that is missing is.
+                Err(failure) if failure.code.as_deref() == Some("NoSuchKey") => return Ok(None),
+                answer => answer?,
+            };
             let bytes = object.body.collect().await.map_err(|error| Failure {
                 action: GET,
                 kind: Kind::Unreadable,
@@ -99,7 +136,7 @@ impl<'a> ReportBucket<'a> {
             })?;
             Ok(serde_json::from_slice(&bytes.into_bytes()).ok())
         });
-        read.await.ok().flatten()
+        read.await
     }
 
     /// By when one call has to be done.
@@ -158,10 +195,13 @@ impl Pages for ReportBucket<'_> {
 
 impl Ledger for ReportBucket<'_> {
     async fn sent(&self, id: &str) -> Option<Sent> {
-        // No mark is the usual case, and what can't be known is no reason to keep silent.
+        // What can't be known is no reason to keep silent.
         let read = async |stage| self.get::<Sent>(&mark(id, stage)).await;
         let (last, first) = tokio::join!(read(Stage::Final), read(Stage::Provisional));
-        last.or(first)
+        if let Some(failure) = last.as_ref().err().or(first.as_ref().err()) {
+            self.unread.replace(Some(failure.clone()));
+        }
+        last.ok().flatten().or(first.ok().flatten())
     }
 
     /// Written only where there is none: of two deliveries that are worked on at once, one leaves its mark.

@@ -12,6 +12,7 @@ use aws_sdk_sns::operation::RequestId as _;
 
 use crate::deadline::Deadline;
 use crate::gap::Gap;
+use crate::words;
 
 /// Most characters of a service's own message that a report repeats.
 const QUOTED: usize = 300;
@@ -102,7 +103,22 @@ impl Kind {
 }
 
 /// What to do without credentials that AWS takes.
-pub(super) const SUPPLY_CREDENTIALS: &str = "supply credentials that are valid now: in Lambda the function's role does; elsewhere try aws sts get-caller-identity, and for a profile with single sign-on first: eval \"$(aws configure export-credentials --format env)\"";
+pub(super) const SUPPLY_CREDENTIALS: &str = "supply credentials that are valid now: in Lambda the function's role does; elsewhere try aws sts get-caller-identity, for a profile with single sign-on aws sso login, and after aws login: eval \"$(aws configure export-credentials --format env)\"";
+
+/// Why there are no credentials, and what supplies them: for a login that ended, the command that renews it.
+pub(super) fn without_credentials(error: &dyn Error, profile: Option<&str>) -> String {
+    let why = chain(error);
+    // The two ways in which the SDK says that nobody is logged in: its cache has no token that is valid, or
+    // IAM Identity Center does not take that token.
+    let login_ended = why.contains("SSO token") || why.contains("UnauthorizedException");
+    let fix = if login_ended {
+        let of = profile.map_or(String::new(), |name| format!(" --profile {}", words::in_shell(name)));
+        format!("log in again: aws sso login{of}")
+    } else {
+        SUPPLY_CREDENTIALS.to_owned()
+    };
+    format!("{}; {fix}", cleaned(&why))
+}
 
 /// A call that brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

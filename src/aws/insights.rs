@@ -274,9 +274,45 @@ impl Abandoned {
 
 const GIB: f64 = 1_073_741_824.0;
 
+/// What a running query has scanned, as the looks at it tell.
+struct Meter<'a> {
+    budget: &'a Budget,
+    /// Whether it was seen to run.
+    runs: Cell<bool>,
+    scanned: Cell<Option<u64>>,
+}
+
+impl<'a> Meter<'a> {
+    fn of(budget: &'a Budget) -> Self {
+        Self { budget, runs: Cell::new(false), scanned: Cell::new(None) }
+    }
+
+    /// Reads it from a look, and says whether it has come to more than is left.
+    fn read(&self, page: &Page) -> Result<(), Abandoned> {
+        if page.status == "Running" {
+            self.runs.set(true);
+            self.scanned.set(page.answer.bytes_scanned.or(self.scanned.get()));
+        }
+        match self.scanned.get().filter(|bytes| *bytes > self.budget.left()) {
+            Some(bytes) => {
+                Err(Abandoned { unanswered: too_large("it had scanned", bytes, self.budget), running: true })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it runs, and no look tells what it scans.
+    fn is_blind(&self) -> bool {
+        self.runs.get() && self.scanned.get().is_none()
+    }
+}
+
 /// Runs a query, and beside it the estimate of what it would scan, unless all that its log groups hold is less than
-/// what is left. Where the estimate can't be had the query runs on: the person who waits for the answer is worth
-/// more than its price.
+/// what is left.
+///
+/// Whatever the estimate says, the query is stopped once it has scanned more than is left. Where neither the estimate
+/// nor the looks at the query tell what it scans, only one about the gateway's own log streams runs on: the index
+/// bounds it.
 async fn within_budget(
     calls: &impl Calls,
     query: &Query,
@@ -284,48 +320,74 @@ async fn within_budget(
     started: &Started,
     deadline: Deadline,
 ) -> Result<Answer, Unanswered> {
-    let Some(budget) = budget else { return run(calls, query, started, deadline).await };
+    let Some(budget) = budget else { return run(calls, query, started, None, deadline).await };
+    let meter = Meter::of(budget);
     let spend = |answer: Result<Answer, Unanswered>| {
-        budget.spend(answer.as_ref().ok().and_then(|answer| answer.bytes_scanned).unwrap_or(0));
+        let told = answer.as_ref().ok().and_then(|answer| answer.bytes_scanned);
+        budget.spend(told.or(meter.scanned.get()).unwrap_or(0));
         answer
     };
     let small = |stored: u64| stored.saturating_mul(COMPRESSED) <= budget.left();
     if query.stored_bytes.is_some_and(small) {
-        return spend(run(calls, query, started, deadline).await);
+        return spend(run(calls, query, started, Some(&meter), deadline).await);
     }
     let of_this = Started::default();
     let refused = {
-        let mut running = std::pin::pin!(run(calls, query, &of_this, deadline));
+        let mut running = std::pin::pin!(run(calls, query, &of_this, Some(&meter), deadline));
         let estimated = timeout(MAX_ESTIMATE_TIME, estimate(calls, query, deadline));
         let estimated = tokio::select! {
             biased;
             answer = &mut running => return spend(answer),
             estimated = estimated => estimated.ok().flatten(),
         };
-        match estimated.filter(|bytes| *bytes > budget.left()) {
-            Some(bytes) => too_large(bytes, budget),
-            None => {
-                let answer = running.await;
-                return spend(answer);
-            }
+        match estimated {
+            Some(bytes) if bytes > budget.left() => too_large("it would scan about", bytes, budget),
+            Some(_) => return spend(running.await),
+            None if query.text.contains(OF_STREAMS) => return spend(running.await),
+            None => loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut running => return spend(answer),
+                    () = sleep(LONGEST_WAIT) => {}
+                }
+                if meter.is_blind() {
+                    break unknown(budget);
+                }
+            },
         }
     };
     stop_all(calls, &of_this).await;
-    Err(refused)
+    spend(Err(refused))
 }
 
-fn too_large(bytes: u64, budget: &Budget) -> Unanswered {
+/// In the text of a question about the gateway's own log streams.
+const OF_STREAMS: &str = "filter @logStream in";
+
+fn unknown(budget: &Budget) -> Unanswered {
+    Unanswered {
+        why: format!(
+            "what it would scan could not be found out, and NAT_TRIAGE_MAX_SCAN_GIB allows {}: it was not run to its end",
+            words::bytes(budget.most)
+        ),
+        fix: SMALLER.into(),
+        cause: Cause::TooLarge,
+    }
+}
+
+const SMALLER: &str = "raise NAT_TRIAGE_MAX_SCAN_GIB, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it";
+
+fn too_large(scan: &str, bytes: u64, budget: &Budget) -> Unanswered {
     let spent = match budget.spent.get() {
         0 => String::new(),
         spent => format!(", of which {} are spent", words::bytes(spent)),
     };
     Unanswered {
         why: format!(
-            "it would scan about {}, and NAT_TRIAGE_MAX_SCAN_GIB allows {}{spent}: it was not run to its end",
+            "{scan} {}, and NAT_TRIAGE_MAX_SCAN_GIB allows {}{spent}: it was not run to its end",
             words::bytes(bytes),
             words::bytes(budget.most)
         ),
-        fix: "raise NAT_TRIAGE_MAX_SCAN_GIB, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it".into(),
+        fix: SMALLER.into(),
         cause: Cause::TooLarge,
     }
 }
@@ -333,7 +395,7 @@ fn too_large(bytes: u64, budget: &Budget) -> Unanswered {
 /// How many bytes a query would scan, about; `None` where that can't be had.
 async fn estimate(calls: &impl Calls, query: &Query, deadline: Deadline) -> Option<u64> {
     let asked = Query { text: format!("{}{ESTIMATE}", query.text), ..query.clone() };
-    let answer = once(calls, &asked, &Started::default(), deadline).await;
+    let answer = once(calls, &asked, &Started::default(), None, deadline).await;
     let answer = answer
         .inspect_err(|unanswered| {
             tracing::warn!(query.purpose = query.purpose, "could not be estimated: {unanswered}");
@@ -362,11 +424,12 @@ async fn run(
     calls: &impl Calls,
     query: &Query,
     started: &Started,
+    meter: Option<&Meter<'_>>,
     deadline: Deadline,
 ) -> Result<Answer, Unanswered> {
     let mut runs = 1;
     loop {
-        match once(calls, query, started, deadline).await {
+        match once(calls, query, started, meter, deadline).await {
             Err(unanswered) if unanswered.why == FAILED && runs < RUNS && !deadline.remaining().is_zero() => {
                 runs += 1;
             }
@@ -381,6 +444,7 @@ async fn once(
     calls: &impl Calls,
     query: &Query,
     started: &Started,
+    meter: Option<&Meter<'_>>,
     deadline: Deadline,
 ) -> Result<Answer, Unanswered> {
     check(query)?;
@@ -390,7 +454,7 @@ async fn once(
     let id = start(calls, query, give_up).await.map_err(|failure| not_started(&failure, query))?;
     started.borrow_mut().insert(id.clone());
     tracing::debug!(query.id = id, query.purpose = query.purpose, "Logs Insights query started");
-    let outcome = follow(calls, &id, query.max_rows, began, give_up).await;
+    let outcome = follow(calls, &id, query.max_rows, meter, began, give_up).await;
     started.borrow_mut().remove(&id);
     let duration_ms = milliseconds(began.elapsed());
     match outcome {
@@ -482,6 +546,7 @@ async fn follow(
     calls: &impl Calls,
     id: &str,
     max_rows: usize,
+    meter: Option<&Meter<'_>>,
     began: Instant,
     deadline: Deadline,
 ) -> Result<Answer, Abandoned> {
@@ -498,7 +563,7 @@ async fn follow(
             .await
             .map_err(|failure| unread(&failure, began, status.as_deref(), deadline))?;
         match page.status.as_str() {
-            "Scheduled" | "Running" => {}
+            "Scheduled" | "Running" => meter.map_or(Ok(()), |meter| meter.read(&page))?,
             // The rows of a short answer are there already.
             "Complete" if page.next.is_none() => return Ok(page.answer),
             "Complete" => break,
@@ -751,12 +816,14 @@ mod tests {
     }
 
     async fn asked(service: &Service, seconds: u64) -> Result<Answer, Unanswered> {
-        run(service, &query(), &Started::default(), Deadline::after(Duration::from_secs(seconds))).await
+        run(service, &query(), &Started::default(), None, Deadline::after(Duration::from_secs(seconds))).await
     }
 
     /// A service that estimates, or does not, and whose query takes a minute and scans a gigabyte.
     struct Estimating {
         estimate: Option<Page>,
+        /// Whether it tells what a running query has scanned.
+        tells: bool,
         from: Instant,
         stopped: RefCell<Vec<String>>,
     }
@@ -765,7 +832,11 @@ mod tests {
         fn as_bytes(column: &str, value: &str) -> Self {
             let rows = vec![Row::from([("of".into(), "x".into()), (column.into(), value.into())])];
             let page = Page { answer: Answer { rows, ..Answer::default() }, ..status("Complete") };
-            Self { estimate: Some(page), from: Instant::now(), stopped: RefCell::default() }
+            Self { estimate: Some(page), ..Self::silent() }
+        }
+
+        fn silent() -> Self {
+            Self { estimate: None, tells: true, from: Instant::now(), stopped: RefCell::default() }
         }
 
         async fn asked(&self, budget: &Budget, query: &Query) -> Result<Answer, Unanswered> {
@@ -783,7 +854,12 @@ mod tests {
             match (id, &self.estimate) {
                 ("estimate", Some(page)) => Ok(page.clone()),
                 ("estimate", None) => std::future::pending().await,
-                _ if self.from.elapsed() < Duration::from_secs(60) => Ok(status("Running")),
+                _ if self.from.elapsed() < Duration::from_secs(60) => {
+                    let mut page = status("Running");
+                    let part = self.from.elapsed().as_secs_f64() / 60.0;
+                    page.answer.bytes_scanned = self.tells.then(|| whole(part * GIB));
+                    Ok(page)
+                }
                 _ => {
                     let mut page = complete("a");
                     page.answer.bytes_scanned = Some(whole(GIB));
@@ -812,13 +888,43 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_usable_estimate_the_query_is_run() {
-        let silent = Estimating { estimate: None, from: Instant::now(), stopped: RefCell::default() };
-        let services = [Estimating::as_bytes("bytes", "1000"), Estimating::as_bytes("bytes", "none"), silent];
-        for service in services {
+    async fn without_an_estimate_a_query_runs_while_it_tells_what_it_scans() {
+        for service in [
+            Estimating::as_bytes("bytes", "1000"),
+            Estimating::as_bytes("bytes", "none"),
+            Estimating::silent(),
+        ] {
             assert!(service.asked(&budget(2.0), &query()).await.is_ok());
-            assert!(service.stopped.borrow().is_empty());
+            assert!(service.stopped.borrow().iter().all(|id| id == "estimate"));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_query_is_stopped_once_it_has_scanned_too_much_whatever_was_estimated() {
+        for service in [Estimating::as_bytes("bytes", "1000"), Estimating::silent()] {
+            let (budget, began) = (budget(0.5), Instant::now());
+            let refused = service.asked(&budget, &query()).await.expect_err("too much");
+            assert_eq!(refused.cause, Cause::TooLarge);
+            assert!(
+                refused.why.starts_with("it had scanned 0.5 GiB") || refused.why.contains("MiB"),
+                "{refused}"
+            );
+            assert!(began.elapsed() < Duration::from_secs(35), "{:?}", began.elapsed());
+            assert!(service.stopped.borrow().contains(&"query".to_owned()));
+            assert_eq!(budget.left(), 0, "what a stopped query scanned is spent");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_query_of_which_nothing_tells_the_price_runs_on_the_index_only() {
+        let blind = || Estimating { tells: false, ..Estimating::silent() };
+        let service = blind();
+        let refused = service.asked(&budget(2.0), &query()).await.expect_err("no bound");
+        assert!(refused.why.contains("could not be found out"), "{refused}");
+        assert!(service.stopped.borrow().contains(&"query".to_owned()));
+        let of_streams =
+            Query { text: "filter @logStream in ['eni-0123456789abcdef0-all'] | limit 1".into(), ..query() };
+        assert!(blind().asked(&budget(2.0), &of_streams).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -849,7 +955,7 @@ mod tests {
         for seconds in [5, 20, 55] {
             let service = Slow { from: Instant::now(), takes: Duration::from_secs(seconds) };
             let deadline = Deadline::after(Duration::from_secs(90));
-            assert!(run(&service, &query(), &Started::default(), deadline).await.is_ok());
+            assert!(run(&service, &query(), &Started::default(), None, deadline).await.is_ok());
             let lost = service.from.elapsed() - service.takes;
             assert!(lost <= service.takes / 30, "{lost:?} of {seconds} s");
         }
@@ -1017,7 +1123,7 @@ mod tests {
         for groups in [0, MOST_GROUPS + 1] {
             let query = Query { log_groups: vec!["g".into(); groups], ..query() };
             let deadline = Deadline::after(Duration::from_secs(9));
-            assert!(run(&service, &query, &Started::default(), deadline).await.is_err());
+            assert!(run(&service, &query, &Started::default(), None, deadline).await.is_err());
         }
     }
 

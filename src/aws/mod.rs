@@ -4,6 +4,7 @@
 mod alarms;
 mod bucket;
 mod discovery;
+pub(crate) mod doctor;
 mod errors;
 mod flow_logs;
 mod insights;
@@ -17,8 +18,12 @@ mod topic;
 
 use std::time::Duration;
 
+pub use aws_config::SdkConfig;
+use aws_config::default_provider::region::DefaultRegionChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sns::config::ProvideCredentials as _;
 
 pub use alarms::described_alarms;
@@ -34,6 +39,15 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// Longest that a call may take with its retries. Callers bound it by the deadline as well.
 const CALL: Duration = Duration::from_secs(20);
 
+/// What a caller chose of the settings that the environment gives otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// A profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// The Region to ask.
+    pub region: Option<String>,
+}
+
 /// The SDK's settings: Region, credentials and endpoints from where every AWS tool takes them
 /// (environment, profile, the function's role), our timeouts, and the SDK's standard retries.
 ///
@@ -43,20 +57,38 @@ const CALL: Duration = Duration::from_secs(20);
 ///
 /// Without `AWS_REGION` or a profile the SDK asks the instance metadata service, which takes
 /// seconds where there is none. Lambda always sets it.
-pub async fn sdk_config() -> SdkConfig {
+pub async fn sdk_config(chosen: Chosen) -> SdkConfig {
     let timeouts =
         TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    if let Some(profile) = chosen.profile {
+        // The AWS CLI does so too: a profile that is named wins over keys in the environment.
+        let region = match &chosen.region {
+            Some(region) => Some(Region::new(region.clone())),
+            None => DefaultRegionChain::builder().profile_name(&profile).build().region().await,
+        };
+        // A profile that assumes a role asks STS in this Region.
+        let settings = ProviderConfig::without_region().with_region(region);
+        let credentials =
+            ProfileFileCredentialsProvider::builder().configure(&settings).profile_name(&profile).build();
+        loader = loader.profile_name(profile).credentials_provider(credentials);
+    }
+    if let Some(region) = chosen.region {
+        loader = loader.region(Region::new(region));
+    }
+    loader.load().await
 }
 
 /// Why no call can be signed with these settings, and what to do about it; `None` where there are credentials,
 /// whether or not AWS takes them.
-pub async fn without_credentials(config: &SdkConfig) -> Option<String> {
-    let found = match config.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.err().map(|error| error.to_string()),
-        None => Some("none are configured".to_owned()),
+///
+/// `profile` is the one in use, if any, for the command that renews its login.
+pub async fn without_credentials(config: &SdkConfig, profile: Option<&str>) -> Option<String> {
+    let Some(provider) = config.credentials_provider() else {
+        return Some(format!("none are configured; {}", errors::SUPPLY_CREDENTIALS));
     };
-    found.map(|why| format!("{}; {}", errors::cleaned(&why), errors::SUPPLY_CREDENTIALS))
+    let error = provider.provide_credentials().await.err()?;
+    Some(errors::without_credentials(&error, profile))
 }
 
 /// A client per service, built once, outside the handler: they share connections and credentials

@@ -1,8 +1,10 @@
 //! The SNS topic that reports go to.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sns::Client;
+use aws_sdk_sns::types::MessageAttributeValue;
 use tokio::time::sleep;
 
 use super::Clients;
@@ -49,6 +51,15 @@ fn fifo(arn: &str, id: &str) -> (Option<String>, Option<String>) {
     (Some(GROUP.to_owned()), (!id.is_empty()).then_some(id))
 }
 
+/// What the filters of subscriptions see.
+fn attributes(message: &Message) -> HashMap<String, MessageAttributeValue> {
+    let value = |value: &String| {
+        let built = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+        built.expect("it has a data type")
+    };
+    message.attributes.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect()
+}
+
 impl Publisher for SnsTopic {
     /// Sends the message once, in one call, which is repeated where SNS was busy, failed or did
     /// not answer in time. In the last case a second copy may go out: its body has the same id.
@@ -61,6 +72,7 @@ impl Publisher for SnsTopic {
             .message_structure("json")
             .subject(&message.subject)
             .message(&message.body)
+            .set_message_attributes(Some(attributes(message)))
             .set_message_group_id(group)
             .set_message_deduplication_id(deduplication_id);
         // The SDK does not know SNS's word for it, and gives up at the first.
@@ -145,7 +157,12 @@ mod tests {
     const ARN: &str = "arn:aws:sns:eu-west-1:123456789012:nat-triage";
 
     fn message() -> Message {
-        Message { subject: "subject".into(), body: r#"{"default":"text"}"#.into(), id: "nt-1".into() }
+        Message {
+            subject: "subject".into(),
+            body: r#"{"default":"text"}"#.into(),
+            id: "nt-1".into(),
+            attributes: vec![("kind", "diagnosis".to_owned())],
+        }
     }
 
     fn refusal_of(code: &str) -> PublishError {

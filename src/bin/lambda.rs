@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
         .unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(false).init();
     let config = Config::from_env()?;
-    let service = Service::new(config, Clients::new(&aws::sdk_config().await));
+    let service = Service::new(config, Clients::new(&aws::sdk_config(aws::Chosen::default()).await));
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handle(&service, event))).await
 }
 

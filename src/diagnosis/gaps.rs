@@ -8,7 +8,8 @@ use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
 use super::{Verdict, unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
 use crate::gap::{ASK_AGAIN, Gap};
-use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Provenance};
+use crate::incident::NatGatewayId;
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Network, Provenance};
 use crate::words;
 
 /// All gaps, those of the source first, then those that this diagnosis ran into.
@@ -603,24 +604,32 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
 /// Creates a second flow log on the gateway alone, with every field that a diagnosis uses. Formats
 /// can't be edited.
 pub(super) fn better_format(findings: &Findings<'_>) -> String {
-    let gateway = &findings.network.gateway;
+    better_flow_log(findings.network, findings.gateway_id(), findings.region())
+}
+
+/// The same for any gateway.
+pub(crate) fn better_flow_log(
+    network: &Network,
+    gateway_id: Option<&NatGatewayId>,
+    region: Option<&str>,
+) -> String {
+    let gateway = &network.gateway;
     let (resource, id) = if gateway.kind == GatewayKind::Regional {
-        ("RegionalNatGateway", findings.gateway_id().map_or("NAT_GATEWAY_ID", |id| id.as_str()))
+        ("RegionalNatGateway", gateway_id.map_or("NAT_GATEWAY_ID", |id| id.as_str()))
     } else {
         (
             "NetworkInterface",
             gateway.interface_ids.first().map_or("NAT_GATEWAY_INTERFACE_ID", |id| id.as_str()),
         )
     };
-    let group = findings
-        .network
+    let group = network
         .flow_logs
         .iter()
         .find_map(|log| log.log_group.as_deref())
         .map_or_else(|| "LOG_GROUP".into(), quoted);
     format!(
         "aws ec2 create-flow-logs --resource-type {resource} --resource-ids {id} --traffic-type ALL --max-aggregation-interval 60 --log-destination-type cloud-watch-logs --log-group-name {group} --deliver-logs-permission-arn ROLE_ARN --log-format '{BETTER_FORMAT}'{}",
-        region_option(findings.region())
+        region_option(region)
     )
 }
 

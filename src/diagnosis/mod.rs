@@ -34,6 +34,7 @@ use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_AD
 
 pub use answer::Answer;
 use findings::Findings;
+pub(crate) use gaps::better_flow_log;
 pub use links::Link;
 use refusals::{EXPLAINING, FEWEST};
 pub(crate) use remedy::NOTHING_TO_UNDO;
@@ -392,6 +393,9 @@ pub struct Diagnosis {
     pub id: String,
     /// Whether more may follow. Both have the same id.
     pub stage: Stage,
+    /// Whether somebody put the alarm into ALARM by hand, and no error was counted: then it is the answer to that.
+    #[serde(default)]
+    pub drill: bool,
     /// The alarm; `null` without an event.
     pub alarm: Option<Alarm>,
     /// The minutes that the diagnosis is about.
@@ -473,6 +477,13 @@ impl Diagnosis {
         (self.verdict == Verdict::NotSupported && near).then_some(fullest)
     }
 
+    /// Whether records could be read, however few there were.
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        self.coverage.source == Source::Files
+            || self.queries.iter().any(|query| query.records_scanned.is_some())
+    }
+
     /// What the verdict hangs on that could not be seen, most telling first.
     pub fn deciding_gaps(&self) -> impl Iterator<Item = &Gap> {
         self.gaps.iter().filter(|gap| gap.decides)
@@ -522,6 +533,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         schema: SCHEMA.into(),
         id: incident.id_of(Some(evidence.window)),
         stage: Stage::Final,
+        drill: false,
         alarm: incident.alarm.clone(),
         window: evidence.window,
         asked: evidence.asked,

@@ -13,6 +13,9 @@ const SHORTEST_NAME: usize = 12;
 /// full; who holds it, and how sure we are.
 pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
+    if diagnosis.drill {
+        return drill(diagnosis, so_far);
+    }
     if let Some((attempts, part)) = diagnosis.unplaced_attempts() {
         return unplaced(attempts, part, so_far);
     }
@@ -100,6 +103,31 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             ]
         }
     }
+}
+
+/// The same of an alarm that somebody set by hand.
+fn drill(diagnosis: &Diagnosis, so_far: &str) -> [String; 2] {
+    let arrives = "TEST: somebody set the alarm by hand, and this message arrives.".to_owned();
+    if !answered(diagnosis) {
+        let unread = match diagnosis.stage {
+            Stage::Provisional => "The flow logs are still being read; another report follows.",
+            Stage::Final => "But no flow log gave an answer; see below how to mend that.",
+        };
+        return [arrives, unread.to_owned()];
+    }
+    let works = "TEST: the path works; somebody set the alarm by hand.".to_owned();
+    let now = match diagnosis.destinations.first() {
+        None => format!("The gateway carried nothing in these minutes{so_far}."),
+        Some(top) => match top.utilization {
+            Some(part) => about(top, &format!("{} full now{so_far}: ", words::percent(part)), ""),
+            None => about(
+                top,
+                "Fullest: ",
+                &format!(", about {} ports", words::count(u64::from(top.held.estimate))),
+            ),
+        },
+    };
+    [works, now]
 }
 
 /// Attempts on a port on which no server shows: the port, and who made them.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Trouble;
+use super::attributes::{self, Attribute};
 use super::chat::{self, chat};
 use super::sms::{sms, subject};
 use super::text::mail;
@@ -38,6 +39,8 @@ pub struct Message {
     pub body: String,
     /// The diagnosis' id, and its stage where that is not the last: the same on every delivery.
     pub id: String,
+    /// For the filters of subscriptions.
+    pub attributes: Vec<Attribute>,
 }
 
 /// How much of each list is kept: destinations, clients of each, steps of the timelines of all
@@ -93,6 +96,7 @@ impl Message {
         let subject = trouble.subject();
         let texts = Texts {
             id: trouble.id.clone(),
+            attributes: attributes::of_trouble(trouble),
             subject: subject.into(),
             people: trouble.text(),
             sms: ascii_line(subject, 140),
@@ -107,16 +111,19 @@ impl Message {
         texts.fitting(https)
     }
 
-    /// Bytes that count towards the limit.
+    /// Bytes that count towards the limit: attributes count with their names and the name of their type.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.subject.len() + self.body.len()
+        let attributes: usize =
+            self.attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
+        self.subject.len() + self.body.len() + attributes
     }
 }
 
 /// What each kind of subscriber gets.
 struct Texts {
     id: String,
+    attributes: Vec<Attribute>,
     subject: String,
     people: String,
     sms: String,
@@ -133,6 +140,7 @@ impl Texts {
                 Stage::Provisional => format!("{}-provisional", diagnosis.id),
                 Stage::Final => diagnosis.id.clone(),
             },
+            attributes: attributes::of_diagnosis(diagnosis),
             subject: subject(diagnosis),
             people: mail(diagnosis, report_url),
             sms: sms(diagnosis),
@@ -171,7 +179,12 @@ impl Texts {
         if https == HttpsReaders::Chat {
             body.insert("https".into(), self.chat.as_str().into());
         }
-        Message { subject: self.subject.clone(), body: Value::Object(body).to_string(), id: self.id.clone() }
+        Message {
+            subject: self.subject.clone(),
+            body: Value::Object(body).to_string(),
+            id: self.id.clone(),
+            attributes: self.attributes.clone(),
+        }
     }
 }
 

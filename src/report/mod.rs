@@ -1,5 +1,6 @@
 //! The diagnosis as people and machines read it. Pure: a diagnosis in, text out.
 
+mod attributes;
 mod basis;
 pub mod chat;
 mod first_step;
@@ -15,8 +16,9 @@ mod timeline;
 mod trouble;
 mod wording;
 
+pub use attributes::Attribute;
 pub use message::{HttpsReaders, Message};
-pub use trouble::Trouble;
+pub use trouble::{Kind as TroubleKind, Trouble};
 
 use crate::diagnosis::Diagnosis;
 

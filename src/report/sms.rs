@@ -38,6 +38,19 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let id = gateway.and_then(|g| g.id.as_deref()).unwrap_or("gateway");
     let id = id.get(..ID).unwrap_or(id);
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
+    if diagnosis.drill {
+        let top = diagnosis.destinations.first();
+        return match (answered(diagnosis), top.and_then(|top| top.utilization)) {
+            (false, _) if diagnosis.stage == Stage::Provisional => {
+                format!("TEST: this arrives; the flow logs of NAT {id} are still being read")
+            }
+            (false, _) => format!("TEST: this arrives, but no flow log of NAT {id} gave an answer"),
+            (true, Some(part)) => {
+                format!("TEST: the path works; NAT {id} is {} full now{so_far}", words::percent(part))
+            }
+            (true, None) => format!("TEST: the path works; NAT {id} carries nothing{so_far}"),
+        };
+    }
     if let Some((unplaced, part)) = diagnosis.unplaced_attempts() {
         let attempts = words::count(unplaced.attempts);
         let of_errors = part.map_or(String::new(), |part| format!(", {} of errors", words::percent(part)));

@@ -20,6 +20,30 @@ const REASON: usize = 1_000;
 /// Longest part of the event that is shown to people; machines get it whole.
 const EVENT: usize = 2_000;
 
+/// What sort of message it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An event that cannot be read: no gateway was looked at.
+    UnreadableEvent,
+    /// nat-triage itself failed.
+    Failure,
+    /// The alarm is over.
+    Recovery,
+}
+
+impl Kind {
+    /// As JSON and the message's attributes have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnreadableEvent => "unreadable-event",
+            Self::Failure => "failure",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
 /// Why there is no diagnosis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
@@ -27,6 +51,7 @@ pub struct Trouble {
     pub id: String,
     /// What went wrong, with its causes.
     pub reason: String,
+    kind: Kind,
     title: &'static str,
     fix: String,
     event: Value,
@@ -43,6 +68,7 @@ impl Trouble {
         Self {
             id: id.into(),
             reason: reason.into(),
+            kind: Kind::UnreadableEvent,
             title: "nat-triage got an event that it cannot read; no NAT gateway was looked at",
             fix,
             event: event.clone(),
@@ -55,6 +81,7 @@ impl Trouble {
         Self {
             id: id.into(),
             reason: reason.into(),
+            kind: Kind::Failure,
             title: "nat-triage failed on an alarm of a NAT gateway; there is no diagnosis",
             fix: format!(
                 "look at the gateway's ErrorPortAllocation yourself, save the event below as EVENT.json, and run: {ASK_AGAIN}"
@@ -76,10 +103,17 @@ impl Trouble {
                 gateways.join(", "),
                 alarm.at
             ),
+            kind: Kind::Recovery,
             title: "nat-triage: the NAT gateway refuses no more connections; its alarm is over",
             fix: "nothing tonight; what filled it may come back, and the report of the alarm says what to change".into(),
             event: event.clone(),
         }
+    }
+
+    /// What sort of message it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// ASCII, at most 99 characters, one line.
@@ -119,8 +153,8 @@ impl Trouble {
     /// For machines.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let Self { id, reason, title, fix, event } = self;
-        let json = Json { schema: SCHEMA, id, title, reason, fix, event };
+        let Self { id, reason, kind, title, fix, event } = self;
+        let json = Json { schema: SCHEMA, id, kind: *kind, title, reason, fix, event };
         serde_json::to_value(json).expect("it holds nothing that JSON cannot")
     }
 }
@@ -133,6 +167,8 @@ pub(super) struct Json<'a> {
     schema: &'static str,
     /// The same on every delivery of the same event.
     id: &'a str,
+    /// What sort of message it is.
+    kind: Kind,
     /// What it is, in a few words.
     title: &'static str,
     /// What went wrong, with its causes.
@@ -147,6 +183,7 @@ pub(super) struct Json<'a> {
 mod tests {
     use serde_json::json;
 
+    use super::super::attributes;
     use super::*;
 
     #[test]
@@ -158,6 +195,19 @@ mod tests {
             assert!(trouble.subject().is_ascii() && trouble.subject().len() <= 99, "{}", trouble.subject());
             assert!(trouble.text().contains(r#"{"x":"a\nb"#) && trouble.text().contains("Why: why."));
             assert_eq!(trouble.to_json()["event"], event);
+        }
+    }
+
+    #[test]
+    fn filters_of_subscriptions_read_the_kind_that_the_json_has() {
+        let event = json!({});
+        let unusable = Trouble::unusable("nt-1", &event, "why", None);
+        for (trouble, severity) in
+            [(unusable, "warning"), (Trouble::broken("nt-1", &event, "why"), "critical")]
+        {
+            let attributes = attributes::of_trouble(&trouble);
+            let kind = trouble.to_json()["kind"].as_str().expect("a text").to_owned();
+            assert_eq!(attributes, [("kind", kind), ("severity", severity.to_owned())]);
         }
     }
 }

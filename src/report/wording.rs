@@ -4,7 +4,7 @@ use crate::diagnosis::{
     ClientOrder, ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Link, Pattern,
     RefusedAttempts, Remedy, Stage, Verdict, When,
 };
-use crate::evidence::{Attribution, Source};
+use crate::evidence::Attribution;
 use crate::gap::Gap;
 use crate::incident::TimeWindow;
 use crate::network::{NameSource, OwnerSource};
@@ -40,8 +40,7 @@ pub(super) fn reach(diagnosis: &Diagnosis, held: &HeldPorts) -> String {
 
 /// Whether any flow log was read, whatever it held.
 pub(super) fn answered(diagnosis: &Diagnosis) -> bool {
-    diagnosis.coverage.source == Source::Files
-        || diagnosis.queries.iter().any(|query| query.records_scanned.is_some())
+    diagnosis.was_answered()
 }
 
 /// `203.0.113.10:443`: the protocol is said where it is not TCP.

@@ -43,6 +43,8 @@ pub(crate) struct Published {
     pub(crate) subject: String,
     /// Per protocol.
     pub(crate) body: Value,
+    /// What the filters of subscriptions see, by name.
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 /// Where calls go that nothing is wrong with, and what they were answered.
@@ -164,6 +166,15 @@ impl Request {
         Some(unescaped(pair))
     }
 
+    /// The message attributes of a request to SNS.
+    fn attributes(&self) -> BTreeMap<String, String> {
+        let entry = |number: usize| {
+            let of = |part: &str| self.parameter(&format!("MessageAttributes.entry.{number}.{part}"));
+            Some((of("Name")?, of("Value.StringValue")?))
+        };
+        (1..).map_while(entry).collect()
+    }
+
     /// The action as a policy names it.
     fn action(&self) -> String {
         if let Some(target) = self.header("x-amz-target") {
@@ -234,7 +245,11 @@ fn serve(
         if answer.is_none() && action == "sns:Publish" {
             let text = |name: &str| request.parameter(name).expect("given");
             let body = serde_json::from_str(&text("Message")).expect("JSON");
-            locked(seen).published.push(Published { subject: text("Subject"), body });
+            locked(seen).published.push(Published {
+                subject: text("Subject"),
+                body,
+                attributes: request.attributes(),
+            });
         }
         thread::sleep(pace.call);
         let answer = answer.unwrap_or_else(|| {

@@ -3,7 +3,7 @@
     python tools/checks/template.py EXPANDED
 
 Writes the template as the SAM transform leaves it to EXPANDED (JSON, for a linter), then checks the
-expanded one: the function's environment against src/config.rs, its policy, and the alarm's wiring.
+expanded one: the function's environment against src/config.rs, its policy, and the alarms' wiring.
 Needs the environment .venv/templates. Asks nothing of the network.
 """
 
@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import parliament
@@ -19,7 +20,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The calls that the function makes, and those that Lambda makes in its name, as src/permissions.rs has them.
+# The calls that the function makes, and those that AWS makes in its name, as src/permissions.rs has them.
 PERMISSIONS = json.loads((ROOT / "docs/permissions.json").read_text())
 CALLS = {permission["action"] for permission in PERMISSIONS}
 # Those of them that AWS can't narrow to a resource.
@@ -118,35 +119,80 @@ def check_policy(role, variables):
                 check(partner in arns, f"logs:StartQuery is allowed on {arn}, not on {partner}")
 
 
-def check_alarm(resources, function_name, variables):
+def described(alarm, variables):
+    """What an alarm watches: the dimensions of its metric, or of the series of its query."""
+    properties = alarm["Properties"]
+    if "Metrics" not in properties:
+        return "plain", [dimension["Name"] for dimension in resolved(properties["Dimensions"], variables)]
+    (metric,) = properties["Metrics"]
+    query = re.fullmatch(
+        r'SELECT SUM\(ErrorPortAllocation\) FROM SCHEMA\("AWS/NATGateway", ([\w, ]+)\) GROUP BY ([\w, ]+)',
+        metric["Expression"],
+    )
+    if not query:
+        return "unreadable", metric["Expression"]
+    schema, groups = (sorted(part.split(", ")) for part in query.groups())
+    check(schema == groups, f"a query groups by {groups}, and its series have {schema}")
+    return "query", schema
+
+
+def check_alarms(resources, function_name, variables):
     ours = {"Fn::GetAtt": [function_name, "Arn"]}
     watching = {
         name: alarm
         for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items()
         if ours in alarm["Properties"].get("AlarmActions", [])
     }
-    check(len(watching) == 1, f"one alarm should invoke the function: {sorted(watching)}")
+    both = ["AvailabilityZone", "NatGatewayId"]
+    kinds = sorted(described(alarm, variables) for alarm in watching.values())
+    wanted = [("plain", sorted(both, reverse=True)), ("query", both), ("query", ["NatGatewayId"])]
+    check(kinds == wanted, f"these alarms should invoke the function: {wanted}, but these do: {kinds}")
     permissions = of_type(resources, "AWS::Lambda::Permission")
     for name, alarm in watching.items():
         properties = alarm["Properties"]
         for key in ("DatapointsToAlarm", "TreatMissingData", "AlarmName"):
             check(key in properties, f"{name} does not say {key}")
-        dimensions = resolved(properties["Dimensions"], variables)
-        check(
-            [dimension["Name"] for dimension in dimensions] == ["NatGatewayId", "AvailabilityZone"],
-            f"{name} has the dimensions {dimensions}",
-        )
         arn = f"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{resolved(properties['AlarmName'], variables)}"
-        fitting = [
-            permission["Properties"]
-            for permission in permissions.values()
+        fitting = {
+            key: permission["Properties"]
+            for key, permission in permissions.items()
             if permission["Properties"]["Principal"] == "lambda.alarms.cloudwatch.amazonaws.com"
             and permission["Properties"]["FunctionName"] == ours
-            and resolved(permission["Properties"].get("SourceArn"), variables) == arn
-        ]
+            and fnmatchcase(arn, resolved(permission["Properties"].get("SourceArn"), variables))
+        }
         check(fitting, f"no permission lets {arn} invoke the function")
-        for permission in fitting:
+        for key, permission in fitting.items():
             check("SourceAccount" in permission, f"the permission of {name} names no SourceAccount")
+            check(key in listed(alarm.get("DependsOn", [])), f"{name} does not wait for {key}")
+
+
+def check_failure_path(resources, function_name):
+    """What tells of a failure depends on nothing that can have failed."""
+    role = json.dumps(of_type(resources, "AWS::IAM::Role"))
+    queue = {"Fn::GetAtt": ["FailedInvocations", "QueueName"]}
+    alarms = [
+        alarm["Properties"]
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        if {"Name": "QueueName", "Value": queue} in alarm["Properties"].get("Dimensions", [])
+    ]
+    check(len(alarms) == 1, "one alarm should watch the queue of failed invocations")
+    for alarm in alarms:
+        for action in alarm["AlarmActions"]:
+            topic = action.get("Ref")
+            check(topic in of_type(resources, "AWS::SNS::Topic"), f"{topic} is no topic of the stack")
+            check(topic not in role, f"the function itself publishes to {topic}, which tells of its failures")
+            check("Condition" not in resources[topic], f"{topic} is not always made")
+            check("KmsMasterKeyId" not in resources[topic]["Properties"], f"{topic} depends on a key")
+
+
+def check_parameters(template):
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in groups["ParameterGroups"] for name in group["Parameters"]]
+    parameters = set(template["Parameters"])
+    check(sorted(grouped) == sorted(parameters), f"in groups, not once each: {parameters ^ set(grouped)}")
+    check(set(groups["ParameterLabels"]) == parameters, "not every parameter has a label")
+    for name, parameter in template["Parameters"].items():
+        check("Default" in parameter, f"{name} has no default: one parameter, where to send, is enough")
 
 
 def main():
@@ -161,10 +207,14 @@ def main():
         "AWS::Region": "eu-west-1",
         "AWS::AccountId": "123456789012",
         "AWS::StackName": "stack",
-        "FlowLogGroup": "flow-logs",
-        "SecondFlowLogGroup": "more-flow-logs",
-        "ResolverLogGroup": "dns-queries",
-        "ReportBucket": "reports",
+        "LogGroups": "flow-logs*",
+        "MoreLogGroups": "dns-queries",
+        "FlowLogGroup": "shared-flow-logs",
+        "NatGatewayId": "nat-0123456789abcdef0",
+        "Reports": "reports",
+        "Reports.Arn": "arn:aws:s3:::reports",
+        "TopicKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/topic",
+        "BucketKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/bucket",
         "ReportTopic": "arn:aws:sns:eu-west-1:123456789012:topic",
         "FailedInvocations.Arn": "arn:aws:sqs:eu-west-1:123456789012:queue",
         "TriageLog.Arn": "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stack:*",
@@ -173,7 +223,9 @@ def main():
     (_, role), = of_type(resources, "AWS::IAM::Role").items()
     check_environment(function)
     check_policy(role, variables)
-    check_alarm(resources, function_name, variables)
+    check_alarms(resources, function_name, variables)
+    check_failure_path(resources, function_name)
+    check_parameters(template)
 
     if problems:
         for problem in problems:

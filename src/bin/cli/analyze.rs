@@ -15,7 +15,7 @@ use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Input, Inputs, Options};
 use nat_triage::incident::Incident;
 use nat_triage::network::{Known, NatGateway, Network};
-use nat_triage::triage::triage;
+use nat_triage::triage::{Surveyed, triage};
 
 use crate::args::{Analyze, Gateway, Writing};
 use crate::event::{Asked, Meant, asked, more, of_any};
@@ -91,8 +91,8 @@ fn bundled(args: &Analyze) -> Option<&Path> {
 async fn again(path: &Path, writing: &Writing) -> anyhow::Result<Outcome> {
     let bundle = Bundle::read(path)?;
     let source = LogsInsights::new(&bundle).remembering(bundle.memory());
-    let triaged = triage(bundle.incident(), &bundle, &source, Limits::default()).await;
-    let Ok(triaged) = triaged;
+    let surveyed = Surveyed::new(bundle.incident(), &bundle).await.set_by_hand(bundle.is_drill());
+    let Ok(triaged) = surveyed.look(&bundle, &source, Limits::default()).await;
     output::diagnosis(&triaged.diagnosis, writing)
 }
 

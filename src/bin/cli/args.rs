@@ -32,6 +32,20 @@ pub(crate) enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         rest: Vec<String>,
     },
+    /// Say for every NAT gateway of the Region whether an alarm tonight would get its diagnosis.
+    ///
+    /// The exit status is 0 for a full diagnosis of each, 2 where one would say less, 1 where one would get none.
+    /// It asks Logs Insights each question about one past second, and one about ten past minutes, and writes
+    /// nat-triage/doctor.json to the report bucket, where one is set.
+    #[cfg(feature = "aws")]
+    Doctor(Doctor),
+    /// Say whether an alarm tonight would get its diagnosis: not in this build, which leaves AWS out.
+    #[cfg(not(feature = "aws"))]
+    #[command(hide = true)]
+    Doctor {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
     /// Print the Logs Insights queries that would be run.
     Queries(Queries),
 }
@@ -110,6 +124,18 @@ pub(crate) struct Analyze {
     pub(crate) writing: Writing,
 }
 
+/// Which account and Region are asked, and as whom.
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct Account {
+    /// The profile of the AWS configuration files to use, as the AWS CLI has it.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) profile: Option<String>,
+    /// The Region to ask [default: the profile's or the environment's].
+    #[arg(long, value_name = "REGION", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) region: Option<String>,
+}
+
 #[cfg(feature = "aws")]
 #[derive(Debug, Args)]
 pub(crate) struct Triage {
@@ -128,11 +154,33 @@ pub(crate) struct Triage {
     /// Keep what the diagnosis rests on in this folder, for nat-triage analyze --bundle.
     #[arg(long, value_name = "DIR")]
     pub(crate) save_bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) account: Account,
     /// Publish as well, to the topic that the environment names.
     #[arg(long)]
     pub(crate) publish: bool,
     #[command(flatten)]
     pub(crate) writing: Writing,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// How to write the rows.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: TableFormat,
 }
 
 #[derive(Debug, Args)]

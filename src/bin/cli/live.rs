@@ -7,15 +7,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use nat_triage::aws::{self, Clients};
+use nat_triage::aws::{self, Chosen, Clients, SdkConfig};
 use nat_triage::bundle::{self, Bundle};
 use nat_triage::config::{Config, TOPIC_ARN};
 use nat_triage::deadline::{Clock, Deadline};
+use nat_triage::doctor::{self, Tonight};
 use nat_triage::incident::Incident;
 use nat_triage::service::{Service, Time};
 
 use crate::analyze::read_json;
-use crate::args::Triage;
+use crate::args::{Account, Doctor, TableFormat, Triage, Writing};
 use crate::event::{Asked, Meant, asked, more};
 use crate::output::{self, Outcome};
 
@@ -29,13 +30,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
     let event: Option<Value> = args.event.as_deref().map(read_json).transpose()?;
-    let sdk = aws::sdk_config().await;
-    // Every look-up would fail alike: one line says more than a report of nothing but gaps.
-    if config.flow_logs.is_empty()
-        && let Some(why) = aws::without_credentials(&sdk).await
-    {
-        bail!("there are no AWS credentials to look anything up with: {why}");
-    }
+    let sdk = account(&args.account, config.flow_logs.is_empty()).await?;
     let service = Service::new(config, Clients::new(&sdk));
     let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
     let mut gaps = Vec::new();
@@ -77,6 +72,36 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         service.send(time.deadline, &diagnosis).await?;
     }
     Ok(outcome)
+}
+
+/// `nat-triage doctor`: whether an alarm tonight would get its diagnosis.
+pub(crate) async fn doctor(args: &Doctor) -> anyhow::Result<Outcome> {
+    let config = Config::from_env()?;
+    let sdk = account(&args.account, true).await?;
+    let service = Service::new(config, Clients::new(&sdk));
+    let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
+    let found = service.check_up(time).await;
+    let text = match args.format {
+        TableFormat::Text => doctor::table(&found),
+        TableFormat::Json => serde_json::to_string_pretty(&found.to_json())? + "\n",
+    };
+    output::write(&text, &Writing::default())?;
+    Ok(match found.tonight {
+        Tonight::Full => Outcome::Whole,
+        Tonight::Partial => Outcome::Partial,
+        Tonight::None => Outcome::Nothing,
+    })
+}
+
+/// The settings of the account that is meant. Where it `is_asked`, there have to be credentials: every look-up
+/// would fail alike, and one line says more than a report of nothing but gaps.
+pub(crate) async fn account(named: &Account, is_asked: bool) -> anyhow::Result<SdkConfig> {
+    let sdk = aws::sdk_config(Chosen { profile: named.profile.clone(), region: named.region.clone() }).await;
+    let profile = named.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok());
+    if is_asked && let Some(why) = aws::without_credentials(&sdk, profile.as_deref()).await {
+        bail!("there are no AWS credentials to look anything up with: {why}");
+    }
+    Ok(sdk)
 }
 
 /// Writes a bundle into a folder, which is made where there is none.

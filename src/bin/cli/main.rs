@@ -38,9 +38,11 @@ fn main() -> ExitCode {
                 Task::Queries(args) => queries::run(&args),
                 #[cfg(feature = "aws")]
                 Task::Triage(args) => live::run(&args).await,
+                #[cfg(feature = "aws")]
+                Task::Doctor(args) => live::doctor(&args).await,
                 #[cfg(not(feature = "aws"))]
-                Task::Triage { .. } => Err(anyhow::anyhow!(
-                    "this build leaves AWS out, and so cannot triage live: install it with cargo install --locked --path ., without --no-default-features"
+                Task::Triage { .. } | Task::Doctor { .. } => Err(anyhow::anyhow!(
+                    "this build leaves AWS out, and so cannot ask a live account: install it with cargo install --locked --path ., without --no-default-features"
                 )),
             }
         })
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
     match done {
         Ok(output::Outcome::Whole) => ExitCode::SUCCESS,
         Ok(output::Outcome::Partial) => ExitCode::from(PARTIAL),
+        #[cfg(feature = "aws")]
+        Ok(output::Outcome::Nothing) => ExitCode::FAILURE,
         Err(error) => {
             output::problem(&format!("error: {error:#}"));
             ExitCode::FAILURE

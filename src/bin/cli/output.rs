@@ -18,6 +18,9 @@ pub(crate) enum Outcome {
     Whole,
     /// A diagnosis from partial input, or one that leaves the question open.
     Partial,
+    /// No diagnosis tonight, as a check-up says.
+    #[cfg(feature = "aws")]
+    Nothing,
 }
 
 /// Tells of a problem.

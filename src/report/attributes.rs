@@ -1,0 +1,81 @@
+//! What a message says of itself beside its body, so that a subscription's filter can choose.
+
+use super::trouble::{Kind, Trouble};
+use crate::diagnosis::{Diagnosis, Stage, Verdict};
+
+/// How soon somebody has to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    /// A destination is full, or nobody knows because nat-triage failed.
+    Critical,
+    /// What happened is open.
+    Warning,
+    /// Nothing has to be done.
+    Info,
+}
+
+impl Severity {
+    fn of_verdict(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Confirmed | Verdict::Likely => Self::Critical,
+            Verdict::CannotTell => Self::Warning,
+            Verdict::NotSupported => Self::Info,
+        }
+    }
+
+    fn of_trouble(kind: Kind) -> Self {
+        match kind {
+            Kind::Failure => Self::Critical,
+            Kind::UnreadableEvent => Self::Warning,
+            Kind::Recovery => Self::Info,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// A name and a value of the SNS data type `String`. No value is empty, which SNS would refuse.
+pub type Attribute = (&'static str, String);
+
+/// `kind`, `severity`, `stage` and `verdict`, and `gateway` where one is known.
+pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
+    let verdict = match diagnosis.verdict {
+        Verdict::Confirmed => "confirmed",
+        Verdict::Likely => "likely",
+        Verdict::NotSupported => "not-supported",
+        Verdict::CannotTell => "cannot-tell",
+    };
+    let stage = match diagnosis.stage {
+        Stage::Provisional => "provisional",
+        Stage::Final => "final",
+    };
+    // A test that finds the path broken is worth a look in the morning.
+    let severity = match (diagnosis.drill, diagnosis.was_answered()) {
+        (true, true) => Severity::Info,
+        (true, false) => Severity::Warning,
+        (false, _) => Severity::of_verdict(diagnosis.verdict),
+    };
+    let gateway = diagnosis.nat_gateways.iter().find_map(|gateway| gateway.id.clone());
+    [
+        ("kind", Some(if diagnosis.drill { "test" } else { "diagnosis" }.to_owned())),
+        ("severity", Some(severity.name().to_owned())),
+        ("stage", Some(stage.to_owned())),
+        ("verdict", Some(verdict.to_owned())),
+        ("gateway", gateway.filter(|id| !id.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
+
+/// `kind` and `severity`.
+pub(super) fn of_trouble(trouble: &Trouble) -> Vec<Attribute> {
+    let kind = trouble.kind();
+    vec![("kind", kind.name().to_owned()), ("severity", Severity::of_trouble(kind).name().to_owned())]
+}
