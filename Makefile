@@ -54,7 +54,7 @@ accuracy: ## how often the diagnosis is right, on simulated incidents, beside AW
 
 bench: $(call environment,emulators) ## from event to publish on a slow AWS, against the longest chain of calls
 	# Waiting is nearly all of it: the build that the tests use will do.
-	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo bench --profile dev --bench latency
+	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo bench --profile dev --bench latency --bench memory
 
 FUZZ_SECONDS ?= 60
 fuzz: ## the readers of events and of files, and the diagnosis, on made-up input, each for FUZZ_SECONDS=60

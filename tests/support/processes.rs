@@ -16,6 +16,14 @@ impl Running {
         let child = command.stdin(Stdio::null()).spawn();
         Self(child.unwrap_or_else(|error| panic!("failed to start {command:?}: {error}")))
     }
+
+    /// The most memory that it has had, in KiB: what Linux calls its high water mark.
+    #[allow(dead_code, reason = "only a benchmark asks")]
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
 }
 
 impl Drop for Running {

@@ -1,0 +1,77 @@
+//! The most memory that the function takes: at rest, for a diagnosis with few rows, and for one whose answer has as
+//! many rows as Logs Insights gives, with the bundle kept as for a report bucket. `MemorySize` in the template rests
+//! on the last.
+//!
+//! `cargo bench --bench memory`; `make bench` installs the emulators that it needs.
+
+#[path = "../tests/support/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+mod support;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use insights_server::InsightsServer;
+use nat_simulator::{
+    Arrivals, Behaviour, Closing, Destination, Exchange, Incident, LogFormat, Phase, Protocol, Retry, Route, Span,
+    Triple, Weighted, Workload,
+};
+
+use support::runtime_api::RuntimeApi;
+use support::scene::{endpoints, event, staged, started, stored};
+
+/// More than the 10,000 rows that an answer has.
+const MANY_SERVERS: u32 = 14_000;
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn main() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let crawled = with_crawler(simulation.incident().clone()).simulate();
+    for (name, simulation) in [("few rows", &simulation), ("as many rows as there can be", &crawled)] {
+        let insights = InsightsServer::start(stored(simulation, format.clone()));
+        let url = insights.endpoint();
+        let settings =
+            [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+        let api = RuntimeApi::start();
+        let function = started(&api, &endpoints(&scene, &url), &settings);
+        std::thread::sleep(Duration::from_secs(2));
+        let rest = function.peak_kib();
+        let answer = api.invoke(&event(simulation, scene.id("gateway")), Duration::from_secs(600));
+        let peak = function.peak_kib();
+        let mib = |kib: u64| kib as f64 / 1024.0;
+        println!("{name}: {:.0} MiB at rest, {:.0} MiB at the most", mib(rest), mib(peak));
+        drop(answer);
+    }
+}
+
+/// The same with one client that calls very many servers.
+fn with_crawler(mut incident: Incident) -> Incident {
+    let first = incident.destinations.len();
+    incident.destinations.extend((0..MANY_SERVERS).map(|n| Destination {
+        triple: Triple {
+            address: Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + n),
+            port: 443,
+            protocol: Protocol::Tcp,
+        },
+        rtt_ms: 20,
+        service: None,
+    }));
+    let seconds = incident.duration_s;
+    let arrivals = Arrivals::Poisson { per_second: f64::from(MANY_SERVERS) * 3.0 / f64::from(seconds) };
+    incident.workloads.push(Workload {
+        name: "a crawler".into(),
+        route: Route::Gateway(0),
+        clients: Weighted::evenly([0]),
+        destinations: Weighted::evenly(first..incident.destinations.len()),
+        phases: vec![Phase { from_s: 0, to_s: seconds, arrivals }],
+        behaviour: Behaviour::Short {
+            lasts_ms: Span::new(500, 4_000),
+            exchanges: Span::new(1, 2),
+            closing: Closing::MIXED,
+        },
+        exchange: Exchange::SMALL,
+        retry: Retry { syn_retries: 0, reattempts: 0, delay_s: Span::exactly(1) },
+    });
+    incident
+}
