@@ -36,8 +36,9 @@ lint: ## formatting, clippy, documentation, dependencies
 	tools/checks/no-aws
 	tools/checks/history
 
-template-check: $(call environment,templates) $(call environment,sam) ## template.yaml, linted and expanded
+template-check: $(call environment,templates) $(call environment,sam) $(call environment,terraform) ## template.yaml and the Terraform module
 	tools/checks/template
+	tools/checks/terraform
 
 pages: $(call environment,pages) ## every HTML report among the snapshots, in headless Chromium
 	tools/checks/pages

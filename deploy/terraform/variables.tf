@@ -1,0 +1,128 @@
+variable "name" {
+  description = "What the function is called; alarms whose names begin with it may invoke it."
+  type        = string
+  default     = "nat-triage"
+}
+
+variable "zip" {
+  description = "The function's zip, as cargo lambda build --release --output-format zip makes it."
+  type        = string
+}
+
+variable "architecture" {
+  description = "The processor the zip is built for."
+  type        = string
+  default     = "arm64"
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "It is arm64 or x86_64."
+  }
+}
+
+variable "email" {
+  description = "Where to send the reports, and word of failures of nat-triage. The address has to confirm both."
+  type        = string
+  default     = ""
+}
+
+variable "existing_topic_arn" {
+  description = "A topic of this Region that gets the reports instead of one that the module makes."
+  type        = string
+  default     = ""
+}
+
+variable "failure_email" {
+  description = "Where to tell that nat-triage itself failed. Empty, at the address of the reports."
+  type        = string
+  default     = ""
+}
+
+variable "topic_key_arn" {
+  description = "The KMS key that encrypts the topic of the reports."
+  type        = string
+  default     = ""
+}
+
+variable "log_groups" {
+  description = "Which log groups the function may query, with * for any characters."
+  type        = list(string)
+  default     = ["*"]
+}
+
+variable "flow_log_group" {
+  description = "Only where DescribeFlowLogs can't tell: the log group of the flow log."
+  type        = string
+  default     = ""
+}
+
+variable "flow_log_format" {
+  description = "The fields of that flow log, in order."
+  type        = string
+  default     = ""
+}
+
+variable "keep_reports" {
+  description = "Whether reports leave their page, a mark and what they rest on in a bucket."
+  type        = bool
+  default     = true
+}
+
+variable "report_days" {
+  description = "After how many days the module's own bucket forgets a report."
+  type        = number
+  default     = 90
+}
+
+variable "existing_report_bucket" {
+  description = "A bucket of this account and Region that takes the reports instead of one that the module makes."
+  type        = string
+  default     = ""
+}
+
+variable "bucket_key_arn" {
+  description = "The KMS key that encrypts the existing bucket, where it has one of its own."
+  type        = string
+  default     = ""
+}
+
+variable "max_scan_gib" {
+  description = "The most that all queries of one run may scan together, in GiB."
+  type        = number
+  default     = 100
+}
+
+variable "notify_ok" {
+  description = "Whether to be told that an alarm is over as well."
+  type        = bool
+  default     = false
+}
+
+variable "https_readers" {
+  description = "Who is subscribed to the topic by HTTPS: chat or machines."
+  type        = string
+  default     = "chat"
+
+  validation {
+    condition     = contains(["chat", "machines"], var.https_readers)
+    error_message = "It is chat or machines."
+  }
+}
+
+variable "reverse_dns" {
+  description = "Whether to ask the DNS for the names of destinations: true, false, or a name server's address."
+  type        = string
+  default     = "false"
+}
+
+variable "log_retention_days" {
+  description = "How long the function's own log is kept."
+  type        = number
+  default     = 30
+}
+
+variable "permissions_boundary" {
+  description = "The policy that bounds every role of this account, where there has to be one."
+  type        = string
+  default     = ""
+}

@@ -1,0 +1,142 @@
+"""Whether deploy/terraform says what template.yaml says, and grants what docs/permissions.json lists.
+
+    python tools/checks/terraform.py
+
+Both are read with parsers: nothing here asks the network, and neither Terraform nor a provider is needed.
+Needs the environment .venv/terraform.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import hcl2
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "deploy/terraform"
+
+problems = []
+
+
+def check(holds, problem):
+    if not holds:
+        problems.append(problem)
+
+
+def plain(value):
+    """Text without the quotation marks that the parser keeps, and blocks without its own notes on them."""
+    if isinstance(value, str):
+        return json.loads(value) if value.startswith('"') else value
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items() if not key.startswith("__")}
+    return value
+
+
+class Template(yaml.SafeLoader):
+    """YAML in which a short intrinsic function is what stands behind it."""
+
+
+def untagged(loader, _, node):
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True)
+
+
+Template.add_multi_constructor("!", untagged)
+
+
+def by_name(blocks):
+    """Blocks with two labels, such as resources, by `type.name`."""
+    return {
+        f"{kind}.{name}": body
+        for block in blocks
+        for kind, named in block.items()
+        for name, body in named.items()
+    }
+
+
+def actions_of(document):
+    statements = list(document["statement"])
+    for dynamic in document.get("dynamic", []):
+        statements += dynamic["statement"]["content"]
+    return {action for statement in statements for action in statement["actions"]}
+
+
+def main():
+    module = plain(hcl2.loads((MODULE / "main.tf").read_text()))
+    resources, data = by_name(module["resource"]), by_name(module["data"])
+    (values,) = module["locals"]
+    template = yaml.load((ROOT / "template.yaml").read_text(), Template)["Resources"]
+    function = template["TriageFunction"]["Properties"]
+
+    listed = {permission["action"] for permission in json.loads((ROOT / "docs/permissions.json").read_text())}
+    granted = actions_of(data["aws_iam_policy_document.triage"])
+    for action in sorted(granted - listed):
+        problems.append(f"the policy allows {action}, which docs/permissions.json does not list")
+    for action in sorted(listed - granted):
+        problems.append(f"the policy lacks {action}, which docs/permissions.json lists")
+
+    check(
+        set(values["environment"]) == set(function["Environment"]["Variables"]),
+        "the function is given other variables than by template.yaml",
+    )
+    queries = {
+        alarm["Properties"]["Metrics"][0]["Expression"]
+        for alarm in template.values()
+        if "Metrics" in alarm.get("Properties", {})
+    }
+    check(set(values["queries"].values()) == queries, "the alarms watch other series than template.yaml's")
+
+    ours, invocations = resources["aws_lambda_function.triage"], function["EventInvokeConfig"]
+    retried = resources["aws_lambda_function_event_invoke_config.triage"]
+    alarm, theirs = resources["aws_cloudwatch_metric_alarm.gateways"], template["ZonalGatewaysAlarm"]["Properties"]
+    same = {
+        "timeout": (ours["timeout"], function["Timeout"]),
+        "memory": (ours["memory_size"], function["MemorySize"]),
+        "runtime": (ours["runtime"], function["Runtime"]),
+        "handler": (ours["handler"], function["Handler"]),
+        "retries": (retried["maximum_retry_attempts"], invocations["MaximumRetryAttempts"]),
+        "age of events": (retried["maximum_event_age_in_seconds"], invocations["MaximumEventAgeInSeconds"]),
+        "threshold": (alarm["threshold"], theirs["Threshold"]),
+        "comparison": (alarm["comparison_operator"], theirs["ComparisonOperator"]),
+        "evaluated periods": (alarm["evaluation_periods"], theirs["EvaluationPeriods"]),
+        "datapoints to alarm": (alarm["datapoints_to_alarm"], theirs["DatapointsToAlarm"]),
+        "missing data": (alarm["treat_missing_data"], theirs["TreatMissingData"]),
+        "retention of failed invocations": (
+            resources["aws_sqs_queue.failed"]["message_retention_seconds"],
+            template["FailedInvocations"]["Properties"]["MessageRetentionPeriod"],
+        ),
+        "principal of alarms": (
+            resources["aws_lambda_permission.alarms"]["principal"],
+            template["AlarmsMayInvoke"]["Properties"]["Principal"],
+        ),
+    }
+    for name, (here, there) in same.items():
+        check(here == there, f"{name}: {here} here, {there} in template.yaml")
+
+    # What is named exists, and what is declared is used.
+    text = "".join(path.read_text() for path in sorted(MODULE.glob("*.tf")))
+    declared = {name for block in hcl2.loads((MODULE / "variables.tf").read_text())["variable"] for name in plain(block)}
+    named = set(re.findall(r"\bvar\.(\w+)", text))
+    check(declared == named, f"variables declared or used, not both: {sorted(declared ^ named)}")
+    used = set(re.findall(r"\blocal\.(\w+)", text))
+    check(set(values) == used, f"locals declared or used, not both: {sorted(set(values) ^ used)}")
+    for kind, name in re.findall(r"(?<!data\.)\b(aws_\w+)\.(\w+)", text):
+        reference = f"{kind}.{name}"
+        check(reference in resources or reference in data, f"{reference} is named and not declared")
+
+    if problems:
+        for problem in problems:
+            print(f"deploy/terraform: {problem}", file=sys.stderr)
+        sys.exit(1)
+    print(f"deploy/terraform: {len(resources)} resources, {len(granted)} actions granted, as template.yaml")
+
+
+if __name__ == "__main__":
+    main()
