@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::alarm::{
     AlarmError, Outcome, Request, asked_once, drill_of_query, is_drill, outcomes_from_event, request,
 };
+use crate::aws::doctor::Questions;
 use crate::aws::{
     self, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms,
 };
@@ -25,7 +26,7 @@ use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
 use crate::looks::{Roles, Unheard, until_known};
-use crate::network::{Known, NatGateway, Network, NetworkSource as _};
+use crate::network::{GatewayKind, Known, NatGateway, Network, NetworkSource as _};
 use crate::publish::{Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent};
 use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
@@ -104,6 +105,10 @@ const MAX_TIME_OF_GATEWAY: Duration = Duration::from_secs(120);
 
 /// With less time than this a gateway is not begun with: the look-ups alone may take as long.
 const MIN_TIME_OF_GATEWAY: Duration = Duration::from_secs(20);
+
+/// What the texts of questions depend on beside the ids of the gateway: its kind, the log groups, and the format of
+/// the records.
+type Form = (GatewayKind, Vec<String>, String);
 
 /// Under which an answer names one of several gateways that had no error.
 const BLAMELESS: &str = "nat_gateway";
@@ -412,12 +417,12 @@ impl Service {
         let gateways = match ids {
             Err(gap) => Err(gap),
             Ok(ids) => {
-                let mut examined: Vec<Examined> = Vec::new();
+                let (mut examined, mut asked) = (Vec::<Examined>::new(), Vec::new());
                 for id in ids {
                     if examined.len() >= MAX_GATEWAYS || deadline.remaining() < MIN_TIME_OF_GATEWAY {
                         passed_over.push(id.to_string());
                     } else {
-                        examined.push(self.examined(clock, deadline, id).await);
+                        examined.push(self.examined(clock, deadline, id, &mut asked).await);
                     }
                 }
                 Ok(examined)
@@ -427,8 +432,15 @@ impl Service {
         doctor::check_up(&Facts { at: now, region, gateways, passed_over, alarms, topic, bucket })
     }
 
-    /// What a diagnosis of a gateway would rest on.
-    async fn examined(&self, clock: Clock, deadline: Deadline, id: NatGatewayId) -> Examined {
+    /// What a diagnosis of a gateway would rest on. Questions of the same form to the same log groups are asked
+    /// once: they are in `asked`.
+    async fn examined(
+        &self,
+        clock: Clock,
+        deadline: Deadline,
+        id: NatGatewayId,
+        asked: &mut Vec<(Form, Questions)>,
+    ) -> Examined {
         let window = doctor::recent(clock.now());
         let incident =
             Incident { gateway: Some(id), window: Some(window), exact_window: true, ..Incident::default() };
@@ -437,8 +449,20 @@ impl Service {
         let plan = doctor::plan(&network, &mut reading, window);
         let queries = InsightsQueries::new(&self.clients, deadline.for_one_thing(MAX_TIME_OF_GATEWAY));
         let queries = queries.scanning_at_most(self.config.max_scan_gib);
-        let probe = aws::doctor::probe(&queries, &plan, window).await;
-        Examined { network, gaps, reading, probe }
+        let Some((log, _)) = reading.log.as_ref().filter(|_| !plan.is_empty()) else {
+            return Examined { network, gaps, reading, probe: None };
+        };
+        let form = (network.gateway.kind, reading.log_groups.clone(), log.format.clone());
+        let questions = match asked.iter().find(|(of, _)| *of == form) {
+            Some((_, questions)) => questions.clone(),
+            None => {
+                let questions = aws::doctor::questions(&queries, &plan, window).await;
+                asked.push((form, questions.clone()));
+                questions
+            }
+        };
+        let probe = aws::doctor::probe(&queries, &plan, questions, window).await;
+        Examined { network, gaps, reading, probe: Some(probe) }
     }
 
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it

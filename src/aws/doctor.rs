@@ -122,23 +122,35 @@ pub(crate) async fn topic(clients: &Clients, arn: &str, deadline: Deadline) -> T
     }
 }
 
-/// Asks each question about one past second, and then the best one that is answered about all of its minutes.
-pub(crate) async fn probe(
+/// What kept a question from being answered, of each.
+pub(crate) type Questions = Vec<(Rung, Result<(), Unanswered>)>;
+
+/// Asks each question about one past second.
+pub(crate) async fn questions(
     queries: &impl LogsQueries,
     plan: &[(Rung, Query)],
     window: TimeWindow,
-) -> Option<Probe> {
+) -> Questions {
     let second = window.start().as_second();
-    let mut questions: Vec<(Rung, Result<(), Unanswered>)> = Vec::new();
+    let mut questions = Questions::new();
     for (rung, query) in plan {
         let query = Query { from: second, to: second, ..query.clone() };
         questions.push((*rung, queries.run(&query).await.map(drop)));
     }
-    let best = questions.iter().position(|(_, answer)| answer.is_ok());
-    let run = match best {
+    questions
+}
+
+/// Asks the best of the questions that are answered about all of its minutes.
+pub(crate) async fn probe(
+    queries: &impl LogsQueries,
+    plan: &[(Rung, Query)],
+    questions: Questions,
+    window: TimeWindow,
+) -> Probe {
+    let answered = |rung: &Rung| questions.iter().any(|(of, answer)| of == rung && answer.is_ok());
+    let run = match plan.iter().find(|(rung, _)| answered(rung)) {
         None => None,
-        Some(place) => {
-            let (rung, query) = &plan[place];
+        Some((rung, query)) => {
             let began = Instant::now();
             Some(queries.run(query).await.map(|answer| Run {
                 rung: *rung,
@@ -148,5 +160,5 @@ pub(crate) async fn probe(
             }))
         }
     };
-    (!questions.is_empty()).then_some(Probe { questions, run })
+    Probe { questions, run }
 }
