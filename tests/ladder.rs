@@ -20,14 +20,14 @@ use crate::support::incidents::{LOG_GROUP, incident, network, store};
 const CAPACITY: u32 = 400;
 
 /// A simulated incident, with what the function would know of it.
-struct Scene {
-    simulation: Simulation,
+pub(crate) struct Scene {
+    pub(crate) simulation: Simulation,
     network: Network,
-    store: Store,
+    pub(crate) store: Store,
 }
 
 impl Scene {
-    fn of(pattern: Pattern, format: &LogFormat) -> Self {
+    pub(crate) fn of(pattern: Pattern, format: &LogFormat) -> Self {
         let simulated = (0..)
             .map(|seed| Simulated::random_of(seed, Scale::Reduced { capacity: CAPACITY }, pattern, true))
             .find(|simulated| simulated.simulate().facts().kind == nat_simulator::GatewayKind::Zonal)
@@ -44,11 +44,14 @@ impl Scene {
         Self { simulation, network, store }
     }
 
-    async fn diagnose(&self, queries: impl LogsQueries) -> Diagnosis {
+    pub(crate) async fn diagnose(&self, queries: impl LogsQueries) -> Diagnosis {
         self.diagnose_with(&LogsInsights::new(queries)).await
     }
 
-    async fn diagnose_with(&self, source: &impl EvidenceSource<Error: std::fmt::Debug>) -> Diagnosis {
+    pub(crate) async fn diagnose_with(
+        &self,
+        source: &impl EvidenceSource<Error: std::fmt::Debug>,
+    ) -> Diagnosis {
         let facts = self.simulation.facts();
         let limits = Limits { ports_per_address: facts.ports_per_address };
         let known = Known(self.network.clone());
@@ -86,14 +89,14 @@ fn first(diagnosis: &Diagnosis) -> String {
 }
 
 /// Refuses the questions above a rung, as a service would that does not take them.
-struct From {
+pub(crate) struct From {
     evaluator: Evaluator,
     rung: Rung,
     asked: RefCell<Vec<String>>,
 }
 
 impl From {
-    fn rung(rung: Rung, store: &Store) -> Self {
+    pub(crate) fn rung(rung: Rung, store: &Store) -> Self {
         Self { evaluator: Evaluator::new(store.clone()), rung, asked: RefCell::default() }
     }
 

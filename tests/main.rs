@@ -3,6 +3,7 @@
 mod agreement;
 mod alarm_events;
 mod cli;
+mod contradictions;
 mod cost;
 mod counted;
 mod documents;

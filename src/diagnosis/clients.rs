@@ -161,11 +161,11 @@ impl Findings<'_> {
             })
             .collect();
         let order = share_out(&mut clients, of, attribution, uneven);
-        // By the port alone a client may show in use what it uses elsewhere.
+        // By the port alone a client may show in use what it uses elsewhere; none held more than the destination did.
         for held in clients.iter_mut().map(|client| &mut client.held) {
-            held.at_least = held.at_least.min(of.held.at_most);
+            held.at_least = held.at_least.min(of.held.estimate);
             held.at_most = held.at_most.clamp(held.at_least, of.held.at_most.max(held.at_least));
-            held.estimate = held.estimate.clamp(held.at_least, held.at_most);
+            held.estimate = held.estimate.min(of.held.estimate).clamp(held.at_least, held.at_most);
         }
         if of.destination.port != 0 {
             clients.iter_mut().for_each(within_own_ports);

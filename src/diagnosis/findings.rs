@@ -609,7 +609,9 @@ impl<'a> Findings<'a> {
             let held = swept.and_then(|swept| swept.get(index)).map_or(*held, |swept| Held {
                 least: swept.least.saturating_sub(counted.most_twice).max(held.least),
                 hold: swept.hold.max(held.hold),
-                most: held.most.min(swept.most).max(held.hold),
+                // Without ports, more may have been held than connections show.
+                most: if destination.port == 0 { held.most } else { held.most.min(swept.most) }
+                    .max(held.hold),
             });
             let held = self.unfolded(held, counted.limit.as_ref().and_then(|limit| limit.steps.get(index)));
             let range =

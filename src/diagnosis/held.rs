@@ -93,7 +93,10 @@ impl Counted {
         let most_twice = twice.iter().copied().max().unwrap_or(0);
         let peak = without(peak, most_twice);
         let steps = steps.into_iter().zip(twice.iter().copied().chain(std::iter::repeat(0)));
-        let steps = steps.map(|(held, twice)| without(held, twice)).collect();
+        let steps: Vec<Held> = steps.map(|(held, twice)| without(held, twice)).collect();
+        // What one of the steps certainly holds, the fullest does.
+        let certain = steps.get(asked.clone()).into_iter().flatten().map(|held| held.least).max();
+        let peak = Held { least: peak.least.max(certain.unwrap_or(0)), ..peak };
         let silent = tally.at_peak.map(|at_peak| at_peak.silent);
         let silent = silent.or_else(|| tally.silent.get(step).copied()).unwrap_or_default();
         let open = silent.hold.min(peak.hold);

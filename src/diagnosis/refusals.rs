@@ -254,21 +254,19 @@ impl Refusals {
         let Some(counted) = counted.filter(|errors| self.all as f64 > *errors) else { return };
         let (all, counted) = (self.all, counted.round() as u64);
         self.uncounted = all - counted;
-        for clients in self.clients.values_mut() {
-            for refused in clients.values_mut() {
-                refused.attempts = scaled(refused.attempts, counted, all);
-                refused.connections = refused.connections.min(refused.attempts);
-            }
-        }
-        for unplaced in &mut self.unplaced {
-            unplaced.attempts = scaled(unplaced.attempts, counted, all);
+        let of_clients = self.clients.values_mut().flat_map(BTreeMap::values_mut);
+        let of_clients = of_clients.map(|refused| &mut refused.attempts);
+        let unplaced = self.unplaced.iter_mut().map(|unplaced| &mut unplaced.attempts);
+        apportion(of_clients.chain(unplaced).collect(), counted);
+        for refused in self.clients.values_mut().flat_map(BTreeMap::values_mut) {
+            refused.connections = refused.connections.min(refused.attempts);
         }
         for steps in self.steps.values_mut() {
             for step in steps.get_mut(asked.clone()).into_iter().flatten() {
                 *step = scaled(*step, counted, all);
             }
         }
-        self.all = self.total().min(counted);
+        self.all = self.total();
     }
 
     /// Adds one destination: what its clients attempted, and how many packets were lost between the two sides;
@@ -480,6 +478,22 @@ fn more_than_chance(tried: u64, left: u64) -> u64 {
 /// `count` × `part` / `whole`, rounded.
 fn scaled(count: u64, part: u64, whole: u64) -> u64 {
     if whole == 0 { 0 } else { (count as f64 * part as f64 / whole as f64).round() as u64 }
+}
+
+/// Scales parts so that they sum to `whole`, if they were more: what rounding down leaves goes to those that lost most
+/// by it.
+fn apportion(mut parts: Vec<&mut u64>, whole: u64) {
+    let sum: u64 = parts.iter().map(|part| **part).sum();
+    if sum <= whole {
+        return;
+    }
+    let product = |part: u64| u128::from(part) * u128::from(whole);
+    parts.sort_by_key(|part| std::cmp::Reverse(product(**part) % u128::from(sum)));
+    for part in &mut parts {
+        **part = u64::try_from(product(**part) / u128::from(sum)).unwrap_or(whole);
+    }
+    let left = whole.saturating_sub(parts.iter().map(|part| **part).sum());
+    parts.into_iter().zip(0..left).for_each(|(part, _)| *part += 1);
 }
 
 /// A destination's port, whatever the address.

@@ -1,6 +1,8 @@
 //! Which incidents are tried, and what people do to their records before they are read.
 
-use nat_simulator::{GatewayKind, Incident, Pattern, Scale, Scenario, Simulation};
+use std::ops::Range;
+
+use nat_simulator::{GatewayKind, Incident, Pattern, Rule, Scale, Scenario, Simulation};
 
 use crate::setup::Setup;
 
@@ -30,17 +32,42 @@ pub enum Kept {
     BesideGateway,
 }
 
+/// So many servers are more than a report lists or a question brings.
+const FEW_SERVERS: u32 = 2_000;
+
+/// So many a real crawler has.
+const MANY_SERVERS: u32 = 60_000;
+
 impl Case {
+    /// How many seeds are tried where so many random incidents are: of each of the many cases a fifteenth, and of
+    /// the largest a sixtieth, so that all of them take no longer than the random incidents do.
+    #[must_use]
+    pub fn seeds(self, of_random: u64) -> u64 {
+        match self {
+            Self::Random => of_random,
+            Self::Scenario(Scenario::Crawler(MANY_SERVERS) | Scenario::Scan(MANY_SERVERS)) => {
+                of_random.div_ceil(60)
+            }
+            Self::Scenario(_) | Self::Kept(_) => of_random.div_ceil(15),
+        }
+    }
+
     /// The cases beside the random incidents.
     #[must_use]
     pub fn beside_random() -> Vec<Self> {
         vec![
             Self::Scenario(Scenario::PrivateServer),
             Self::Scenario(Scenario::EarlierBurst),
+            Self::Scenario(Scenario::LaterBurst),
             Self::Scenario(Scenario::OneFullAddress),
-            Self::Scenario(Scenario::RejectBeside),
-            Self::Scenario(Scenario::RejectInstead),
-            Self::Scenario(Scenario::Crawler(2_000)),
+            Self::Scenario(Scenario::RejectBeside(Rule::AtGateway)),
+            Self::Scenario(Scenario::RejectInstead(Rule::AtGateway)),
+            Self::Scenario(Scenario::RejectBeside(Rule::AtClient)),
+            Self::Scenario(Scenario::RejectInstead(Rule::AtClient)),
+            Self::Scenario(Scenario::Crawler(FEW_SERVERS)),
+            Self::Scenario(Scenario::Scan(FEW_SERVERS)),
+            Self::Scenario(Scenario::Crawler(MANY_SERVERS)),
+            Self::Scenario(Scenario::Scan(MANY_SERVERS)),
             Self::Kept(Kept::LinesOfServer),
             Self::Kept(Kept::LinesOfClient),
             Self::Kept(Kept::OneMinute),
@@ -51,16 +78,17 @@ impl Case {
 
     /// As the table names it; nothing for the random incidents.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
+    pub fn name(self) -> String {
+        let name = match self {
             Self::Random => "",
-            Self::Scenario(scenario) => scenario.name(),
+            Self::Scenario(scenario) => return scenario.name(),
             Self::Kept(Kept::LinesOfServer) => "grep server",
             Self::Kept(Kept::LinesOfClient) => "grep client",
             Self::Kept(Kept::OneMinute) => "one minute, no alarm",
             Self::Kept(Kept::BesideDefaultFormat) => "mixed formats",
             Self::Kept(Kept::BesideGateway) => "two gateways",
-        }
+        };
+        name.to_owned()
     }
 
     /// The flow logs that it is tried with.
@@ -68,6 +96,9 @@ impl Case {
     pub fn setups(self) -> Vec<Setup> {
         let names: &[&str] = match self {
             Self::Random => return Setup::all(),
+            Self::Scenario(Scenario::Crawler(MANY_SERVERS) | Scenario::Scan(MANY_SERVERS)) => {
+                &["v2, VPC", "v11, VPC", "v11, VPC, Insights", "v11, VPC, two stats, no if"]
+            }
             Self::Scenario(_) => &[
                 "v2, gateway",
                 "v2, VPC",
@@ -108,12 +139,13 @@ impl Case {
         }
     }
 
-    /// The second before which no minute is the alarm's.
-    pub(crate) fn alarmed_from(self, simulation: &Simulation) -> i64 {
-        let start = simulation.incident().start;
-        match self {
-            Self::Scenario(scenario) => start + i64::from(scenario.alarmed_from_s()),
-            Self::Random | Self::Kept(_) => start,
-        }
+    /// The seconds whose minutes are the alarm's, if they had errors.
+    pub(crate) fn alarmed(self, simulation: &Simulation) -> Range<i64> {
+        let incident = simulation.incident();
+        let alarmed = match self {
+            Self::Scenario(scenario) => scenario.alarmed_s(incident),
+            Self::Random | Self::Kept(_) => 0..incident.duration_s,
+        };
+        incident.start + i64::from(alarmed.start)..incident.start + i64::from(alarmed.end)
     }
 }

@@ -78,7 +78,7 @@ impl Trial {
 async fn diagnosed(simulation: &Simulation, setup: &Setup, case: Case) -> anyhow::Result<Option<Diagnosis>> {
     let facts = simulation.facts();
     let view = setup.view(simulation.incident(), facts.alarm_at);
-    let incident = world::incident(&facts, setup, case.alarmed_from(simulation))?;
+    let incident = world::incident(&facts, setup, case.alarmed(simulation))?;
     if let Case::Kept(kept) = case {
         return of_kept(simulation, &view, incident, kept).await.map(Some);
     }
@@ -176,7 +176,7 @@ fn article(simulation: &Simulation) -> anyhow::Result<Article> {
     simulation.write_text(&View::of_vpc(LogFormat::v2_default()), &mut records)?;
     let records = String::from_utf8(records)?;
     let setup = &Setup::all()[0];
-    let incident = world::incident(&simulation.facts(), setup, simulation.incident().start)?;
+    let incident = world::incident(&simulation.facts(), setup, Case::Random.alarmed(simulation))?;
     let addresses = world::network(simulation, setup, &incident).gateway.logged_addresses();
     let from = incident.window.map_or(0, |window| window.start().as_second());
     Ok(Article::on(records.lines().skip(1), &addresses, is_private, from))

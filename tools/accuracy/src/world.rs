@@ -1,6 +1,8 @@
 //! What the diagnosis is told of a simulated incident beside its records: the alarm, and what AWS
 //! look-ups would have said.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use nat_simulator::{Facts, GatewayKind as Kind, MinuteMetrics, Simulation};
 use nat_triage::incident::{Alarm, Incident, TimeWindow};
@@ -15,12 +17,11 @@ use crate::setup::{Fault, Setup};
 pub(crate) const LOG_GROUP: &str = "/vpc/flow-logs";
 
 /// The incident that the alarm on these errors would tell of; without errors there is no alarm, and
-/// somebody asks by hand about the last three minutes.
-/// Minutes before the second `from` are not the alarm's.
-pub(crate) fn incident(facts: &Facts, setup: &Setup, from: i64) -> anyhow::Result<Incident> {
-    let mut alarmed = facts.errors.iter().filter(|(minute, _)| *minute >= from);
-    let first = alarmed.next().map_or(facts.end - 180, |(minute, _)| *minute);
-    let end = if setup.fault == Fault::Late { facts.alarm_at } else { facts.end };
+/// somebody asks by hand about the last three minutes. Other minutes than the `alarmed` ones are not the alarm's.
+pub(crate) fn incident(facts: &Facts, setup: &Setup, alarmed: Range<i64>) -> anyhow::Result<Incident> {
+    let mut counted = facts.errors.iter().filter(|(minute, _)| alarmed.contains(minute));
+    let first = counted.next().map_or(alarmed.end - 180, |(minute, _)| *minute);
+    let end = if setup.fault == Fault::Late { facts.alarm_at } else { alarmed.end };
     let alarm = Alarm {
         name: "nat-ports".into(),
         arn: None,

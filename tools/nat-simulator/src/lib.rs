@@ -57,7 +57,8 @@
 //! - clients of one zone alone use a random regional incident's subject, so that one capacity is at
 //!   stake; a hand-written one may do otherwise ([`DestinationTruth::zones`]);
 //! - a gateway keeps its addresses: none is added, none drains;
-//! - REJECT stands only for what a rule at the gateway's interface turns away ([`Behaviour::TurnedAway`]). ECS, tag, sublocation, `reject-reason` and `encryption-status` fields
+//! - REJECT stands only for what a rule at the client's or the gateway's interface turns away
+//!   ([`Behaviour::TurnedAway`]). ECS, tag, sublocation, `reject-reason` and `encryption-status` fields
 //!   show `-`.
 
 mod engine;
@@ -82,7 +83,7 @@ pub use scenarios::Scenario;
 pub use simulation::{AddressFacts, Facts, Simulation};
 pub use spec::{
     AddressChoice, Arrivals, Behaviour, Client, Closing, Destination, Exchange, Gateway, GatewayKind,
-    IDLE_TIMEOUT_S, Incident, NatAddress, Pattern, Phase, Protocol, Retry, Route, Span, Triple, Weighted,
-    Workload, Zone,
+    IDLE_TIMEOUT_S, Incident, NatAddress, Pattern, Phase, Protocol, Retry, Route, Rule, Span, Triple,
+    Weighted, Workload, Zone,
 };
 pub use truth::{ClientTruth, DestinationTruth, Truth, ZoneTruth};

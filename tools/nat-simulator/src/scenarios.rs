@@ -1,12 +1,13 @@
 //! Random incidents with one thing in them that leads a diagnosis astray.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 
 use crate::random::Scale;
 use crate::rng::{Rng, mix};
 use crate::spec::{
     AddressChoice, Arrivals, Behaviour, Client, Closing, Destination, Exchange, GatewayKind, Incident,
-    NatAddress, Pattern, Phase, Protocol, Retry, Route, Span, Triple, Weighted, Workload,
+    NatAddress, Pattern, Phase, Protocol, Retry, Route, Rule, Span, Triple, Weighted, Workload,
 };
 
 /// What is in the way. All of them are about a gateway in one zone.
@@ -17,34 +18,46 @@ pub enum Scenario {
     PrivateServer,
     /// Minutes earlier another client filled another destination, for seconds, and had attempts refused.
     EarlierBurst,
+    /// The same, minutes later: the alarm counts only what came before.
+    LaterBurst,
     /// The gateway has eight addresses. One client fills the one that it gets.
     OneFullAddress,
-    /// Beside the shortage, a network ACL turns many attempts of another client away.
-    RejectBeside,
-    /// Nothing is exhausted, and a network ACL turns many attempts away.
-    RejectInstead,
+    /// Beside the shortage, a rule turns many attempts of another client away.
+    RejectBeside(Rule),
+    /// Nothing is exhausted, and a rule turns many attempts away.
+    RejectInstead(Rule),
     /// Beside the shortage, one client calls so many servers, a few times each.
     Crawler(u32),
+    /// Beside the shortage, one client tries so many servers, of which none answers.
+    Scan(u32),
 }
 
 impl Scenario {
     /// A short name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::PrivateServer => "private server",
-            Self::EarlierBurst => "earlier burst",
-            Self::OneFullAddress => "one full address of eight",
-            Self::RejectBeside => "REJECT beside",
-            Self::RejectInstead => "REJECT instead",
-            Self::Crawler(_) => "crawler",
+            Self::PrivateServer => "private server".into(),
+            Self::EarlierBurst => "earlier burst".into(),
+            Self::LaterBurst => "later burst".into(),
+            Self::OneFullAddress => "one full address of eight".into(),
+            Self::RejectBeside(Rule::AtGateway) => "REJECT beside".into(),
+            Self::RejectBeside(Rule::AtClient) => "REJECT at a client beside".into(),
+            Self::RejectInstead(Rule::AtGateway) => "REJECT instead".into(),
+            Self::RejectInstead(Rule::AtClient) => "REJECT at a client instead".into(),
+            Self::Crawler(servers) => format!("crawler, {servers} servers"),
+            Self::Scan(servers) => format!("scan, {servers} servers"),
         }
     }
 
-    /// Seconds from the incident's start before which no minute is the alarm's.
+    /// The seconds of its incident, from the start, whose minutes are the alarm's.
     #[must_use]
-    pub fn alarmed_from_s(self) -> u32 {
-        if self == Self::EarlierBurst { DELAY_S } else { 0 }
+    pub fn alarmed_s(self, incident: &Incident) -> Range<u32> {
+        match self {
+            Self::EarlierBurst => DELAY_S..incident.duration_s,
+            Self::LaterBurst => 0..incident.duration_s - AFTER_S,
+            _ => 0..incident.duration_s,
+        }
     }
 
     /// The incident of a seed, with so many ports per address, at least 100.
@@ -55,7 +68,7 @@ impl Scenario {
     pub fn incident(self, seed: u64, capacity: u32) -> Incident {
         let mut rng = Rng::new(mix(&[seed, 60]));
         let pattern = *rng.pick(&self.patterns());
-        let exhausts = self != Self::RejectInstead;
+        let exhausts = !matches!(self, Self::RejectInstead(_));
         let of = |nth: u64| {
             let seed = mix(&[seed, 61, nth]) >> 1;
             Incident::random_of(seed, Scale::Reduced { capacity }, pattern, exhausts)
@@ -72,8 +85,10 @@ impl Scenario {
             Self::PrivateServer => private_server(&mut incident),
             Self::EarlierBurst => earlier_burst(&mut incident),
             Self::OneFullAddress => one_full_address(&mut incident),
-            Self::RejectBeside | Self::RejectInstead => reject(&mut incident),
+            Self::LaterBurst => later_burst(&mut incident),
+            Self::RejectBeside(by) | Self::RejectInstead(by) => reject(&mut incident, by),
             Self::Crawler(servers) => crawler(&mut incident, servers),
+            Self::Scan(servers) => scan(&mut incident, servers),
         }
         incident
     }
@@ -90,6 +105,9 @@ impl Scenario {
 /// How long the earlier burst comes before everything else: its ports are free again by then.
 const DELAY_S: u32 = 540;
 
+/// How long the incident goes on after the alarm's minutes, with a burst in it.
+const AFTER_S: u32 = 180;
+
 fn private_server(incident: &mut Incident) {
     let subject = &mut incident.destinations[incident.subject];
     subject.triple.address = Ipv4Addr::new(10, 77, 0, 10);
@@ -104,6 +122,17 @@ fn earlier_burst(incident: &mut Incident) {
         }
         phase.to_s += DELAY_S;
     }
+    burst(incident, 70);
+}
+
+fn later_burst(incident: &mut Incident) {
+    let from_s = incident.duration_s + 70;
+    incident.duration_s += AFTER_S;
+    burst(incident, from_s);
+}
+
+/// Another client fills another destination within a second.
+fn burst(incident: &mut Incident, from_s: u32) {
     let client = add_client(incident, 200);
     let server = add_server(incident, Ipv4Addr::new(203, 0, 113, 240), 8443);
     let capacity = incident.gateways[0].capacity(0);
@@ -113,8 +142,8 @@ fn earlier_burst(incident: &mut Incident) {
         closing: Closing::BY_CLIENT,
     };
     let burst = Arrivals::Bursts { every_s: 60, size: capacity + capacity / 20 };
-    let phase = Phase { from_s: 70, to_s: 71, arrivals: burst };
-    add_workload(incident, "an earlier burst", client, vec![server], phase, behaviour);
+    let phase = Phase { from_s, to_s: from_s + 1, arrivals: burst };
+    add_workload(incident, "a burst at another time", client, vec![server], phase, behaviour);
 }
 
 fn one_full_address(incident: &mut Incident) {
@@ -137,7 +166,7 @@ fn one_full_address(incident: &mut Incident) {
     }
 }
 
-fn reject(incident: &mut Incident) {
+fn reject(incident: &mut Incident, by: Rule) {
     let client = add_client(incident, 201);
     let server = add_server(incident, Ipv4Addr::new(203, 0, 113, 241), 25);
     let seconds = incident.duration_s;
@@ -150,23 +179,32 @@ fn reject(incident: &mut Incident) {
         client,
         vec![server],
         phase,
-        Behaviour::TurnedAway { syn_retries: 3 },
+        Behaviour::TurnedAway { by, syn_retries: 3 },
     );
 }
 
 fn crawler(incident: &mut Incident, servers: u32) {
-    let client = add_client(incident, 202);
-    let address = |n: u32| Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + n);
-    let servers: Vec<usize> = (0..servers).map(|n| add_server(incident, address(n), 443)).collect();
-    let rate = servers.len() as f64 * 2.0 / f64::from(incident.duration_s);
-    let phase =
-        Phase { from_s: 0, to_s: incident.duration_s, arrivals: Arrivals::Poisson { per_second: rate } };
     let behaviour = Behaviour::Short {
         lasts_ms: Span::new(500, 4_000),
         exchanges: Span::new(1, 2),
         closing: Closing::MIXED,
     };
-    add_workload(incident, "a crawler", client, servers, phase, behaviour);
+    call_many(incident, "a crawler", servers, 443, behaviour);
+}
+
+fn scan(incident: &mut Incident, servers: u32) {
+    call_many(incident, "a scan", servers, 445, Behaviour::Unanswered { syn_retries: 1 });
+}
+
+/// One client calls so many servers, each about twice.
+fn call_many(incident: &mut Incident, name: &str, servers: u32, port: u16, behaviour: Behaviour) {
+    let client = add_client(incident, 202);
+    let address = |n: u32| Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + n);
+    let servers: Vec<usize> = (0..servers).map(|n| add_server(incident, address(n), port)).collect();
+    let rate = servers.len() as f64 * 2.0 / f64::from(incident.duration_s);
+    let phase =
+        Phase { from_s: 0, to_s: incident.duration_s, arrivals: Arrivals::Poisson { per_second: rate } };
+    add_workload(incident, name, client, servers, phase, behaviour);
 }
 
 fn add_client(incident: &mut Incident, host: u8) -> usize {

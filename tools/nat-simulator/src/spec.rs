@@ -276,6 +276,15 @@ impl Closing {
     pub const MIXED: Self = Self { client: 70, server: 24, reset: 6 };
 }
 
+/// Where a security group or a network ACL turns packets away, and a REJECT record says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// At the client's interface, on the way out: the gateway's interface shows nothing.
+    AtClient,
+    /// At the gateway's interface, by the network ACL of its subnet: the client's says ACCEPT.
+    AtGateway,
+}
+
 /// What becomes of a connection once it is open. UDP and ICMP have no closing: their ports are
 /// held until 350 s after the last packet, whatever the behaviour.
 #[derive(Clone, Copy, Debug)]
@@ -318,9 +327,11 @@ pub enum Behaviour {
     },
     /// The destination answers the SYN with RST.
     Rejected,
-    /// A rule at the gateway's interface, such as a network ACL of its subnet, turns the SYN away; the client
-    /// repeats it after 1, 2, 4 … s. The gateway never sees it: it takes no port and counts no error.
+    /// A rule turns the SYN away; the client repeats it after 1, 2, 4 … s. The gateway never sees it: it takes no
+    /// port and counts no error.
     TurnedAway {
+        /// Where.
+        by: Rule,
         /// Repetitions.
         syn_retries: u32,
     },
@@ -406,7 +417,15 @@ pub struct Workload {
 impl Workload {
     /// Whether a rule turns all of it away before the gateway sees it.
     pub fn is_turned_away(&self) -> bool {
-        matches!(self.behaviour, Behaviour::TurnedAway { .. })
+        self.turned_away().is_some()
+    }
+
+    /// Where a rule turns all of it away, if one does.
+    pub fn turned_away(&self) -> Option<Rule> {
+        match self.behaviour {
+            Behaviour::TurnedAway { by, .. } => Some(by),
+            _ => None,
+        }
     }
 }
 

@@ -137,7 +137,7 @@ pub(crate) fn play(
             line.receive(1, RST_BYTES, flags::RST);
             Life { released_ms: line.now, timed_out: false, established_ms: None }
         }
-        Behaviour::TurnedAway { syn_retries } => {
+        Behaviour::TurnedAway { syn_retries, .. } => {
             for retry in 0..=syn_retries {
                 line.put(1, SYN_BYTES, if line.tcp { flags::SYN } else { flags::NONE }, legs::A);
                 if retry < syn_retries {

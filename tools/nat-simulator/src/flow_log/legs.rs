@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::format::{Line, Traffic};
 use crate::engine::{Connection, NONE};
-use crate::spec::{GatewayKind, Incident, Protocol, Route};
+use crate::spec::{GatewayKind, Incident, Protocol, Route, Rule};
 use crate::workload::legs;
 
 /// A leg as one interface sees it.
@@ -199,8 +199,11 @@ impl<'a> Names<'a> {
         let (src_port, dst_port) = if outbound { (here, there) } else { (there, here) };
         let service = destination.service.as_deref().unwrap_or_default();
         // What a rule at the gateway's interface turns away has left the client's.
-        let workload = &incident.workloads[connection.workload as usize];
-        let turned_away = workload.is_turned_away() && seen == Seen::A;
+        let turned_away = match incident.workloads[connection.workload as usize].turned_away() {
+            Some(Rule::AtGateway) => seen == Seen::A,
+            Some(Rule::AtClient) => seen == Seen::Out,
+            None => false,
+        };
         let egress = matches!(seen, Seen::B | Seen::D | Seen::Out);
         line.log_status = "OK";
         line.traffic = Some(Traffic {

@@ -10,7 +10,7 @@ use super::view::{Duplicates, FlowKey, Record, View, Viewpoint};
 use crate::engine::{Connection, NONE};
 use crate::rng::mix;
 use crate::simulation::Simulation;
-use crate::spec::{GatewayKind, Incident, Protocol, Route};
+use crate::spec::{GatewayKind, Incident, Protocol, Route, Rule};
 use crate::workload::Burst;
 
 /// Delivery takes about five minutes from the window's end, for an interface and window at a time …
@@ -217,7 +217,9 @@ impl<'a> Log<'a> {
         });
         for (index, bursts) in refused.chain(played) {
             let connection = &simulation.outcome.connections[index as usize];
-            if let Route::Gateway(gateway) = incident.workloads[connection.workload as usize].route
+            let workload = &incident.workloads[connection.workload as usize];
+            if let Route::Gateway(gateway) = workload.route
+                && workload.turned_away() != Some(Rule::AtClient)
                 && let Some(source) = of_gateway[gateway]
             {
                 for (leg, seen) in Seen::AT_GATEWAY {
