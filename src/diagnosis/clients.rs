@@ -252,6 +252,11 @@ fn share_out(
     // what they attempted.
     let held: u64 = clients.iter().map(|c| u64::from(c.held.estimate)).sum();
     let opened: u64 = clients.iter().map(|c| c.connections).sum();
+    // Where all that they may have held is less, others held the rest, whom the records do not show.
+    let at_most: u64 = clients.iter().map(|c| u64::from(c.held.at_most)).sum();
+    let of_all = u64::from(of.held.estimate);
+    let hides_holders = attribution == Attribution::Connection && held > 0 && at_most < of_all;
+    let held = if hides_holders { of_all } else { held };
     for client in &mut *clients {
         let (part, all) = match (by_refused, held) {
             (true, _) => (client.refused, refused),

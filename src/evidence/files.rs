@@ -560,6 +560,8 @@ const FAR_AWAY: i64 = 31 * 86_400;
 /// Counts records as they come.
 struct Counter<'view> {
     viewpoint: &'view Viewpoint,
+    /// The same to which the private servers that an earlier pass found are no clients.
+    knowing: Option<Viewpoint>,
     times: Times,
     /// Records of another time.
     astray: u64,
@@ -605,6 +607,7 @@ impl<'view> Counter<'view> {
     ) -> Self {
         Self {
             viewpoint,
+            knowing: roles.viewpoint(viewpoint),
             times,
             astray: 0,
             aggregation,
@@ -927,7 +930,9 @@ impl Sink for Counter<'_> {
         if self.knows_no_gateway() {
             return;
         }
-        let Some(seen) = self.viewpoint.classify(record) else { return };
+        let seen = self.viewpoint.classify(record);
+        let at_client = || self.roles.at_client(self.knowing.as_ref()?, record);
+        let Some(seen) = seen.or_else(at_client) else { return };
         let (viewpoint, ranges) = (self.viewpoint, &self.viewpoint.client_ranges);
         // Between addresses of one VPC no packet goes through its gateway.
         let of_vpc = |address| ranges.iter().any(|range| range.contains(&address));

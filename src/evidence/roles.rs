@@ -93,6 +93,21 @@ impl Roles {
         if self.servers.contains(&endpoint) { serving(seen, record) } else { seen }
     }
 
+    /// What a record of a client's own interface shows of a private server that an earlier pass found: the rules take
+    /// both ends for clients. `knowing` is the viewpoint that [`Roles::viewpoint`] made.
+    pub(super) fn at_client(&self, knowing: &Viewpoint, record: &FlowRecord<'_>) -> Option<PortRecord> {
+        let seen = knowing.classify(record).filter(|seen| seen.side == Side::AtClient)?;
+        let Destination { address, port, protocol } = seen.destination;
+        self.servers.contains(&(address?, port, protocol)).then_some(seen)
+    }
+
+    /// The viewpoint to which the servers of an earlier pass are no clients; `None` where it found none.
+    pub(super) fn viewpoint(&self, viewpoint: &Viewpoint) -> Option<Viewpoint> {
+        let mut servers: Vec<IpAddr> = self.servers.iter().map(|(address, ..)| *address).collect();
+        servers.dedup();
+        (!servers.is_empty()).then(|| Viewpoint { private_servers: servers, ..viewpoint.clone() })
+    }
+
     /// The endpoints that are servers', by all records.
     pub(super) fn servers(&self) -> BTreeSet<Endpoint> {
         let somebody_else_asked = |(address, port, protocol): &Endpoint| {
