@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use insights_server::InsightsServer;
 use nat_simulator::{
-    Arrivals, Behaviour, Closing, Destination, Exchange, Incident, LogFormat, Phase, Protocol, Retry, Route, Span,
-    Triple, Weighted, Workload,
+    Arrivals, Behaviour, Closing, Destination, Exchange, Incident, LogFormat, Phase, Protocol, Retry, Route,
+    Span, Triple, Weighted, Workload,
 };
 
 use support::runtime_api::RuntimeApi;

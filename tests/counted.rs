@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
+use nat_triage::evidence::Attribution;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Alarm, Incident, TimeWindow};
@@ -276,6 +277,49 @@ async fn a_private_server_behind_a_public_gateway_is_a_server() {
         assert!(matches!(diagnosis.verdict, Verdict::Likely | Verdict::Confirmed), "{format:?}");
         assert_eq!(diagnosis.refused_attempts.found, 100, "{format:?}");
     }
+}
+
+#[tokio::test]
+async fn a_private_server_shows_at_its_clients_own_interface() {
+    let mut log = with_private_server(Format::V2);
+    for n in 0..PORTS {
+        let (client, own) = (10 + n % 20, 20_000 + n / 20);
+        for (src, dst, from, to) in [
+            (format!("10.0.1.{client}"), "10.200.0.9".to_owned(), own, 1521),
+            ("10.200.0.9".to_owned(), format!("10.0.1.{client}"), 1521, own),
+        ] {
+            writeln!(
+                log.text,
+                "2 123456789012 eni-0c{client:015x} {src} {dst} {from} {to} 6 5 900 {START} {} ACCEPT OK",
+                START + 175
+            )
+            .expect("written");
+        }
+    }
+    let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(120, 180, 100.0).active(402.0)).await;
+    let clients = &diagnosis.destinations[0].clients;
+    assert_eq!(first(&diagnosis), "10.200.0.9:1521/tcp");
+    assert!(clients.iter().all(|client| client.attribution == Attribution::ClientInterface), "{clients:#?}");
+    assert_eq!(diagnosis.destinations[0].clients_seen, 20);
+}
+
+#[tokio::test]
+async fn where_the_greatest_holder_is_hidden_none_is_named_as_it() {
+    let mut log = Log::new(Format::V5);
+    log.fill(&["10.0.1.9"], SERVER, PORTS / 4, (0, 175));
+    // Of these the clients' side was filtered out.
+    let mut others = Log::without_before(Format::V5);
+    others.next_port = 30_000;
+    others.fill(&["10.0.1.10"], SERVER, PORTS * 3 / 4, (0, 175));
+    let gateway_side = |line: &&str| line.contains(SERVER.0) && !line.contains(" 10.0.1.10 ");
+    let kept: Vec<&str> = others.text.lines().skip(1).filter(gateway_side).collect();
+    log.text.push_str(&kept.join("\n"));
+    log.text.push('\n');
+    let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(120, 180, 100.0)).await;
+    assert_eq!(first(&diagnosis), "203.0.113.70:443/tcp");
+    let lead = lead(&diagnosis);
+    assert!(lead.contains("10.0.1.9 holds 25%. Who holds 75% does not show."), "{lead}");
+    gap(&diagnosis, "who holds 75% of the ports");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use insights_server::{Dialect, Fault, InsightsServer, Operation, QueryEnd, Times};
+use insights_server::{Dialect, Fault, InsightsServer, LogGroup, LogGroupClass, Operation, QueryEnd, Times};
 use nat_simulator::LogFormat;
 use serde_json::{Value, json};
 
@@ -296,6 +296,27 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     let (answered, envelope, _) = answered_and_published(&second, &scene, &over, 60);
     assert_eq!(answered["ended"], true, "{answered}");
     assert!(envelope["Subject"].as_str().is_some_and(|s| s.contains("over")), "{envelope}");
+}
+
+#[test]
+fn a_group_of_each_class_is_asked_what_it_takes() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let alarm = event(&simulation, scene.id("gateway"));
+    let classes =
+        [(LogGroupClass::Standard, "every-minute"), (LogGroupClass::InfrequentAccess, "first-and-last")];
+    for (nth, (class, question)) in (0..).zip(classes) {
+        let store = stored(&simulation, format.clone());
+        store.add_group(LogGroup { class, ..LogGroup::new(LOG_GROUP) });
+        let insights = InsightsServer::start(store);
+        let api = RuntimeApi::start();
+        let _function = function(&api, &scene, &insights.endpoint(), scene.id("topic"));
+        let (answered, _, _) = answered_and_published(&api, &scene, &later(&alarm, nth), 120);
+        assert_eq!(answered["coverage"]["question"]["name"], question, "{class:?}: {answered:#}");
+        assert_eq!(answered["verdict"], "confirmed", "{class:?}: {answered:#}");
+        let refused = answered["gaps"].to_string().contains("simpler one was asked");
+        assert!(!refused, "{class:?}: {:#}", answered["gaps"]);
+    }
 }
 
 #[test]
