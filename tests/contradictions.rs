@@ -22,7 +22,8 @@ use crate::support::incidents::{file, incident, network, store};
 /// Notes what does not hold: one fault of a kind hides no other.
 macro_rules! expect {
     ($faults:ident, $holds:expr, $($what:tt)*) => {
-        if !$holds {
+        let holds: bool = $holds;
+        if !holds {
             $faults.push(format!($($what)*));
         }
     };
