@@ -31,11 +31,17 @@ pub(super) fn part_of_capacity(diagnosis: &Diagnosis, held: u32) -> f64 {
     capacity(diagnosis).map_or(0.0, |capacity| f64::from(held) / capacity.max(1) as f64)
 }
 
-/// `5% to 98%`: how full a destination was at the least and at the most; one figure where they read the same.
+/// `5% to 98%`: how full a destination was at the least and at the most; one figure where they read the same. More than
+/// the capacity says that the gateway has more addresses than were told from the records, and not how full it was.
 pub(super) fn reach(diagnosis: &Diagnosis, held: &HeldPorts) -> String {
-    let [least, most] =
-        [held.at_least, held.at_most].map(|held| words::percent(part_of_capacity(diagnosis, held)));
-    if least == most { most } else { format!("{least} to {most}") }
+    let parts = [held.at_least, held.at_most].map(|held| part_of_capacity(diagnosis, held));
+    let [least, most] = parts.map(words::percent);
+    match parts {
+        [at_least, _] if at_least > 1.0 => "more than 100%".to_owned(),
+        [_, at_most] if at_most > 1.0 => format!("{least} or more"),
+        _ if least == most => most,
+        _ => format!("{least} to {most}"),
+    }
 }
 
 /// Whether any flow log was read, whatever it held.
