@@ -811,6 +811,17 @@ async fn an_all_clear_without_a_window_is_about_what_shows() {
 }
 
 #[tokio::test]
+async fn more_than_the_capacity_is_given_no_part_of_it() {
+    let mut log = Log::new(Format::V2);
+    log.fill(&["10.0.1.9", "10.0.1.10"], SERVER, PORTS * 3, (0, 175));
+    let inferred = NatGateway { provenance: Provenance::Inferred, ..gateway(1) };
+    let diagnosis = diagnosed(&log, inferred, &Counted::default()).await;
+    let lead = lead(&diagnosis);
+    assert!(lead.contains("203.0.113.70:443, more than 100% of that"), "{lead}");
+    gap(&diagnosis, "all of its addresses");
+}
+
+#[tokio::test]
 async fn a_destination_holds_no_more_ports_than_it_used() {
     let mut log = Log::new(Format::V5);
     // Each of thirty ports ten times over.
