@@ -8,14 +8,10 @@
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 mod support;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use insights_server::InsightsServer;
-use nat_simulator::{
-    Arrivals, Behaviour, Closing, Destination, Exchange, Incident, LogFormat, Phase, Protocol, Retry, Route,
-    Span, Triple, Weighted, Workload,
-};
+use nat_simulator::LogFormat;
 
 use support::runtime_api::{Answered, RuntimeApi};
 use support::scene::{endpoints, event, later, staged, started, stored};
@@ -27,7 +23,9 @@ const MANY_SERVERS: u32 = 14_000;
 fn main() {
     let format = LogFormat::v3_pkt();
     let (scene, simulation) = staged(&format);
-    let crawled = with_crawler(simulation.incident().clone()).simulate();
+    let mut crawled = simulation.incident().clone();
+    crawled.add_crawler(MANY_SERVERS);
+    let crawled = crawled.simulate();
     let cases = [("few rows", &simulation), ("as many rows as there can be", &crawled)];
     for (nth, (name, simulation)) in (0..).zip(cases) {
         let insights = InsightsServer::start(stored(simulation, format.clone()));
@@ -49,35 +47,4 @@ fn main() {
         let records = &diagnosis["coverage"]["records_read"];
         println!("{name}, {records} records: {:.0} MiB at rest, {:.0} MiB at the most", mib(rest), mib(peak));
     }
-}
-
-/// The same with one client that calls very many servers.
-fn with_crawler(mut incident: Incident) -> Incident {
-    let first = incident.destinations.len();
-    incident.destinations.extend((0..MANY_SERVERS).map(|n| Destination {
-        triple: Triple {
-            address: Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + n),
-            port: 443,
-            protocol: Protocol::Tcp,
-        },
-        rtt_ms: 20,
-        service: None,
-    }));
-    let seconds = incident.duration_s;
-    let arrivals = Arrivals::Poisson { per_second: f64::from(MANY_SERVERS) * 3.0 / f64::from(seconds) };
-    incident.workloads.push(Workload {
-        name: "a crawler".into(),
-        route: Route::Gateway(0),
-        clients: Weighted::evenly([0]),
-        destinations: Weighted::evenly(first..incident.destinations.len()),
-        phases: vec![Phase { from_s: 0, to_s: seconds, arrivals }],
-        behaviour: Behaviour::Short {
-            lasts_ms: Span::new(500, 4_000),
-            exchanges: Span::new(1, 2),
-            closing: Closing::MIXED,
-        },
-        exchange: Exchange::SMALL,
-        retry: Retry { syn_retries: 0, reattempts: 0, delay_s: Span::exactly(1) },
-    });
-    incident
 }

@@ -164,11 +164,7 @@ const JSON: &str = "application/json";
 const PAGE: &str = "text/html; charset=utf-8";
 
 fn mark(id: &str, stage: Stage) -> String {
-    let stage = match stage {
-        Stage::Provisional => "provisional",
-        Stage::Final => "final",
-    };
-    format!("{PREFIX}/{id}/sent-{stage}.json")
+    format!("{PREFIX}/{id}/sent-{}.json", stage.name())
 }
 
 fn page(id: &str, stage: Stage) -> String {

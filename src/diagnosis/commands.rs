@@ -27,7 +27,7 @@ fn printable(text: &str) -> String {
 }
 
 /// ` --region eu-west-1`, where the Region is known.
-pub(super) fn region_option(region: Option<&str>) -> String {
+pub(crate) fn region_option(region: Option<&str>) -> String {
     region.map_or_else(String::new, |region| format!(" --region {}", quoted(region)))
 }
 

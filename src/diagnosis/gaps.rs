@@ -5,7 +5,7 @@ use super::commands::{quoted, region_option};
 use super::findings::{Errors, Findings, Unseen, protocol_name};
 use super::refusals::Unplaced;
 use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
-use super::{Verdict, unshown_part};
+use super::{Verdict, greater_unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
 use crate::gap::{ASK_AGAIN, Gap};
 use crate::incident::NatGatewayId;
@@ -411,14 +411,12 @@ fn clients(findings: &Findings<'_>) -> Option<Gap> {
     let top = findings.top()?;
     match top.clients.first().map_or(Attribution::None, |client| client.attribution) {
         Attribution::Connection => {
-            let unshown = unshown_part(&top.clients, u64::try_from(top.clients.len()).unwrap_or(u64::MAX));
-            (unshown > top.clients[0].share).then(|| {
-                Gap::new(
-                    format!("who holds {} of the ports to {}", words::percent(unshown), top.label()),
-                    "the records show these ports on the gateway's side only: a log that was filtered looks like that",
-                    "give the whole flow log of the gateway's interface, with nothing filtered out",
-                )
-            })
+            let unshown = greater_unshown_part(&top.clients)?;
+            Some(Gap::new(
+                format!("who holds {} of the ports to {}", words::percent(unshown), top.label()),
+                "the records show these ports on the gateway's side only: a log that was filtered looks like that",
+                "give the whole flow log of the gateway's interface, with nothing filtered out",
+            ))
         }
         Attribution::ClientInterface => Some(Gap::new(
             "which gateway each client's connections took",

@@ -33,6 +33,7 @@ use crate::incident::{Alarm, Incident, TimeWindow};
 use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_ADDRESS, Provenance};
 
 pub use answer::Answer;
+pub(crate) use commands::region_option;
 use findings::Findings;
 pub(crate) use gaps::better_flow_log;
 pub use links::Link;
@@ -56,6 +57,19 @@ pub enum Verdict {
     NotSupported,
     /// The evidence leaves it open; the gaps say what is missing.
     CannotTell,
+}
+
+impl Verdict {
+    /// As the contract spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Likely => "likely",
+            Self::NotSupported => "not-supported",
+            Self::CannotTell => "cannot-tell",
+        }
+    }
 }
 
 /// What sort of use filled the destination.
@@ -221,21 +235,21 @@ impl ClientReport {
     }
 }
 
-/// The part of a destination's ports whose holders the records do not show; none where they may be among the clients
-/// that are not listed, or where clients are known by the port only.
-fn unshown_part(clients: &[ClientReport], clients_seen: u64) -> f64 {
-    let all_listed = clients_seen <= clients.len() as u64;
-    let joined = clients.first().is_some_and(|client| client.attribution == Attribution::Connection);
-    if all_listed && joined { 1.0 - clients.iter().map(|client| client.share).sum::<f64>() } else { 0.0 }
+/// The part of a destination's ports whose holders the records do not show, of all of its `clients`, where that is
+/// more than the greatest of them holds: the greatest may be another. None where clients are known by the port only.
+fn greater_unshown_part(clients: &[ClientReport]) -> Option<f64> {
+    let greatest = clients.first().filter(|client| client.attribution == Attribution::Connection)?;
+    let unshown = 1.0 - clients.iter().map(|client| client.share).sum::<f64>();
+    (unshown > greatest.share).then_some(unshown)
 }
 
 impl DestinationReport {
     /// The part of its ports whose holders do not show, where that is more than its greatest known client holds: the
-    /// greatest may be another.
+    /// greatest may be another. None where the rest may be of clients that are not listed.
     #[must_use]
     pub fn greater_unshown_part(&self) -> Option<f64> {
-        let unshown = unshown_part(&self.clients, self.clients_seen);
-        self.clients.first().filter(|client| unshown > client.share).map(|_| unshown)
+        let all_listed = self.clients_seen <= self.clients.len() as u64;
+        greater_unshown_part(&self.clients).filter(|_| all_listed)
     }
 
     /// Whether it held as much of the capacity, or of one address's, as the verdict asks for; not where capacity is
@@ -382,6 +396,17 @@ pub enum Stage {
     /// All that there will be.
     #[default]
     Final,
+}
+
+impl Stage {
+    /// As the contract spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provisional => "provisional",
+            Self::Final => "final",
+        }
+    }
 }
 
 /// The diagnosis, as the contract has it.

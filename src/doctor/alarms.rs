@@ -2,11 +2,12 @@
 
 use crate::alarm::query::Query;
 use crate::alarm::{METRIC, NAMESPACE};
+use crate::diagnosis::region_option;
 use crate::gap::Gap;
 use crate::network::{GatewayKind, NatGateway};
 use crate::words::{self, counted};
 
-use super::{Check, Examined, Row, Tonight, name_of, region_option};
+use super::{Check, Examined, Row, Tonight, name_of};
 
 const GATEWAY: &str = "NatGatewayId";
 const ZONE: &str = "AvailabilityZone";

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Check, Examined, Row, Tonight, name_of, region_option};
-use crate::diagnosis::better_flow_log;
+use super::{Check, Examined, Row, Tonight, name_of};
+use crate::diagnosis::{better_flow_log, region_option};
 use crate::evidence::EvidenceSource as _;
 use crate::evidence::insights::{Answer, Cause, LogsInsights, LogsQueries, Query, Rung, Unanswered, planned};
 use crate::flow::{Field, LogFormat};

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::diagnosis::region_option;
 use crate::gap::Gap;
 use crate::network::Network;
 use crate::words::{self, counted};
@@ -270,11 +271,6 @@ fn look_ups(examined: &[Examined]) -> Vec<Row> {
 
 fn name_of(examined: &Examined) -> &str {
     examined.network.gateway.id.as_ref().map_or("a gateway", |id| id.as_str())
-}
-
-/// `--region` as the last words of a command; nothing where no Region is known.
-fn region_option(region: Option<&str>) -> String {
-    region.map_or(String::new(), |region| format!(" --region {}", words::in_shell(region)))
 }
 
 fn topic(topic: &Topic, region: Option<&str>) -> Row {

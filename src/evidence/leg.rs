@@ -84,7 +84,8 @@ impl Viewpoint {
     }
 
     /// Whether an address can only be a client's. A public gateway's servers are outside, so every
-    /// private address that is not known to be a server's is a client's (the VPC's, or one that comes in over a transit gateway). A
+    /// private address that is not known to be a server's is a client's (the VPC's, or one that comes in over a
+    /// transit gateway). A
     /// private gateway's servers are private too: there, only the VPC's own ranges tell. Servers are
     /// IPv4 always: what is IPv6 is a client, or a server's NAT64 address.
     #[must_use]

@@ -291,18 +291,14 @@ impl Lives {
     /// Each stretch with the time for which it held the port.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (Stretch, Holding)> {
         let nexts = self.later.iter().map(|next| Some(next.start())).chain([None]);
-        let befores = std::iter::once(None).chain(self.stretches().map(Some));
-        self.stretches().zip(nexts).zip(befores).map(|((stretch, next), before)| {
+        let mut before: Option<Stretch> = None;
+        self.stretches().zip(nexts).map(move |(stretch, next)| {
+            let goes_on = before.replace(stretch).is_some_and(|before| before.goes_on_at_once_in(stretch));
             let held_until =
                 if stretch.ended() { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
             let until = next.map_or(held_until, |next| held_until.min(next));
-            let from = if before.is_some_and(|before: Stretch| before.goes_on_at_once_in(stretch)) {
-                stretch.sure_from.saturating_sub(1)
-            } else {
-                stretch.sure_from
-            };
-            let sure =
-                (stretch.sure_from != NEVER).then_some((i64::from(from), i64::from(stretch.sure_until)));
+            let from = i64::from(stretch.sure_from) - i64::from(goes_on);
+            let sure = (stretch.sure_from != NEVER).then_some((from, i64::from(stretch.sure_until)));
             (stretch, Holding { start: stretch.start(), sure, until })
         })
     }

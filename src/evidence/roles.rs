@@ -126,19 +126,19 @@ impl Roles {
 /// from very many ports, and nothing comes back. A row does not hold the address's own port, so that an address is
 /// taken to have one role.
 pub(super) fn servers_among_clients(evidence: &Evidence, viewpoint: &Viewpoint) -> Vec<IpAddr> {
-    if viewpoint.kind != GatewayKind::Zonal || evidence.packet_addresses {
+    if evidence.packet_addresses {
         return Vec::new();
     }
     let asked_of_servers: HashSet<(u16, u8)> =
         evidence.destinations.keys().map(|destination| (destination.port, destination.protocol)).collect();
-    let in_vpc = |address: IpAddr| !viewpoint.may_be_server(address);
     let mut asked: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
-    for (address, ports) in evidence.unasked.iter().filter(|(address, _)| !in_vpc(**address)) {
+    for (address, ports) in evidence.unasked.iter().filter(|(address, _)| viewpoint.may_be_server(**address))
+    {
         asked.entry(*address).or_default().0 += usize::try_from(*ports).unwrap_or(usize::MAX);
     }
     for ClientUse { client, destination } in evidence.clients.keys() {
         let has_ports = matches!(destination.protocol, TCP | UDP);
-        if destination.address.is_some() || !has_ports || in_vpc(*client) {
+        if destination.address.is_some() || !has_ports || !viewpoint.may_be_server(*client) {
             continue;
         }
         let (handed_out, others) = asked.entry(*client).or_default();

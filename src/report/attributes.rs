@@ -1,7 +1,7 @@
 //! What a message says of itself beside its body, so that a subscription's filter can choose.
 
 use super::trouble::{Kind, Trouble};
-use crate::diagnosis::{Diagnosis, Stage, Verdict};
+use crate::diagnosis::{Diagnosis, Verdict};
 
 /// How soon somebody has to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +45,6 @@ pub type Attribute = (&'static str, String);
 
 /// `kind`, `severity`, `stage` and `verdict`, and `gateway` where one is known.
 pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
-    let verdict = match diagnosis.verdict {
-        Verdict::Confirmed => "confirmed",
-        Verdict::Likely => "likely",
-        Verdict::NotSupported => "not-supported",
-        Verdict::CannotTell => "cannot-tell",
-    };
-    let stage = match diagnosis.stage {
-        Stage::Provisional => "provisional",
-        Stage::Final => "final",
-    };
     // A test that finds the path broken is worth a look in the morning.
     let severity = match (diagnosis.drill, diagnosis.was_answered()) {
         (true, true) => Severity::Info,
@@ -65,8 +55,8 @@ pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
     [
         ("kind", Some(if diagnosis.drill { "test" } else { "diagnosis" }.to_owned())),
         ("severity", Some(severity.name().to_owned())),
-        ("stage", Some(stage.to_owned())),
-        ("verdict", Some(verdict.to_owned())),
+        ("stage", Some(diagnosis.stage.name().to_owned())),
+        ("verdict", Some(diagnosis.verdict.name().to_owned())),
         ("gateway", gateway.filter(|id| !id.is_empty())),
     ]
     .into_iter()

@@ -1,7 +1,7 @@
 //! The answer in the first two lines, which every report for people begins with.
 
 use super::lines::WIDTH;
-use super::wording::{answered, capacity, number, outside, part_of_capacity, place, reach};
+use super::wording::{capacity, number, outside, part_of_capacity, place, reach};
 use crate::diagnosis::{DestinationReport, Diagnosis, Stage, UnplacedAttempts, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
@@ -21,7 +21,7 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
     }
     let Some(top) = diagnosis.destinations.first() else {
         let what = "We cannot tell which destination ran out of ports.".to_owned();
-        let why = match (answered(diagnosis), diagnosis.stage) {
+        let why = match (diagnosis.was_answered(), diagnosis.stage) {
             (true, _) => format!("The flow logs show none of its traffic{so_far}; see below."),
             (false, Stage::Provisional) => {
                 "The flow logs are still being read; another report follows.".to_owned()
@@ -108,7 +108,7 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
 /// The same of an alarm that somebody set by hand.
 fn drill(diagnosis: &Diagnosis, so_far: &str) -> [String; 2] {
     let arrives = "TEST: somebody set the alarm by hand, and this message arrives.".to_owned();
-    if !answered(diagnosis) {
+    if !diagnosis.was_answered() {
         let unread = match diagnosis.stage {
             Stage::Provisional => "The flow logs are still being read; another report follows.",
             Stage::Final => "But no flow log gave an answer; see below how to mend that.",

@@ -1,6 +1,6 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
-use super::wording::{answered, capacity, held_by, number, or_more, part_of_capacity, place, reach};
+use super::wording::{capacity, held_by, number, or_more, part_of_capacity, place, reach};
 use crate::diagnosis::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
@@ -40,7 +40,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
     if diagnosis.drill {
         let top = diagnosis.destinations.first();
-        return match (answered(diagnosis), top.and_then(|top| top.utilization)) {
+        return match (diagnosis.was_answered(), top.and_then(|top| top.utilization)) {
             (false, _) if diagnosis.stage == Stage::Provisional => {
                 format!("TEST: this arrives; the flow logs of NAT {id} are still being read")
             }
@@ -60,7 +60,7 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
         return add_what_fits(format!("NAT {id}: cannot tell{so_far}"), vec![seen, by], most);
     }
     let Some(top) = diagnosis.destinations.first() else {
-        let why = match (answered(diagnosis), diagnosis.stage) {
+        let why = match (diagnosis.was_answered(), diagnosis.stage) {
             (true, _) => "nothing of it in the flow logs",
             (false, Stage::Provisional) => "the flow logs are still being read",
             (false, Stage::Final) => "no flow log gave an answer",

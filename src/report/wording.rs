@@ -44,11 +44,6 @@ pub(super) fn reach(diagnosis: &Diagnosis, held: &HeldPorts) -> String {
     }
 }
 
-/// Whether any flow log was read, whatever it held.
-pub(super) fn answered(diagnosis: &Diagnosis) -> bool {
-    diagnosis.was_answered()
-}
-
 /// `203.0.113.10:443`: the protocol is said where it is not TCP.
 pub(super) fn place(destination: &DestinationReport) -> String {
     let label = label(destination);

@@ -1,5 +1,7 @@
 //! The rules of [`super::super::leg_rules`] as text of a query: which leg a record shows.
 
+use std::fmt::Display;
+
 use crate::flow::{Field, LogFormat};
 use crate::network::GatewayKind;
 
@@ -137,19 +139,11 @@ impl<'a> Legs<'a> {
             return None;
         }
         let (source, target) = (self.source(), self.target());
-        let within = |ranges: &[String]| {
-            let tests = ranges.iter().map(|range| format!("isIpv4InSubnet({target}, \"{range}\")"));
-            tests.collect::<Vec<_>>().join(" or ")
-        };
         let gateway = list(&viewpoint.addresses);
-        let inside = within(&PRIVATE_V4.map(str::to_owned));
-        let own: Vec<String> = viewpoint
-            .client_ranges
-            .iter()
-            .filter(|range| range.network().is_ipv4())
-            .map(|range| range.trunc().to_string())
-            .collect();
-        let beyond = if own.is_empty() { String::new() } else { format!(" and not ({})", within(&own)) };
+        let inside = within(target, PRIVATE_V4).join(" or ");
+        let own = viewpoint.client_ranges.iter().filter(|range| range.network().is_ipv4());
+        let own = within(target, own.map(ipnet::IpNet::trunc));
+        let beyond = if own.is_empty() { String::new() } else { format!(" and not ({})", own.join(" or ")) };
         Some(format!("{source} in {gateway} and {target} not in {gateway} and ({inside}){beyond}"))
     }
 
@@ -255,15 +249,19 @@ impl<'a> Legs<'a> {
             let outside = own.iter().filter(|range| !crate::network::is_private(range.network()));
             PRIVATE_V4.into_iter().map(str::to_owned).chain(outside.map(|r| r.trunc().to_string())).collect()
         };
-        let ranges = ranges.iter().filter(|range| !range.contains(':'));
-        let tests = ranges.map(|range| format!("isIpv4InSubnet({field}, \"{range}\")"));
-        let ipv6 = format!("(isValidIpV6({field}) and not isIpv6InSubnet({field}, \"{NAT64}\"))");
-        let inside = tests.chain([ipv6]).collect::<Vec<_>>().join(" or ");
+        let mut tests = within(field, ranges.iter().filter(|range| !range.contains(':')));
+        tests.push(format!("(isValidIpV6({field}) and not isIpv6InSubnet({field}, \"{NAT64}\"))"));
+        let inside = tests.join(" or ");
         match &self.viewpoint.private_servers[..] {
             [] => inside,
             servers => format!("({inside}) and {field} not in {}", list(servers)),
         }
     }
+}
+
+/// A test for each of the IPv4 ranges, whether the address in a field lies in it.
+fn within<Range: Display>(field: &str, ranges: impl IntoIterator<Item = Range>) -> Vec<String> {
+    ranges.into_iter().map(|range| format!("isIpv4InSubnet({field}, \"{range}\")")).collect()
 }
 
 /// The number that stands for a leg: odd where the packets went out, larger the nearer to the client it was

@@ -237,16 +237,15 @@ fn of_one_minute(
         _ => Side::Client,
     };
     let ports: u32 = number(row, "ports")?;
+    let perhaps_to_server = side == Side::Gateway
+        && legs.hides_servers()
+        && server.is_some_and(|server| viewpoint.may_be_server(server));
     // Packets to an address inside are answers to a client, each from a server's port, unless they came from very many.
-    let perhaps_server = server.filter(|server| legs.hides_servers() && viewpoint.may_be_server(*server));
-    let to_server = side == Side::Gateway
-        && perhaps_server.is_some()
-        && usize::try_from(ports).is_ok_and(|ports| ports >= MIN_MET);
-    if side == Side::Gateway && perhaps_server.is_some() && !to_server {
+    if perhaps_to_server && (ports as usize) < MIN_MET {
         return number(row, "records").map(Said::Nothing);
     }
     // The text of this question does not choose: what comes back to the gateway or to a client is here as well.
-    if rung == Rung::PlainFields && !to_server {
+    if rung == Rung::PlainFields && !perhaps_to_server {
         let to_client = server.is_none_or(|server| viewpoint.is_client(server));
         let to_gateway = server.is_some_and(|server| viewpoint.addresses.contains(&server));
         let outward = match side {

@@ -18,7 +18,7 @@ use super::wording::{
     sure, undo_order, verdict_in_words, when,
 };
 use crate::diagnosis::{
-    ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Verdict,
+    ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy,
 };
 use crate::evidence::QueryRun;
 use crate::gap::Gap;
@@ -176,12 +176,7 @@ impl<'a> Page<'a> {
             style_hash: STYLE_HASH,
             script_hash: SCRIPT_HASH,
             subject: subject(diagnosis),
-            verdict_class: match coloured_as(diagnosis) {
-                Verdict::Confirmed => "confirmed",
-                Verdict::Likely => "likely",
-                Verdict::NotSupported => "not-supported",
-                Verdict::CannotTell => "cannot-tell",
-            },
+            verdict_class: coloured_as(diagnosis).name(),
             verdict: verdict_in_words(diagnosis.verdict),
             lead: lead(diagnosis),
             incident: incident(diagnosis),

@@ -87,7 +87,7 @@ impl Scenario {
             Self::OneFullAddress => one_full_address(&mut incident),
             Self::LaterBurst => later_burst(&mut incident),
             Self::RejectBeside(by) | Self::RejectInstead(by) => reject(&mut incident, by),
-            Self::Crawler(servers) => crawler(&mut incident, servers),
+            Self::Crawler(servers) => incident.add_crawler(servers),
             Self::Scan(servers) => scan(&mut incident, servers),
         }
         incident
@@ -183,13 +183,16 @@ fn reject(incident: &mut Incident, by: Rule) {
     );
 }
 
-fn crawler(incident: &mut Incident, servers: u32) {
-    let behaviour = Behaviour::Short {
-        lasts_ms: Span::new(500, 4_000),
-        exchanges: Span::new(1, 2),
-        closing: Closing::MIXED,
-    };
-    call_many(incident, "a crawler", servers, 443, behaviour);
+impl Incident {
+    /// Adds one client that calls so many servers through the gateway, each about twice.
+    pub fn add_crawler(&mut self, servers: u32) {
+        let behaviour = Behaviour::Short {
+            lasts_ms: Span::new(500, 4_000),
+            exchanges: Span::new(1, 2),
+            closing: Closing::MIXED,
+        };
+        call_many(self, "a crawler", servers, 443, behaviour);
+    }
 }
 
 fn scan(incident: &mut Incident, servers: u32) {
