@@ -323,6 +323,19 @@ async fn where_the_greatest_holder_is_hidden_none_is_named_as_it() {
 }
 
 #[tokio::test]
+async fn an_ipv6_holder_beside_hidden_ones_fits_its_line() {
+    let mut log = Log::new(Format::V5);
+    log.fill(&["10.0.1.9"], SERVER, PORTS, (0, 175));
+    let mut diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(120, 180, 100.0)).await;
+    let client = &mut diagnosis.destinations[0].clients[0];
+    client.address = "2001:db8:1234:5600:aaaa:bbbb:cccc:dddd".parse().expect("valid");
+    client.share = 0.25;
+    let text = report::text::text(&diagnosis);
+    let second = text.lines().nth(1).expect("two lines");
+    assert!(second.contains("25%; 75% not shown") && second.chars().count() <= 72, "{second}");
+}
+
+#[tokio::test]
 async fn a_server_is_told_from_clients_without_the_ranges_of_the_vpc() {
     let gateway = NatGateway { vpc_cidrs: Vec::new(), ..gateway(1) };
     let diagnosis =

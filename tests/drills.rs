@@ -143,6 +143,15 @@ async fn a_drill_says_that_the_path_works_and_how_full_the_gateway_is() {
 }
 
 #[tokio::test]
+async fn a_drill_of_a_gateway_of_unknown_size_is_not_empty() {
+    let mut told = diagnosed(&event("alarm-no-reason-data.json"), 0.0).await;
+    told.destinations[0].utilization = None;
+    let message = Message::of(&told, None, HttpsReaders::Machines);
+    let subject = "TEST: the path works; NAT nat-0a1b2c3d has a limit that is not known";
+    assert_eq!(message.subject, subject);
+}
+
+#[tokio::test]
 async fn an_alarm_set_by_hand_over_real_errors_is_no_drill() {
     let told = diagnosed(&event("alarm-no-reason-data.json"), 12.0).await;
     assert!(!told.drill && !told.headline.contains("TEST"), "{}", told.headline);

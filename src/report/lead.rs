@@ -226,20 +226,23 @@ fn holder(top: &DestinationReport, sure: &str) -> String {
     if !client.stands_out() {
         return format!("No client stands out: the most is {share}. {sure}");
     }
+    // An IPv6 address leaves no room for all of it.
+    let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
     let [holds, held_by] =
         if client.attribution.is_certain() { ["holds"; 2] } else { ["perhaps holds", "perhaps"] };
     let address = client.address.to_string();
-    // An IPv6 address leaves no room for all of it.
-    let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
-    if let Some(unshown) = top.greater_unshown_part() {
-        let unshown = words::percent(unshown);
-        return format!("{address} holds {share}. Who holds {unshown} does not show. {sure}");
-    }
-    let after = [
-        format!(" {holds} {share} of them. {sure}"),
-        format!(" {holds} {share}. {sure}"),
-        format!(" {held_by} {share}. {briefly}"),
-    ];
+    let after = match top.greater_unshown_part().map(words::percent) {
+        Some(unshown) => [
+            format!(" holds {share}. Who holds {unshown} does not show. {sure}"),
+            format!(" holds {share}. Who holds {unshown} does not show. {briefly}"),
+            format!(" {share}; {unshown} not shown. {briefly}"),
+        ],
+        None => [
+            format!(" {holds} {share} of them. {sure}"),
+            format!(" {holds} {share}. {sure}"),
+            format!(" {held_by} {share}. {briefly}"),
+        ],
+    };
     let fits = |after: &&String| address.len() + after.len() <= WIDTH;
     let after = after.iter().find(fits).unwrap_or(&after[2]);
     let name = named(client.name.as_deref(), "", &[&address, after]);

@@ -39,17 +39,20 @@ fn answer(diagnosis: &Diagnosis, most: usize) -> String {
     let id = id.get(..ID).unwrap_or(id);
     let so_far = if diagnosis.stage == Stage::Provisional { " so far" } else { "" };
     if diagnosis.drill {
-        let top = diagnosis.destinations.first();
-        return match (diagnosis.was_answered(), top.and_then(|top| top.utilization)) {
-            (false, _) if diagnosis.stage == Stage::Provisional => {
-                format!("TEST: this arrives; the flow logs of NAT {id} are still being read")
-            }
-            (false, _) => format!("TEST: this arrives, but no flow log of NAT {id} gave an answer"),
-            (true, Some(part)) => {
-                format!("TEST: the path works; NAT {id} is {} full now{so_far}", words::percent(part))
-            }
-            (true, None) => format!("TEST: the path works; NAT {id} carries nothing{so_far}"),
+        if !diagnosis.was_answered() {
+            return match diagnosis.stage {
+                Stage::Provisional => {
+                    format!("TEST: this arrives; the flow logs of NAT {id} are still being read")
+                }
+                Stage::Final => format!("TEST: this arrives, but no flow log of NAT {id} gave an answer"),
+            };
+        }
+        let now = match diagnosis.destinations.first().map(|top| top.utilization) {
+            Some(Some(part)) => format!("is {} full now", words::percent(part)),
+            Some(None) => "has a limit that is not known".to_owned(),
+            None => "carries nothing".to_owned(),
         };
+        return format!("TEST: the path works; NAT {id} {now}{so_far}");
     }
     if let Some((unplaced, part)) = diagnosis.unplaced_attempts() {
         let attempts = words::count(unplaced.attempts);
