@@ -1,6 +1,7 @@
 //! On the same records, Logs Insights and files lead to the same diagnosis.
 
-use nat_simulator::{Incident, LogFormat, Pattern, Scale, View};
+use jiff::SignedDuration;
+use nat_simulator::{Incident, LogFormat, Pattern, Record, Scale, View};
 use nat_triage::diagnosis::{DestinationReport, Diagnosis, Limits, Pattern as DiagnosedPattern};
 use nat_triage::evidence::Attribution;
 use nat_triage::evidence::files::FlowLogFiles;
@@ -123,6 +124,61 @@ async fn both_sources_agree_on_fan_in() {
 #[tokio::test]
 async fn both_sources_agree_on_a_scan() {
     both_agree_on(Pattern::Scan).await;
+}
+
+/// What Logs Insights tells of an incident's records when it is asked about all the time from so many days before.
+async fn asked_about_days(days: i64, spoilt: impl Fn(&mut Vec<Record>)) -> Diagnosis {
+    let scale = Scale::Reduced { capacity: CAPACITY };
+    let simulated = Incident::random_of(0, scale, Pattern::LongLived, true);
+    let simulation = simulated.simulate();
+    let facts = simulation.facts();
+    let format = LogFormat::v11();
+    let mut records = simulation.records(&View::of_gateway(&simulated, format.clone()));
+    spoilt(&mut records);
+    let covers = facts.interface_id.as_deref().unwrap_or("nat-");
+    let known = Known(network(&facts, &format.header(), covers, 60));
+    let mut asked = incident(&facts);
+    let window = asked.window.expect("known");
+    asked.window = Some(window.begun_earlier(SignedDuration::from_hours(24 * days)));
+    let insights = LogsInsights::new(Evaluator::new(store(&records)));
+    let limits = Limits { ports_per_address: facts.ports_per_address };
+    triage(asked, &known, &insights, limits).await.expect("never fails").diagnosis
+}
+
+#[tokio::test]
+async fn a_window_of_weeks_makes_no_port_held_that_was_not() {
+    let short = asked_about_days(0, |_| {}).await;
+    let most = |diagnosis: &Diagnosis| {
+        diagnosis.destinations.iter().map(|d| (d.address, d.port, d.held.at_most)).collect::<Vec<_>>()
+    };
+    for days in [1, 12, 40] {
+        let long = asked_about_days(days, |_| {}).await;
+        for destination in &long.destinations {
+            let of_short =
+                most(&short).into_iter().find(|d| (d.0, d.1) == (destination.address, destination.port));
+            let held = of_short.map_or(0, |(.., most)| most);
+            assert!(
+                destination.held.at_least <= held,
+                "{days} days: {} held {:?}, and within its minutes {held} at most",
+                destination.address,
+                destination.held
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_with_a_far_end_covers_no_minutes_in_logs_insights() {
+    let far = |records: &mut Vec<Record>| {
+        let first = &records[0];
+        let mut values: Vec<String> = first.line.split(' ').map(str::to_owned).collect();
+        let place = LogFormat::v11().header().split(' ').position(|name| name == "end").expect("has one");
+        values[place] = "4294967295".into();
+        records[0] = Record { line: values.join(" "), ..first.clone() };
+    };
+    let diagnosis = asked_about_days(0, far).await;
+    let until = diagnosis.coverage.logs_until.expect("records");
+    assert!(until <= diagnosis.window.end() + SignedDuration::from_mins(11), "{until}");
 }
 
 #[tokio::test]

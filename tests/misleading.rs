@@ -337,7 +337,7 @@ async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
         writeln!(
             text,
             "nat-0123456789abcdef0 {src} {dst} {sport} {dport} 6 5 {} {} {way} {flags}",
-            START - 400,
+            START - 300,
             START + 300
         )
         .expect("written");
@@ -431,6 +431,17 @@ async fn a_record_of_another_century_does_not_stretch_the_window() {
         .diagnosis;
     assert_eq!(diagnosis.window.seconds(), 301);
     assert!(diagnosis.gaps.iter().any(|gap| gap.what.contains("records of another time")));
+}
+
+#[tokio::test]
+async fn a_record_with_a_far_end_covers_no_minutes_of_others() {
+    let mut log = Log::new();
+    log.connection(("10.0.1.9", 40_000), SERVER, (0, 4_000_000), 0);
+    let holed = log.diagnosed((0, 720), None).await;
+    assert_eq!(holed.verdict, Verdict::CannotTell, "{}", holed.headline);
+    assert!(!holed.coverage.complete);
+    let until = holed.coverage.logs_until.expect("records").as_second() - START;
+    assert!(until <= 120, "a record speaks for its own interval, not for {until} s");
 }
 
 #[tokio::test]

@@ -955,9 +955,9 @@ impl Sink for Counter<'_> {
             }
             self.records += 1;
             self.first = self.first.min(record.start);
-            self.last = self.last.max(record.end);
-            // No record spans more than one interval; a damaged one may claim to.
+            // No record spans more than one interval; a damaged one may claim to, and speaks for no more minutes.
             let end = record.end.min(record.start + 2 * i64::from(self.aggregation));
+            self.last = self.last.max(end);
             self.at_work.add(record.start, end);
         }
         // A packet that a rule turned away, or that came after the end, holds no port. One that the

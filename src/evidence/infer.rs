@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 
 use crate::flow::reader::Sink;
-use crate::flow::record::{Action, Direction, FlowRecord};
+use crate::flow::record::{Action, Direction, FlowRecord, MAX_RECORD_SECONDS};
 use crate::incident::{InterfaceId, NatGatewayId};
 use crate::network::{GatewayKind, NatAddress, NatGateway, Provenance, is_private};
 use crate::words;
@@ -253,7 +253,11 @@ fn parsed<T: std::str::FromStr>(bytes: Option<&[u8]>) -> Option<T> {
 
 impl Sink for Inference {
     fn record(&mut self, record: &FlowRecord<'_>) {
-        self.longest = self.longest.max(record.end - record.start);
+        let length = record.end - record.start;
+        // One that was cut to the longest that there can be is damaged, and tells nothing.
+        if length < MAX_RECORD_SECONDS {
+            self.longest = self.longest.max(length);
+        }
         self.starts.push(record.start);
         if record.resource.is_some_and(|id| id.starts_with(b"nat-")) {
             self.regional_record(record);

@@ -10,6 +10,12 @@ use memchr::memchr_iter;
 use super::format::Column;
 use super::{Field, LogFormat};
 
+/// Most seconds that one record can span: the longest aggregation interval, and a minute by which times may be off.
+/// One that claims to span more is damaged, and is cut to this.
+///
+/// Source: "Flow log records", Aggregation interval, in the Amazon VPC user guide.
+pub const MAX_RECORD_SECONDS: i64 = 600 + 60;
+
 /// Whether the traffic was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -88,7 +94,7 @@ pub struct FlowRecord<'line> {
     pub bytes: u64,
     /// First packet, in seconds of the Unix epoch.
     pub start: i64,
-    /// Last packet, in seconds of the Unix epoch; not before `start`.
+    /// Last packet, in seconds of the Unix epoch; not before `start`, nor more than [`MAX_RECORD_SECONDS`] after it.
     pub end: i64,
     /// Accepted unless the record says otherwise.
     pub action: Action,
@@ -316,7 +322,8 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         span: second(start, Field::Start)
             .ok()
             .zip(second(end, Field::End).ok())
-            .filter(|(from, to)| from <= to),
+            .filter(|(from, to)| from <= to)
+            .map(|(from, to)| (from, to.min(from + MAX_RECORD_SECONDS))),
     };
     match status {
         None | Some(b"OK") => {}
@@ -332,6 +339,7 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
     if end < start {
         return Err(LineError::Backwards);
     }
+    let end = end.min(start + MAX_RECORD_SECONDS);
     Ok(Line::Record(FlowRecord {
         interface,
         resource,

@@ -10,8 +10,8 @@ use super::text::Text;
 use crate::flow::Field;
 use crate::network::IDLE_TIMEOUT_SECONDS;
 
-/// Seconds after everything: no window is eleven days long.
-const FAR: u32 = 999_999;
+/// Seconds after everything: what a timestamp can hold ends before it, wherever times are counted from.
+const FAR: u64 = 999_999_999_999;
 
 pub(super) fn write(question: &Question<'_>, scope: &Scope, text: &mut Text) -> Result<(), Unaskable> {
     let legs = question.legs(scope);

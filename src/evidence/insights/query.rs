@@ -13,6 +13,7 @@ use super::rung::Rung;
 use super::text::{Name, Text, list};
 use super::{article, every_minute, first_and_last, raw_records, worst_minute};
 use crate::flow::format::Column;
+use crate::flow::record::MAX_RECORD_SECONDS;
 use crate::flow::{Field, LogFormat};
 use crate::incident::{InterfaceId, TimeWindow};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, TrafficType, nat64_destination};
@@ -385,8 +386,10 @@ pub(super) fn name_ports(question: &Question<'_>, legs: &Legs<'_>, text: &mut Te
         party = format!("if({side_name} = \"client\", \"-\", {party})");
     }
     let base = question.origin();
+    // A record that claims to span more is damaged, and must speak for no more minutes.
+    let cut = base - MAX_RECORD_SECONDS;
     text.command(format_args!(
-        "fields if({outward} = 1, {source}, {target}) as {holder}, if({outward} = 1, ntSrcport, ntDstport) as {port}, {party} as {server}, if({outward} = 1, ntDstport, ntSrcport) as {server_port}, 1 - {outward} as {inward}, ntStart - {base} as {began}, ntEnd - {base} as {ended}"
+        "fields if({outward} = 1, {source}, {target}) as {holder}, if({outward} = 1, ntSrcport, ntDstport) as {port}, {party} as {server}, if({outward} = 1, ntDstport, ntSrcport) as {server_port}, 1 - {outward} as {inward}, ntStart - {base} as {began}, if(ntEnd - ntStart > {MAX_RECORD_SECONDS}, ntStart - {cut}, ntEnd - {base}) as {ended}"
     ));
     let sent =
         if format.has(Field::Packets) { format!("ntPackets * {outward}") } else { outward.to_string() };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::leg::unmapped;
 use super::super::roles::MIN_MET;
@@ -11,6 +11,7 @@ use super::super::{ClientUse, Destination, Evidence, Held, OnAddress, Side, Step
 use super::article;
 use super::query::{Question, Scope, address};
 use super::rung::Rung;
+use crate::flow::record::MAX_RECORD_SECONDS;
 
 /// One row: fields by name, each with its value as text; an absent field is left out.
 pub type Row = BTreeMap<String, String>;
@@ -279,7 +280,8 @@ fn of_one_minute(
     tally.sent = optional(row, "sent")?;
     tally.packets = tally.sent;
     tally.bytes = optional(row, "octets")?;
-    let seen = (second(row, "first", 0)?, second(row, "last", 0)?);
+    let latest = question.window.end() + SignedDuration::from_secs(MAX_RECORD_SECONDS);
+    let seen = (second(row, "first", 0)?, second(row, "last", 0)?.min(latest));
     Ok(Said::Held { side, holder, destination, tally: Box::new(tally), seen })
 }
 
