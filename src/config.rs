@@ -20,8 +20,11 @@ pub const FLOW_LOGS: &str = "NAT_TRIAGE_FLOW_LOGS";
 
 /// The bucket in which reports leave a mark, and what they rest on.
 pub const REPORT_BUCKET: &str = "NAT_TRIAGE_REPORT_BUCKET";
-/// The most that one query may scan, in GiB.
+/// The most that all queries of one event may scan together, in GiB.
 pub const MAX_SCAN_GIB: &str = "NAT_TRIAGE_MAX_SCAN_GIB";
+
+/// [`MAX_SCAN_GIB`] where it is not set: about half a dollar at the list price of us-east-1.
+pub const DEFAULT_MAX_SCAN_GIB: f64 = 100.0;
 
 /// Whether to tell that an alarm ended: `true` or `false`.
 pub const NOTIFY_OK: &str = "NAT_TRIAGE_NOTIFY_OK";
@@ -47,7 +50,7 @@ pub const NAMES: [&str; 10] = [
 ];
 
 /// What the function was told by its environment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// [`TOPIC_ARN`].
     pub topic_arn: Option<String>,
@@ -61,8 +64,8 @@ pub struct Config {
     pub flow_logs: Vec<PathBuf>,
     /// [`REPORT_BUCKET`].
     pub report_bucket: Option<String>,
-    /// [`MAX_SCAN_GIB`].
-    pub max_scan_gib: Option<f64>,
+    /// [`MAX_SCAN_GIB`]; [`DEFAULT_MAX_SCAN_GIB`] where it is not set.
+    pub max_scan_gib: f64,
     /// [`NOTIFY_OK`].
     pub notify_ok: bool,
     /// [`HTTPS`].
@@ -88,6 +91,12 @@ pub struct ConfigError {
     pub name: &'static str,
     /// What is wrong with it, and what was expected.
     pub why: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::from_values(|_| None).expect("nothing that is set is unusable")
+    }
 }
 
 impl Config {
@@ -142,7 +151,7 @@ impl Config {
             .collect::<Result<_, _>>()?;
         let flow_logs = list(FLOW_LOGS).into_iter().map(PathBuf::from).collect();
         let report_bucket = set(REPORT_BUCKET).map(bucket).transpose()?;
-        let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?;
+        let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?.unwrap_or(DEFAULT_MAX_SCAN_GIB);
         let notify_ok = set(NOTIFY_OK).map(yes_or_no).transpose()?.unwrap_or_default();
         let https = set(HTTPS).map(https_readers).transpose()?.unwrap_or_default();
         let reverse_dns = set(REVERSE_DNS).map(name_server).transpose()?.flatten();

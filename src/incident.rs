@@ -24,12 +24,22 @@ pub enum InvalidIncident {
         /// Last instant of the refused window.
         end: Timestamp,
     },
+    /// Longer than flow logs are asked about.
+    #[error(
+        "the window {0} is {days} days long; flow logs are asked about {MAX_DAYS_ASKED} days at most: name the minutes in which errors were counted",
+        days = .0.seconds() / 86_400
+    )]
+    TooLong(TimeWindow),
     /// Not two RFC 3339 instants with a slash between them.
     #[error(
         "{0:?} is not a window: expected START/END, each RFC 3339, such as 2026-11-18T02:00:00Z/2026-11-18T02:14:00Z"
     )]
     Window(String),
 }
+
+/// Most days that one question to Logs Insights is about: its instants are then more than five hours apart, and say
+/// little.
+const MAX_DAYS_ASKED: i64 = 7;
 
 /// Longest piece of an unusable value that an error repeats.
 const QUOTED: usize = 80;
@@ -164,6 +174,14 @@ impl TimeWindow {
     #[must_use]
     pub fn seconds(&self) -> i64 {
         self.end.as_second() - self.start.as_second()
+    }
+
+    /// The same window, where it is one that flow logs can be asked about.
+    ///
+    /// # Errors
+    /// When it is longer than that.
+    pub fn to_ask_about(self) -> Result<Self, InvalidIncident> {
+        if self.seconds() <= MAX_DAYS_ASKED * 86_400 { Ok(self) } else { Err(InvalidIncident::TooLong(self)) }
     }
 
     /// The same window, begun earlier by `lead`.

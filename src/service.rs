@@ -1,6 +1,7 @@
 //! One event in, one answer out: the story of [`crate::triage`] and [`crate::looks`] with the live edges,
 //! for the function and for `nat-triage triage`.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::alarm::{
 };
 use crate::aws::doctor::Questions;
 use crate::aws::{
-    self, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms,
+    self, Budget, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms,
 };
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
@@ -130,6 +131,8 @@ pub struct Service {
     sent: Memory,
     answered: RungMemory,
     recalled: OnceCell<()>,
+    /// What all queries of the event in hand may scan together.
+    budget: RefCell<Budget>,
 }
 
 impl Service {
@@ -137,6 +140,7 @@ impl Service {
     #[must_use]
     pub fn new(config: Config, clients: Clients) -> Self {
         Self {
+            budget: RefCell::new(Budget::of_gib(config.max_scan_gib)),
             config,
             clients,
             sent: Memory::default(),
@@ -152,6 +156,7 @@ impl Service {
     /// When nobody was told what a retry could tell them, or nothing could be made of the event and there
     /// is nobody to tell.
     pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
+        self.budget.replace(Budget::of_gib(self.config.max_scan_gib));
         if event["doctor"] == true {
             return Ok(self.check_up(time).await.to_json());
         }
@@ -447,8 +452,8 @@ impl Service {
         let (network, gaps) = self.discovery(clock, deadline).network(&incident).await;
         let mut reading = doctor::reading(&network, window).await;
         let plan = doctor::plan(&network, &mut reading, window);
-        let queries = InsightsQueries::new(&self.clients, deadline.for_one_thing(MAX_TIME_OF_GATEWAY));
-        let queries = queries.scanning_at_most(self.config.max_scan_gib);
+        let soon = deadline.for_one_thing(MAX_TIME_OF_GATEWAY);
+        let queries = InsightsQueries::new(&self.clients, self.budget(), soon);
         let Some((log, _)) = reading.log.as_ref().filter(|_| !plan.is_empty()) else {
             return Examined { network, gaps, reading, probe: None };
         };
@@ -579,9 +584,12 @@ impl Service {
         Discovery::new(&self.clients, overrides, clock, deadline)
     }
 
+    fn budget(&self) -> Budget {
+        self.budget.borrow().clone()
+    }
+
     fn queries(&self, deadline: Deadline) -> Recording<InsightsQueries> {
-        let queries = InsightsQueries::new(&self.clients, deadline);
-        Recording::new(queries.scanning_at_most(self.config.max_scan_gib))
+        Recording::new(InsightsQueries::new(&self.clients, self.budget(), deadline))
     }
 
     /// The embedded source, where it is configured.

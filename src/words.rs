@@ -1,6 +1,7 @@
 //! Numbers and endpoints as people read them, and text from outside made harmless: the same in every
 //! report.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -156,7 +157,54 @@ pub fn one_line(text: &str, most: usize) -> String {
 /// whatever looks like it.
 #[must_use]
 pub fn outside(text: &str, most: usize) -> String {
-    one_line(&text.replace("://", ": //"), most).trim().to_owned()
+    one_line(&without_links(text), most).trim().to_owned()
+}
+
+/// The same text where nothing looks like a link: no scheme, and no host that begins with `www.`.
+#[must_use]
+pub fn without_links(text: &str) -> String {
+    let text = text.replace("://", ": //");
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = find_www(rest) {
+        plain.push_str(&rest[..at + WWW]);
+        plain.push(' ');
+        rest = &rest[at + WWW..];
+    }
+    plain + rest
+}
+
+/// The letters that hosts begin with which programs take for links without a scheme.
+const WWW: usize = "www".len();
+
+fn find_www(text: &str) -> Option<usize> {
+    text.as_bytes().windows(WWW + 1).position(|four| four.eq_ignore_ascii_case(b"www."))
+}
+
+/// Text for a terminal's error stream, with its line breaks: what a terminal would act on shows as a replacement
+/// character.
+#[must_use]
+pub fn for_terminal(text: &str) -> String {
+    text.chars()
+        .map(|c| if c != '\n' && is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
+/// JSON text in which no character acts on a terminal or on the order of what stands beside it: such a character
+/// stands in a string only, where its escape means the same.
+#[must_use]
+pub fn escaped_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_unprintable(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// The same in ASCII, for a subject: what is not becomes a question mark.
@@ -201,12 +249,25 @@ mod tests {
     }
 
     #[test]
+    fn json_shows_nothing_that_acts_and_means_the_same() {
+        let hostile = "a\u{9b}31m\u{202e}b\u{e0041}\u{7f}ü";
+        let json = serde_json::json!({ hostile: [hostile] }).to_string();
+        let escaped = escaped_json(&json);
+        assert!(!escaped.chars().any(is_unprintable), "{escaped:?}");
+        assert!(escaped.contains(r"a\u009b31m\u202eb\udb40\udc41\u007fü"), "{escaped}");
+        let [read, written] = [&escaped, &json].map(|text| serde_json::from_str::<serde_json::Value>(text));
+        assert_eq!(read.expect("JSON"), written.expect("JSON"));
+    }
+
+    #[test]
     fn a_hostile_name_stays_on_its_line_and_recognisable() {
         assert_eq!(one_line("nat\r\nSubject: x\u{202e}evil", 80), "nat  Subject: x evil");
         assert_eq!(one_line("abcdef", 4), "abc…");
         assert_eq!(one_line("a\u{61c}b\u{ad}c\u{e0041}d", 80), "a b c d");
         assert_eq!(one_line("a\u{3164}b\u{2800}c", 80), "a b c");
         assert_eq!(outside(" https://evil.example\u{200b} ", 80), "https: //evil.example");
+        assert_eq!(outside("see WWW.evil.example, www.x", 80), "see WWW .evil.example, www .x");
+        assert_eq!(for_terminal("a\u{1b}]0;x\u{7}\nb\u{9b}"), "a\u{fffd}]0;x\u{fffd}\nb\u{fffd}");
         assert_eq!(ascii_line("größe\n", 80), "gr??e ");
         assert_eq!(ascii_line(&"x".repeat(1000), 99).len(), 99);
     }

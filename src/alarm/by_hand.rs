@@ -35,7 +35,8 @@ fn read(event: &Value) -> Result<Request, AlarmError> {
         _ => Err(AlarmError::Lacks { field: name }),
     };
     let gateway = text(GATEWAY)?.map(|text| text.parse()).transpose().map_err(AlarmError::Request)?;
-    let window = text(WINDOW)?.map(|text| text.parse()).transpose().map_err(AlarmError::Request)?;
+    let window = text(WINDOW)?.map(|text| text.parse().and_then(TimeWindow::to_ask_about));
+    let window = window.transpose().map_err(AlarmError::Request)?;
     Ok(Request { gateway, window })
 }
 
@@ -55,7 +56,12 @@ mod tests {
         assert_eq!(asked(json!({ WINDOW: null })), Some(Request { gateway: None, window: None }));
         assert_eq!(asked(json!({})), None);
         assert_eq!(asked(json!({ GATEWAY: id, "source": "aws.cloudwatch" })), None);
-        for wrong in [json!({ GATEWAY: "nat-x; rm" }), json!({ WINDOW: "now" }), json!({ WINDOW: 5 })] {
+        for wrong in [
+            json!({ GATEWAY: "nat-x; rm" }),
+            json!({ WINDOW: "now" }),
+            json!({ WINDOW: "2026-11-01T00:00:00Z/2026-11-13T00:00:00Z" }),
+            json!({ WINDOW: 5 }),
+        ] {
             assert!(request(&wrong).is_some_and(|asked| asked.is_err()), "{wrong}");
         }
     }

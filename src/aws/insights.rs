@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
@@ -86,49 +87,60 @@ const STOP: &str = "logs:StopQuery";
 pub struct InsightsQueries {
     client: Client,
     deadline: Deadline,
-    budget: Option<Budget>,
+    budget: Budget,
     started: Started,
 }
 
 /// The queries that were started and have not ended.
 type Started = RefCell<BTreeSet<String>>;
 
-/// How many bytes all queries of a run may scan together.
+/// How many bytes the queries that share it may scan together, and how many they have scanned.
+#[derive(Clone, Debug)]
+pub struct Budget(Rc<Account>);
+
 #[derive(Debug)]
-struct Budget {
+struct Account {
     most: u64,
     spent: Cell<u64>,
 }
 
 impl Budget {
+    /// So many GiB, of which nothing is spent.
+    #[must_use]
+    pub fn of_gib(gib: f64) -> Self {
+        Self(Rc::new(Account { most: whole(gib * GIB), spent: Cell::new(0) }))
+    }
+
+    fn most(&self) -> u64 {
+        self.0.most
+    }
+
+    fn spent(&self) -> u64 {
+        self.0.spent.get()
+    }
+
     fn left(&self) -> u64 {
-        self.most.saturating_sub(self.spent.get())
+        self.most().saturating_sub(self.spent())
     }
 
     fn spend(&self, bytes: u64) {
-        self.spent.set(self.spent.get().saturating_add(bytes));
+        self.0.spent.set(self.spent().saturating_add(bytes));
     }
 }
 
 impl InsightsQueries {
-    /// Queries that have to be done by `deadline`, the stopping of unfinished ones included.
+    /// Queries that have to be done by `deadline`, the stopping of unfinished ones included, and that scan no more
+    /// than is left of `budget`: what one would scan is estimated, which costs nothing, and one that would scan more
+    /// is stopped.
     #[must_use]
-    pub fn new(clients: &Clients, deadline: Deadline) -> Self {
-        Self { client: clients.logs.clone(), deadline, budget: None, started: Started::default() }
-    }
-
-    /// The same, for queries that scan no more than so many GiB, all of them together: what one would scan is
-    /// estimated, which costs nothing, and one that would scan more than is left is stopped.
-    #[must_use]
-    pub fn scanning_at_most(mut self, gib: Option<f64>) -> Self {
-        self.budget = gib.map(|gib| Budget { most: whole(gib * GIB), spent: Cell::new(0) });
-        self
+    pub fn new(clients: &Clients, budget: Budget, deadline: Deadline) -> Self {
+        Self { client: clients.logs.clone(), deadline, budget, started: Started::default() }
     }
 }
 
 impl LogsQueries for InsightsQueries {
     async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
-        within_budget(&self.client, query, self.budget.as_ref(), &self.started, self.deadline).await
+        within_budget(&self.client, query, &self.budget, &self.started, self.deadline).await
     }
 
     async fn wait_before(&self, _: &Query) {
@@ -279,6 +291,7 @@ struct Meter<'a> {
     budget: &'a Budget,
     /// Whether it was seen to run.
     runs: Cell<bool>,
+    /// What was taken from the budget for it; `None` while no look has told.
     scanned: Cell<Option<u64>>,
 }
 
@@ -287,15 +300,26 @@ impl<'a> Meter<'a> {
         Self { budget, runs: Cell::new(false), scanned: Cell::new(None) }
     }
 
-    /// Reads it from a look, and says whether it has come to more than is left.
+    /// Takes what it has scanned by now from the budget, which queries beside it share.
+    fn count(&self, bytes: u64) {
+        let before = self.scanned.get().unwrap_or(0);
+        self.budget.spend(bytes.saturating_sub(before));
+        self.scanned.set(Some(bytes.max(before)));
+    }
+
+    /// Reads it from a look, and says whether nothing is left.
     fn read(&self, page: &Page) -> Result<(), Abandoned> {
         if page.status == "Running" {
             self.runs.set(true);
-            self.scanned.set(page.answer.bytes_scanned.or(self.scanned.get()));
+            page.answer.bytes_scanned.into_iter().for_each(|bytes| self.count(bytes));
         }
-        match self.scanned.get().filter(|bytes| *bytes > self.budget.left()) {
+        match self.scanned.get().filter(|_| self.budget.spent() > self.budget.most()) {
             Some(bytes) => {
-                Err(Abandoned { unanswered: too_large("it had scanned", bytes, self.budget), running: true })
+                let before = self.budget.spent().saturating_sub(bytes);
+                Err(Abandoned {
+                    unanswered: too_large("it had scanned", bytes, self.budget, before),
+                    running: true,
+                })
             }
             None => Ok(()),
         }
@@ -310,21 +334,19 @@ impl<'a> Meter<'a> {
 /// Runs a query, and beside it the estimate of what it would scan, unless all that its log groups hold is less than
 /// what is left.
 ///
-/// Whatever the estimate says, the query is stopped once it has scanned more than is left. Where neither the estimate
-/// nor the looks at the query tell what it scans, only one about the gateway's own log streams runs on: the index
-/// bounds it.
+/// Whatever the estimate says, the query is stopped once nothing is left. Where neither the estimate nor the looks at
+/// the query tell what it scans, it is stopped too: the service gives the statistics of a query that runs, as the
+/// console shows them, so that is rare.
 async fn within_budget(
     calls: &impl Calls,
     query: &Query,
-    budget: Option<&Budget>,
+    budget: &Budget,
     started: &Started,
     deadline: Deadline,
 ) -> Result<Answer, Unanswered> {
-    let Some(budget) = budget else { return run(calls, query, started, None, deadline).await };
     let meter = Meter::of(budget);
     let spend = |answer: Result<Answer, Unanswered>| {
-        let told = answer.as_ref().ok().and_then(|answer| answer.bytes_scanned);
-        budget.spend(told.or(meter.scanned.get()).unwrap_or(0));
+        answer.iter().filter_map(|answer| answer.bytes_scanned).for_each(|bytes| meter.count(bytes));
         answer
     };
     let small = |stored: u64| stored.saturating_mul(COMPRESSED) <= budget.left();
@@ -341,9 +363,16 @@ async fn within_budget(
             estimated = estimated => estimated.ok().flatten(),
         };
         match estimated {
-            Some(bytes) if bytes > budget.left() => too_large("it would scan about", bytes, budget),
-            Some(_) => return spend(running.await),
-            None if query.text.contains(OF_STREAMS) => return spend(running.await),
+            Some(bytes) if bytes > budget.left() => {
+                too_large("it would scan about", bytes, budget, budget.spent())
+            }
+            Some(bytes) => {
+                let answer = spend(running.await);
+                if meter.scanned.get().is_none() {
+                    meter.count(bytes);
+                }
+                return answer;
+            }
             None => loop {
                 tokio::select! {
                     biased;
@@ -357,17 +386,14 @@ async fn within_budget(
         }
     };
     stop_all(calls, &of_this).await;
-    spend(Err(refused))
+    Err(refused)
 }
-
-/// In the text of a question about the gateway's own log streams.
-const OF_STREAMS: &str = "filter @logStream in";
 
 fn unknown(budget: &Budget) -> Unanswered {
     Unanswered {
         why: format!(
             "what it would scan could not be found out, and NAT_TRIAGE_MAX_SCAN_GIB allows {}: it was not run to its end",
-            words::bytes(budget.most)
+            words::bytes(budget.most())
         ),
         fix: SMALLER.into(),
         cause: Cause::TooLarge,
@@ -376,8 +402,9 @@ fn unknown(budget: &Budget) -> Unanswered {
 
 const SMALLER: &str = "raise NAT_TRIAGE_MAX_SCAN_GIB, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it";
 
-fn too_large(scan: &str, bytes: u64, budget: &Budget) -> Unanswered {
-    let spent = match budget.spent.get() {
+/// `spent` is what others scanned.
+fn too_large(scan: &str, bytes: u64, budget: &Budget, spent: u64) -> Unanswered {
+    let spent = match spent {
         0 => String::new(),
         spent => format!(", of which {} are spent", words::bytes(spent)),
     };
@@ -385,7 +412,7 @@ fn too_large(scan: &str, bytes: u64, budget: &Budget) -> Unanswered {
         why: format!(
             "{scan} {}, and NAT_TRIAGE_MAX_SCAN_GIB allows {}{spent}: it was not run to its end",
             words::bytes(bytes),
-            words::bytes(budget.most)
+            words::bytes(budget.most())
         ),
         fix: SMALLER.into(),
         cause: Cause::TooLarge,
@@ -401,11 +428,11 @@ async fn estimate(calls: &impl Calls, query: &Query, deadline: Deadline) -> Opti
             tracing::warn!(query.purpose = query.purpose, "could not be estimated: {unanswered}");
         })
         .ok()?;
-    // The reference does not say what its one column is called: the one that speaks of bytes, else any number.
-    let numbers =
-        || answer.rows.iter().flatten().filter_map(|(name, value)| Some((name, value.parse::<f64>().ok()?)));
-    let of_bytes = numbers().find(|(name, _)| name.to_lowercase().contains("byte"));
-    let bytes = of_bytes.or_else(|| numbers().next()).map(|(_, bytes)| whole(bytes));
+    // The reference does not say what its column is called: one that speaks of bytes.
+    let fields = answer.rows.iter().flatten();
+    let mut of_bytes = fields.filter(|(name, _)| name.to_lowercase().contains("byte"));
+    let plain = |text: &String| text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+    let bytes = of_bytes.find_map(|(_, value)| plain(value)).map(whole);
     tracing::info!(query.purpose = query.purpose, query.bytes_estimated = bytes, "estimated");
     bytes
 }
@@ -841,7 +868,7 @@ mod tests {
 
         async fn asked(&self, budget: &Budget, query: &Query) -> Result<Answer, Unanswered> {
             let deadline = Deadline::after(Duration::from_secs(600));
-            within_budget(self, query, Some(budget), &Started::default(), deadline).await
+            within_budget(self, query, budget, &Started::default(), deadline).await
         }
     }
 
@@ -875,7 +902,7 @@ mod tests {
     }
 
     fn budget(gib: f64) -> Budget {
-        Budget { most: whole(gib * GIB), spent: Cell::new(0) }
+        Budget::of_gib(gib)
     }
 
     #[tokio::test(start_paused = true)]
@@ -916,15 +943,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_query_of_which_nothing_tells_the_price_runs_on_the_index_only() {
-        let blind = || Estimating { tells: false, ..Estimating::silent() };
-        let service = blind();
-        let refused = service.asked(&budget(2.0), &query()).await.expect_err("no bound");
-        assert!(refused.why.contains("could not be found out"), "{refused}");
-        assert!(service.stopped.borrow().contains(&"query".to_owned()));
-        let of_streams =
-            Query { text: "filter @logStream in ['eni-0123456789abcdef0-all'] | limit 1".into(), ..query() };
-        assert!(blind().asked(&budget(2.0), &of_streams).await.is_ok());
+    async fn a_query_of_which_nothing_tells_the_price_is_stopped() {
+        let estimates = [Estimating::silent()].into_iter().chain(
+            ["", "NaN", "-1", "inf", "1e999", "about 5", "5 GiB", "none"]
+                .map(|value| Estimating::as_bytes("bytes", value))
+                .into_iter()
+                .chain([Estimating::as_bytes("records", "5")]),
+        );
+        for service in estimates {
+            let service = Estimating { tells: false, ..service };
+            let refused = service.asked(&budget(2.0), &query()).await.expect_err("no bound");
+            assert!(refused.why.contains("could not be found out"), "{refused}");
+            assert!(service.stopped.borrow().contains(&"query".to_owned()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn queries_side_by_side_share_what_may_be_scanned() {
+        let budget = budget(1.5);
+        let (one, other) = (Estimating::silent(), Estimating::silent());
+        let query = query();
+        let (one, other) = tokio::join!(one.asked(&budget, &query), other.asked(&budget, &query));
+        let refused: Vec<_> = [one, other].into_iter().filter_map(Result::err).collect();
+        assert!(!refused.is_empty(), "each scans a GiB");
+        assert!(refused[0].why.contains("are spent"), "{}", refused[0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ use aws_sdk_sns::config::ProvideCredentials as _;
 pub use alarms::described_alarms;
 pub use bucket::ReportBucket;
 pub use discovery::{Discovery, Overrides};
-pub use insights::{InsightsQueries, LIST_PRICE_USD_PER_GB};
+pub use insights::{Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
 pub use topic::SnsTopic;
 
 /// Longest that one attempt at a call may take. The slowest of them answers within a second or two

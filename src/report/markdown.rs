@@ -12,7 +12,7 @@ use super::wording::{
     undo_order, when,
 };
 use crate::diagnosis::{Diagnosis, Remedy};
-use crate::words::{self, one_line};
+use crate::words::{self, one_line, without_links};
 
 /// The whole report.
 #[must_use]
@@ -210,7 +210,7 @@ fn longest_backticks(text: &str) -> usize {
 
 /// Text that means nothing but itself in Markdown, and notifies and links nobody.
 fn escaped(text: &str) -> String {
-    let text = one_line(text, usize::MAX).replace("://", ": //").replace("www.", "www .");
+    let text = one_line(&without_links(text), usize::MAX);
     let mut escaped = String::with_capacity(text.len());
     let mut at_start = true;
     for c in text.chars() {

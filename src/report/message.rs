@@ -9,7 +9,7 @@ use super::sms::{sms, subject};
 use super::text::mail;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::gap::Gap;
-use crate::words::ascii_line;
+use crate::words::{ascii_line, escaped_json};
 
 /// Most bytes of a message, body and subject together.
 ///
@@ -101,7 +101,7 @@ impl Message {
             people: trouble.text(),
             sms: ascii_line(subject, 140),
             chat: chat::of_trouble(trouble).to_string(),
-            machines: Some(trouble.to_json().to_string()),
+            machines: Some(escaped_json(&trouble.to_json().to_string())),
         };
         let whole = texts.message(https);
         if whole.size() <= LARGEST {
@@ -145,7 +145,7 @@ impl Texts {
             people: mail(diagnosis, report_url),
             sms: sms(diagnosis),
             chat: chat(diagnosis, report_url).to_string(),
-            machines: Some(diagnosis.to_json().to_string()),
+            machines: Some(escaped_json(&diagnosis.to_json().to_string())),
         }
     }
 

@@ -21,12 +21,11 @@ pub use message::{HttpsReaders, Message};
 pub use trouble::{Kind as TroubleKind, Trouble};
 
 use crate::diagnosis::Diagnosis;
+use crate::words;
 
 /// The diagnosis in JSON, for people to read through: indented, with a line end.
 #[must_use]
 pub fn json(diagnosis: &Diagnosis) -> String {
-    let mut text =
-        serde_json::to_string_pretty(diagnosis).expect("a diagnosis holds nothing that JSON cannot");
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(diagnosis).expect("a diagnosis holds nothing that JSON cannot");
+    words::escaped_json(&text) + "\n"
 }

@@ -9,13 +9,16 @@ use super::lines::wrap;
 use crate::alarm::Ended;
 use crate::gap::ASK_AGAIN;
 use crate::incident::NatGatewayId;
-use crate::words::one_line;
+use crate::words::{one_line, outside};
 
 /// The version of the JSON that machines get instead of a diagnosis.
 pub(super) const SCHEMA: &str = "nat-triage.trouble.v1";
 
 /// Longest part of the reason that is shown.
 const REASON: usize = 1_000;
+
+/// Longest part of an alarm's name that is shown.
+const ALARM_NAME: usize = 80;
 
 /// Longest part of the event that is shown to people; machines get it whole.
 const EVENT: usize = 2_000;
@@ -99,7 +102,7 @@ impl Trouble {
             id: ended.id(),
             reason: format!(
                 "the alarm {} on {} went back to OK at {}",
-                alarm.name,
+                one_line(&alarm.name, ALARM_NAME),
                 gateways.join(", "),
                 alarm.at
             ),
@@ -129,7 +132,7 @@ impl Trouble {
 
     /// The reason as people read it, without its full stop.
     pub(super) fn reason_shown(&self) -> String {
-        one_line(self.reason.trim_end_matches('.'), REASON)
+        outside(self.reason.trim_end_matches('.'), REASON)
     }
 
     /// For people.
@@ -141,12 +144,16 @@ impl Trouble {
         text.push('\n');
         wrap(&mut text, "", &format!("Why: {}.", self.reason_shown()));
         wrap(&mut text, "", &format!("What to do: {words}{}", if command.is_some() { ":" } else { "." }));
-        for line in command.as_deref().into_iter().chain(["", "The event, as it arrived:"]) {
+        if let Some(line) = command.as_deref() {
             text.push_str(line);
             text.push('\n');
         }
-        let event = one_line(&self.event.to_string(), EVENT);
-        text.push_str(&format!("{event}\n\nReport id: {}\n", self.id));
+        // Of an alarm that is over nobody needs the event, and anybody who may send one has a say in it.
+        if self.kind != Kind::Recovery {
+            let event = outside(&self.event.to_string(), EVENT);
+            text.push_str(&format!("\nThe event, as it arrived, but for links:\n{event}\n"));
+        }
+        text.push_str(&format!("\nReport id: {}\n", self.id));
         text
     }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use nat_triage::flow::LogFormat;
 use nat_triage::flow::reader::Input;
-use nat_triage::incident::{InterfaceId, NatGatewayId, TimeWindow};
+use nat_triage::incident::{InterfaceId, InvalidIncident, NatGatewayId, TimeWindow};
 
 /// Says which destination exhausted a NAT gateway's ports, who holds them, and what is safe to do.
 #[derive(Debug, Parser)]
@@ -149,7 +149,7 @@ pub(crate) struct Triage {
     #[arg(long, value_name = "ID")]
     pub(crate) nat_id: Option<NatGatewayId>,
     /// The minutes in question, RFC 3339 [default: the event's].
-    #[arg(long, value_name = "START/END")]
+    #[arg(long, value_name = "START/END", value_parser = window_to_ask_about)]
     pub(crate) window: Option<TimeWindow>,
     /// Keep what the diagnosis rests on in this folder, for nat-triage analyze --bundle.
     #[arg(long, value_name = "DIR")]
@@ -188,7 +188,7 @@ pub(crate) struct Queries {
     #[command(flatten)]
     pub(crate) gateway: Gateway,
     /// The minutes in question, RFC 3339.
-    #[arg(long, value_name = "START/END")]
+    #[arg(long, value_name = "START/END", value_parser = window_to_ask_about)]
     pub(crate) window: TimeWindow,
     /// The flow log's format string [default: the fourteen fields of version 2].
     #[arg(long, value_name = "FIELDS")]
@@ -201,6 +201,11 @@ pub(crate) struct Queries {
 #[expect(clippy::unnecessary_wraps, reason = "the form that clap takes")]
 fn input(text: &str) -> Result<Input, std::convert::Infallible> {
     Ok(if text == "-" { Input::Stdin } else { Input::Path(PathBuf::from(text)) })
+}
+
+/// The minutes of a question to Logs Insights.
+fn window_to_ask_about(text: &str) -> Result<TimeWindow, InvalidIncident> {
+    text.parse::<TimeWindow>()?.to_ask_about()
 }
 
 #[cfg(test)]

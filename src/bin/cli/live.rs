@@ -9,16 +9,19 @@ use serde_json::Value;
 
 use nat_triage::aws::{self, Chosen, Clients, SdkConfig};
 use nat_triage::bundle::{self, Bundle};
-use nat_triage::config::{Config, TOPIC_ARN};
+use nat_triage::config::{Config, MAX_SCAN_GIB, TOPIC_ARN};
 use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::doctor::{self, Tonight};
 use nat_triage::incident::Incident;
 use nat_triage::service::{Service, Time};
+use nat_triage::words;
 
 use crate::analyze::read_json;
 use crate::args::{Account, Doctor, TableFormat, Triage, Writing};
 use crate::event::{Asked, Meant, asked, more};
 use crate::output::{self, Outcome};
+
+const BYTES_OF_GIB: f64 = 1_073_741_824.0;
 
 /// As long as the function may take.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -30,7 +33,16 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         "--publish needs a topic: set {TOPIC_ARN} to its ARN"
     );
     let event: Option<Value> = args.event.as_deref().map(read_json).transpose()?;
-    let sdk = account(&args.account, config.flow_logs.is_empty()).await?;
+    let live = config.flow_logs.is_empty();
+    let sdk = account(&args.account, live).await?;
+    if live {
+        let bytes = config.max_scan_gib * BYTES_OF_GIB;
+        output::problem(&format!(
+            "scans at most {} of logs, {} at the list price of us-east-1; {MAX_SCAN_GIB} sets the most",
+            words::bytes(bytes as u64),
+            words::dollars(bytes / 1e9 * aws::LIST_PRICE_USD_PER_GB)
+        ));
+    }
     let service = Service::new(config, Clients::new(&sdk));
     let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
     let mut gaps = Vec::new();
@@ -83,7 +95,7 @@ pub(crate) async fn doctor(args: &Doctor) -> anyhow::Result<Outcome> {
     let found = service.check_up(time).await;
     let text = match args.format {
         TableFormat::Text => doctor::table(&found),
-        TableFormat::Json => serde_json::to_string_pretty(&found.to_json())? + "\n",
+        TableFormat::Json => words::escaped_json(&serde_json::to_string_pretty(&found.to_json())?) + "\n",
     };
     output::write(&text, &Writing::default())?;
     Ok(match found.tonight {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use nat_triage::diagnosis::Diagnosis;
 use nat_triage::gap::Gap;
 use nat_triage::report;
+use nat_triage::words;
 
 use crate::args::{Format, Writing};
 
@@ -26,7 +27,7 @@ pub(crate) enum Outcome {
 /// Tells of a problem.
 #[expect(clippy::print_stderr, reason = "the one place where problems are told")]
 pub(crate) fn problem(text: &str) {
-    eprintln!("nat-triage: {text}");
+    eprintln!("nat-triage: {}", words::for_terminal(text));
 }
 
 /// Tells what one run leaves open of an event, which the report says too.
@@ -55,9 +56,11 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, writing: &Writing) -> anyhow::Res
 
 /// Says that an event asks for nothing, which is a normal result.
 pub(crate) fn ignored(reason: &str, writing: &Writing) -> anyhow::Result<Outcome> {
-    let said = format!("Ignored: {}", nat_triage::words::one_line(reason, 400));
+    let said = format!("Ignored: {}", words::one_line(reason, 400));
     let text = match writing.format {
-        Format::Json => serde_json::json!({ "ignored": true, "reason": reason }).to_string(),
+        Format::Json => {
+            words::escaped_json(&serde_json::json!({ "ignored": true, "reason": reason }).to_string())
+        }
         Format::Text => said,
         Format::Sms => report::sms::note(&said),
         Format::Markdown => report::markdown::note(&said),
