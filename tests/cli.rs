@@ -49,6 +49,38 @@ fn gaps(diagnosis: &Value) -> String {
 }
 
 #[test]
+fn a_file_named_bundle_json_among_logs_replaces_nothing() {
+    let bundle = r#"{"schema": "nat-triage.bundle.v1", "event": null, "incident": {}, "answers": []}"#;
+    let cli = Cli::new(["analyze", "--flow-logs", ".", "--format", "json"]);
+    let diagnosis = json(&cli.file("a.log", calm()).file("bundle.json", bundle).run());
+    assert_eq!(diagnosis["coverage"]["records_read"], 120);
+    assert_eq!(diagnosis["verdict"], "not-supported", "{}", gaps(&diagnosis));
+}
+
+#[test]
+fn what_a_terminal_acts_on_reaches_neither_stream() {
+    let hostile = "\u{1b}]0;owned\u{7}\u{1b}]52;c;cm0=\u{7}\u{9b}2J\u{202e}";
+    let context = serde_json::json!({ hostile: 1 }).to_string();
+    let raw = format!("{{\"{hostile}\": 1}}");
+    for (name, args) in [
+        ("context.json", ["--flow-logs", "a.log", "--context", "context.json"]),
+        ("event.json", ["--flow-logs", "a.log", "--event", "event.json"]),
+        ("bundle.json", ["--bundle", "bundle.json", "--format", "json"]),
+        ("b.log", ["--flow-logs", "b.log", "--format", "json"]),
+        ("b.log", ["--flow-logs", "a.log", "b.log", "--output=-"]),
+    ] {
+        for text in [&context, &raw] {
+            let cli = Cli::of(["analyze"].into_iter().chain(args)).file("a.log", calm()).file(name, text.clone());
+            let ran = cli.run();
+            for shown in [&ran.stdout, &ran.stderr] {
+                let acts = |c: char| c != '\n' && nat_triage::words::is_unprintable(c);
+                assert!(!shown.contains(acts), "{name}: {shown:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_gateway_is_told_from_the_records_where_nobody_names_it() {
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", calm()).run();
     let diagnosis = json(&ran);

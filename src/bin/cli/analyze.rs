@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use nat_triage::alarm::outcomes_from_event;
-use nat_triage::bundle::{self, Bundle};
+use nat_triage::bundle::Bundle;
 use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
@@ -22,7 +22,7 @@ use crate::event::{Asked, Meant, asked, more, of_any};
 use crate::output::{self, Outcome};
 
 pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
-    if let Some(path) = bundled(args) {
+    if let Some(path) = &args.bundle {
         return again(path, &args.writing).await;
     }
     let from_stdin = [args.event.as_deref(), args.context.as_deref()];
@@ -76,15 +76,6 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     output::tell_of(&gaps);
     diagnosis.gaps.extend(gaps);
     output::diagnosis(&diagnosis, &args.writing)
-}
-
-/// The bundle that is meant: one that was named as such, or a folder of one among the flow logs.
-fn bundled(args: &Analyze) -> Option<&Path> {
-    let folder = match &args.flow_logs[..] {
-        [Input::Path(path)] if path.join(bundle::FILE).is_file() => Some(path.as_path()),
-        _ => None,
-    };
-    args.bundle.as_deref().or(folder)
 }
 
 /// Makes a live diagnosis once more from what it rested on.
