@@ -70,7 +70,8 @@ fn what_a_terminal_acts_on_reaches_neither_stream() {
         ("b.log", ["--flow-logs", "a.log", "b.log", "--output=-"]),
     ] {
         for text in [&context, &raw] {
-            let cli = Cli::of(["analyze"].into_iter().chain(args)).file("a.log", calm()).file(name, text.clone());
+            let cli =
+                Cli::of(["analyze"].into_iter().chain(args)).file("a.log", calm()).file(name, text.clone());
             let ran = cli.run();
             for shown in [&ran.stdout, &ran.stderr] {
                 let acts = |c: char| c != '\n' && nat_triage::words::is_unprintable(c);

@@ -3,6 +3,7 @@
 
 use super::cells::{cells, names, value};
 use super::error::FileError;
+use super::unpack::Room;
 use super::{FailedFile, PassedOver, Reading, RejectReason, Rejected, Sink, json};
 use crate::flow::record::Line;
 use crate::flow::{Field, FlowRecord, FormatError, LineError, LineParser, LogFormat};
@@ -94,6 +95,7 @@ pub(super) struct Seen {
 /// Turns the messages of one source into records.
 pub(super) struct Messages<'r> {
     name: &'r str,
+    room: Room,
     reading: &'r mut Reading,
     sink: &'r mut dyn Sink,
     quota: Quota,
@@ -124,6 +126,7 @@ pub(super) struct Messages<'r> {
 impl<'r> Messages<'r> {
     pub(super) fn new(
         name: &'r str,
+        room: Room,
         format: Option<&LogFormat>,
         quota: Quota,
         reading: &'r mut Reading,
@@ -138,6 +141,7 @@ impl<'r> Messages<'r> {
         };
         Self {
             name,
+            room,
             reading,
             sink,
             quota,
@@ -155,6 +159,11 @@ impl<'r> Messages<'r> {
             unfinished: None,
             rejected: Vec::new(),
         }
+    }
+
+    /// What the source may still unpack to.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// The number of the line, or in JSON of the event, that came last.

@@ -16,6 +16,7 @@ mod reading;
 mod shape;
 mod stream;
 mod text;
+mod unpack;
 mod utf16;
 mod window;
 mod yaml;
@@ -32,6 +33,7 @@ pub use self::reading::{FailedFile, PassedOver, Reading, RejectReason, Rejected}
 use self::error::FileError;
 use self::input::Source;
 use self::messages::{Messages, Quota};
+use self::unpack::Room;
 use super::{FlowRecord, Interval, LogFormat};
 
 /// How to read what does not describe itself.
@@ -141,7 +143,8 @@ fn read_source(
     reading: &mut Reading,
     sink: &mut dyn Sink,
 ) -> bool {
-    let mut messages = Messages::new(&source.name, options.format.as_ref(), quota, reading, sink);
+    let room = Room::of(source.bytes);
+    let mut messages = Messages::new(&source.name, room, options.format.as_ref(), quota, reading, sink);
     let outcome = match source.open() {
         Ok(inner) => stream::read(Box::new(Counted { inner, read: 0, progress }), &mut messages, 0),
         Err(source) => Err(FileError::Open { source }),

@@ -26,10 +26,13 @@ pub(super) fn read(
     let head = window.peek(shape::LOOK).map_err(damaged)?;
     match shape::of(head) {
         Shape::Empty => Err(FileError::Empty),
-        Shape::Gzip => read(Box::new(flate2::bufread::MultiGzDecoder::new(window)), messages, layers + 1),
+        Shape::Gzip => {
+            let decoder = flate2::bufread::MultiGzDecoder::new(window);
+            read(Box::new(messages.room().bounding(decoder)), messages, layers + 1)
+        }
         Shape::Zstd => {
             let decoder = zstd::Decoder::with_buffer(window).map_err(damaged)?;
-            read(Box::new(decoder), messages, layers + 1)
+            read(Box::new(messages.room().bounding(decoder)), messages, layers + 1)
         }
         #[cfg(feature = "parquet")]
         Shape::Parquet => super::parquet::read(&mut window, messages),

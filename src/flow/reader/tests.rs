@@ -1,7 +1,7 @@
 //! What the readers promise, on whole inputs.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -308,6 +308,30 @@ fn json_that_breaks_off_is_named_and_what_came_before_counts() {
 
     let (reading, ports) = read(document.replacen("}, {", "} {", 1).replacen("},{", "} {", 1));
     assert_eq!((ports, reading.failed.len()), (vec![1], 1));
+}
+
+#[test]
+fn a_small_file_that_unpacks_without_end_is_left() {
+    let bomb = |lines: &str, packed: &mut dyn Write| {
+        packed.write_all(lines.as_bytes()).unwrap();
+        let blank = vec![b'\n'; 1 << 20];
+        (0..80).for_each(|_| packed.write_all(&blank).unwrap());
+    };
+    let mut of_zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    bomb(&lines([1, 2]), &mut of_zstd);
+    let mut of_gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    bomb(&lines([1, 2]), &mut of_gzip);
+    let once = of_zstd.finish().unwrap();
+    // In layers, each counts.
+    for packed in [zstd(&once), once, zstd(&of_gzip.finish().unwrap())] {
+        assert!(packed.len() < 400_000, "{}", packed.len());
+        let (reading, ports) = read(packed);
+        assert_eq!(ports, [1, 2], "what came before counts");
+        assert!(reading.failed[0].error.contains("more than 1100 times its size"), "{:?}", reading.failed);
+    }
+    let line = lines([1]);
+    let (reading, ports) = read(zstd(line.repeat(20_000_000 / line.len()).as_bytes()));
+    assert!(reading.failed.is_empty() && ports.len() > 10_000, "a log may be as alike as it will");
 }
 
 #[test]
