@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::incident::{NatGatewayId, TimeWindow};
+use crate::network::is_region;
 
 /// The console of one Region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,17 +29,12 @@ impl Console {
     /// Source of the prefixes and hosts: the partitions that the AWS SDKs list.
     #[must_use]
     pub fn of(region: &str) -> Option<Self> {
-        let parts: Vec<&str> = region.split('-').collect();
-        let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-        let (number, words) = parts.split_last()?;
-        let is_number =
-            |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-        let is_region = words.len() >= 2 && words.iter().all(word) && is_number(number);
+        let words: Vec<&str> = region.split('-').collect();
         let isolated = words.get(1).is_some_and(|word| word.starts_with("iso"));
-        if !is_region || isolated || region.len() > 30 {
+        if !is_region(region) || isolated {
             return None;
         }
-        let domain = match words {
+        let domain = match words[..] {
             ["cn", ..] => "console.amazonaws.cn",
             ["us", "gov", ..] => "console.amazonaws-us-gov.com",
             ["eusc", ..] => "console.amazonaws-eusc.eu",

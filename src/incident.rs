@@ -275,6 +275,16 @@ impl Incident {
         self.id_of(self.window)
     }
 
+    /// By what it is known that a report of this incident went out: its id, and the minutes that it asks about.
+    ///
+    /// Whoever may send an event may send one with the id of an alarm that is about to come, about other minutes:
+    /// that must not keep the alarm's own report back.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        let window = self.window.map(|window| window.to_string());
+        format!("{}/{}", self.id(), fingerprint(&window.unwrap_or_default()))
+    }
+
     /// The same, for a run by hand about all that the records hold, once they were read.
     #[must_use]
     pub fn id_of(&self, window: Option<TimeWindow>) -> String {

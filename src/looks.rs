@@ -68,7 +68,8 @@ where
     L: Ledger,
 {
     let provisional_at = Instant::now() + PROVISIONAL_AFTER;
-    let mut told = roles.ledger.sent(&surveyed.id()).await;
+    let mark = surveyed.mark();
+    let mut told = roles.ledger.sent(&mark).await;
     let last = loop {
         let began = Instant::now();
         let triaged = {
@@ -80,8 +81,8 @@ where
                     triaged = &mut look => break triaged?,
                     () = sleep_until(provisional_at), if told.is_none() => {
                         told = match known.so_far(roles.source, limits) {
-                            Some(so_far) => provisional(roles, so_far, Sent::of).await,
-                            None => provisional(roles, known.unread(limits), Sent::unread).await,
+                            Some(so_far) => provisional(roles, &mark, so_far, Sent::of).await,
+                            None => provisional(roles, &mark, known.unread(limits), Sent::unread).await,
                         };
                         if told.is_none() {
                             break look.await?;
@@ -97,7 +98,7 @@ where
         }
         // Before the next look would be too late for a first word.
         if told.is_none() && Instant::now() + BETWEEN / 2 >= provisional_at {
-            told = provisional(roles, triaged.diagnosis, Sent::of).await;
+            told = provisional(roles, &mark, triaged.diagnosis, Sent::of).await;
         }
         tracing::info!(id = surveyed.id(), "flow logs are still arriving; looking again in a while");
         sleep(BETWEEN).await;
@@ -109,13 +110,14 @@ where
     } else {
         send(roles.outbox, &last.diagnosis).await?;
     }
-    roles.ledger.record(&last.diagnosis.id, &sent).await;
+    roles.ledger.record(&mark, &sent).await;
     Ok(last)
 }
 
 /// Tells what is known so far; `None` where that did not go out, which the last word makes up for.
 async fn provisional<N, E, P: Publisher, G: Pages, L: Ledger>(
     roles: &Roles<'_, N, E, P, G, L>,
+    mark: &str,
     mut diagnosis: Diagnosis,
     sent: impl FnOnce(&Diagnosis) -> Sent,
 ) -> Option<Sent> {
@@ -125,7 +127,7 @@ async fn provisional<N, E, P: Publisher, G: Pages, L: Ledger>(
         return None;
     }
     let sent = sent(&diagnosis);
-    roles.ledger.record(&diagnosis.id, &sent).await;
+    roles.ledger.record(mark, &sent).await;
     Some(sent)
 }
 

@@ -258,7 +258,7 @@ impl Service {
         };
         let id = incident.id();
         let ledger = self.ledger(time.deadline);
-        if ledger.sent(&id).await.is_some_and(|sent| sent.stage == Stage::Final) {
+        if ledger.sent(&incident.mark()).await.is_some_and(|sent| sent.stage == Stage::Final) {
             tracing::info!(id, "this alarm's report has gone out before");
             return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
         }

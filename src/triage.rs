@@ -41,7 +41,8 @@ pub struct Surveyed {
 impl Surveyed {
     /// Looks up what stands around the incident's gateway; what could not be found out is a gap.
     pub async fn new<N: NetworkSource>(mut incident: Incident, networks: &N) -> Self {
-        let (network, gaps) = networks.network(&incident).await;
+        let (mut network, mut gaps) = networks.network(&incident).await;
+        gaps.extend(network.take_out_misfits());
         if incident.zone.is_none() && network.troubled_zone.is_some() {
             incident.zone.clone_from(&network.troubled_zone);
             incident.zone_from_metrics = true;
@@ -81,12 +82,15 @@ impl Surveyed {
         let mut network = self.network.clone();
         let mut evidence = source.collect(&self.incident, &mut network).await.map_err(NoEvidence)?;
         evidence.gaps.splice(0..0, self.gaps.iter().cloned());
+        // Records tell of owners too.
+        evidence.gaps.extend(network.take_out_misfits());
         let mut diagnosis = self.diagnosed(&network, &evidence, limits);
         let parties = parties(&diagnosis);
         let mut unidentified = Vec::new();
         if parties != Parties::default() {
             let before = network.clone();
             unidentified = networks.identify(&parties, &self.incident, &mut network).await;
+            unidentified.extend(network.take_out_misfits());
             if network != before || !unidentified.is_empty() {
                 evidence.gaps.extend(unidentified.iter().cloned());
                 diagnosis = self.diagnosed(&network, &evidence, limits);
@@ -130,6 +134,12 @@ impl Surveyed {
     #[must_use]
     pub fn id(&self) -> String {
         self.incident.id()
+    }
+
+    /// By what it is known that a report went out.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        self.incident.mark()
     }
 
     /// What can be said while the evidence is still being read.

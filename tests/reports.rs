@@ -632,7 +632,9 @@ fn the_longest_addresses_leave_the_answer_its_two_lines() {
 #[tokio::test]
 async fn whatever_the_world_calls_things_the_report_of_it_is_harmless() {
     let mut usual = Night::of(Pattern::Leak).of_s3();
-    usual.network.gateway.vpc_id = Some("vpc-KRAKEN".into());
+    usual.network.gateway.vpc_id = Some("KRAKEN".into());
+    usual.network.route_tables.as_mut().expect("known")[0].id = "KRAKEN".into();
+    usual.network.flow_logs[0].id = "KRAKEN".into();
     let benign = formats(&usual.diagnosis().await);
     let count = |text: &str, what: &str| text.matches(what).count();
     for value in HOSTILE {

@@ -20,6 +20,7 @@ mod window;
 use serde_json::Value;
 
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
+use crate::network::Shape;
 pub use by_hand::{Request, request};
 use envelope::{Found, opened};
 use ours::{names_ours, speaks_of_nat};
@@ -147,7 +148,9 @@ impl Composite {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         // A name that a shell or a terminal might take for more than a name is in no command.
         let plain = |name: &&String| {
-            !name.starts_with('-') && name.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && c != '\'')
+            !name.starts_with('-')
+                && !name.contains("://")
+                && name.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && c != '\'')
         };
         let names = self.children.iter().take(MAX_CHILDREN).filter(plain);
         let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
@@ -376,7 +379,7 @@ fn of_alarm(fired: &Fired) -> Vec<Outcome> {
                 name: fired.name.clone(),
                 speaks_of_nat: texts.into_iter().any(|text| speaks_of_nat(text)),
                 children: children.clone(),
-                region: fired.region.clone(),
+                region: fired.region.clone().filter(|region| Shape::Region.fits(region)),
                 muted: fired.muted.clone(),
             })];
         }
@@ -426,7 +429,7 @@ fn alarm(fired: &Fired) -> Alarm {
         name: fired.name.clone(),
         arn: fired.arn.clone(),
         account: fired.account.clone(),
-        region: fired.region.clone(),
+        region: fired.region.clone().filter(|region| Shape::Region.fits(region)),
         state: fired.state.clone(),
         at: fired.at,
         metric_account: None,
@@ -446,7 +449,7 @@ fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Inci
         .filter(|account| is_account(account) && Some(account) != fired.account.as_ref());
     Ok(Incident {
         gateway: Some(gateway),
-        zone: metric.dimension("AvailabilityZone").map(str::to_owned),
+        zone: metric.dimension("AvailabilityZone").filter(|zone| Shape::Zone.fits(zone)).map(str::to_owned),
         window: Some(window),
         exact_window: false,
         zone_from_metrics: false,

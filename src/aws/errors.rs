@@ -112,7 +112,7 @@ pub(super) fn without_credentials(error: &dyn Error, profile: Option<&str>) -> S
     // IAM Identity Center does not take that token.
     let login_ended = why.contains("SSO token") || why.contains("UnauthorizedException");
     let fix = if login_ended {
-        let of = profile.map_or(String::new(), |name| format!(" --profile {}", words::in_shell(name)));
+        let of = profile.map_or(String::new(), |name| format!(" --profile {}", words::argument(name)));
         format!("log in again: aws sso login{of}")
     } else {
         SUPPLY_CREDENTIALS.to_owned()

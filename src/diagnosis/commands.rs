@@ -9,7 +9,7 @@ use crate::gap::ASK_AGAIN;
 use crate::incident::{NatGatewayId, TimeWindow};
 use crate::words;
 
-pub(super) use crate::words::in_shell as quoted;
+pub(super) use crate::words::argument as quoted;
 
 /// Several such words, with a space between.
 pub(super) fn words_of_shell<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
@@ -114,7 +114,10 @@ mod tests {
     #[test]
     fn nothing_in_a_quoted_word_reaches_the_shell() {
         assert_eq!(quoted("/vpc/flow-logs"), "/vpc/flow-logs");
-        for hostile in ["a b", "$(reboot)", "`reboot`", "x;y", "a'b", "-rf", "", "a\nb", "\u{202e}x"] {
+        for option in ["-rf", "--endpoint-url=http://x", "file://x", "\u{200b}-x", "file:\u{200b}//x"] {
+            assert_eq!(quoted(option), "NOT_USABLE");
+        }
+        for hostile in ["a b", "$(reboot)", "`reboot`", "x;y", "a'b", "", "a\nb", "\u{202e}x"] {
             let word = quoted(hostile);
             let shell = std::process::Command::new("sh")
                 .args(["-c", &format!("printf %s {word}")])

@@ -110,7 +110,7 @@ pub(super) fn row(examined: &Examined, alarms: Result<&[Watcher], &Gap>, region:
         let fix = if worst.switched_off {
             format!(
                 "aws cloudwatch enable-alarm-actions --alarm-names {}{}",
-                words::in_shell(name),
+                words::argument(name),
                 region_option(region)
             )
         } else {
@@ -314,11 +314,11 @@ fn put(
         str::to_owned,
     );
     let zone = zone
-        .map_or(String::new(), |zone| format!(" {}", words::in_shell(&format!("Name={ZONE},Value={zone}"))));
+        .map_or(String::new(), |zone| format!(" {}", words::argument(&format!("Name={ZONE},Value={zone}"))));
     format!(
         "aws cloudwatch put-metric-alarm --alarm-name {} --alarm-actions {} --namespace {NAMESPACE} --metric-name {METRIC} --dimensions Name={GATEWAY},Value={id}{zone} --statistic Sum --period 60 --threshold 0 --comparison-operator GreaterThanThreshold --evaluation-periods 3 --datapoints-to-alarm 1 --treat-missing-data notBreaching{}",
-        words::in_shell(&name),
-        words::in_shell(function.unwrap_or("FUNCTION_ARN")),
+        words::argument(&name),
+        words::argument(function.unwrap_or("FUNCTION_ARN")),
         region_option(region)
     )
 }

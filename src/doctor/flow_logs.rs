@@ -270,7 +270,7 @@ fn records(examined: &Examined, run: &Result<Run, Unanswered>, region: Option<&s
     let seconds = took.as_secs_f64();
     let asked = format!("question {} took {seconds:.1} s{cost}", rung.number());
     if answer.records_matched == Some(0) || answer.records_matched.is_none() && answer.rows.is_empty() {
-        let resources = examined.network.flow_logs.iter().map(|log| words::in_shell(&log.id));
+        let resources = examined.network.flow_logs.iter().map(|log| words::argument(&log.id));
         let ids = resources.collect::<Vec<_>>().join(" ");
         return Row::bad(
             about,

@@ -288,7 +288,7 @@ fn topic(topic: &Topic, region: Option<&str>) -> Row {
             format!("nobody is subscribed to {arn}"),
             format!(
                 "aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS{}",
-                words::in_shell(arn),
+                words::argument(arn),
                 region_option(region)
             ),
         ),
@@ -297,7 +297,7 @@ fn topic(topic: &Topic, region: Option<&str>) -> Row {
             format!("nobody has confirmed {} to {arn}", counted(*pending, "subscription")),
             format!(
                 "open the link in the mail that SNS sent; this shows to whom: aws sns list-subscriptions-by-topic --topic-arn {}{}",
-                words::in_shell(arn),
+                words::argument(arn),
                 region_option(region)
             ),
         ),

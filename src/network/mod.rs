@@ -11,6 +11,7 @@ mod names;
 mod owners;
 mod room;
 mod routes;
+mod shapes;
 
 use std::net::IpAddr;
 
@@ -30,6 +31,7 @@ pub(crate) use owners::is_id;
 pub use owners::{Handles, Owner, OwnerKind, OwnerSource};
 pub use room::{Quotas, SiblingGateway};
 pub use routes::{Route, RouteTable, Subnet};
+pub(crate) use shapes::{Shape, is_region};
 
 /// Simultaneous connections that one gateway address can hold towards one destination.
 ///

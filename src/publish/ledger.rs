@@ -32,16 +32,16 @@ impl Sent {
     }
 }
 
-/// Remembers what went out, by the incident's id. Nothing is recorded before it went out: a report that
+/// Remembers what went out, by the incident's mark. Nothing is recorded before it went out: a report that
 /// comes twice does less harm than one that never comes.
 #[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
 pub trait Ledger {
     /// The last that is known to have gone out about this incident. Where that can't be found out,
     /// nothing is known.
-    async fn sent(&self, id: &str) -> Option<Sent>;
+    async fn sent(&self, mark: &str) -> Option<Sent>;
 
     /// Records that this went out. Where that fails, a second copy may follow some day.
-    async fn record(&self, id: &str, sent: &Sent);
+    async fn record(&self, mark: &str, sent: &Sent);
 }
 
 /// Incidents that a process remembers: alarms are delivered again within hours, and one gateway has few.
