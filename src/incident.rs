@@ -184,6 +184,12 @@ impl TimeWindow {
         if self.seconds() <= MAX_DAYS_ASKED * 86_400 { Ok(self) } else { Err(InvalidIncident::TooLong(self)) }
     }
 
+    /// Whether both have a second in common.
+    #[must_use]
+    pub fn overlaps(&self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
     /// The same window, begun earlier by `lead`.
     #[must_use]
     pub fn begun_earlier(&self, lead: SignedDuration) -> Self {

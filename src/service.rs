@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::alarm::{
-    AlarmError, Outcome, Request, asked_once, drill_of_query, is_drill, outcomes_from_event, request,
+    AlarmError, Outcome, Request, asked_once, bound, drill_of_query, is_drill, outcomes_from_event, request,
 };
 use crate::aws::doctor::Questions;
 use crate::aws::{
@@ -167,8 +167,18 @@ impl Service {
             return self.drill(time, event, alarm).await;
         }
         let asked = self.outcomes(time.deadline.before_publishing(), event).await;
-        let (unusable, outcomes): (Vec<Outcome>, Vec<Outcome>) =
-            asked.into_iter().partition(|outcome| matches!(outcome, Outcome::Unusable(_)));
+        let now = time.clock.now();
+        let (unusable, mut outcomes): (Vec<Outcome>, Vec<Outcome>) = asked
+            .into_iter()
+            .map(|outcome| outcome.as_of(now))
+            .partition(|outcome| matches!(outcome, Outcome::Unusable(_)));
+        if let Some(beyond) = bound(&mut outcomes) {
+            let id = fingerprint(&format!("beyond {event}"));
+            let trouble = Trouble::beyond(&id, event, &beyond);
+            if let Err(failure) = self.tell(time, &trouble).await {
+                tracing::warn!(id, "not told of incidents beyond the most: {}", failure.chain());
+            }
+        }
         let of_good = async {
             let asked = outcomes.iter().map(|outcome| self.answer(time, event, outcome.clone()));
             let answers = join_all(asked).await.into_iter().collect::<Result<Vec<Value>, Failure>>()?;

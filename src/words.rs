@@ -39,9 +39,10 @@ pub fn in_shell(text: &str) -> String {
     }
 }
 
-/// An argument of a command that people paste, as a word for the shell. The AWS CLI takes a value that begins with a
-/// hyphen for an option, and one with a scheme for something to load, whatever the shell's quotes say: a blank stands
-/// for such a one, which its reader has to look up.
+/// An argument of a command that people paste, as a word for the shell.
+///
+/// The AWS CLI takes a value that begins with a hyphen for an option, and one with a scheme for something to load,
+/// whatever the shell's quotes say: a blank stands for such a one, which its reader has to look up.
 #[must_use]
 pub fn argument(text: &str) -> String {
     const BLANK: &str = "NOT_USABLE";

@@ -6,6 +6,7 @@
 //! from JSON values: the published event types refuse metric math, long periods and alarms without a
 //! description, all of which real accounts have.
 
+mod bounds;
 mod by_hand;
 mod envelope;
 mod ours;
@@ -17,10 +18,12 @@ mod typed;
 mod watched;
 mod window;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
 use crate::network::Shape;
+pub use bounds::{Beyond, MAX_INCIDENTS, asked_once, bound};
 pub use by_hand::{Request, request};
 use envelope::{Found, opened};
 use ours::{names_ours, speaks_of_nat};
@@ -271,6 +274,16 @@ pub enum AlarmError {
         /// Which there are, or why that is not known.
         found: String,
     },
+    /// An alarm about minutes that are yet to come.
+    #[error(
+        "the alarm {alarm} is about minutes until {until}, which are yet to come: the clock of whatever sent its event is wrong, or CloudWatch did not send it"
+    )]
+    NotYet {
+        /// The alarm's name, shortened.
+        alarm: String,
+        /// The end of its minutes.
+        until: Timestamp,
+    },
     /// A message that names what is ours and is no JSON.
     #[error(
         "expected the JSON of an alarm as the message of the topic or queue: subscribe the function to the topic that the alarm itself publishes to, with nothing between that rewrites the message"
@@ -294,21 +307,6 @@ impl AlarmError {
 #[must_use]
 pub fn outcomes_from_event(event: &Value) -> Vec<Outcome> {
     asked_once(opened(event).into_iter().flat_map(outcomes))
-}
-
-/// The same without those of a transition that another before them is of.
-#[must_use]
-pub fn asked_once(outcomes: impl IntoIterator<Item = Outcome>) -> Vec<Outcome> {
-    let mut ids: Vec<String> = Vec::new();
-    let mut asked = Vec::new();
-    for outcome in outcomes {
-        let id = outcome.id();
-        if id.as_ref().is_none_or(|id| !ids.contains(id)) {
-            ids.extend(id);
-            asked.push(outcome);
-        }
-    }
-    asked
 }
 
 /// Whether somebody put the alarm of an incident of this event into ALARM by hand, as

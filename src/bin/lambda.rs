@@ -14,11 +14,26 @@ use nat_triage::config::Config;
 use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::service::{Failure, Service, Time};
 
+/// Crates that write requests with their signatures and session tokens into their own logs, at the finer levels.
+const QUIET: [&str; 8] = [
+    "aws_config",
+    "aws_runtime",
+    "aws_sigv4",
+    "aws_smithy_http_client",
+    "aws_smithy_runtime",
+    "aws_smithy_runtime_api",
+    "h2",
+    "hyper",
+];
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let filter = EnvFilter::try_from_env("AWS_LAMBDA_LOG_LEVEL")
         .or_else(|_| EnvFilter::try_from_default_env())
         .unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = QUIET.iter().fold(filter, |filter, name| {
+        filter.add_directive(format!("{name}=info").parse().expect("names of crates make a directive"))
+    });
     tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(false).init();
     let config = Config::from_env()?;
     let service = Service::new(config, Clients::new(&aws::sdk_config(aws::Chosen::default()).await));

@@ -227,6 +227,7 @@ impl Findings<'_> {
         for client in &mut clients {
             client.share = fraction(u64::from(client.held.estimate), all);
         }
+        keep_within_all(clients.iter_mut().map(|client| &mut client.share));
         clients.sort_by(rank::greatest_holder_first);
         clients.truncate(most);
         clients
@@ -274,6 +275,7 @@ fn share_out(
             client.held.at_most = client.held.at_most.max(estimate);
         }
     }
+    keep_within_all(clients.iter_mut().map(|client| &mut client.share));
     clients.sort_by(if by_refused { rank::most_refused_first } else { rank::greatest_holder_first });
     if by_refused { ClientOrder::RefusedAttempts } else { ClientOrder::HeldPorts }
 }
@@ -286,9 +288,20 @@ fn within_own_ports(client: &mut ClientReport) {
     held.estimate = held.estimate.min(held.at_most);
 }
 
-/// A part of all; 0 of nothing.
+/// A part of all, to four places; 0 of nothing.
 fn fraction(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { rounded(part as f64 / all as f64) }
+}
+
+/// Takes what rounding added from the greatest shares, so that together they are no more than all.
+fn keep_within_all<'a>(shares: impl Iterator<Item = &'a mut f64>) {
+    let mut greatest: Vec<&mut f64> = shares.filter(|share| **share > 0.0).collect();
+    greatest.sort_by(|a, b| b.total_cmp(a));
+    let units = |share: f64| (share * 10_000.0).round() as usize;
+    let excess = greatest.iter().map(|share| units(**share)).sum::<usize>().saturating_sub(10_000);
+    for share in greatest.into_iter().take(excess) {
+        *share = rounded(*share - 0.0001);
+    }
 }
 
 /// Who used a destination, joined in the best way that the records allow.
@@ -334,4 +347,19 @@ fn at_fullest(tally: &Tally, of: &Ranked, step: usize) -> AtPeak {
     let busiest = (0..steps.len()).rev().max_by_key(|step| steps[*step].most).unwrap_or(step);
     let used = |held: Held| Held { hold: held.most, ..held };
     AtPeak { held: used(at(&tally.held, busiest)), silent: used(at(&tally.silent, busiest)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_together_are_never_more_than_all() {
+        let mut shares = [0.3334, 0.3334, 0.3333];
+        keep_within_all(shares.iter_mut());
+        assert_eq!(shares, [0.3333, 0.3334, 0.3333]);
+        let mut whole = [0.5, 0.25, 0.25];
+        keep_within_all(whole.iter_mut());
+        assert_eq!(whole, [0.5, 0.25, 0.25]);
+    }
 }

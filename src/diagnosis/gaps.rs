@@ -39,6 +39,8 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     let ask_again = commands::triage(findings.gateway_id(), findings.evidence.window, findings.region());
     for gap in &mut gaps {
         gap.fix = gap.fix.replace(ASK_AGAIN, &ask_again);
+        // Where CloudWatch counted no error, the answer hangs on nothing else.
+        gap.decides &= verdict != Verdict::NotSupported;
     }
     gaps
 }

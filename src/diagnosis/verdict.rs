@@ -77,6 +77,7 @@ fn by_counts(findings: &Findings<'_>) -> Verdict {
     // Where the records show several gateways, this one's being well says nothing of the others. What was
     // counted and shows in no record may have been anywhere.
     let certain = findings.complete
+        && !findings.evidence.gaps.iter().any(|gap| gap.decides)
         && !findings.evidence.ambiguous
         && !findings.evidence.filtered
         && findings.unexplained == 0

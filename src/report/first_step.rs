@@ -30,11 +30,8 @@ pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
             remedy.filter(|remedy| remedy.when != When::NextIncident).map(of_remedy)
         }
         Verdict::NotSupported | Verdict::CannotTell if let Some(scan) = scan => Some(of_remedy(scan)),
-        // Whatever was counted is to be explained; where nothing was, nothing has to be done.
-        Verdict::NotSupported => diagnosis
-            .deciding_gaps()
-            .find_map(of_gap)
-            .filter(|_| diagnosis.refused_attempts.counted != Some(0.0)),
+        // Nothing was wrong, and no gap is one that this hangs on.
+        Verdict::NotSupported => None,
         // Without a flow log there is nothing to look at again.
         Verdict::CannotTell => match remedy.filter(|remedy| remedy.id == RemedyId::EnableFlowLogs) {
             Some(enable) => Some(of_remedy(enable)),

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::first_step::split_command;
 use super::lines::wrap;
-use crate::alarm::Ended;
+use crate::alarm::{Beyond, Ended, MAX_INCIDENTS};
 use crate::gap::ASK_AGAIN;
 use crate::incident::NatGatewayId;
-use crate::words::{one_line, outside};
+use crate::words::{count, counted, one_line, outside};
 
 /// The version of the JSON that machines get instead of a diagnosis.
 pub(super) const SCHEMA: &str = "nat-triage.trouble.v1";
@@ -74,6 +74,27 @@ impl Trouble {
             kind: Kind::UnreadableEvent,
             title: "nat-triage got an event that it cannot read; no NAT gateway was looked at",
             fix,
+            event: event.clone(),
+        }
+    }
+
+    /// An event that asks for more incidents than are looked into at once.
+    #[must_use]
+    pub fn beyond(id: &str, event: &Value, beyond: &Beyond) -> Self {
+        let Beyond { number, gateways } = beyond;
+        let named: Vec<&str> = gateways.iter().map(NatGatewayId::as_str).collect();
+        let more = number.saturating_sub(named.len());
+        let more = if more > 0 { format!(", and {} more", count(more as u64)) } else { String::new() };
+        Self {
+            id: id.into(),
+            reason: format!(
+                "one event asks for {}; the first {MAX_INCIDENTS} are reported, and these are not looked at: {}{more}",
+                counted((number + MAX_INCIDENTS) as u64, "incident"),
+                named.join(", ")
+            ),
+            kind: Kind::UnreadableEvent,
+            title: "nat-triage got an event about too many NAT gateways; it looked at the first of them",
+            fix: "look at the ErrorPortAllocation of those that are left, and invoke the function with {\"nat_gateway_id\": \"ID\"} for each that had errors".into(),
             event: event.clone(),
         }
     }

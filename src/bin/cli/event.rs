@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use nat_triage::alarm::{AlarmError, Outcome};
+use nat_triage::alarm::{AlarmError, MAX_INCIDENTS, Outcome};
 use nat_triage::gap::Gap;
 use nat_triage::incident::{Incident, NatGatewayId};
 use nat_triage::words::{self, counted, one_line};
@@ -89,8 +89,10 @@ pub(crate) fn more(incident: &Incident, others: &[Incident]) -> Option<Gap> {
     if others.is_empty() {
         return None;
     }
-    let each: Vec<String> =
-        others.iter().map(|other| format!("--incident {} ({})", other.id(), shown(other))).collect();
+    let shown_of = |other: &Incident| format!("--incident {} ({})", other.id(), shown(other));
+    let mut each: Vec<String> = others.iter().take(MAX_INCIDENTS).map(shown_of).collect();
+    let unnamed = others.len().saturating_sub(MAX_INCIDENTS);
+    each.extend((unnamed > 0).then(|| format!("{} more of its ids", words::count(unnamed as u64))));
     Some(Gap::new(
         format!("{} of the same event", counted(others.len() as u64, "more incident")),
         format!("this is the first that was asked for ({}), and one run looks at one", shown(incident)),
