@@ -546,7 +546,7 @@ impl Service {
         &self,
         time: Time,
         key: &str,
-        trouble: &Trouble,
+        trouble: &Trouble<'_>,
         failure: Failure,
     ) -> Result<Value, Failure> {
         if self.config.topic_arn.is_none() {
@@ -570,7 +570,7 @@ impl Service {
     }
 
     /// Publishes what went wrong, once.
-    async fn tell(&self, time: Time, trouble: &Trouble) -> Result<(), Failure> {
+    async fn tell(&self, time: Time, trouble: &Trouble<'_>) -> Result<(), Failure> {
         let ledger = self.ledger(time.deadline);
         if ledger.sent(&trouble.id).await.is_some() {
             return Ok(());

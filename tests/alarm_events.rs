@@ -257,7 +257,8 @@ fn what_we_publish_ends_where_it_comes_back() {
     let evidence = Evidence::none(asked.window.expect("known"), Source::LogsInsights);
     let diagnosis =
         nat_triage::diagnosis::diagnose(&asked, &Network::default(), &evidence, Limits::default());
-    let trouble = Trouble::unusable("nt-0123456789abcdef", &sample("alarm"), "why", None);
+    let event = sample("alarm");
+    let trouble = Trouble::unusable("nt-0123456789abcdef", &event, "why", None);
     for https in [HttpsReaders::Chat, HttpsReaders::Machines] {
         for message in [Message::of(&diagnosis, None, https), Message::of_trouble(&trouble, https)] {
             let texts: Value = serde_json::from_str(&message.body).expect("JSON");

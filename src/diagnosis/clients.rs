@@ -214,7 +214,7 @@ impl Findings<'_> {
                         sum.held.at_most += client.held.at_most;
                         sum.connections += client.connections;
                         sum.refused += client.refused;
-                        sum.bytes += client.bytes;
+                        sum.bytes = sum.bytes.saturating_add(client.bytes);
                     }
                     None => {
                         summed.insert(client.address, client.clone());

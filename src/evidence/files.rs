@@ -92,6 +92,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
             let mut pass = Pass { counter, watching };
             let reading = self.inputs.read(&self.options, &mut |bytes| (self.progress)(bytes), &mut pass)?;
             let Pass { mut counter, watching } = pass;
+            counter.settle();
             let found = counter.formats.assumed().unwrap_or(assumed);
             if let Some(all) = watching {
                 let by_all = Told::of(&named, &all);
@@ -428,6 +429,8 @@ impl Told {
 fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
     let failed = reading.failed.iter().zip(&damage.failed);
     let mut gaps: Vec<Gap> = failed
+        .clone()
+        .take(MAX_NAMED)
         .map(|(failed, concerns)| {
             let gap = Gap::new(format!("the file {}", failed.name), failed.error.clone(), failed.fix.clone());
             if *concerns {
@@ -436,7 +439,14 @@ fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
             Gap { why: format!("{}; its name says that it is of another interface or time", gap.why), ..gap }
         })
         .collect();
-    gaps.extend(reading.rejected.iter().map(|rejected| {
+    let unnamed = reading.failed.len().saturating_sub(MAX_NAMED);
+    if unnamed > 0 {
+        let decides = failed.skip(MAX_NAMED).any(|(_, concerns)| *concerns);
+        let what = words::counted(unnamed as u64, "more file");
+        let gap = Gap::new(what, "they cannot be read either", "see to those named first, and run again");
+        gaps.push(Gap { decides, ..gap });
+    }
+    gaps.extend(reading.rejected.iter().take(MAX_NAMED).map(|rejected| {
         Gap::new(
             format!("{} of {}", words::counted(rejected.count, "line"), rejected.file),
             format!("{}; first at line {}: {}", rejected.reason, rejected.line, rejected.sample),
@@ -451,6 +461,14 @@ fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
             },
         )
     }));
+    let unnamed: u64 = reading.rejected.iter().skip(MAX_NAMED).map(|rejected| rejected.count).sum();
+    if unnamed > 0 {
+        gaps.push(Gap::new(
+            words::counted(unnamed, "more line"),
+            "they are of other files or have other faults than those named",
+            "look at the lines named first",
+        ));
+    }
     let elsewhere = [(damage.skipdata_elsewhere, "SKIPDATA record"), (damage.lines_elsewhere, "unread line")];
     let elsewhere: Vec<String> = elsewhere
         .iter()
@@ -487,6 +505,9 @@ fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
     gaps
 }
 
+/// So many files that failed, and faults of lines, have a gap each; the others have one together.
+const MAX_NAMED: usize = 10;
+
 /// So many files that were passed over are named.
 const MOST_PASSED_OVER: usize = 5;
 
@@ -517,9 +538,9 @@ struct Volume {
 
 impl Volume {
     fn add(&mut self, record: &FlowRecord<'_>, outward: bool) {
-        self.sent += if outward { record.packets } else { 0 };
-        self.packets += record.packets;
-        self.bytes += record.bytes;
+        self.sent = self.sent.saturating_add(if outward { record.packets } else { 0 });
+        self.packets = self.packets.saturating_add(record.packets);
+        self.bytes = self.bytes.saturating_add(record.bytes);
         self.records += 1;
     }
 }
@@ -784,6 +805,13 @@ impl<'view> Counter<'view> {
         let client = (seen.side == Side::Client).then_some(seen.holder);
         *self.rejected.entry(Rejected { way, destination: seen.destination, client }).or_default() +=
             record.packets;
+    }
+
+    /// Puts all that was added into its place, once it is all there.
+    fn settle(&mut self) {
+        for ports in self.sides.values_mut().chain(self.other_zones.values_mut()) {
+            ports.lives.values_mut().for_each(|lives| lives.settle(self.assumed.ends_visible));
+        }
     }
 
     /// Whether the clients' own interfaces are needed to join clients with destinations.

@@ -233,9 +233,11 @@ pub(super) struct Inference {
     regional: BTreeMap<NatGatewayId, (u64, BTreeMap<IpAddr, u64>)>,
     /// The longest record, in seconds: it tells the aggregation interval.
     longest: i64,
-    /// When records begin.
-    starts: Vec<i64>,
+    /// How many records begin on each day of the epoch: times of 32 bits have 50,000 of them.
+    days: BTreeMap<i64, u64>,
 }
+
+const DAY: i64 = 86_400;
 
 /// A gateway that the records speak of.
 pub(super) struct Inferred {
@@ -258,7 +260,7 @@ impl Sink for Inference {
         if length < MAX_RECORD_SECONDS {
             self.longest = self.longest.max(length);
         }
-        self.starts.push(record.start);
+        *self.days.entry(record.start.div_euclid(DAY)).or_default() += 1;
         if record.resource.is_some_and(|id| id.starts_with(b"nat-")) {
             self.regional_record(record);
             return;
@@ -301,11 +303,15 @@ impl Inference {
         if self.longest > 2 * 60 { 600 } else { 60 }
     }
 
-    /// About when the records begin; `None` without any.
+    /// On about which day the records begin, by its middle; `None` without any.
     pub(super) fn median_start(&self) -> Option<i64> {
-        let mut starts = self.starts.clone();
-        let middle = starts.len() / 2;
-        (!starts.is_empty()).then(|| *starts.select_nth_unstable(middle).1)
+        let all: u64 = self.days.values().sum();
+        let mut before = 0;
+        let median = self.days.iter().find(|(_, records)| {
+            before += **records;
+            before > all / 2
+        });
+        median.map(|(day, _)| day * DAY + DAY / 2)
     }
 
     /// Whether any record is of a regional gateway.

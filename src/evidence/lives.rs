@@ -204,10 +204,16 @@ pub(super) struct Holding {
 pub(super) struct Lives {
     first: Option<Stretch>,
     later: Vec<Stretch>,
+    /// How many at the end of `later` are not in their place yet.
+    unsorted: u32,
 }
 
+/// A stretch that belongs so far before the last of a port waits for its place together with others: records that
+/// come newest first would otherwise move all that are there, each time.
+const MAX_MOVED: usize = 256;
+
 impl Lives {
-    /// Adds what one record showed.
+    /// Adds what one record showed. Once all are added, [`Lives::settle`] puts the last into their place.
     pub(super) fn add(&mut self, stretch: Stretch, ends_visible: bool) {
         let mut stretch = stretch;
         let Some(first) = self.first else {
@@ -226,13 +232,40 @@ impl Lives {
             self.later.push(stretch);
             return;
         }
+        let far =
+            self.later.len().checked_sub(MAX_MOVED).is_some_and(|at| stretch.start <= self.later[at].start);
+        if self.unsorted > 0 || far {
+            self.later.push(stretch);
+            self.unsorted += 1;
+            // As many as are sorted: so each is sorted a few times only, however many there will be.
+            if self.unsorted as usize * 2 > self.later.len() {
+                self.settle(ends_visible);
+            }
+            return;
+        }
         if first.start < stretch.start {
             self.insert(first, stretch, ends_visible);
             return;
         }
+        let at = self.stretches().position(|other| other.start >= stretch.start);
         let mut all: Vec<Stretch> = self.stretches().collect();
-        let at = all.partition_point(|other| other.start < stretch.start);
-        all.insert(at, stretch);
+        all.insert(at.unwrap_or(all.len()), stretch);
+        self.rebuild(all, ends_visible);
+    }
+
+    /// Puts those into their place that still wait for it.
+    pub(super) fn settle(&mut self, ends_visible: bool) {
+        if self.unsorted == 0 {
+            return;
+        }
+        let mut all: Vec<Stretch> = self.first.into_iter().chain(std::mem::take(&mut self.later)).collect();
+        all.sort_by_key(|stretch| stretch.start);
+        self.unsorted = 0;
+        self.rebuild(all, ends_visible);
+    }
+
+    /// Joins stretches in their order where they belong together.
+    fn rebuild(&mut self, all: Vec<Stretch>, ends_visible: bool) {
         let mut kept: Vec<Stretch> = Vec::with_capacity(all.len());
         for next in all {
             match kept.last_mut() {
@@ -279,6 +312,7 @@ impl Lives {
 
     /// The stretches, in order.
     pub(super) fn stretches(&self) -> impl Iterator<Item = Stretch> {
+        debug_assert_eq!(self.unsorted, 0, "settled before it is read");
         self.first.into_iter().chain(self.later.iter().copied())
     }
 
@@ -357,6 +391,7 @@ mod tests {
         for &stretch in stretches {
             lives.add(stretch, ends_visible);
         }
+        lives.settle(ends_visible);
         lives
     }
 
@@ -456,6 +491,17 @@ mod tests {
             connection.stretches().map(Stretch::repeats).sum::<u64>()
         };
         assert_eq!([0, 1, 2, 3, 6, 7, 15].map(repeats), [0, 1, 1, 2, 2, 3, 4]);
+    }
+
+    #[test]
+    fn whatever_the_order_a_port_used_very_often_comes_to_the_same() {
+        let records: Vec<Stretch> = (0..3_000).map(|n| stretch(n * 7, n * 7 + 1, "SF")).collect();
+        let in_order: Vec<Stretch> = lives(&records, true).stretches().collect();
+        assert_eq!(in_order.len(), 3_000);
+        let mixed = |step: usize| (0..3_000).map(|n| records[n * step % 3_000]).collect::<Vec<_>>();
+        for other in [records.iter().rev().copied().collect(), mixed(7), mixed(1_499)] {
+            assert_eq!(lives(&other, true).stretches().collect::<Vec<_>>(), in_order);
+        }
     }
 
     /// What [`Lives::add`] comes to, by going through all stretches again each time.

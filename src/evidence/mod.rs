@@ -155,14 +155,14 @@ impl Tally {
             self.at_peak =
                 Some(AtPeak { held: mine.held.plus(theirs.held), silent: mine.silent.plus(theirs.silent) });
         }
-        self.connections += other.connections;
-        self.ended += other.ended;
-        self.unanswered += other.unanswered;
-        self.active_seconds += other.active_seconds;
-        self.sent += other.sent;
-        self.packets += other.packets;
-        self.bytes += other.bytes;
-        self.records += other.records;
+        self.connections = self.connections.saturating_add(other.connections);
+        self.ended = self.ended.saturating_add(other.ended);
+        self.unanswered = self.unanswered.saturating_add(other.unanswered);
+        self.active_seconds = self.active_seconds.saturating_add(other.active_seconds);
+        self.sent = self.sent.saturating_add(other.sent);
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.records = self.records.saturating_add(other.records);
     }
 }
 

@@ -16,6 +16,11 @@ use super::{Field, LogFormat};
 /// Source: "Flow log records", Aggregation interval, in the Amazon VPC user guide.
 pub const MAX_RECORD_SECONDS: i64 = 600 + 60;
 
+/// Most packets and bytes that one record can count: ten minutes at some 450 Gbit/s, which no interface has for one
+/// flow. More is damage, and must not make sums overflow.
+const MAX_PACKETS: u64 = 1 << 40;
+const MAX_BYTES: u64 = 1 << 45;
+
 /// Whether the traffic was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -350,8 +355,8 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         src_port: number(src_port, Field::Srcport)?,
         dst_port: number(dst_port, Field::Dstport)?,
         protocol: number(protocol, Field::Protocol)?,
-        packets: packets.map_or(Ok(0), |v| number(Some(v), Field::Packets))?,
-        bytes: bytes.map_or(Ok(0), |v| number(Some(v), Field::Bytes))?,
+        packets: counted(packets, Field::Packets, MAX_PACKETS)?,
+        bytes: counted(bytes, Field::Bytes, MAX_BYTES)?,
         start,
         end,
         action: match action {
@@ -372,6 +377,12 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         dst_service,
         owner: OwnerFields { instance, ecs_cluster, ecs_service, ecs_task, tags },
     }))
+}
+
+/// A count of at most so many; 0 where the format lacks it.
+fn counted(value: Option<&[u8]>, field: Field, most: u64) -> Result<u64, LineError> {
+    let count = value.map_or(Ok(0), |value| number(Some(value), field))?;
+    if count <= most { Ok(count) } else { Err(LineError::Value(field)) }
 }
 
 fn optional_address(value: Option<&[u8]>, field: Field) -> Result<Option<IpAddr>, LineError> {

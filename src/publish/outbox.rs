@@ -44,7 +44,7 @@ impl<P: Publisher, G: Pages> Outbox<P, G> {
     ///
     /// # Errors
     /// When the message did not go out.
-    pub async fn tell(&self, trouble: &Trouble) -> Result<Receipt, PublishError> {
+    pub async fn tell(&self, trouble: &Trouble<'_>) -> Result<Receipt, PublishError> {
         self.publisher.publish(&Message::of_trouble(trouble, self.https)).await
     }
 }

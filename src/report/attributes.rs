@@ -65,7 +65,7 @@ pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
 }
 
 /// `kind` and `severity`.
-pub(super) fn of_trouble(trouble: &Trouble) -> Vec<Attribute> {
+pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Vec<Attribute> {
     let kind = trouble.kind();
     vec![("kind", kind.name().to_owned()), ("severity", Severity::of_trouble(kind).name().to_owned())]
 }

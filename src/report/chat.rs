@@ -90,7 +90,7 @@ pub fn note(text: &str) -> Value {
 
 /// The notification that there is no diagnosis, and why.
 #[must_use]
-pub(super) fn of_trouble(trouble: &Trouble) -> Value {
+pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Value {
     let (words, command) = trouble.what_to_do();
     let command = command.map_or(String::new(), |command| format!("\n{}", code_block(&command)));
     let reason = safe(&trouble.reason_shown());

@@ -92,7 +92,7 @@ impl Message {
 
     /// The message that there is no diagnosis, and why.
     #[must_use]
-    pub fn of_trouble(trouble: &Trouble, https: HttpsReaders) -> Self {
+    pub fn of_trouble(trouble: &Trouble<'_>, https: HttpsReaders) -> Self {
         let subject = trouble.subject();
         let texts = Texts {
             id: trouble.id.clone(),
@@ -101,7 +101,7 @@ impl Message {
             people: trouble.text(),
             sms: ascii_line(subject, 140),
             chat: chat::of_trouble(trouble).to_string(),
-            machines: Some(escaped_json(&trouble.to_json().to_string())),
+            machines: Some(trouble.json()),
         };
         let whole = texts.message(https);
         if whole.size() <= LARGEST {

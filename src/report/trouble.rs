@@ -9,7 +9,7 @@ use super::lines::wrap;
 use crate::alarm::{Beyond, Ended, MAX_INCIDENTS};
 use crate::gap::ASK_AGAIN;
 use crate::incident::NatGatewayId;
-use crate::words::{count, counted, one_line, outside};
+use crate::words::{count, counted, escaped_json, one_line, outside};
 
 /// The version of the JSON that machines get instead of a diagnosis.
 pub(super) const SCHEMA: &str = "nat-triage.trouble.v1";
@@ -49,7 +49,7 @@ impl Kind {
 
 /// Why there is no diagnosis.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trouble {
+pub struct Trouble<'e> {
     /// The same on every delivery of the same event.
     pub id: String,
     /// What went wrong, with its causes.
@@ -57,13 +57,13 @@ pub struct Trouble {
     kind: Kind,
     title: &'static str,
     fix: String,
-    event: Value,
+    event: &'e Value,
 }
 
-impl Trouble {
+impl<'e> Trouble<'e> {
     /// An event that says nothing of any gateway that we could look at.
     #[must_use]
-    pub fn unusable(id: &str, event: &Value, reason: &str, command: Option<&str>) -> Self {
+    pub fn unusable(id: &str, event: &'e Value, reason: &str, command: Option<&str>) -> Self {
         let fix = command.map_or_else(
             || "if an alarm of a NAT gateway is behind it, see to how it reaches the function; then look at the gateway's ErrorPortAllocation yourself".into(),
             |command| format!("see which of them is on ErrorPortAllocation, and triage it: {command}"),
@@ -74,13 +74,13 @@ impl Trouble {
             kind: Kind::UnreadableEvent,
             title: "nat-triage got an event that it cannot read; no NAT gateway was looked at",
             fix,
-            event: event.clone(),
+            event,
         }
     }
 
     /// An event that asks for more incidents than are looked into at once.
     #[must_use]
-    pub fn beyond(id: &str, event: &Value, beyond: &Beyond) -> Self {
+    pub fn beyond(id: &str, event: &'e Value, beyond: &Beyond) -> Self {
         let Beyond { number, gateways } = beyond;
         let named: Vec<&str> = gateways.iter().map(NatGatewayId::as_str).collect();
         let more = number.saturating_sub(named.len());
@@ -95,13 +95,13 @@ impl Trouble {
             kind: Kind::UnreadableEvent,
             title: "nat-triage got an event about too many NAT gateways; it looked at the first of them",
             fix: "look at the ErrorPortAllocation of those that are left, and invoke the function with {\"nat_gateway_id\": \"ID\"} for each that had errors".into(),
-            event: event.clone(),
+            event,
         }
     }
 
     /// An alarm on which nat-triage itself failed.
     #[must_use]
-    pub fn broken(id: &str, event: &Value, reason: &str) -> Self {
+    pub fn broken(id: &str, event: &'e Value, reason: &str) -> Self {
         Self {
             id: id.into(),
             reason: reason.into(),
@@ -110,13 +110,13 @@ impl Trouble {
             fix: format!(
                 "look at the gateway's ErrorPortAllocation yourself, save the event below as EVENT.json, and run: {ASK_AGAIN}"
             ),
-            event: event.clone(),
+            event,
         }
     }
 
     /// An alarm that ended.
     #[must_use]
-    pub fn over(ended: &Ended, event: &Value) -> Self {
+    pub fn over(ended: &Ended, event: &'e Value) -> Self {
         let gateways: Vec<&str> = ended.gateways.iter().map(NatGatewayId::as_str).collect();
         let alarm = &ended.alarm;
         Self {
@@ -130,7 +130,7 @@ impl Trouble {
             kind: Kind::Recovery,
             title: "nat-triage: the NAT gateway refuses no more connections; its alarm is over",
             fix: "nothing tonight; what filled it may come back, and the report of the alarm says what to change".into(),
-            event: event.clone(),
+            event,
         }
     }
 
@@ -180,10 +180,10 @@ impl Trouble {
 
     /// For machines.
     #[must_use]
-    pub fn to_json(&self) -> Value {
+    pub fn json(&self) -> String {
         let Self { id, reason, kind, title, fix, event } = self;
         let json = Json { schema: SCHEMA, id, kind: *kind, title, reason, fix, event };
-        serde_json::to_value(json).expect("it holds nothing that JSON cannot")
+        escaped_json(&serde_json::to_string(&json).expect("it holds nothing that JSON cannot"))
     }
 }
 
@@ -222,7 +222,8 @@ mod tests {
         {
             assert!(trouble.subject().is_ascii() && trouble.subject().len() <= 99, "{}", trouble.subject());
             assert!(trouble.text().contains(r#"{"x":"a\nb"#) && trouble.text().contains("Why: why."));
-            assert_eq!(trouble.to_json()["event"], event);
+            let json: Value = serde_json::from_str(&trouble.json()).expect("JSON");
+            assert_eq!(json["event"], event);
         }
     }
 
@@ -234,7 +235,8 @@ mod tests {
             [(unusable, "warning"), (Trouble::broken("nt-1", &event, "why"), "critical")]
         {
             let attributes = attributes::of_trouble(&trouble);
-            let kind = trouble.to_json()["kind"].as_str().expect("a text").to_owned();
+            let json: Value = serde_json::from_str(&trouble.json()).expect("JSON");
+            let kind = json["kind"].as_str().expect("a text").to_owned();
             assert_eq!(attributes, [("kind", kind), ("severity", severity.to_owned())]);
         }
     }

@@ -304,8 +304,12 @@ fn second(row: &Row, field: &str, base: i64) -> Result<Timestamp, UnusableRow> {
     base.checked_add(counted).and_then(|at| Timestamp::from_second(at).ok()).ok_or_else(|| unusable(field))
 }
 
+/// More than any count over a window: even ten thousand rows of it do not make sums overflow.
+const MAX_COUNT: i64 = 1 << 50;
+
 fn number<T: TryFrom<i64>>(row: &Row, field: &str) -> Result<T, UnusableRow> {
-    T::try_from(signed(row, field)?).map_err(|_| unusable(field))
+    let number = signed(row, field)?;
+    T::try_from(number).ok().filter(|_| number <= MAX_COUNT).ok_or_else(|| unusable(field))
 }
 
 /// A number of a field that the format may lack, in which case it is not asked for.
@@ -323,6 +327,7 @@ mod tests {
         assert_eq!(number::<u32>(&row("12"), "n"), Ok(12));
         assert_eq!(number::<u32>(&row("12.0"), "n"), Ok(12));
         assert_eq!(number::<u64>(&row("1.2E7"), "n"), Ok(12_000_000));
+        assert!(number::<u64>(&row("1125899906842625"), "n").is_err(), "no window has so many");
         for text in ["", "-1", "1.5", "NaN", "x", "1e300"] {
             assert!(number::<u32>(&row(text), "n").is_err(), "{text}");
         }
