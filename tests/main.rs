@@ -17,6 +17,7 @@ mod insights_queries;
 mod ladder;
 mod late_logs;
 mod misleading;
+mod mutations;
 mod permissions;
 mod readme;
 mod remedies;
