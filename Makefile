@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint template-check pages screenshots accuracy bench fuzz clean
+.PHONY: help demo local test check lint template-check pages screenshots accuracy bench fuzz mutations growth clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -56,6 +56,14 @@ accuracy: ## how often the diagnosis is right, on simulated incidents, beside AW
 bench: $(call environment,emulators) ## from event to publish on a slow AWS, against the longest chain of calls
 	# Waiting is nearly all of it: the build that the tests use will do.
 	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo bench --profile dev --bench latency --bench memory
+
+MUTATIONS ?= 3000
+mutations: ## events, logs, contexts and bundles, changed by fixed seeds: MUTATIONS=3000 of each
+	NAT_TRIAGE_MUTATIONS=$(MUTATIONS) cargo test --no-default-features --test promises -- mutations
+
+growth: ## what inputs that were made to hurt cost in time and memory
+	cargo build --locked --release --no-default-features --features parquet --bin nat-triage
+	tools/growth
 
 FUZZ_SECONDS ?= 60
 fuzz: ## the readers of events and of files, and the diagnosis, on made-up input, each for FUZZ_SECONDS=60

@@ -1,8 +1,8 @@
 //! The answer in one sentence.
 
-use super::Verdict;
 use super::findings::{Errors, Findings, Ranked};
 use super::refusals::FEWEST;
+use super::{ClientOrder, Verdict};
 use crate::network::NameSource;
 use crate::words;
 
@@ -140,6 +140,9 @@ fn holder(destination: &Ranked) -> String {
     }
     let name = client.name.as_ref();
     let name = name.map_or(String::new(), |name| format!(" ({})", words::outside(name, NAME)));
+    if destination.client_order == ClientOrder::RefusedAttempts {
+        return format!(", {share} of the refused attempts made by {}{name}", client.address);
+    }
     let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
     format!(", {perhaps}{share} of them held by {}{name}", client.address)
 }

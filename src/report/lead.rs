@@ -2,7 +2,7 @@
 
 use super::lines::WIDTH;
 use super::wording::{capacity, number, outside, part_of_capacity, place, reach};
-use crate::diagnosis::{DestinationReport, Diagnosis, Stage, UnplacedAttempts, Verdict};
+use crate::diagnosis::{ClientOrder, DestinationReport, Diagnosis, Stage, UnplacedAttempts, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
 
@@ -232,6 +232,11 @@ fn holder(top: &DestinationReport, sure: &str) -> String {
         if client.attribution.is_certain() { ["holds"; 2] } else { ["perhaps holds", "perhaps"] };
     let address = client.address.to_string();
     let after = match top.greater_unshown_part().map(words::percent) {
+        _ if top.clients_ordered_by == ClientOrder::RefusedAttempts => [
+            format!(" made {share} of the refused attempts. {sure}"),
+            format!(" made {share} of the refused attempts. {briefly}"),
+            format!(" tried {share}. {briefly}"),
+        ],
         Some(unshown) => [
             format!(" holds {share}. Who holds {unshown} does not show. {sure}"),
             format!(" holds {share}. Who holds {unshown} does not show. {briefly}"),

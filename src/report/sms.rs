@@ -150,9 +150,9 @@ fn scanner(diagnosis: &Diagnosis) -> String {
 
 /// Who holds them, and how certain that is.
 fn holder(diagnosis: &Diagnosis) -> String {
-    match diagnosis.destinations.first().and_then(|top| top.clients.first()) {
-        Some(client) if !client.stands_out() => ", no client stands out".to_owned(),
-        Some(client) => held_by(client),
+    match diagnosis.destinations.first().and_then(|top| Some((top, top.clients.first()?))) {
+        Some((_, client)) if !client.stands_out() => ", no client stands out".to_owned(),
+        Some((top, client)) => held_by(top, client),
         None => String::new(),
     }
 }

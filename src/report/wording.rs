@@ -240,7 +240,7 @@ fn others_full(diagnosis: &Diagnosis) -> Option<String> {
         let perhaps = if certain(other) { "" } else { "perhaps " };
         let full = words::percent(other.utilization.unwrap_or(1.0));
         let holder = other.clients.first().filter(|client| client.stands_out());
-        let holder = holder.map_or(String::new(), held_by);
+        let holder = holder.map_or(String::new(), |client| held_by(other, client));
         format!("{perhaps}{} ({full}{holder})", label(other))
     };
     let full: Vec<String> =
@@ -256,7 +256,10 @@ fn others_full(diagnosis: &Diagnosis) -> Option<String> {
 }
 
 /// `, 80% held by 10.0.1.17`, and how certain that is.
-pub(super) fn held_by(client: &ClientReport) -> String {
+pub(super) fn held_by(destination: &DestinationReport, client: &ClientReport) -> String {
+    if destination.clients_ordered_by == ClientOrder::RefusedAttempts {
+        return format!(", {} of refused by {}", words::percent(client.share), client.address);
+    }
     let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
     format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)
 }

@@ -2,7 +2,8 @@
 
 use super::limit_client::stop;
 use super::{IDLE, Offer, Shortage, Worth};
-use crate::diagnosis::{Confidence, Pattern, Remedy, RemedyId, When};
+use crate::diagnosis::findings::Ranked;
+use crate::diagnosis::{Condition, Confidence, Pattern, Remedy, RemedyId, When};
 use crate::evidence::TCP;
 use crate::network::{Metric, is_private};
 use crate::words;
@@ -127,7 +128,7 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
             id: RemedyId::StopRetryStorm,
             title,
             when: When::Now,
-            condition: stop.condition,
+            condition: stop.condition.or_else(|| answers(top)),
             why: format!(
                 "{} of {} gateway ports used to {} were taken by attempts that were never answered.",
                 words::count(top.tally.unanswered),
@@ -141,6 +142,16 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
             monthly_cost_usd: Some(0.0),
             confidence: Confidence::Medium,
         },
+    })
+}
+
+/// Whether the destination answers decides whom to stop: nobody, where it can be brought back. Datagrams and pings tell
+/// too little of that.
+fn answers(top: &Ranked) -> Option<Condition> {
+    let port = top.destination.port;
+    (top.destination.protocol == TCP).then(|| Condition {
+        unknown: format!("whether {} answers where this gateway is not in the way", top.label()),
+        command: format!("nc -z -v -w 5 {} {port}", top.address),
     })
 }
 

@@ -5,7 +5,8 @@ use super::demand::how_long_it_lasts;
 use super::{IDLE, Offer, Shortage, Worth};
 use crate::diagnosis::commands::describe_owners;
 use crate::diagnosis::{
-    ClientReport, Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, When,
+    ClientOrder, ClientReport, Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId,
+    When,
 };
 use crate::words;
 
@@ -112,6 +113,15 @@ fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
     let named: Vec<String> = holders
         .iter()
         .map(|c| {
+            if top.client_order == ClientOrder::RefusedAttempts {
+                return format!(
+                    "{} made {} of the refused attempts to {}, and perhaps holds {} of its ports",
+                    c.address,
+                    words::percent(c.share),
+                    top.label(),
+                    words::count(holds(c))
+                );
+            }
             format!(
                 "{}{} {} {} of the {} to {} (about {}{})",
                 c.address,
