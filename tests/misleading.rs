@@ -434,6 +434,34 @@ async fn a_record_of_another_century_does_not_stretch_the_window() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_filtered_on_a_port_is_no_all_clear() {
+    let calm = |port: u16| {
+        let mut log = Log::without_before();
+        for minute in (-420..300).step_by(60) {
+            for server in ["203.0.113.20", "203.0.113.21"] {
+                log.connection(("10.0.1.9", 40_000), (server, port), (minute, minute + 59), 1);
+            }
+        }
+        log
+    };
+    let inferred = async |log: &Log| {
+        let inputs = Inputs::from_memory([("a.log".to_owned(), log.text.clone().into_bytes())]);
+        let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
+        let triaged = triage(Incident::default(), &Known::default(), &files, Limits::default()).await;
+        triaged.expect("readable").diagnosis
+    };
+    let mut filtered = calm(8443);
+    // A leg of another connection, whose client's port happens to be that number.
+    filtered.leg(("10.0.2.2", 8443), ("10.0.0.220", 443), ("10.0.2.2", "198.51.100.7"), (0, 50), 2);
+    let diagnosis = inferred(&filtered).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    let gaps: Vec<&str> = diagnosis.gaps.iter().map(|gap| gap.what.as_str()).collect();
+    assert!(gaps.contains(&"destinations on other ports than 8443"), "{gaps:?}");
+    // HTTPS may well be all that there is.
+    assert_eq!(inferred(&calm(443)).await.verdict, Verdict::NotSupported);
+}
+
+#[tokio::test]
 async fn a_record_with_a_far_end_covers_no_minutes_of_others() {
     let mut log = Log::new();
     log.connection(("10.0.1.9", 40_000), SERVER, (0, 4_000_000), 0);

@@ -135,13 +135,14 @@ impl EvidenceSource for FlowLogFiles<'_> {
             let repeated = counter.repeated_gap();
             std::mem::take(&mut counter.owners).add_to(&mut network.owners);
             let formats = counter.formats.of_gateway().unwrap_or(reading.formats);
+            let common_ports = counter.common_ports;
             let mut evidence = counter.finish();
             evidence.ambiguous = told.ambiguous;
             evidence.coverage.records_rejected = damage.lines;
             evidence.coverage.files_failed = damage.files();
             evidence.coverage.skipdata = damage.skipdata;
             evidence.coverage.formats = formats.iter().map(ToString::to_string).collect();
-            gaps.extend(one_destination(&mut evidence, &network.gateway));
+            gaps.extend(one_destination(&mut evidence, &network.gateway, common_ports));
             gaps.extend(beginning_gap(&evidence, incident));
             gaps.extend(minor.into_iter().chain(repeated));
             evidence.gaps = gaps;
@@ -325,9 +326,49 @@ fn no_gateway(times: &str, inference: &Inference) -> Gap {
     .deciding()
 }
 
-/// In the records of a gateway that was inferred there is one destination and no other, as in a file that was
-/// filtered: that no other was full, nothing says.
-fn one_destination(evidence: &mut Evidence, gateway: &NatGateway) -> Option<Gap> {
+/// The port of HTTPS, which may well be the only one that a gateway's clients use.
+const HTTPS: u16 = 443;
+
+/// The port numbers that every record has at one of its ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum CommonPorts {
+    /// There was no record yet.
+    #[default]
+    Any,
+    /// These.
+    These([u16; 2]),
+    /// There is none.
+    None,
+}
+
+impl CommonPorts {
+    fn note(&mut self, ends: [u16; 2]) {
+        *self = match *self {
+            Self::Any => Self::These(ends),
+            Self::These(these) => match these.map(|port| ends.contains(&port)) {
+                [true, true] => Self::These(these),
+                [true, false] => Self::These([these[0]; 2]),
+                [false, true] => Self::These([these[1]; 2]),
+                [false, false] => Self::None,
+            },
+            Self::None => Self::None,
+        };
+    }
+
+    /// The one number that a log looks to have been filtered on.
+    fn filtered_on(self) -> Option<u16> {
+        match self {
+            Self::These([port, other]) if port == other => {
+                Some(port).filter(|port| ![0, HTTPS].contains(port))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// In the records of a gateway that was inferred there is one destination and no other, or one port in every record,
+/// as in a file that was filtered: that no other was full, nothing says.
+fn one_destination(evidence: &mut Evidence, gateway: &NatGateway, ports: CommonPorts) -> Option<Gap> {
     let clients = evidence.clients.keys().map(|using| using.destination.address);
     let mut addresses: Vec<IpAddr> = evidence
         .destinations
@@ -338,14 +379,18 @@ fn one_destination(evidence: &mut Evidence, gateway: &NatGateway) -> Option<Gap>
         .collect();
     addresses.sort_unstable();
     addresses.dedup();
-    let [only] = addresses[..] else { return None };
+    let only = match (&addresses[..], ports.filtered_on()) {
+        ([only], _) => format!("destinations other than {only}"),
+        (_, Some(port)) => format!("destinations on other ports than {port}"),
+        _ => return None,
+    };
     evidence.filtered = gateway.provenance == Provenance::Inferred;
     // Where the records begin too late, that is what keeps the answer open.
     let begins = evidence.coverage.logs_from?.as_second();
     let reaches = begins + IDLE_TIMEOUT_SECONDS <= evidence.window.start().as_second();
     (evidence.filtered && reaches).then(|| {
         Gap::new(
-            format!("destinations other than {only}"),
+            only,
             "the records show no other, as in a log that was filtered on one",
             "run again with all records of the gateway, and name it with --nat-ip",
         )
@@ -609,6 +654,7 @@ struct Counter<'view> {
     at_work: AtWork,
     formats: Formats,
     repeats: Repeats,
+    common_ports: CommonPorts,
     /// First and last second of intervals without traffic.
     idle: (i64, i64),
     skipped: Spots,
@@ -649,6 +695,7 @@ impl<'view> Counter<'view> {
             at_work: AtWork::default(),
             formats: Formats::default(),
             repeats: Repeats::default(),
+            common_ports: CommonPorts::default(),
             idle: (i64::MAX, i64::MIN),
             skipped: Spots::default(),
             unusable: Spots::default(),
@@ -982,6 +1029,7 @@ impl Sink for Counter<'_> {
                 self.seen_on.push(interface.into());
             }
             self.records += 1;
+            self.common_ports.note([record.src_port, record.dst_port]);
             self.first = self.first.min(record.start);
             // No record spans more than one interval; a damaged one may claim to, and speaks for no more minutes.
             let end = record.end.min(record.start + 2 * i64::from(self.aggregation));
