@@ -46,7 +46,7 @@ const HOSTILE: [&str; 14] = [
 
 const NUMBERS: [&str; 8] = ["0", "-1", "4294967296", "18446744073709551615", "1e308", "-0.0", "1.5", "null"];
 
-/// Numbers that are the same in every run (SplitMix64).
+/// Numbers that are the same in every run (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {

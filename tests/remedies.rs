@@ -1751,7 +1751,7 @@ fn each_argument_of_a_printed_command_is_one_that_we_wrote() {
     let mut tried = 0;
     for hostile in [
         "--endpoint-url=http://127.0.0.1:18555",
-        "file:///home/somebody/private.txt",
+        "file:///srv/private.txt",
         "http://127.0.0.1:18555/",
         "x,Name=y,Values=18555",
         "subnet-0aaaaaaa --profile 18555",
