@@ -462,6 +462,26 @@ async fn a_log_that_was_filtered_on_a_port_is_no_all_clear() {
 }
 
 #[tokio::test]
+async fn a_log_of_one_direction_shows_no_storm_and_no_scan() {
+    let mut log = Log::new();
+    for n in 0..CAPACITY as u16 {
+        log.connection(("10.0.1.9", 20_000 + n), SERVER, (-100, 300), 0);
+    }
+    for n in 0..150_u16 {
+        log.connection(("10.0.2.2", 30_000 + n), (&format!("198.51.100.{n}"), 443), (n.into(), 300), 1);
+        log.attempt(("10.0.1.9", 50_000 + n), SERVER, (200, 207), false);
+    }
+    let whole = log.diagnosed((0, 301), Some(450.0)).await;
+    assert_eq!(whole.verdict, Verdict::Confirmed, "{}", whole.headline);
+    let out = |line: &&str| line.starts_with("srcaddr") || line.split(' ').nth(3) == Some("443");
+    log.text = log.text.lines().filter(out).map(|line| format!("{line}\n")).collect();
+    let one_way = log.diagnosed((0, 301), Some(450.0)).await;
+    assert_ne!(one_way.pattern, Some(Pattern::RetryStorm), "{}", one_way.headline);
+    assert_eq!((one_way.pattern == Some(Pattern::Scan), one_way.scan), (false, None));
+    assert!(one_way.gaps.iter().any(|gap| gap.what == "whether anything was answered"), "{:?}", one_way.gaps);
+}
+
+#[tokio::test]
 async fn a_record_with_a_far_end_covers_no_minutes_of_others() {
     let mut log = Log::new();
     log.connection(("10.0.1.9", 40_000), SERVER, (0, 4_000_000), 0);

@@ -347,6 +347,15 @@ impl<'a> Findings<'a> {
         of_alarm.or(self.network.region.as_deref())
     }
 
+    /// Whether the records show a packet back to anybody. Where there is none at all, the log may hold one direction
+    /// only, and that nothing was answered says nothing of a destination.
+    pub(super) fn answers_show(&self) -> bool {
+        let Evidence { destinations, clients, at_clients, elsewhere, .. } = self.evidence;
+        let of_clients = clients.values().chain(at_clients.values());
+        let mut all = destinations.values().chain(elsewhere.values()).chain(of_clients);
+        all.any(|tally| tally.connections > tally.unanswered)
+    }
+
     /// The gateway's id, from the alarm or from the look-ups.
     pub(super) fn gateway_id(&self) -> Option<&NatGatewayId> {
         self.network.gateway.id.as_ref().or(self.incident.gateway.as_ref())

@@ -32,6 +32,7 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     gaps.extend(wide_range(findings, verdict).map(Gap::deciding));
     gaps.extend(uncounted(findings));
     gaps.extend(rejected(findings));
+    gaps.extend(answers(findings));
     if matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
         gaps.extend(super::remedies::endpoint_in_place(findings));
     }
@@ -274,6 +275,17 @@ fn uncounted(findings: &Findings<'_>) -> Option<Gap> {
         ),
         errors_metric(findings),
     ))
+}
+
+/// Packets back, of which the records show none at all.
+fn answers(findings: &Findings<'_>) -> Option<Gap> {
+    (findings.top().is_some() && !findings.answers_show()).then(|| {
+        Gap::new(
+            "whether anything was answered",
+            "no record shows a packet back: either nothing was, or the log holds one direction only",
+            "give the records of both directions, with nothing filtered out",
+        )
+    })
 }
 
 /// Packets that a rule turned away, which the gateway did not refuse.

@@ -45,13 +45,17 @@ pub(super) fn pattern(findings: &Findings<'_>, verdict: Verdict) -> Option<Calle
     // A leak is one however many clients take part in it.
     let life = by_life(findings, top);
     let leak = life.clone().filter(|(pattern, _)| *pattern == Pattern::Leak);
-    retry_storm(top).or(leak).or_else(|| fan_in(top)).or(life)
+    let storm = retry_storm(top).filter(|_| findings.answers_show());
+    storm.or(leak).or_else(|| fan_in(top)).or(life)
 }
 
 /// One client towards very many destinations, most of which do not answer, or refuse; with the client,
 /// where the records name it.
 pub(super) fn scan(findings: &Findings<'_>) -> Option<Scan> {
     let evidence = findings.evidence;
+    if !findings.answers_show() {
+        return None;
+    }
     let by_client = |uses: &BTreeMap<ClientUse, Tally>| {
         let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
         for (using, tally) in uses.iter().filter(|(using, _)| using.destination.address.is_some()) {
