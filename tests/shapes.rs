@@ -450,7 +450,11 @@ impl Sink for Count {
 fn read(bytes: Vec<u8>, format: Option<&str>) -> usize {
     let mut count = Count::default();
     let format = format.map(|text| text.parse::<LogFormat>().expect("a format"));
-    let _ = Inputs::from_memory([("a".to_owned(), bytes)]).read(&Options { format }, &mut |_| {}, &mut count);
+    let _ = Inputs::from_memory([("a".to_owned(), bytes)]).read(
+        &Options { format, ..Options::default() },
+        &mut |_| {},
+        &mut count,
+    );
     count.0
 }
 

@@ -33,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
             .parse::<LogFormat>()
             .expect("these are fields")
     });
-    let options = Options { format };
+    let options = Options { format, ..Options::default() };
     let inputs = Inputs::from_memory([("input".to_owned(), bytes.to_vec())]);
     let mut counter = Counter::default();
     if let Ok(reading) = inputs.read(&options, &mut |_| {}, &mut counter) {

@@ -68,7 +68,7 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
 
     let inputs = Inputs::open(&args.flow_logs)?;
     let bar = progress(inputs.total_bytes());
-    let options = Options { format: args.log_format.clone() };
+    let options = Options { format: args.log_format.clone(), ..Options::default() };
     let source = FlowLogFiles::new(inputs, options, |bytes| bar.set_position(bytes));
     let triaged = triage(incident, &Known(network), &source, Limits::default()).await;
     bar.finish_and_clear();

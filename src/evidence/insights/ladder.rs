@@ -541,7 +541,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
         for format in [Some(chosen.format.clone()), None] {
             let inputs =
                 Inputs::from_memory([("the answer of Logs Insights".to_owned(), lines.clone().into_bytes())]);
-            let options = Options { format };
+            let options = Options { format, ..Options::default() };
             let files = FlowLogFiles::new(inputs, options, |_| {});
             match files.collect(&incident, &mut network.clone()).await {
                 Ok(read) => evidence = read,

@@ -99,6 +99,8 @@ pub(super) enum FileError {
     DamagedHead { source: io::Error },
     #[error("damaged or cut short after {lines} lines, which are counted")]
     Damaged { lines: u64, source: io::Error },
+    #[error("there was no time to read it to its end; its first {lines} lines are counted")]
+    TimeOver { lines: u64 },
     #[error("damaged JSON after {events} events, which are counted")]
     Json { events: u64, source: serde_json::Error },
     #[cfg(not(feature = "parquet"))]
@@ -196,6 +198,9 @@ impl FileError {
                 "save the results again, by aws logs get-query-results with the query's id, once \
                  their status is Complete"
                     .to_owned()
+            }
+            Self::TimeOver { .. } => {
+                format!("read it where there is time enough: nat-triage analyze --flow-logs {file}")
             }
             _ => "mend or replace the file, then run again".to_owned(),
         }

@@ -25,6 +25,7 @@ mod yaml;
 mod tests;
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 pub use self::error::ReadError;
 pub use self::input::{Input, Inputs};
@@ -42,6 +43,14 @@ pub struct Options {
     /// The format of messages without a header line. A header line wins over it; without either,
     /// messages are taken for the default format, version 2.
     pub format: Option<LogFormat>,
+    /// When to stop: what was read by then counts, and the file is named as one that was not read to its end.
+    pub until: Option<Instant>,
+}
+
+impl Options {
+    fn is_time_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
 }
 
 /// What records are handed to, one by one, in the order of the input.
@@ -146,21 +155,29 @@ fn read_source(
     let room = Room::of(source.bytes);
     let mut messages = Messages::new(&source.name, room, options.format.as_ref(), quota, reading, sink);
     let outcome = match source.open() {
-        Ok(inner) => stream::read(Box::new(Counted { inner, read: 0, progress }), &mut messages, 0),
+        Ok(inner) => stream::read(Box::new(Counted { inner, read: 0, progress, options }), &mut messages, 0),
         Err(source) => Err(FileError::Open { source }),
     };
-    messages.finish(outcome)
+    let lines = messages.number();
+    messages.finish(match outcome {
+        Err(_) if options.is_time_over() => Err(FileError::TimeOver { lines }),
+        outcome => outcome,
+    })
 }
 
-/// Tells how many bytes have passed.
+/// Tells how many bytes have passed, and ends when the time is over.
 struct Counted<'p> {
     inner: Box<dyn Read + 'p>,
     read: u64,
     progress: &'p mut dyn FnMut(u64),
+    options: &'p Options,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.options.is_time_over() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let length = self.inner.read(buffer)?;
         self.read += length as u64;
         (self.progress)(self.read);

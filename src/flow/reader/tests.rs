@@ -77,7 +77,7 @@ fn refusal(content: impl AsRef<[u8]>) -> String {
 }
 
 fn custom() -> Options {
-    Options { format: Some(CUSTOM.parse().unwrap()) }
+    Options { format: Some(CUSTOM.parse().unwrap()), ..Options::default() }
 }
 
 /// Ports 1 to 3 in every shape.
@@ -691,4 +691,12 @@ proptest! {
         bytes[place] = byte;
         prop_assert!(read_as(&bytes, &Options::default()).1.len() <= 3);
     }
+}
+
+#[test]
+fn what_there_is_no_time_for_is_named_and_read_elsewhere() {
+    let options = Options { until: Some(std::time::Instant::now()), ..Options::default() };
+    let error = read_as(lines(1..3), &options).0.unwrap_err().to_string();
+    assert!(error.contains("there was no time to read it to its end"), "{error}");
+    assert!(error.contains("nat-triage analyze --flow-logs "), "{error}");
 }
