@@ -20,6 +20,8 @@ pub const FLOW_LOGS: &str = "NAT_TRIAGE_FLOW_LOGS";
 
 /// The bucket in which reports leave a mark, and what they rest on.
 pub const REPORT_BUCKET: &str = "NAT_TRIAGE_REPORT_BUCKET";
+/// The account that the bucket belongs to: calls to one of another account are denied.
+pub const REPORT_BUCKET_OWNER: &str = "NAT_TRIAGE_REPORT_BUCKET_OWNER";
 /// The most that all queries of one event may scan together, in GiB.
 pub const MAX_SCAN_GIB: &str = "NAT_TRIAGE_MAX_SCAN_GIB";
 
@@ -36,13 +38,14 @@ pub const HTTPS: &str = "NAT_TRIAGE_HTTPS";
 pub const REVERSE_DNS: &str = "NAT_TRIAGE_REVERSE_DNS";
 
 /// Every name that this program reads.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
     NAT_IPS,
     FLOW_LOGS,
     REPORT_BUCKET,
+    REPORT_BUCKET_OWNER,
     MAX_SCAN_GIB,
     NOTIFY_OK,
     HTTPS,
@@ -64,6 +67,8 @@ pub struct Config {
     pub flow_logs: Vec<PathBuf>,
     /// [`REPORT_BUCKET`].
     pub report_bucket: Option<String>,
+    /// [`REPORT_BUCKET_OWNER`].
+    pub report_bucket_owner: Option<String>,
     /// [`MAX_SCAN_GIB`]; [`DEFAULT_MAX_SCAN_GIB`] where it is not set.
     pub max_scan_gib: f64,
     /// [`NOTIFY_OK`].
@@ -151,6 +156,7 @@ impl Config {
             .collect::<Result<_, _>>()?;
         let flow_logs = list(FLOW_LOGS).into_iter().map(PathBuf::from).collect();
         let report_bucket = set(REPORT_BUCKET).map(bucket).transpose()?;
+        let report_bucket_owner = set(REPORT_BUCKET_OWNER).map(account).transpose()?;
         let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?.unwrap_or(DEFAULT_MAX_SCAN_GIB);
         let notify_ok = set(NOTIFY_OK).map(yes_or_no).transpose()?.unwrap_or_default();
         let https = set(HTTPS).map(https_readers).transpose()?.unwrap_or_default();
@@ -162,6 +168,7 @@ impl Config {
             nat_ips,
             flow_logs,
             report_bucket,
+            report_bucket_owner,
             max_scan_gib,
             notify_ok,
             https,
@@ -213,6 +220,18 @@ fn bucket(text: &str) -> Result<String, ConfigError> {
         Err(ConfigError {
             name: REPORT_BUCKET,
             why: format!("{:?} is not the name of a bucket; give the name alone, without s3://", short(text)),
+        })
+    }
+}
+
+/// An account's id: "AWS account identifiers" in the AWS account management guide.
+fn account(text: &str) -> Result<String, ConfigError> {
+    if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError {
+            name: REPORT_BUCKET_OWNER,
+            why: format!("{:?} is not the id of an account, which has 12 digits", short(text)),
         })
     }
 }
@@ -278,6 +297,7 @@ mod tests {
             (LOG_FORMAT, "srcaddr only"),
             (NAT_IPS, "10.0.0.220;10.0.0.221"),
             (REPORT_BUCKET, "s3://reports"),
+            (REPORT_BUCKET_OWNER, "12345"),
             (MAX_SCAN_GIB, "-1"),
             (NOTIFY_OK, "sometimes"),
             (HTTPS, "slack"),

@@ -28,7 +28,9 @@ use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
 use crate::looks::{Roles, Unheard, until_known};
 use crate::network::{GatewayKind, Known, NatGateway, Network, NetworkSource as _};
-use crate::publish::{Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent};
+use crate::publish::{
+    Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent, Turn, hold, wait_for_turn,
+};
 use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
 use crate::triage::{Surveyed, Triaged};
@@ -46,6 +48,11 @@ pub enum Failure {
     /// The message did not go out.
     #[error("the diagnosis was made but did not go out")]
     Publish(#[from] PublishError),
+    /// Another process had the alarm in hand until there was no time left.
+    #[error(
+        "another process is still at work on the alarm of incident {0}; Lambda's next attempt reports it where that one did not"
+    )]
+    InHand(String),
     /// A mistake of ours.
     #[error("nat-triage broke off by a mistake of its own: {0}")]
     Bug(String),
@@ -59,6 +66,7 @@ impl Failure {
             Self::Event(_) => "UnusableEvent",
             Self::Files(_) => "UnreadableFlowLogs",
             Self::Publish(_) => "NotPublished",
+            Self::InHand(_) => "InHand",
             Self::Bug(_) => "Bug",
         }
     }
@@ -268,17 +276,25 @@ impl Service {
         };
         let id = incident.id();
         let ledger = self.ledger(time.deadline);
-        if ledger.sent(&incident.mark()).await.is_some_and(|sent| sent.stage == Stage::Final) {
-            tracing::info!(id, "this alarm's report has gone out before");
-            return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
-        }
-        match or_bug(self.report(time, event, incident, &ledger)).await {
-            Err(bug @ Failure::Bug(_)) => {
-                let trouble = Trouble::broken(&id, event, &bug.chain());
-                self.told_of(time, "broken", &trouble, bug).await
+        let (leases, mark) = (&ledger.bucket, incident.mark());
+        let lease = match wait_for_turn(leases, &ledger, &mark, time.clock, time.deadline).await {
+            Turn::Ours(lease) => lease,
+            Turn::Reported => {
+                tracing::info!(id, "this alarm's report has gone out before");
+                return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
             }
-            told => told,
-        }
+            Turn::Late => return Err(Failure::InHand(id)),
+        };
+        let told = async {
+            match or_bug(self.report(time, event, incident, &ledger)).await {
+                Err(bug @ Failure::Bug(_)) => {
+                    let trouble = Trouble::broken(&id, event, &bug.chain());
+                    self.told_of(time, "broken", &trouble, bug).await
+                }
+                told => told,
+            }
+        };
+        hold(leases, lease, time.clock, told).await
     }
 
     /// Answers what somebody asks without an alarm, as often as it is asked.
@@ -359,7 +375,7 @@ impl Service {
         let looking = deadline.before_publishing();
         let limits = Limits::default();
         let by_hand = is_drill(event, &incident);
-        if let Some(files) = self.files()? {
+        if let Some(files) = self.files(deadline)? {
             let networks = Known(self.named());
             let mut surveyed = Surveyed::new(incident, &networks).await.set_by_hand(by_hand);
             let roles = Roles { networks: &networks, source: &files, outbox: &outbox, ledger };
@@ -493,7 +509,7 @@ impl Service {
     ) -> Result<(Triaged, Option<Bundle>), Failure> {
         let limits = Limits::default();
         let by_hand = event.is_some_and(|event| is_drill(event, &incident));
-        if let Some(files) = self.files()? {
+        if let Some(files) = self.files(deadline)? {
             let networks = Known(self.named());
             let surveyed = Surveyed::new(incident, &networks).await.set_by_hand(by_hand);
             let looked = surveyed.look(&networks, &files, limits).await;
@@ -603,12 +619,13 @@ impl Service {
     }
 
     /// The embedded source, where it is configured.
-    fn files(&self) -> Result<Option<FlowLogFiles<'static>>, Failure> {
+    fn files(&self, deadline: Deadline) -> Result<Option<FlowLogFiles<'static>>, Failure> {
         if self.config.flow_logs.is_empty() {
             return Ok(None);
         }
         let inputs: Vec<Input> = self.config.flow_logs.iter().cloned().map(Input::Path).collect();
-        let options = Options { format: self.config.log_format.clone() };
+        let until = Some(deadline.before_publishing().instant().into_std());
+        let options = Options { format: self.config.log_format.clone(), until };
         Ok(Some(FlowLogFiles::new(Inputs::open(&inputs)?, options, |_| {})))
     }
 
@@ -629,7 +646,8 @@ impl Service {
 
     fn bucket(&self, deadline: Deadline) -> Option<ReportBucket<'_>> {
         let name = self.config.report_bucket.as_deref()?;
-        Some(ReportBucket::new(&self.clients, name, deadline))
+        let owner = self.config.report_bucket_owner.as_deref();
+        Some(ReportBucket::new(&self.clients, name, deadline).owned_by(owner))
     }
 
     fn ledger(&self, deadline: Deadline) -> Ledgers<'_> {

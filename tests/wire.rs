@@ -3,11 +3,14 @@
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use insights_server::{Dialect, Fault, InsightsServer, LogGroup, LogGroupClass, Operation, QueryEnd, Times};
 use nat_simulator::LogFormat;
 use serde_json::{Value, json};
+use tiny_http::{Response, Server};
 
 use crate::support::chat::assert_shown;
 use crate::support::checkout;
@@ -283,7 +286,8 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     // The mark is of the minutes that were asked about, too.
     let of_id = |key: &&String| key.starts_with(&format!("nat-triage/{id}/"));
     let names: Vec<&str> = keys.iter().filter_map(|key| key.rsplit('/').next()).collect();
-    assert!(keys.iter().all(of_id) && names == ["bundle.json", "sent-final.json", "report.html"], "{keys:?}");
+    let expected = ["bundle.json", "lease-1.json", "sent-final.json", "report.html"];
+    assert!(keys.iter().all(of_id) && names == expected, "{keys:?}");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kept.json");
     std::fs::write(&path, kept[keys[0]].as_str().expect("text")).expect("written");
@@ -298,6 +302,69 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     let (answered, envelope, _) = answered_and_published(&second, &scene, &over, 60);
     assert_eq!(answered["ended"], true, "{answered}");
     assert!(envelope["Subject"].as_str().is_some_and(|s| s.contains("over")), "{envelope}");
+}
+
+#[test]
+fn of_two_processes_at_once_one_reports_the_alarm() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let insights = InsightsServer::start(stored(&simulation, format));
+    let url = insights.endpoint();
+    let settings = [
+        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
+        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
+        // That of the emulators.
+        ("NAT_TRIAGE_REPORT_BUCKET_OWNER", "000000000000"),
+    ];
+    let event = event(&simulation, scene.id("gateway"));
+    let apis = [RuntimeApi::start(), RuntimeApi::start()];
+    let _functions = apis.each_ref().map(|api| started(api, &endpoints(&scene, &url), &settings));
+    let mut reasons = thread::scope(|scope| {
+        let asked = apis.each_ref().map(|api| scope.spawn(|| api.invoke(&event, Duration::from_secs(120))));
+        asked.map(|answered| match answered.join().expect("answered") {
+            Answered::Response(answer) => answer["reason"].as_str().map(str::to_owned),
+            Answered::Error(error) => panic!("{error}"),
+        })
+    });
+    reasons.sort_unstable();
+    assert_eq!(reasons, [None, Some("its report has gone out before".to_owned())]);
+}
+
+#[test]
+fn a_bucket_of_another_account_gets_nothing() {
+    const OWNER: &str = "210987654321";
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let insights = InsightsServer::start(stored(&simulation, format));
+    // Denies everything, as S3 does where the owner is another, and keeps what was asked with which owner.
+    let s3 = Server::http("127.0.0.1:0").expect("a port on loopback is free");
+    let at = format!("http://{}", s3.server_addr().to_ip().expect("an address on loopback"));
+    let (asked, owners) = mpsc::channel();
+    thread::spawn(move || {
+        for request in s3.incoming_requests() {
+            let named = |header: &&tiny_http::Header| header.field.equiv("x-amz-expected-bucket-owner");
+            let owner = request.headers().iter().find(named).map(|header| header.value.to_string());
+            let _ = asked.send((format!("{} {}", request.method(), request.url()), owner));
+            let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+            let _ = request.respond(Response::from_string(denied).with_status_code(403));
+        }
+    });
+    let url = insights.endpoint();
+    let endpoints = [&endpoints(&scene, &url)[..], &[("AWS_ENDPOINT_URL_S3", &at)]].concat();
+    let settings = [
+        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
+        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
+        ("NAT_TRIAGE_REPORT_BUCKET_OWNER", OWNER),
+    ];
+    let api = RuntimeApi::start();
+    let function = started(&api, &endpoints, &settings);
+    let event = event(&simulation, scene.id("gateway"));
+    let (_, _, published) = answered_and_published(&api, &scene, &event, 120);
+    drop(function);
+    assert_eq!(published["verdict"], "confirmed", "{published:#}");
+    let asked: Vec<(String, Option<String>)> = owners.try_iter().collect();
+    assert!(asked.len() >= 3, "{asked:?}");
+    assert!(asked.iter().all(|(_, owner)| owner.as_deref() == Some(OWNER)), "{asked:?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::deadline::Deadline;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::evidence::insights::RungMemory;
 use crate::gap::Gap;
-use crate::publish::{Ledger, Pages, Sent};
+use crate::publish::{Leases, Ledger, Pages, Sent, Taken};
 use crate::report;
 
 const GET: &str = "s3:GetObject";
@@ -44,6 +44,15 @@ struct WrittenRungs {
     rungs: RungMemory,
 }
 
+/// An agreement about who reports an incident, as the bucket holds it.
+#[derive(Serialize, Deserialize)]
+struct WrittenLease {
+    until: Timestamp,
+}
+
+/// Processes that may have died over one incident, one after the other.
+const MAX_LEASES: u32 = 20;
+
 /// Longest that one call may take: nothing here is worth the message's time.
 const CALL: Duration = Duration::from_secs(5);
 
@@ -59,6 +68,8 @@ const LINK: Duration = Duration::from_secs(12 * 60 * 60);
 pub struct ReportBucket<'a> {
     client: &'a Client,
     name: &'a str,
+    /// The account that has to own it, where one is known.
+    owner: Option<&'a str>,
     deadline: Deadline,
     /// Why the marks could not be read, where that was so.
     unread: RefCell<Option<Failure>>,
@@ -68,7 +79,16 @@ impl<'a> ReportBucket<'a> {
     /// The bucket `name`, asked before `deadline`.
     #[must_use]
     pub fn new(clients: &'a Clients, name: &'a str, deadline: Deadline) -> Self {
-        Self { client: &clients.s3, name, deadline, unread: RefCell::default() }
+        Self { client: &clients.s3, name, owner: None, deadline, unread: RefCell::default() }
+    }
+
+    /// The same, where it belongs to this account. Of a bucket of another account S3 denies every call: whoever
+    /// makes one of the name after ours was deleted gets no reports.
+    ///
+    /// Source: "Verifying bucket ownership with bucket owner condition" in the Amazon S3 user guide.
+    #[must_use]
+    pub fn owned_by(self, owner: Option<&'a str>) -> Self {
+        Self { owner, ..self }
     }
 
     /// What is to be told where the marks could not be read: another copy of the report may have gone out.
@@ -121,6 +141,7 @@ impl<'a> ReportBucket<'a> {
     /// What stands under a key; `None` where nothing does, or nothing that can be read.
     async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Failure> {
         let request = self.client.get_object().bucket(self.name).key(key);
+        let request = request.set_expected_bucket_owner(self.owner.map(str::to_owned));
         let read = within(self.soon(), GET, async {
             let object = match request.send().await.map_err(|error| Failure::of(GET, &error)) {
                 // No such key, which is the usual case, and nothing to warn of; a bucket that is missing is.
@@ -152,6 +173,7 @@ impl<'a> ReportBucket<'a> {
             .key(key)
             .content_type(kind)
             .body(ByteStream::from(text.into_bytes()))
+            .set_expected_bucket_owner(self.owner.map(str::to_owned))
             .set_if_none_match(only_new.then(|| "*".to_owned()));
         let put = within(self.soon(), PUT, async {
             request.send().await.map(drop).map_err(|error| Failure::of(PUT, &error))
@@ -173,6 +195,47 @@ fn page(id: &str, stage: Stage) -> String {
         Stage::Final => "report",
     };
     format!("{PREFIX}/{id}/{name}.html")
+}
+
+/// The key of a lease: the one after a lease that ran out is another object, so that only writing what is not there
+/// yet decides who has it.
+fn lease(mark: &str, number: u32) -> String {
+    format!("{PREFIX}/{mark}/lease-{number}.json")
+}
+
+impl Leases for ReportBucket<'_> {
+    /// The key.
+    type Lease = String;
+
+    async fn take(&self, mark: &str, now: Timestamp, until: Timestamp) -> Taken<String> {
+        for number in 1..=MAX_LEASES {
+            let key = lease(mark, number);
+            match self.put(&key, JSON, lease_text(until), true).await {
+                Ok(()) => return Taken::Ours(key),
+                // Source: PutObject, If-None-Match, in the Amazon S3 API reference.
+                Err(failure) => match failure.code.as_deref() {
+                    Some("PreconditionFailed") => {}
+                    // Somebody writes it at this moment.
+                    Some("ConditionalRequestConflict") => return Taken::Held,
+                    _ => return Taken::Unknown,
+                },
+            }
+            match self.get::<WrittenLease>(&key).await {
+                Ok(Some(written)) if written.until <= now => {}
+                Ok(Some(_)) => return Taken::Held,
+                Ok(None) | Err(_) => return Taken::Unknown,
+            }
+        }
+        Taken::Unknown
+    }
+
+    async fn prolong(&self, key: &String, until: Timestamp) {
+        let _ = self.put(key, JSON, lease_text(until), false).await;
+    }
+}
+
+fn lease_text(until: Timestamp) -> String {
+    serde_json::to_string(&WrittenLease { until }).expect("holds nothing that JSON cannot")
 }
 
 impl Pages for ReportBucket<'_> {
