@@ -37,14 +37,15 @@ locals {
   }
 
   environment = {
-    NAT_TRIAGE_TOPIC_ARN     = local.topic_arn
-    NAT_TRIAGE_MAX_SCAN_GIB  = tostring(var.max_scan_gib)
-    NAT_TRIAGE_NOTIFY_OK     = tostring(var.notify_ok)
-    NAT_TRIAGE_HTTPS         = var.https_readers
-    NAT_TRIAGE_REVERSE_DNS   = var.reverse_dns
-    NAT_TRIAGE_REPORT_BUCKET = local.bucket
-    NAT_TRIAGE_LOG_GROUPS    = var.flow_log_group
-    NAT_TRIAGE_LOG_FORMAT    = var.flow_log_format
+    NAT_TRIAGE_TOPIC_ARN           = local.topic_arn
+    NAT_TRIAGE_MAX_SCAN_GIB        = tostring(var.max_scan_gib)
+    NAT_TRIAGE_NOTIFY_OK           = tostring(var.notify_ok)
+    NAT_TRIAGE_HTTPS               = var.https_readers
+    NAT_TRIAGE_REVERSE_DNS         = var.reverse_dns
+    NAT_TRIAGE_REPORT_BUCKET       = local.bucket
+    NAT_TRIAGE_REPORT_BUCKET_OWNER = var.keep_reports ? local.account : ""
+    NAT_TRIAGE_LOG_GROUPS          = var.flow_log_group
+    NAT_TRIAGE_LOG_FORMAT          = var.flow_log_format
   }
 }
 
@@ -59,6 +60,8 @@ resource "aws_lambda_function" "triage" {
   timeout          = 900
   memory_size      = 512
   role             = aws_iam_role.triage.arn
+  # -1 sets nothing aside.
+  reserved_concurrent_executions = var.reserved_concurrency == 0 ? -1 : var.reserved_concurrency
 
   environment {
     # The program takes an empty variable as one that is not set; Lambda does not take one.

@@ -92,6 +92,17 @@ variable "max_scan_gib" {
   default     = 100
 }
 
+variable "reserved_concurrency" {
+  description = "The most alarms that are worked on at once, set aside from the account's concurrency; 0 sets nothing aside."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.reserved_concurrency >= 0 && floor(var.reserved_concurrency) == var.reserved_concurrency
+    error_message = "The number of alarms is a whole number, or 0."
+  }
+}
+
 variable "notify_ok" {
   description = "Whether to be told that an alarm is over as well."
   type        = bool
