@@ -452,7 +452,7 @@ fn read(bytes: Vec<u8>, format: Option<&str>) -> usize {
     let format = format.map(|text| text.parse::<LogFormat>().expect("a format"));
     let _ = Inputs::from_memory([("a".to_owned(), bytes)]).read(
         &Options { format, ..Options::default() },
-        &mut |_| {},
+        &|_| {},
         &mut count,
     );
     count.0

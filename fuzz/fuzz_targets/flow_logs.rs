@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     let options = Options { format, ..Options::default() };
     let inputs = Inputs::from_memory([("input".to_owned(), bytes.to_vec())]);
     let mut counter = Counter::default();
-    if let Ok(reading) = inputs.read(&options, &mut |_| {}, &mut counter) {
+    if let Ok(reading) = inputs.read(&options, &|_| {}, &mut counter) {
         assert_eq!(reading.records, counter.records, "each record is counted once");
     }
     let mut sampled = Counter::default();

@@ -41,12 +41,12 @@ pub fn lead_seconds(aggregation_seconds: u32) -> i64 {
 pub struct FlowLogFiles<'run> {
     inputs: Inputs,
     options: Options,
-    progress: Box<dyn Fn(u64) + 'run>,
+    progress: Box<dyn Fn(u64) + Sync + 'run>,
 }
 
 impl<'run> FlowLogFiles<'run> {
     /// A source that reads `inputs`, and tells `progress` how many bytes of them it has read.
-    pub fn new(inputs: Inputs, options: Options, progress: impl Fn(u64) + 'run) -> Self {
+    pub fn new(inputs: Inputs, options: Options, progress: impl Fn(u64) + Sync + 'run) -> Self {
         Self { inputs, options, progress: Box::new(progress) }
     }
 }
@@ -59,7 +59,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
         // A named interface may show late in the files.
         let gateway = &network.gateway;
         let sample = if gateway.logged_addresses().is_empty() && !gateway.interface_ids.is_empty() {
-            self.inputs.read(&self.options, &mut |_| {}, &mut inference)?
+            self.inputs.read(&self.options, &|_| {}, &mut inference)?
         } else {
             self.inputs.sample(&self.options, SAMPLE, &mut inference)?
         };
@@ -90,7 +90,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
             let nobody_named = matches!(told.gateway.provenance, Provenance::Inferred | Provenance::Unknown);
             let watching = nobody_named.then(Inference::default);
             let mut pass = Pass { counter, watching };
-            let reading = self.inputs.read(&self.options, &mut |bytes| (self.progress)(bytes), &mut pass)?;
+            let reading = self.inputs.read(&self.options, &*self.progress, &mut pass)?;
             let Pass { mut counter, watching } = pass;
             counter.settle();
             let found = counter.formats.assumed().unwrap_or(assumed);

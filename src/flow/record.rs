@@ -3,9 +3,7 @@
 //! Only the fields that a diagnosis uses are decoded; the others are passed over. Lines are bytes,
 //! because nothing says that a damaged file is UTF-8.
 
-use std::net::IpAddr;
-
-use memchr::memchr_iter;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::format::Column;
 use super::{Field, LogFormat};
@@ -215,7 +213,7 @@ const DECODED: [Field; 31] = [
 const UNUSED: u8 = u8::MAX;
 
 /// Reads lines of one format.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineParser {
     columns: usize,
     /// For each column, the slot of [`DECODED`] that it fills, or [`UNUSED`].
@@ -245,13 +243,8 @@ impl LineParser {
     /// When the line is not of the format; nothing of it is then used.
     #[inline]
     pub fn parse<'line>(&self, line: &'line [u8]) -> Result<Line<'line>, LineError> {
-        let mut from = 0;
-        let ends = memchr_iter(b' ', line).chain([line.len()]);
-        self.parse_values(ends.map(|to| {
-            let value = &line[from..to];
-            from = to + 1;
-            value
-        }))
+        // Fields have a few bytes each: looking at every one is quicker than searching anew for each end.
+        self.parse_values(line.split(|byte| *byte == b' '))
     }
 
     /// How many values a line has.
@@ -386,8 +379,41 @@ fn counted(value: Option<&[u8]>, field: Field, most: u64) -> Result<u64, LineErr
 }
 
 fn optional_address(value: Option<&[u8]>, field: Field) -> Result<Option<IpAddr>, LineError> {
-    let unusable = LineError::Value(field);
-    value.map(|v| std::str::from_utf8(v).ok().and_then(|text| text.parse().ok()).ok_or(unusable)).transpose()
+    value.map(|value| address(value).ok_or(LineError::Value(field))).transpose()
+}
+
+#[inline]
+fn address(value: &[u8]) -> Option<IpAddr> {
+    ipv4(value).map(IpAddr::V4).or_else(|| std::str::from_utf8(value).ok()?.parse().ok())
+}
+
+/// An IPv4 address as flow logs write it; `None` of what the standard library has to look at. There are two to four in
+/// each line, and this takes a fifth of the time.
+#[inline]
+fn ipv4(value: &[u8]) -> Option<Ipv4Addr> {
+    if value.len() > 15 {
+        return None;
+    }
+    let (mut address, mut octet, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
+    for &byte in value {
+        if byte == b'.' {
+            if digits == 0 || octet > 255 {
+                return None;
+            }
+            address = address << 8 | octet;
+            (octet, digits) = (0, 0);
+            dots += 1;
+        } else {
+            let digit = byte.wrapping_sub(b'0');
+            // A number with a leading zero may be meant as octal.
+            if digit > 9 || digits == 3 || (digits > 0 && octet == 0) {
+                return None;
+            }
+            octet = octet * 10 + u32::from(digit);
+            digits += 1;
+        }
+    }
+    (dots == 3 && digits > 0 && octet <= 255).then(|| Ipv4Addr::from(address << 8 | octet))
 }
 
 /// A decimal number that fits `T`.
@@ -414,6 +440,8 @@ fn second(value: Option<&[u8]>, field: Field) -> Result<i64, LineError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(line: &str) -> Result<Line<'_>, LineError> {
@@ -429,6 +457,43 @@ mod tests {
         assert_eq!((record.start, record.end, record.bytes), (1_418_530_010, 1_418_530_070, 4249));
         assert_eq!(record.interface, Some(&b"eni-1235b8ca123456789"[..]));
         assert_eq!(record.tcp_flags, None);
+    }
+
+    #[test]
+    fn an_address_is_what_the_standard_library_takes_it_for() {
+        for text in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "10.0.1.47",
+            "256.1.1.1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "01.2.3.4",
+            "1.2.3.04",
+            "1..2.3",
+            ".1.2.3",
+            "1.2.3.",
+            "",
+            "1.2.3.4 ",
+            "+1.2.3.4",
+            "1000.1.1.1",
+            "0.0.0.00",
+            "::1",
+            "2600:1f18::5",
+            "64:ff9b::203.0.113.5",
+            "::ffff:1.2.3.4",
+            "1.2.3.4/32",
+            "1.2.3.\u{0661}",
+        ] {
+            assert_eq!(address(text.as_bytes()), text.parse().ok(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_there_is_read_as_an_address_or_not_at_all(text in "[0-9.:af]{0,16}") {
+            prop_assert_eq!(address(text.as_bytes()), text.parse().ok());
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ enum Place {
 }
 
 impl Source {
-    pub(super) fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+    pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(match &self.place {
             Place::File(path) => Box::new(File::open(path)?),
             Place::Memory(bytes) => Box::new(bytes.as_slice()),

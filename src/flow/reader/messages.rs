@@ -92,6 +92,28 @@ pub(super) struct Seen {
     announced: u64,
 }
 
+/// Reads the lines that are records, each all of its line.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct BareParser {
+    parser: LineParser,
+    guessed: bool,
+}
+
+impl BareParser {
+    /// The record that a line is; `None` of whatever else it is, of which [`Messages::line`] finds out what.
+    #[inline]
+    pub(super) fn parse<'l>(&self, line: &'l [u8]) -> Option<FlowRecord<'l>> {
+        let message = line.trim_ascii();
+        if message.len() > MOST_LINE || (self.guessed && !message.starts_with(b"2 ")) {
+            return None;
+        }
+        match self.parser.parse(message) {
+            Ok(Line::Record(record)) => Some(record),
+            _ => None,
+        }
+    }
+}
+
 /// Turns the messages of one source into records.
 pub(super) struct Messages<'r> {
     name: &'r str,
@@ -201,6 +223,33 @@ impl<'r> Messages<'r> {
         } else {
             Err(FileError::Empty)
         }
+    }
+
+    /// What the next lines can be parsed with by somebody else, as [`Messages::line`] would: where they stand bare,
+    /// all of them are wanted, and a record was met already.
+    pub(super) fn bare_parser(&self) -> Option<BareParser> {
+        let all = self.quota.records > u64::MAX / 2;
+        let (parser, guessed) =
+            self.parser().filter(|_| all && self.found > 0 && self.place == Place::Bare)?;
+        Some(BareParser { parser: parser.clone(), guessed })
+    }
+
+    /// Whether the next lines can still be parsed with it.
+    pub(super) fn is_read_by(&self, bare: &BareParser) -> bool {
+        self.place == Place::Bare && self.parser() == Some((&bare.parser, bare.guessed))
+    }
+
+    /// Takes a line that [`BareParser::parse`] has read, with the parser that is still the right one.
+    #[inline]
+    pub(super) fn parsed(&mut self, record: &FlowRecord<'_>) {
+        self.number += 1;
+        self.seen.number += 1;
+        self.quota.lines = self.quota.lines.saturating_sub(1);
+        if let Some(format) = self.unnoted.take() {
+            self.note(format);
+        }
+        self.found += 1;
+        self.record(record);
     }
 
     /// One line, or the text of one log event.

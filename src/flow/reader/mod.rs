@@ -5,6 +5,7 @@
 //! their fields; plain, gzip or zstd. A line or a file that cannot be read is counted, named and passed over. Knows nothing of what the
 //! records are wanted for.
 
+mod ahead;
 mod cells;
 mod error;
 mod input;
@@ -82,14 +83,14 @@ impl Inputs {
     pub fn read(
         &self,
         options: &Options,
-        progress: &mut dyn FnMut(u64),
+        progress: &(dyn Fn(u64) + Sync),
         sink: &mut dyn Sink,
     ) -> Result<Reading, ReadError> {
         let mut reading = self.beginning();
         let mut before = 0;
         for source in &self.sources {
-            let mut within = |bytes: u64| progress(before + bytes.min(source.bytes));
-            read_source(source, options, &mut within, Quota::ALL, &mut reading, sink);
+            let within = |bytes: u64| progress(before + bytes.min(source.bytes));
+            read_source(source, options, &within, Quota::ALL, &mut reading, sink);
             before += source.bytes;
             progress(before);
         }
@@ -125,8 +126,7 @@ impl Inputs {
                 if share == 0 {
                     return Ok(reading);
                 }
-                left_early |=
-                    read_source(source, options, &mut |_| {}, Quota::sample(share), &mut reading, sink);
+                left_early |= read_source(source, options, &|_| {}, Quota::sample(share), &mut reading, sink);
             }
             if reading.records > 0 {
                 return Ok(reading);
@@ -147,7 +147,7 @@ impl Inputs {
 fn read_source(
     source: &Source,
     options: &Options,
-    progress: &mut dyn FnMut(u64),
+    progress: &(dyn Fn(u64) + Sync),
     quota: Quota,
     reading: &mut Reading,
     sink: &mut dyn Sink,
@@ -167,9 +167,9 @@ fn read_source(
 
 /// Tells how many bytes have passed, and ends when the time is over.
 struct Counted<'p> {
-    inner: Box<dyn Read + 'p>,
+    inner: Box<dyn Read + Send + 'p>,
     read: u64,
-    progress: &'p mut dyn FnMut(u64),
+    progress: &'p (dyn Fn(u64) + Sync),
     options: &'p Options,
 }
 

@@ -14,7 +14,7 @@ const MOST_LAYERS: u8 = 4;
 
 /// Reads a stream that lies within `layers` others. What was read before an error counts.
 pub(super) fn read(
-    raw: Box<dyn Read + '_>,
+    raw: Box<dyn Read + Send + '_>,
     messages: &mut Messages<'_>,
     layers: u8,
 ) -> Result<(), FileError> {

@@ -63,7 +63,7 @@ fn inputs(contents: &[&[u8]]) -> Inputs {
 
 fn read_as(content: impl AsRef<[u8]>, options: &Options) -> (Result<Reading, ReadError>, Vec<u16>) {
     let mut ports = Ports::default();
-    let reading = inputs(&[content.as_ref()]).read(options, &mut |_| {}, &mut ports);
+    let reading = inputs(&[content.as_ref()]).read(options, &|_| {}, &mut ports);
     (reading, ports.0.into_iter().map(|(source, _)| source).collect())
 }
 
@@ -168,7 +168,7 @@ fn a_header_ends_with_its_file() {
     let (first, second) = (format!("{CUSTOM}\n{}\n", custom_line(1)), lines([2]));
     let mut ports = Ports::default();
     let all = inputs(&[first.as_bytes(), second.as_bytes()]);
-    let reading = all.read(&Options::default(), &mut |_| {}, &mut ports).unwrap();
+    let reading = all.read(&Options::default(), &|_| {}, &mut ports).unwrap();
     assert_eq!(ports.0, [(1, 443), (2, 443)]);
     assert_eq!(reading.formats.len(), 2);
 }
@@ -401,7 +401,7 @@ fn one_bad_file_among_good_ones_is_named_and_the_others_are_read() {
     let good = lines([1]);
     let all = inputs(&[b"PAR1", good.as_bytes(), b""]);
     let mut ports = Ports::default();
-    let reading = all.read(&Options::default(), &mut |_| {}, &mut ports).unwrap();
+    let reading = all.read(&Options::default(), &|_| {}, &mut ports).unwrap();
     assert_eq!(ports.0.len(), 1);
     let names: Vec<_> = reading.failed.iter().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["0.log"]);
@@ -425,14 +425,14 @@ fn what_holds_no_flow_log_is_passed_over_and_a_line_of_one_is_not() {
     ];
     for content in foreign {
         let all = inputs(&[content, good.as_bytes()]);
-        let reading = all.read(&Options::default(), &mut |_| {}, &mut Ports::default()).unwrap();
+        let reading = all.read(&Options::default(), &|_| {}, &mut Ports::default()).unwrap();
         let shown = String::from_utf8_lossy(content);
         assert_eq!((reading.records, reading.lines_rejected(), reading.failed.len()), (1, 0, 0), "{shown}");
         assert_eq!(reading.passed_over.len(), 1, "{shown}");
     }
     let perhaps = custom_line(1);
     let all = inputs(&[perhaps.as_bytes(), good.as_bytes()]);
-    let reading = all.read(&Options::default(), &mut |_| {}, &mut Ports::default()).unwrap();
+    let reading = all.read(&Options::default(), &|_| {}, &mut Ports::default()).unwrap();
     assert_eq!((reading.lines_rejected(), reading.passed_over.len()), (1, 0));
 }
 
@@ -464,14 +464,14 @@ fn the_command_that_unpacks_what_is_not_read_makes_what_is_read() {
         // zip gives what it makes an ending.
         run_in(&folder.0, "x: test -e 'it is' || mv 'it is.zip' 'it is'");
         let all = Inputs::open(&[folder.path()]).unwrap();
-        let Err(error) = all.read(&Options::default(), &mut |_| {}, &mut Ports::default()) else {
+        let Err(error) = all.read(&Options::default(), &|_| {}, &mut Ports::default()) else {
             panic!("{magic} is read")
         };
         assert!(error.to_string().contains(magic), "{error}");
         let failed = FailedFile::new("it is", &packed_as(&folder.0.join("it is")));
         run_in(&folder.0, &failed.fix);
         let mut ports = Ports::default();
-        Inputs::open(&[folder.path()]).unwrap().read(&Options::default(), &mut |_| {}, &mut ports).unwrap();
+        Inputs::open(&[folder.path()]).unwrap().read(&Options::default(), &|_| {}, &mut ports).unwrap();
         assert_eq!(ports.0.len(), 2, "{magic}: {}", failed.fix);
     }
 }
@@ -548,8 +548,10 @@ fn folders_are_read_in_the_order_of_names_and_hidden_files_passed_over() {
     assert_eq!((opened.files(), opened.passed_over()), (4, 2));
     for _ in 0..2 {
         let mut ports = Ports::default();
-        let mut steps = Vec::new();
-        let reading = opened.read(&Options::default(), &mut |bytes| steps.push(bytes), &mut ports).unwrap();
+        let steps = std::sync::Mutex::new(Vec::new());
+        let step = |bytes| steps.lock().unwrap().push(bytes);
+        let reading = opened.read(&Options::default(), &step, &mut ports).unwrap();
+        let steps = steps.into_inner().unwrap();
         assert_eq!(ports.0.iter().map(|p| p.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(reading.failed, []);
         assert!(steps.is_sorted());
@@ -584,7 +586,7 @@ fn a_missing_path_is_fatal_only_when_nothing_else_is_there() {
     assert!(error.starts_with("no such file or folder: ") && error.ends_with("no?where"), "{error}");
 
     let opened = Inputs::open(&[missing, folder.path()]).unwrap();
-    let reading = opened.read(&Options::default(), &mut |_| {}, &mut Ports::default()).unwrap();
+    let reading = opened.read(&Options::default(), &|_| {}, &mut Ports::default()).unwrap();
     assert_eq!((reading.records, reading.failed.len()), (1, 1));
     assert!(reading.failed[0].error.starts_with("failed to open it: "));
 
@@ -639,7 +641,7 @@ fn a_sample_without_records_is_an_error_only_when_all_was_looked_at() {
     let long = "not a flow log\n".repeat(100_000) + &line(1);
     let all = inputs(&[long.as_bytes()]);
     assert_eq!(all.sample(&Options::default(), 10, &mut Ports::default()).unwrap().records, 0);
-    assert_eq!(all.read(&Options::default(), &mut |_| {}, &mut Ports::default()).unwrap().records, 1);
+    assert_eq!(all.read(&Options::default(), &|_| {}, &mut Ports::default()).unwrap().records, 1);
 }
 
 /// A line, and whether it is a record.
@@ -699,4 +701,123 @@ fn what_there_is_no_time_for_is_named_and_read_elsewhere() {
     let error = read_as(lines(1..3), &options).0.unwrap_err().to_string();
     assert!(error.contains("there was no time to read it to its end"), "{error}");
     assert!(error.contains("nat-triage analyze --flow-logs "), "{error}");
+}
+
+/// What is met, one after the other.
+#[derive(Default)]
+struct Story(Vec<String>);
+
+impl Sink for Story {
+    fn record(&mut self, record: &FlowRecord<'_>) {
+        self.0.push(format!("{record:?}"));
+    }
+
+    fn format(&mut self, format: &LogFormat) {
+        self.0.push(format!("{format}"));
+    }
+
+    fn no_data(&mut self, interval: &Interval<'_>) {
+        self.0.push(format!("{interval:?}"));
+    }
+
+    fn rejected(&mut self, line: &[u8]) {
+        self.0.push(format!("rejected {} bytes: {}", line.len(), messages::harmless(line)));
+    }
+}
+
+/// What reading comes to, and its story.
+fn story_of(text: &[u8]) -> (Reading, Story) {
+    let mut story = Story::default();
+    let reading = inputs(&[text]).read(&Options::default(), &|_| {}, &mut story).unwrap();
+    (reading, story)
+}
+
+/// Text so long that its lines are parsed ahead, with each of these lines now and then.
+fn long_text(between: &[String]) -> String {
+    let mut text = String::new();
+    for n in 0..12_000_usize {
+        text += &line(u16::try_from(n).unwrap());
+        text += if n % 7 == 0 { "\r\n" } else { "\n" };
+        if n > 9_000 && n % 400 == 0 {
+            text += &between[n / 400 % between.len()];
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[test]
+fn lines_parsed_ahead_are_met_as_they_stand() {
+    let nodata = "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA";
+    let damaged = line(1).replace("443", "-443");
+    let between = [
+        "".to_owned(),
+        nodata.to_owned(),
+        damaged,
+        HEADER.to_owned(),
+        "x".repeat(70_000),
+        "y".repeat(300_000),
+        "eni-".repeat(40_000),
+        format!("2026-11-18T02:14:00.000Z {}", line(9)),
+        format!("{}\t", line(8)),
+    ];
+    for first in 0..between.len() {
+        let text = long_text(&between[first..]);
+        let (reading, story) = story_of(text.as_bytes());
+        // Split into files that are too short for it, and read one by one.
+        let mut expected = Story::default();
+        let mut records = 0;
+        for part in text.lines().collect::<Vec<_>>().chunks(900) {
+            let bytes = part.join("\n").into_bytes();
+            let reading = inputs(&[&bytes]).read(&Options::default(), &|_| {}, &mut expected).unwrap();
+            records += reading.records;
+        }
+        let records_of = |story: Story| -> Vec<String> {
+            story.0.into_iter().filter(|met| !met.starts_with("${") && !met.starts_with("rejected")).collect()
+        };
+        assert_eq!(reading.records, records, "{first}");
+        assert!(records_of(story) == records_of(expected), "{first}");
+    }
+}
+
+#[test]
+fn a_format_that_changes_far_within_the_text_is_followed() {
+    let other = "version srcaddr dstaddr srcport dstport protocol start end";
+    let mut text = long_text(&[String::new()]);
+    text += other;
+    text.push('\n');
+    for n in 0..9_000 {
+        text += &format!("5 10.0.0.220 203.0.113.5 {n} 443 6 1418530010 1418530070\n");
+    }
+    text += &format!("{HEADER}\n{}", lines(0..5_000));
+    let (reading, story) = story_of(text.as_bytes());
+    assert_eq!((reading.records, reading.lines_rejected()), (12_000 + 9_000 + 5_000, 0));
+    assert_eq!(story.0.iter().filter(|met| met.starts_with("${")).count(), 3);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_one_bad_line_far_within_the_text_too() {
+    for (length, at_end) in [(66_000, false), (131_072, false), (1_000_000, true)] {
+        let mut text = long_text(&[String::new()]);
+        text += &"z".repeat(length);
+        if !at_end {
+            text.push('\n');
+            text += &lines(0..3_000);
+        }
+        let (reading, _) = story_of(text.as_bytes());
+        let [rejected] = &reading.rejected[..] else { panic!("{:?}", reading.rejected) };
+        assert_eq!((rejected.count, &rejected.reason), (1, &RejectReason::TooLong { most: 64 * 1024 }));
+        assert_eq!(reading.records, if at_end { 12_000 } else { 15_000 });
+    }
+}
+
+#[test]
+fn what_breaks_off_far_within_counts_as_far_as_it_is_whole() {
+    let text = long_text(&[String::new()]);
+    let mut packed = gzip(text.as_bytes());
+    packed.truncate(packed.len() - 5_000);
+    let (reading, _) = story_of(&packed);
+    let [failed] = &reading.failed[..] else { panic!("{:?}", reading.failed) };
+    assert!(failed.error.contains("damaged or cut short after"), "{failed:?}");
+    assert!((5_000..12_000).contains(&reading.records), "{}", reading.records);
 }

@@ -4,6 +4,7 @@ use std::io::BufRead as _;
 
 use memchr::{memchr_iter, memchr2_iter};
 
+use super::ahead;
 use super::error::FileError;
 use super::messages::{MOST_LINE, Messages};
 use super::window::Window;
@@ -41,6 +42,12 @@ pub(super) fn read(window: &mut Window<'_>, messages: &mut Messages<'_>) -> Resu
         }
         window.consume(if within_long_line { from + rest } else { from });
 
+        if !tabs_end_lines
+            && !within_long_line
+            && let Some(parser) = messages.bare_parser()
+        {
+            return ahead::read(window, messages, &parser);
+        }
         match window.fill() {
             Ok(true) => {}
             Ok(false) => {

@@ -1,8 +1,8 @@
 //! How much may come out of compressed bytes: a few hundred kilobytes can unpack to terabytes.
 
-use std::cell::Cell;
 use std::io::{self, Read};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most bytes that one stored byte may unpack to. Deflate reaches 1,032 at most, and flow logs 20 to 40 in gzip and
 /// zstd, as no two of their lines are alike.
@@ -15,12 +15,12 @@ const MIN_ROOM: u64 = 64 * 1024 * 1024;
 
 /// What one source may still unpack to, all layers and all parts of it together.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Rc<Cell<u64>>);
+pub(super) struct Room(Arc<AtomicU64>);
 
 impl Room {
     /// The room of a source of which so many bytes are stored.
     pub(super) fn of(stored: u64) -> Self {
-        Self(Rc::new(Cell::new(stored.saturating_mul(MAX_EXPANSION).max(MIN_ROOM))))
+        Self(Arc::new(AtomicU64::new(stored.saturating_mul(MAX_EXPANSION).max(MIN_ROOM))))
     }
 
     /// A decompressor that ends with an error where there is no more room.
@@ -38,11 +38,12 @@ pub(super) struct Unpacking<D> {
 impl<D: Read> Read for Unpacking<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.decoder.read(buffer)?;
-        let left = self.room.0.get().checked_sub(length as u64).ok_or_else(|| {
+        // The parts of one source are unpacked one after the other.
+        let left = self.room.0.load(Ordering::Relaxed).checked_sub(length as u64).ok_or_else(|| {
             let why = format!("it unpacks to more than {MAX_EXPANSION} times its size, as no flow log does");
             io::Error::new(io::ErrorKind::FileTooLarge, why)
         })?;
-        self.room.0.set(left);
+        self.room.0.store(left, Ordering::Relaxed);
         Ok(length)
     }
 }

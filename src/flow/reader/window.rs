@@ -10,7 +10,7 @@ const KEPT: usize = 2;
 
 /// A window that moves over a stream. Lines can be taken from it without copying them.
 pub(super) struct Window<'s> {
-    inner: Box<dyn Read + 's>,
+    inner: Box<dyn Read + Send + 's>,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -19,7 +19,7 @@ pub(super) struct Window<'s> {
 }
 
 impl<'s> Window<'s> {
-    pub(super) fn new(inner: Box<dyn Read + 's>) -> Self {
+    pub(super) fn new(inner: Box<dyn Read + Send + 's>) -> Self {
         Self { inner, buffer: vec![0; SIZE].into_boxed_slice(), start: 0, end: 0, error: None }
     }
 
