@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::infer::{Inference, Inferred, Suspect};
 use super::lives::{Holding, Lives, Stretch};
+use super::port_tables::{PortTable, PortTables};
 use super::recorded_owners::RecordedOwners;
 use super::repeats::Repeats;
 use super::roles::Roles;
@@ -68,7 +69,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
         let mut assumed = Assumed::of(sample.formats.iter());
         let mut all_remembered = false;
         let mut part: Option<Part> = None;
-        let mut servers = BTreeSet::new();
+        let (mut suspects, mut servers) = (BTreeSet::new(), BTreeSet::new());
         let shown = window_to_look_at(incident, network);
         loop {
             network.gateway = told.gateway.clone();
@@ -80,7 +81,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 about: inference.median_start(),
                 within: part.as_ref().map(|part| part.span),
             };
-            let roles = Roles::knowing(servers.clone());
+            let roles = Roles::knowing(suspects.clone(), servers.clone());
             let mut counter = Counter::new(&viewpoint, times, aggregation, assumed, roles);
             if all_remembered {
                 counter.repeats = Repeats::remembering_all();
@@ -109,9 +110,9 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 continue;
             }
             // Who is a server shows when all has been read: count again by it.
-            let serving = counter.roles.servers();
-            if serving != servers {
-                servers = serving;
+            let found = (counter.roles.suspects(), counter.roles.servers());
+            if found != (suspects.clone(), servers.clone()) {
+                (suspects, servers) = found;
                 continue;
             }
             if counter.repeats.missed_some() && !all_remembered {
@@ -593,8 +594,16 @@ impl Volume {
 /// One side of one destination: the lives of each port, and the volume of each holder.
 #[derive(Default)]
 struct Ports {
-    lives: HashMap<(u32, u16), Lives>,
+    /// Which of the [`PortTables`] has the lives until they are settled.
+    table: usize,
+    lives: PortTable,
     volumes: HashMap<u32, Volume>,
+}
+
+impl Ports {
+    fn of_table(table: usize) -> Self {
+        Self { table, ..Self::default() }
+    }
 }
 
 /// Which records are counted, by their times.
@@ -634,6 +643,7 @@ struct Counter<'view> {
     aggregation: u32,
     assumed: Assumed,
     addresses: Interner,
+    tables: PortTables,
     sides: HashMap<(Side, Destination), Ports>,
     other_zones: HashMap<Destination, Ports>,
     /// Packets that left the gateway and were turned away by a rule: towards whom, when, how many.
@@ -680,6 +690,7 @@ impl<'view> Counter<'view> {
             aggregation,
             assumed,
             addresses: Interner::default(),
+            tables: PortTables::new(assumed.ends_visible),
             sides: HashMap::new(),
             other_zones: HashMap::new(),
             turned_away: Vec::new(),
@@ -856,8 +867,10 @@ impl<'view> Counter<'view> {
 
     /// Puts all that was added into its place, once it is all there.
     fn settle(&mut self) {
+        let added = std::mem::replace(&mut self.tables, PortTables::new(self.assumed.ends_visible));
+        let mut tables = added.finish();
         for ports in self.sides.values_mut().chain(self.other_zones.values_mut()) {
-            ports.lives.values_mut().for_each(|lives| lives.settle(self.assumed.ends_visible));
+            ports.lives = std::mem::take(&mut tables[ports.table]);
         }
     }
 
@@ -895,7 +908,7 @@ impl<'view> Counter<'view> {
     fn unanswered(&self, window: TimeWindow) -> usize {
         let (from, to) = (window.start().as_second(), window.end().as_second());
         let of_clients = self.sides.iter().filter(|((side, _), _)| *side == Side::Client);
-        let stretches = of_clients.flat_map(|(_, ports)| ports.lives.values()).flat_map(Lives::stretches);
+        let stretches = of_clients.flat_map(|(_, ports)| ports.lives.lives()).flat_map(Lives::stretches);
         stretches
             .filter(|stretch| {
                 stretch.unanswered().is_some() && (from..to).contains(&i64::from(stretch.start))
@@ -905,7 +918,7 @@ impl<'view> Counter<'view> {
 
     fn finish(mut self) -> Evidence {
         for ports in self.sides.values_mut().chain(self.other_zones.values_mut()) {
-            ports.lives.retain(|_, lives| lives.sent_any());
+            ports.lives.retain(Lives::sent_any);
         }
         self.sides.retain(|_, ports| !ports.lives.is_empty());
         let second = instant;
@@ -1052,17 +1065,19 @@ impl Sink for Counter<'_> {
             self.services.insert(server, String::from_utf8_lossy(service).into_owned());
         }
         let holder = self.addresses.number(seen.holder);
+        let tables = &mut self.tables;
+        let new = || Ports::of_table(tables.new_table());
         let ports = if seen.side == Side::Gateway && self.viewpoint.elsewhere.contains(&seen.holder) {
-            self.other_zones.entry(seen.destination).or_default()
+            self.other_zones.entry(seen.destination).or_insert_with(new)
         } else {
-            self.sides.entry((seen.side, seen.destination)).or_default()
+            self.sides.entry((seen.side, seen.destination)).or_insert_with(new)
         };
         ports.volumes.entry(holder).or_default().add(record, seen.outward);
         let flags = record.tcp_flags.unwrap_or_default();
         let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
         let stretch =
             Stretch::new(second(record.start), second(record.end), seen.outward, record.packets, flags);
-        ports.lives.entry((holder, seen.port)).or_default().add(stretch, self.assumed.ends_visible);
+        self.tables.add(ports.table, (holder, seen.port), stretch);
     }
 }
 
@@ -1130,7 +1145,7 @@ fn tallies(
     let address = |holder: u32| addresses.addresses[holder as usize];
     // Only a beginning that was seen tells that a wait was for an answer.
     let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
-    for (&(holder, _), lives) in &ports.lives {
+    for (&(holder, _), lives) in ports.lives.iter() {
         let tally = per_holder.entry(address(holder)).or_insert_with(|| Tally::empty(steps));
         count(lives, repeats_visible, steps, tally);
         if let Some(second) = fullest_at {
@@ -1191,13 +1206,13 @@ fn add_at(lives: &Lives, second: i64, sum: &mut AtPeak) {
 
 /// The holdings of ports, of answered connections alone or of the others alone.
 fn holdings(ports: &Ports, answered: bool) -> impl Iterator<Item = Holding> {
-    let lives = ports.lives.values().flat_map(Lives::holdings);
+    let lives = ports.lives.lives().flat_map(Lives::holdings);
     lives.filter(move |(stretch, _)| stretch.unanswered().is_none() == answered).map(|(_, held)| held)
 }
 
 /// The holdings of all ports.
 fn all_holdings(ports: &Ports) -> impl Iterator<Item = Holding> {
-    ports.lives.values().flat_map(Lives::holdings).map(|(_, held)| held)
+    ports.lives.lives().flat_map(Lives::holdings).map(|(_, held)| held)
 }
 
 /// The gateway's address on which most ports were held at once. `all` is the sweep over all of its addresses.
@@ -1208,7 +1223,7 @@ fn fullest_address(
     addresses: &Interner,
 ) -> Option<OnAddress> {
     let mut used: BTreeMap<u32, usize> = BTreeMap::new();
-    for (holder, _) in ports.lives.keys() {
+    for ((holder, _), _) in ports.lives.iter() {
         *used.entry(*holder).or_default() += 1;
     }
     let at_most = |sweep: &Sweep, holder: u32| OnAddress {
@@ -1237,7 +1252,7 @@ fn lost_in_steps(
 ) -> Vec<u64> {
     let mut tally = Tally::empty(steps);
     let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
-    for lives in ports.into_iter().flat_map(|ports| ports.lives.values()) {
+    for lives in ports.into_iter().flat_map(|ports| ports.lives.lives()) {
         add_lost(lives, repeats_visible, steps, &mut tally.lost_at);
     }
     tally.lost_at

@@ -27,6 +27,16 @@ const MOST_UNEVEN: u64 = 4;
 /// A part of the traffic to an address that others send to it knowingly, from which it is a server: a tenth.
 const ADDRESSED: u64 = 10;
 
+/// The lowest port from which Linux asks by itself; other systems have higher ones.
+///
+/// Source: `ip_local_port_range` in the kernel's documentation of IP variables (32768 to 60999).
+const MIN_ASKING_PORT: u16 = 32_768;
+
+/// Whether `port` is a service's, of which the other port asks.
+fn is_service(port: u16, other: u16) -> bool {
+    port < MIN_ASKING_PORT && port < other
+}
+
 /// A server's address and port.
 type Server = (IpAddr, u16);
 
@@ -61,7 +71,7 @@ struct Interface {
     /// Packets that left for the outside with the sender that they came with: passed on, not translated.
     passed_on: u64,
     /// Without packet addresses: by address and port.
-    legs: BTreeMap<Server, Leg>,
+    legs: HashMap<Server, Leg>,
     /// The addresses that are in every record: the interface's own, where it has one.
     own: Option<Vec<IpAddr>>,
     /// Addresses that ask others inside for something. A gateway asks nobody inside.
@@ -128,13 +138,23 @@ impl Interface {
         let (from, to) = ((record.src, record.src_port), (record.dst, record.src_port));
         match (is_private(record.src), is_private(record.dst)) {
             (true, true) if record.src != record.dst => {
-                self.legs.entry(dst).or_default().taken += 1;
-                self.legs.entry(from).or_default().handed_back += 1;
+                // Of a million ports from which others ask nothing is wanted.
+                if self.may_be_own(record.dst) || !is_service(record.src_port, record.dst_port) {
+                    self.legs.entry(dst).or_default().taken += 1;
+                }
+                if self.may_be_own(record.src) || !is_service(record.dst_port, record.src_port) {
+                    self.legs.entry(from).or_default().handed_back += 1;
+                }
             }
             (true, false) => self.legs.entry(src).or_default().sent += 1,
             (false, true) => self.legs.entry(to).or_default().answered += 1,
             _ => {}
         }
+    }
+
+    /// Whether the address is in every record until now, or none is.
+    fn may_be_own(&self, address: IpAddr) -> bool {
+        self.own.as_ref().is_none_or(|own| own.is_empty() || own.contains(&address))
     }
 
     /// What shows that it is a gateway's; `None` where nothing does. `addressed` counts who sends to an address
@@ -229,7 +249,11 @@ pub(super) struct Suspect {
 /// Watches records for gateways.
 #[derive(Default)]
 pub(super) struct Inference {
-    interfaces: BTreeMap<Option<InterfaceId>, Interface>,
+    interfaces: Vec<Interface>,
+    /// Where each is among them.
+    places: BTreeMap<Option<InterfaceId>, usize>,
+    /// Where that of the last record is, and what the record called it: nearly all are of the one before.
+    last: Option<(Option<Box<[u8]>>, usize)>,
     regional: BTreeMap<NatGatewayId, (u64, BTreeMap<IpAddr, u64>)>,
     /// The longest record, in seconds: it tells the aggregation interval.
     longest: i64,
@@ -272,13 +296,38 @@ impl Sink for Inference {
         if record.next_hop_type == Some(b"nat_gateway")
             && let Some(hop) = parsed(record.next_hop_interface)
         {
-            self.interfaces.entry(Some(hop)).or_default().stated = true;
+            self.interface(Some(hop)).stated = true;
         }
-        self.interfaces.entry(parsed(record.interface)).or_default().note(record);
+        let place = match &self.last {
+            Some((name, place)) if name.as_deref() == record.interface => *place,
+            _ => {
+                let place = self.place(parsed(record.interface));
+                self.last = Some((record.interface.map(Into::into), place));
+                place
+            }
+        };
+        self.interfaces[place].note(record);
     }
 }
 
 impl Inference {
+    fn place(&mut self, id: Option<InterfaceId>) -> usize {
+        *self.places.entry(id).or_insert_with(|| {
+            self.interfaces.push(Interface::default());
+            self.interfaces.len() - 1
+        })
+    }
+
+    fn interface(&mut self, id: Option<InterfaceId>) -> &mut Interface {
+        let place = self.place(id);
+        &mut self.interfaces[place]
+    }
+
+    /// All interfaces, in the order of their ids.
+    fn in_order(&self) -> impl Iterator<Item = (&Option<InterfaceId>, &Interface)> {
+        self.places.iter().map(|(id, place)| (id, &self.interfaces[*place]))
+    }
+
     fn regional_record(&mut self, record: &FlowRecord<'_>) {
         let Some(id) = parsed(record.resource) else { return };
         let (records, addresses) = self.regional.entry(id).or_default();
@@ -323,8 +372,7 @@ impl Inference {
     /// most of it: those of clients that know the address. Nobody addresses a gateway.
     fn addressed(&self) -> HashMap<Server, u64> {
         let mut taken: HashMap<Server, (u64, u64)> = HashMap::new();
-        for interface in self.interfaces.iter().filter(|(id, _)| id.is_some()).map(|(_, interface)| interface)
-        {
+        for interface in self.in_order().filter(|(id, _)| id.is_some()).map(|(_, interface)| interface) {
             for (server, leg) in interface.legs.iter().filter(|(_, leg)| leg.taken > 0) {
                 let (all, most) = taken.entry(*server).or_default();
                 *all += leg.taken;
@@ -341,7 +389,7 @@ impl Inference {
     /// What may be the gateway where the records show none at work; `None` where nothing speaks for any.
     pub(super) fn suspect(&self) -> Option<Suspect> {
         let (mut senders, mut takers) = (BTreeSet::new(), BTreeSet::new());
-        for interface in self.interfaces.values() {
+        for interface in &self.interfaces {
             for ((address, _), leg) in &interface.legs {
                 if leg.sent > 0 && !interface.askers.contains(address) {
                     senders.insert(*address);
@@ -409,7 +457,7 @@ impl Inference {
             is_named.then(|| Proof { weight: u64::MAX, addresses: addresses(), one_sided: false })
         };
         let mut weighed: Vec<(Proof, &Option<InterfaceId>)> =
-            self.interfaces.iter().filter_map(|found| Some((weigh(found)?, found.0))).collect();
+            self.in_order().filter_map(|found| Some((weigh(found)?, found.0))).collect();
         weighed.sort_by(|(a, a_id), (b, b_id)| b.weight.cmp(&a.weight).then_with(|| a_id.cmp(b_id)));
         let (proof, id) = weighed.first()?;
         let others = weighed[1..]

@@ -284,7 +284,11 @@ impl Lives {
     /// Inserts a stretch that comes after the first. Those before its place stay as they are, and those
     /// after it from the first on that does not join.
     fn insert(&mut self, first: Stretch, stretch: Stretch, ends_visible: bool) {
-        let at = self.later.partition_point(|other| other.start < stretch.start);
+        // Nearly all records come about in order: looking at the last first spares the way through all others.
+        let at = match self.later.last() {
+            Some(last) if last.start < stretch.start => self.later.len(),
+            _ => self.later.partition_point(|other| other.start < stretch.start),
+        };
         let before = if at == 0 { first } else { self.later[at - 1] };
         let (mut joined, mut next) = match join(before, stretch, ends_visible) {
             Some(joined) => (joined, at),
@@ -308,6 +312,11 @@ impl Lives {
                 self.later.drain(place + 1..next);
             }
         }
+    }
+
+    /// When the stretch begins that was added last, as long as none waits for its place.
+    pub(super) fn last_start(&self) -> Option<u32> {
+        self.later.last().or(self.first.as_ref()).map(|stretch| stretch.start)
     }
 
     /// The stretches, in order.

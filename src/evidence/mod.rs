@@ -10,6 +10,7 @@ pub mod insights;
 mod leg;
 mod leg_rules;
 mod lives;
+mod port_tables;
 mod recorded_owners;
 mod repeats;
 mod roles;

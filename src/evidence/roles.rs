@@ -30,12 +30,21 @@ pub(super) const MIN_MET: usize = 8;
 /// A port of an address that is not the gateway's.
 type Endpoint = (IpAddr, u16, u8);
 
+/// Who asks the gateway, by which protocol.
+pub(super) type Asker = (IpAddr, u8);
+
 /// What the records showed of ports on private addresses that are not certainly a client's.
 #[derive(Default)]
 pub(super) struct Roles {
     /// Endpoints that an earlier pass found to be servers'.
     servers: BTreeSet<Endpoint>,
-    /// The ports of the gateway that each endpoint met, as many as tell.
+    /// Who may have endpoints that are servers', by an earlier pass: of these, each endpoint is looked at.
+    suspects: BTreeSet<Asker>,
+    /// Who asked the gateway for which port.
+    asked: HashSet<(IpAddr, u16, u8)>,
+    /// For how many ports that a gateway hands out each asked who is not certainly a client.
+    asked_handed_out: HashMap<Asker, usize>,
+    /// The ports of the gateway that each endpoint of a suspect met, as many as tell.
     met: HashMap<Endpoint, Vec<u16>>,
     /// Who asked the gateway for which port: the first who did, and whether there were others.
     asked_for: HashMap<(u16, u8), (IpAddr, bool)>,
@@ -44,9 +53,9 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    /// With the servers that an earlier pass found.
-    pub(super) fn knowing(servers: BTreeSet<Endpoint>) -> Self {
-        Self { servers, ..Self::default() }
+    /// With the suspects, and the servers among them, that an earlier pass found.
+    pub(super) fn knowing(suspects: BTreeSet<Asker>, servers: BTreeSet<Endpoint>) -> Self {
+        Self { servers, suspects, ..Self::default() }
     }
 
     /// What a record of the gateway shows, with the roles that the ports tell; `certain` says that an address
@@ -76,9 +85,16 @@ impl Roles {
         certain: impl Fn(IpAddr) -> bool,
     ) -> PortRecord {
         let Destination { port: of_gateway, protocol, .. } = seen.destination;
-        let (first, others) = self.asked_for.entry((of_gateway, protocol)).or_insert((seen.holder, false));
-        *others |= *first != seen.holder;
-        if certain(seen.holder) {
+        // Nearly every record asks for what was asked for before.
+        if self.asked.insert((seen.holder, of_gateway, protocol)) {
+            let (first, others) =
+                self.asked_for.entry((of_gateway, protocol)).or_insert((seen.holder, false));
+            *others |= *first != seen.holder;
+            if of_gateway >= MIN_HANDED_OUT && !certain(seen.holder) {
+                *self.asked_handed_out.entry((seen.holder, protocol)).or_default() += 1;
+            }
+        }
+        if !self.suspects.contains(&(seen.holder, protocol)) {
             return seen;
         }
         let endpoint = (seen.holder, seen.port, protocol);
@@ -108,7 +124,14 @@ impl Roles {
         (!servers.is_empty()).then(|| Viewpoint { private_servers: servers, ..viewpoint.clone() })
     }
 
-    /// The endpoints that are servers', by all records.
+    /// Who may have an endpoint that is a server's, by all records: nobody else asked for ports enough. To look at each
+    /// endpoint of everybody costs more than all else.
+    pub(super) fn suspects(&self) -> BTreeSet<Asker> {
+        let enough = self.asked_handed_out.iter().filter(|(_, ports)| **ports >= MIN_MET);
+        enough.map(|(asker, _)| *asker).collect()
+    }
+
+    /// The endpoints of suspects that are servers', by all records.
     pub(super) fn servers(&self) -> BTreeSet<Endpoint> {
         let somebody_else_asked = |(address, port, protocol): &Endpoint| {
             let asked = self.asked_for.get(&(*port, *protocol));
@@ -193,6 +216,16 @@ mod tests {
     const FORMAT: &str = "srcaddr dstaddr srcport dstport protocol start end";
     const SERVER: &str = "10.200.0.9";
 
+    /// The roles once it is known who may be a server.
+    fn looked_at(lines: &[String]) -> Roles {
+        let mut first = Roles::default();
+        last(&mut first, lines);
+        let mut second = Roles::knowing(first.suspects(), BTreeSet::new());
+        last(&mut second, lines);
+        assert_eq!(second.suspects(), first.suspects());
+        second
+    }
+
     /// Sees lines, as legs between clients and gateway, and says what became of the last one.
     fn last(roles: &mut Roles, lines: &[String]) -> PortRecord {
         let format: LogFormat = FORMAT.parse().expect("valid");
@@ -229,10 +262,10 @@ mod tests {
 
     #[test]
     fn a_private_address_that_is_asked_for_by_others_is_a_server() {
-        let mut roles = Roles::default();
         let lines = to_private_server(20);
+        let mut roles = looked_at(&lines);
         assert_eq!(last(&mut roles, &lines).side, Side::Client, "not known yet");
-        let mut roles = Roles::knowing(roles.servers());
+        let mut roles = Roles::knowing(roles.suspects(), roles.servers());
         let seen = last(&mut roles, &lines);
         assert_eq!((seen.side, seen.outward, seen.port), (Side::Gateway, true, 2_019));
         assert_eq!(seen.holder.to_string(), "10.0.0.220");
@@ -242,19 +275,16 @@ mod tests {
 
     #[test]
     fn a_client_beyond_the_vpc_stays_one() {
-        let mut roles = Roles::default();
         let lines: Vec<String> =
             (0..200).map(|n| format!("10.200.0.9 10.0.0.220 {} 8443 6 1 2", 40_000 + n)).collect();
-        last(&mut roles, &lines);
-        assert!(roles.servers().is_empty());
+        assert!(looked_at(&lines).servers().is_empty());
     }
 
     #[test]
     fn a_client_that_sends_from_one_port_to_very_many_stays_one() {
-        let mut roles = Roles::default();
         let lines: Vec<String> =
             (2_000..2_200).map(|n| format!("10.200.0.9 10.0.0.220 51413 {n} 17 1 2")).collect();
-        last(&mut roles, &lines);
+        let mut roles = looked_at(&lines);
         assert!(roles.servers().is_empty(), "nobody asks for 51413");
         let below: Vec<String> = vec![
             "10.0.1.5 10.0.0.220 40000 51413 17 1 2".into(),
