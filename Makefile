@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint template-check pages screenshots accuracy bench fuzz mutations growth clean
+.PHONY: help demo local test check lint template-check pages screenshots accuracy bench fuzz mutations growth speed clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -64,6 +64,10 @@ mutations: ## events, logs, contexts and bundles, changed by fixed seeds: MUTATI
 growth: ## what inputs that were made to hurt cost in time and memory
 	cargo build --locked --release --no-default-features --features parquet --bin nat-triage
 	tools/growth
+
+speed: $(call environment,speed) ## a large flow log, against DuckDB and what only unpacks
+	cargo build --locked --release --no-default-features --features parquet --bin nat-triage
+	.venv/speed/bin/python3 tools/speed
 
 FUZZ_SECONDS ?= 60
 fuzz: ## the readers of events and of files, and the diagnosis, on made-up input, each for FUZZ_SECONDS=60
