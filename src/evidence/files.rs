@@ -3,7 +3,7 @@
 //! One pass over the records, after a look at a sample of them that tells the formats, the
 //! aggregation interval and, where nobody named it, the gateway. State grows with connections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
@@ -14,7 +14,7 @@ use super::lives::{Holding, Lives, Stretch};
 use super::port_tables::{PortTable, PortTables};
 use super::recorded_owners::RecordedOwners;
 use super::repeats::Repeats;
-use super::roles::Roles;
+use super::roles::{FoundRoles, Roles};
 use super::scope::{Scope, Spot, Spots};
 use super::{
     AtPeak, ClientUse, Destination, Evidence, EvidenceSource, Held, OnAddress, Peak, PortRecord, Rejected,
@@ -69,7 +69,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
         let mut assumed = Assumed::of(sample.formats.iter());
         let mut all_remembered = false;
         let mut part: Option<Part> = None;
-        let (mut suspects, mut servers) = (BTreeSet::new(), BTreeSet::new());
+        let mut roles_found = FoundRoles::default();
         let shown = window_to_look_at(incident, network);
         loop {
             network.gateway = told.gateway.clone();
@@ -81,7 +81,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 about: inference.median_start(),
                 within: part.as_ref().map(|part| part.span),
             };
-            let roles = Roles::knowing(suspects.clone(), servers.clone());
+            let roles = Roles::knowing(roles_found.clone());
             let mut counter = Counter::new(&viewpoint, times, aggregation, assumed, roles);
             if all_remembered {
                 counter.repeats = Repeats::remembering_all();
@@ -110,9 +110,9 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 continue;
             }
             // Who is a server shows when all has been read: count again by it.
-            let found = (counter.roles.suspects(), counter.roles.servers());
-            if found != (suspects.clone(), servers.clone()) {
-                (suspects, servers) = found;
+            let found = counter.roles.found();
+            if found != roles_found {
+                roles_found = found;
                 continue;
             }
             if counter.repeats.missed_some() && !all_remembered {

@@ -138,7 +138,7 @@ impl Interface {
         let (from, to) = ((record.src, record.src_port), (record.dst, record.src_port));
         match (is_private(record.src), is_private(record.dst)) {
             (true, true) if record.src != record.dst => {
-                // Of a million ports from which others ask nothing is wanted.
+                // Clients ask from very many ports, which say nothing of a gateway.
                 if self.may_be_own(record.dst) || !is_service(record.src_port, record.dst_port) {
                     self.legs.entry(dst).or_default().taken += 1;
                 }

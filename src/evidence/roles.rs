@@ -31,31 +31,37 @@ pub(super) const MIN_MET: usize = 8;
 type Endpoint = (IpAddr, u16, u8);
 
 /// Who asks the gateway, by which protocol.
-pub(super) type Asker = (IpAddr, u8);
+type Asker = (IpAddr, u8);
+
+/// What a pass over all records found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FoundRoles {
+    /// Who may have endpoints that are servers': the next pass looks at each endpoint of theirs. Looking at every
+    /// endpoint of everybody would cost more than all else.
+    suspects: BTreeSet<Asker>,
+    /// The endpoints of suspects that are servers'.
+    servers: BTreeSet<Endpoint>,
+}
 
 /// What the records showed of ports on private addresses that are not certainly a client's.
 #[derive(Default)]
 pub(super) struct Roles {
-    /// Endpoints that an earlier pass found to be servers'.
-    servers: BTreeSet<Endpoint>,
-    /// Who may have endpoints that are servers', by an earlier pass: of these, each endpoint is looked at.
-    suspects: BTreeSet<Asker>,
+    /// What an earlier pass found.
+    known: FoundRoles,
     /// Who asked the gateway for which port.
     asked: HashSet<(IpAddr, u16, u8)>,
     /// For how many ports that a gateway hands out each asked who is not certainly a client.
     asked_handed_out: HashMap<Asker, usize>,
     /// The ports of the gateway that each endpoint of a suspect met, as many as tell.
     met: HashMap<Endpoint, Vec<u16>>,
-    /// Who asked the gateway for which port: the first who did, and whether there were others.
-    asked_for: HashMap<(u16, u8), (IpAddr, bool)>,
     /// Endpoints that met a port which no gateway hands out: what is asked for there is a server's port.
     clients: HashSet<Endpoint>,
 }
 
 impl Roles {
-    /// With the suspects, and the servers among them, that an earlier pass found.
-    pub(super) fn knowing(suspects: BTreeSet<Asker>, servers: BTreeSet<Endpoint>) -> Self {
-        Self { servers, suspects, ..Self::default() }
+    /// With what an earlier pass found.
+    pub(super) fn knowing(known: FoundRoles) -> Self {
+        Self { known, ..Self::default() }
     }
 
     /// What a record of the gateway shows, with the roles that the ports tell; `certain` says that an address
@@ -86,15 +92,13 @@ impl Roles {
     ) -> PortRecord {
         let Destination { port: of_gateway, protocol, .. } = seen.destination;
         // Nearly every record asks for what was asked for before.
-        if self.asked.insert((seen.holder, of_gateway, protocol)) {
-            let (first, others) =
-                self.asked_for.entry((of_gateway, protocol)).or_insert((seen.holder, false));
-            *others |= *first != seen.holder;
-            if of_gateway >= MIN_HANDED_OUT && !certain(seen.holder) {
-                *self.asked_handed_out.entry((seen.holder, protocol)).or_default() += 1;
-            }
+        if self.asked.insert((seen.holder, of_gateway, protocol))
+            && of_gateway >= MIN_HANDED_OUT
+            && !certain(seen.holder)
+        {
+            *self.asked_handed_out.entry((seen.holder, protocol)).or_default() += 1;
         }
-        if !self.suspects.contains(&(seen.holder, protocol)) {
+        if !self.known.suspects.contains(&(seen.holder, protocol)) {
             return seen;
         }
         let endpoint = (seen.holder, seen.port, protocol);
@@ -106,7 +110,7 @@ impl Roles {
                 met.push(of_gateway);
             }
         }
-        if self.servers.contains(&endpoint) { serving(seen, record) } else { seen }
+        if self.known.servers.contains(&endpoint) { serving(seen, record) } else { seen }
     }
 
     /// What a record of a client's own interface shows of a private server that an earlier pass found: the rules take
@@ -114,27 +118,31 @@ impl Roles {
     pub(super) fn at_client(&self, knowing: &Viewpoint, record: &FlowRecord<'_>) -> Option<PortRecord> {
         let seen = knowing.classify(record).filter(|seen| seen.side == Side::AtClient)?;
         let Destination { address, port, protocol } = seen.destination;
-        self.servers.contains(&(address?, port, protocol)).then_some(seen)
+        self.known.servers.contains(&(address?, port, protocol)).then_some(seen)
     }
 
     /// The viewpoint to which the servers of an earlier pass are no clients; `None` where it found none.
     pub(super) fn viewpoint(&self, viewpoint: &Viewpoint) -> Option<Viewpoint> {
-        let mut servers: Vec<IpAddr> = self.servers.iter().map(|(address, ..)| *address).collect();
+        let mut servers: Vec<IpAddr> = self.known.servers.iter().map(|(address, ..)| *address).collect();
         servers.dedup();
         (!servers.is_empty()).then(|| Viewpoint { private_servers: servers, ..viewpoint.clone() })
     }
 
-    /// Who may have an endpoint that is a server's, by all records: nobody else asked for ports enough. To look at each
-    /// endpoint of everybody costs more than all else.
-    pub(super) fn suspects(&self) -> BTreeSet<Asker> {
+    /// What all records show, for the next pass.
+    pub(super) fn found(&self) -> FoundRoles {
         let enough = self.asked_handed_out.iter().filter(|(_, ports)| **ports >= MIN_MET);
-        enough.map(|(asker, _)| *asker).collect()
+        FoundRoles { suspects: enough.map(|(asker, _)| *asker).collect(), servers: self.servers() }
     }
 
-    /// The endpoints of suspects that are servers', by all records.
-    pub(super) fn servers(&self) -> BTreeSet<Endpoint> {
+    fn servers(&self) -> BTreeSet<Endpoint> {
+        // Per port the first who asked for it, and whether others did.
+        let mut asked_for: HashMap<(u16, u8), (IpAddr, bool)> = HashMap::new();
+        for (asker, port, protocol) in &self.asked {
+            let (first, others) = asked_for.entry((*port, *protocol)).or_insert((*asker, false));
+            *others |= first != asker;
+        }
         let somebody_else_asked = |(address, port, protocol): &Endpoint| {
-            let asked = self.asked_for.get(&(*port, *protocol));
+            let asked = asked_for.get(&(*port, *protocol));
             asked.is_some_and(|(first, others)| *others || first != address)
         };
         let serves = |(endpoint, met): &(&Endpoint, &Vec<u16>)| {
@@ -220,9 +228,9 @@ mod tests {
     fn looked_at(lines: &[String]) -> Roles {
         let mut first = Roles::default();
         last(&mut first, lines);
-        let mut second = Roles::knowing(first.suspects(), BTreeSet::new());
+        let mut second = Roles::knowing(first.found());
         last(&mut second, lines);
-        assert_eq!(second.suspects(), first.suspects());
+        assert_eq!(second.found().suspects, first.found().suspects);
         second
     }
 
@@ -265,7 +273,7 @@ mod tests {
         let lines = to_private_server(20);
         let mut roles = looked_at(&lines);
         assert_eq!(last(&mut roles, &lines).side, Side::Client, "not known yet");
-        let mut roles = Roles::knowing(roles.suspects(), roles.servers());
+        let mut roles = Roles::knowing(roles.found());
         let seen = last(&mut roles, &lines);
         assert_eq!((seen.side, seen.outward, seen.port), (Side::Gateway, true, 2_019));
         assert_eq!(seen.holder.to_string(), "10.0.0.220");
