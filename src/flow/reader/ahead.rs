@@ -78,7 +78,7 @@ fn read_blocks(window: &mut Window<'_>, parsers: &[SyncSender<Vec<u8>>]) -> io::
     loop {
         let before = text.len();
         text.resize(BLOCK, 0);
-        let read = read_some(window, &mut text[before..]);
+        let read = window.read(&mut text[before..]);
         let length = *read.as_ref().unwrap_or(&0);
         text.truncate(before + length);
         let at_end = length == 0;
@@ -108,15 +108,6 @@ fn read_blocks(window: &mut Window<'_>, parsers: &[SyncSender<Vec<u8>>]) -> io::
         }
         if at_end {
             return read.map(drop);
-        }
-    }
-}
-
-fn read_some(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match from.read(into) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
         }
     }
 }

@@ -225,8 +225,8 @@ impl<'r> Messages<'r> {
         }
     }
 
-    /// What the next lines can be parsed with by somebody else, as [`Messages::line`] would: where they stand bare,
-    /// all of them are wanted, and a record was met already.
+    /// What another thread can parse the next lines with, as [`Messages::line`] would; `None` where a record is not all
+    /// of its line, only some records are wanted, or none was met yet.
     pub(super) fn bare_parser(&self) -> Option<BareParser> {
         let all = self.quota.records > u64::MAX / 2;
         let (parser, guessed) =
@@ -242,14 +242,17 @@ impl<'r> Messages<'r> {
     /// Takes a line that [`BareParser::parse`] has read, with the parser that is still the right one.
     #[inline]
     pub(super) fn parsed(&mut self, record: &FlowRecord<'_>) {
+        self.count_message();
+        self.note_found();
+        self.record(record);
+    }
+
+    /// Counts a message that is not empty.
+    #[inline]
+    fn count_message(&mut self) {
         self.number += 1;
         self.seen.number += 1;
         self.quota.lines = self.quota.lines.saturating_sub(1);
-        if let Some(format) = self.unnoted.take() {
-            self.note(format);
-        }
-        self.found += 1;
-        self.record(record);
     }
 
     /// One line, or the text of one log event.
@@ -284,9 +287,7 @@ impl<'r> Messages<'r> {
         if message.is_empty() || message.len() > MOST_LINE || self.unlike_the_last(message).is_err() {
             return false;
         }
-        self.number += 1;
-        self.seen.number += 1;
-        self.quota.lines = self.quota.lines.saturating_sub(1);
+        self.count_message();
         true
     }
 
@@ -300,9 +301,7 @@ impl<'r> Messages<'r> {
 
     /// The values of one record, with what each is called.
     pub(super) fn row(&mut self, row: &[(Field, String)]) {
-        self.number += 1;
-        self.seen.number += 1;
-        self.quota.lines = self.quota.lines.saturating_sub(1);
+        self.count_message();
         // Rows of one source have the same columns, or nearly so.
         let same = |(parser_fields, _): &&(Vec<Field>, LineParser)| {
             parser_fields.len() == row.len()
@@ -428,10 +427,7 @@ impl<'r> Messages<'r> {
 
     #[inline]
     fn accept(&mut self, line: Line<'_>) {
-        if let Some(format) = self.unnoted.take() {
-            self.note(format);
-        }
-        self.found += 1;
+        self.note_found();
         match line {
             Line::Record(record) => self.record(&record),
             Line::NoData(interval) => {
@@ -443,6 +439,15 @@ impl<'r> Messages<'r> {
                 self.sink.skip_data(&interval);
             }
         }
+    }
+
+    /// Notes a line that is of a flow log, and its format with the first of them.
+    #[inline]
+    fn note_found(&mut self) {
+        if let Some(format) = self.unnoted.take() {
+            self.note(format);
+        }
+        self.found += 1;
     }
 
     #[cold]
