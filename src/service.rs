@@ -50,7 +50,7 @@ pub enum Failure {
     Publish(#[from] PublishError),
     /// Another process had the alarm in hand until there was no time left.
     #[error(
-        "another process is still at work on the alarm of incident {0}; Lambda's next attempt reports it where that one did not"
+        "another process is still working on the alarm of incident {0}; Lambda's next attempt reports it if that process did not"
     )]
     InHand(String),
     /// A mistake of ours.

@@ -44,13 +44,15 @@ struct WrittenRungs {
     rungs: RungMemory,
 }
 
-/// An agreement about who reports an incident, as the bucket holds it.
+/// The lease of the process that reports an incident, as the bucket holds it.
 #[derive(Serialize, Deserialize)]
 struct WrittenLease {
+    /// When another process may take over.
     until: Timestamp,
 }
 
-/// Processes that may have died over one incident, one after the other.
+/// Leases of one incident that are looked at, one after the other: each is of a process that died, or that came when
+/// the report had gone out.
 const MAX_LEASES: u32 = 20;
 
 /// Longest that one call may take: nothing here is worth the message's time.
@@ -82,8 +84,8 @@ impl<'a> ReportBucket<'a> {
         Self { client: &clients.s3, name, owner: None, deadline, unread: RefCell::default() }
     }
 
-    /// The same, where it belongs to this account. Of a bucket of another account S3 denies every call: whoever
-    /// makes one of the name after ours was deleted gets no reports.
+    /// The same bucket, with the account that has to own it. S3 denies every call where another account does: whoever
+    /// makes a bucket of this name after ours was deleted gets no reports.
     ///
     /// Source: "Verifying bucket ownership with bucket owner condition" in the Amazon S3 user guide.
     #[must_use]
@@ -134,7 +136,7 @@ impl<'a> ReportBucket<'a> {
     /// Writes down at `now` which questions log groups answer, for later processes.
     pub async fn remember_rungs(&self, rungs: &RungMemory, now: Timestamp) {
         let written = WrittenRungs { until: now + RUNGS_LAST, rungs: rungs.clone() };
-        let text = serde_json::to_string(&written).expect("holds nothing that JSON cannot");
+        let text = json(&written);
         let _ = self.put(RUNGS, JSON, text, false).await;
     }
 
@@ -197,8 +199,8 @@ fn page(id: &str, stage: Stage) -> String {
     format!("{PREFIX}/{id}/{name}.html")
 }
 
-/// The key of a lease: the one after a lease that ran out is another object, so that only writing what is not there
-/// yet decides who has it.
+/// The key of a lease. Each lease is an object of its own, so that who writes it first has it: S3 refuses the second
+/// write.
 fn lease(mark: &str, number: u32) -> String {
     format!("{PREFIX}/{mark}/lease-{number}.json")
 }
@@ -210,7 +212,7 @@ impl Leases for ReportBucket<'_> {
     async fn take(&self, mark: &str, now: Timestamp, until: Timestamp) -> Taken<String> {
         for number in 1..=MAX_LEASES {
             let key = lease(mark, number);
-            match self.put(&key, JSON, lease_text(until), true).await {
+            match self.put(&key, JSON, json(&WrittenLease { until }), true).await {
                 Ok(()) => return Taken::Ours(key),
                 // Source: PutObject, If-None-Match, in the Amazon S3 API reference.
                 Err(failure) => match failure.code.as_deref() {
@@ -230,12 +232,12 @@ impl Leases for ReportBucket<'_> {
     }
 
     async fn prolong(&self, key: &String, until: Timestamp) {
-        let _ = self.put(key, JSON, lease_text(until), false).await;
+        let _ = self.put(key, JSON, json(&WrittenLease { until }), false).await;
     }
 }
 
-fn lease_text(until: Timestamp) -> String {
-    serde_json::to_string(&WrittenLease { until }).expect("holds nothing that JSON cannot")
+fn json(written: &impl Serialize) -> String {
+    serde_json::to_string(written).expect("holds nothing that JSON cannot")
 }
 
 impl Pages for ReportBucket<'_> {
@@ -265,7 +267,7 @@ impl Ledger for ReportBucket<'_> {
 
     /// Written only where there is none: of two deliveries that are worked on at once, one leaves its mark.
     async fn record(&self, id: &str, sent: &Sent) {
-        let text = serde_json::to_string(sent).expect("holds nothing that JSON cannot");
+        let text = json(sent);
         let _ = self.put(&mark(id, sent.stage), JSON, text, true).await;
     }
 }

@@ -15,7 +15,7 @@ use super::Ledger;
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::Stage;
 
-/// For how long a lease lasts that nobody prolongs: so long after a process died, another one takes its place.
+/// How long a lease lasts that nobody prolongs. After this time another process takes the place of one that died.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
 /// How often a lease is prolonged: one failed attempt must not lose it.
@@ -24,8 +24,7 @@ const PROLONGED_EVERY: Duration = Duration::from_secs(30);
 /// How often a process that waits looks again.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// With less time than this left a process waits no longer: what it could still find out is less than what Lambda's
-/// next attempt can, a minute later.
+/// A process with less time than this waits no longer. Lambda's next attempt comes a minute later, and has more time.
 const MIN_TIME_TO_REPORT: Duration = Duration::from_secs(60);
 
 /// Where processes see each other's leases.
@@ -34,7 +33,7 @@ pub trait Leases {
     /// What names a lease that was got.
     type Lease;
 
-    /// Tries to get the lease of the incident with this mark, as of `now` and `until` then.
+    /// Tries to get the lease of the incident with this mark at `now`. It lasts until `until`.
     async fn take(&self, mark: &str, now: Timestamp, until: Timestamp) -> Taken<Self::Lease>;
 
     /// Moves the end of a lease of ours. Where that fails, another process may report the incident as well.
