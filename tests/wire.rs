@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use insights_server::{Dialect, Fault, InsightsServer, LogGroup, LogGroupClass, Operation, QueryEnd, Times};
-use nat_simulator::LogFormat;
+use nat_simulator::{LogFormat, Simulation};
 use serde_json::{Value, json};
 use tiny_http::{Response, Server};
 
@@ -23,12 +23,23 @@ use crate::support::scene::{
 };
 use crate::support::subscriber::Subscriber;
 
-#[test]
-fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
+/// The leak among emulators, with its records in Logs Insights.
+fn staged_with_insights() -> (Scene, Simulation, InsightsServer) {
     let format = LogFormat::v3_pkt();
     let (scene, simulation) = staged(&format);
-    let sums: Vec<u64> = simulation.facts().errors.iter().map(|(_, sum)| *sum).collect();
     let insights = InsightsServer::start(stored(&simulation, format));
+    (scene, simulation, insights)
+}
+
+/// Where reports go, and where they are kept.
+fn to_topic_and_bucket(scene: &Scene) -> [(&'static str, &str); 2] {
+    [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))]
+}
+
+#[test]
+fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
+    let (scene, simulation, insights) = staged_with_insights();
+    let sums: Vec<u64> = simulation.facts().errors.iter().map(|(_, sum)| *sum).collect();
 
     let api = RuntimeApi::start();
     let _function = function(&api, &scene, &insights.endpoint(), scene.id("topic"));
@@ -192,11 +203,7 @@ fn every_kind_of_subscriber_gets_its_own_text_of_one_message_and_a_link_to_the_p
     }
     let insights = InsightsServer::start(stored(&simulation, format));
     let url = insights.endpoint();
-    let settings = [
-        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
-        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
-        ("NAT_TRIAGE_HTTPS", "chat"),
-    ];
+    let settings = [&to_topic_and_bucket(&scene)[..], &[("NAT_TRIAGE_HTTPS", "chat")]].concat();
     let alarm = event(&simulation, scene.id("gateway"));
     let api = RuntimeApi::start();
     let function = started(&api, &endpoints(&scene, &url), &settings);
@@ -239,15 +246,12 @@ fn every_kind_of_subscriber_gets_its_own_text_of_one_message_and_a_link_to_the_p
 
 #[test]
 fn a_bucket_that_never_answers_costs_the_person_a_link_and_not_the_message() {
-    let format = LogFormat::v3_pkt();
-    let (scene, simulation) = staged(&format);
-    let insights = InsightsServer::start(stored(&simulation, format));
+    let (scene, simulation, insights) = staged_with_insights();
     // Takes connections, as far as the backlog goes, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port on loopback is free");
     let (url, s3) = (insights.endpoint(), format!("http://{}", silent.local_addr().expect("an address")));
     let endpoints = [&endpoints(&scene, &url)[..], &[("AWS_ENDPOINT_URL_S3", &s3)]].concat();
-    let settings =
-        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+    let settings = to_topic_and_bucket(&scene);
     let api = RuntimeApi::start();
     let _function = started(&api, &endpoints, &settings);
     let (answered, _, published) =
@@ -258,15 +262,9 @@ fn a_bucket_that_never_answers_costs_the_person_a_link_and_not_the_message() {
 
 #[test]
 fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_is_kept() {
-    let format = LogFormat::v3_pkt();
-    let (scene, simulation) = staged(&format);
-    let insights = InsightsServer::start(stored(&simulation, format));
+    let (scene, simulation, insights) = staged_with_insights();
     let url = insights.endpoint();
-    let settings = [
-        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
-        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
-        ("NAT_TRIAGE_NOTIFY_OK", "true"),
-    ];
+    let settings = [&to_topic_and_bucket(&scene)[..], &[("NAT_TRIAGE_NOTIFY_OK", "true")]].concat();
     let event = event(&simulation, scene.id("gateway"));
     let first = RuntimeApi::start();
     let function = started(&first, &endpoints(&scene, &url), &settings);
@@ -307,16 +305,16 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
 
 #[test]
 fn of_two_processes_at_once_one_reports_the_alarm() {
-    let format = LogFormat::v3_pkt();
-    let (scene, simulation) = staged(&format);
-    let insights = InsightsServer::start(stored(&simulation, format));
+    let (scene, simulation, insights) = staged_with_insights();
     let url = insights.endpoint();
     let settings = [
-        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
-        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
-        // That of the emulators.
-        ("NAT_TRIAGE_REPORT_BUCKET_OWNER", "000000000000"),
-    ];
+        &to_topic_and_bucket(&scene)[..],
+        &[
+            // That of the emulators.
+            ("NAT_TRIAGE_REPORT_BUCKET_OWNER", "000000000000"),
+        ],
+    ]
+    .concat();
     let event = event(&simulation, scene.id("gateway"));
     let apis = [RuntimeApi::start(), RuntimeApi::start()];
     let _functions = apis.each_ref().map(|api| started(api, &endpoints(&scene, &url), &settings));
@@ -335,9 +333,7 @@ fn of_two_processes_at_once_one_reports_the_alarm() {
 #[test]
 fn a_bucket_of_another_account_gets_nothing() {
     const OWNER: &str = "210987654321";
-    let format = LogFormat::v3_pkt();
-    let (scene, simulation) = staged(&format);
-    let insights = InsightsServer::start(stored(&simulation, format));
+    let (scene, simulation, insights) = staged_with_insights();
     // Denies everything, as S3 does where the owner is another, and keeps what was asked with which owner.
     let s3 = Server::http("127.0.0.1:0").expect("a port on loopback is free");
     let at = format!("http://{}", s3.server_addr().to_ip().expect("an address on loopback"));
@@ -353,11 +349,7 @@ fn a_bucket_of_another_account_gets_nothing() {
     });
     let url = insights.endpoint();
     let endpoints = [&endpoints(&scene, &url)[..], &[("AWS_ENDPOINT_URL_S3", &at)]].concat();
-    let settings = [
-        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
-        ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket")),
-        ("NAT_TRIAGE_REPORT_BUCKET_OWNER", OWNER),
-    ];
+    let settings = [&to_topic_and_bucket(&scene)[..], &[("NAT_TRIAGE_REPORT_BUCKET_OWNER", OWNER)]].concat();
     let api = RuntimeApi::start();
     let function = started(&api, &endpoints, &settings);
     let event = event(&simulation, scene.id("gateway"));
@@ -398,8 +390,7 @@ fn a_new_process_begins_with_the_question_that_was_answered() {
     store.set_dialect(Dialect { max_stats: 1, ..Dialect::default() });
     let insights = InsightsServer::start(store);
     let url = insights.endpoint();
-    let settings =
-        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+    let settings = to_topic_and_bucket(&scene);
     let event = event(&simulation, scene.id("gateway"));
     let mut questions = Vec::new();
     for nth in 0..2 {
@@ -560,8 +551,7 @@ fn the_doctor_says_what_an_alarm_tonight_would_lack() {
     let store = stored(&simulation, format);
     let insights = InsightsServer::start(store.clone());
     let url = insights.endpoint();
-    let settings =
-        [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))];
+    let settings = to_topic_and_bucket(&scene);
 
     // Nothing watches the gateway.
     let (status, found) = examined(&scene, &url, &settings);
