@@ -37,8 +37,13 @@ pub const HTTPS: &str = "NAT_TRIAGE_HTTPS";
 /// Whether to ask the DNS for the names of destinations: `true`, `false`, or the name server to ask.
 pub const REVERSE_DNS: &str = "NAT_TRIAGE_REVERSE_DNS";
 
+/// What Lambda calls the function; not set elsewhere.
+///
+/// Source: "Defined runtime environment variables" in the AWS Lambda developer guide.
+pub const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
+
 /// Every name that this program reads.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
@@ -50,6 +55,7 @@ pub const NAMES: [&str; 11] = [
     NOTIFY_OK,
     HTTPS,
     REVERSE_DNS,
+    FUNCTION_NAME,
 ];
 
 /// What the function was told by its environment.
@@ -77,6 +83,8 @@ pub struct Config {
     pub https: HttpsReaders,
     /// [`REVERSE_DNS`]; `None` asks nobody.
     pub reverse_dns: Option<NameServer>,
+    /// [`FUNCTION_NAME`].
+    pub function_name: Option<String>,
 }
 
 /// A name server.
@@ -173,6 +181,7 @@ impl Config {
             notify_ok,
             https,
             reverse_dns,
+            function_name: set(FUNCTION_NAME).map(str::to_owned),
         })
     }
 }

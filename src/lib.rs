@@ -12,10 +12,12 @@
 //! - [`flow`]: fields, formats, records and files of VPC flow logs.
 //! - [`evidence`]: held ports over time, from files or from Logs Insights.
 //! - [`diagnosis`]: verdict, pattern, ranking and remedies. Pure.
+//! - [`doctor`]: whether tonight's alarm would get its diagnosis. Pure.
 //! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
 //! - [`publish`]: where a report goes.
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
 //! - [`bundle`]: everything that one live diagnosis rests on, from which it follows again.
+//! - [`continuation`]: what one invocation leaves to the next, where flow logs arrive later than it may wait.
 //! - [`looks`]: one look at the flow logs, and further ones while they are late: what is published when.
 //! - `drill`: the answer to an alarm that somebody set by hand.
 //! - [`doctor`]: whether tonight's alarm would get its diagnosis. Pure.
@@ -33,6 +35,7 @@ mod base64;
 pub mod bundle;
 pub mod config;
 pub mod console;
+pub mod continuation;
 pub mod deadline;
 pub mod diagnosis;
 pub mod doctor;

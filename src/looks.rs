@@ -3,13 +3,14 @@
 //!
 //! A first look that confirms is published at once. Otherwise we wait and look again; after
 //! [`PROVISIONAL_AFTER`] what is known goes out, marked provisional, and a final report follows only if it
-//! says more.
+//! says more. Where records are still due when the time is over, another invocation goes on.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::continuation::Successor;
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::evidence::EvidenceSource;
@@ -37,7 +38,7 @@ pub enum Unheard<E: std::error::Error + 'static> {
 
 /// What has the evidence, where reports go, and what went there before.
 #[derive(Debug)]
-pub struct Roles<'a, N, E, P, G, L> {
+pub struct Roles<'a, N, E, P, G, L, S> {
     /// Finds out who the parties are.
     pub networks: &'a N,
     /// Has the evidence.
@@ -46,16 +47,18 @@ pub struct Roles<'a, N, E, P, G, L> {
     pub outbox: &'a Outbox<P, G>,
     /// Knows what went out.
     pub ledger: &'a L,
+    /// Goes on where the time is over before the records are there.
+    pub successor: &'a S,
 }
 
 /// Looks until the answer is certain, complete, or there is no more time, and publishes it. `deadline` has
-/// to leave time for publishing.
+/// to leave time for publishing. What is returned is provisional where the successor goes on.
 ///
 /// # Errors
 /// When there is no evidence to diagnose, or the last word did not go out.
-pub async fn until_known<N, E, P, G, L>(
+pub async fn until_known<N, E, P, G, L, S>(
     surveyed: &mut Surveyed,
-    roles: &Roles<'_, N, E, P, G, L>,
+    roles: &Roles<'_, N, E, P, G, L, S>,
     limits: Limits,
     clock: Clock,
     deadline: Deadline,
@@ -66,11 +69,13 @@ where
     P: Publisher,
     G: Pages,
     L: Ledger,
+    S: Successor,
 {
     let provisional_at = Instant::now() + PROVISIONAL_AFTER;
     let mark = surveyed.mark();
     let mut told = roles.ledger.sent(&mark).await;
-    let last = loop {
+    let is_late = |triaged: &Triaged| triaged.records_until.is_some_and(|until| clock.now() < until);
+    let mut last = loop {
         let began = Instant::now();
         let triaged = {
             let known = &*surveyed;
@@ -92,8 +97,7 @@ where
             }
         };
         let took = began.elapsed();
-        let late = triaged.records_until.is_some_and(|until| clock.now() < until);
-        if !late || deadline.remaining() < BETWEEN + took * 2 {
+        if !is_late(&triaged) || deadline.remaining() < BETWEEN + took * 2 {
             break triaged;
         }
         // Before the next look would be too late for a first word.
@@ -104,8 +108,16 @@ where
         sleep(BETWEEN).await;
         surveyed.refresh(roles.networks).await;
     };
+    if is_late(&last) && roles.successor.take_over(told.as_ref()).await {
+        tracing::info!(id = last.diagnosis.id, "flow logs are still arriving; another invocation goes on");
+        last.diagnosis.stage = Stage::Provisional;
+        if !says_the_same(told.as_ref(), &last.diagnosis) {
+            provisional(roles, &mark, last.diagnosis.clone(), Sent::of).await;
+        }
+        return Ok(last);
+    }
     let sent = Sent::of(&last.diagnosis);
-    if told.as_ref().is_some_and(|told| told.answer == sent.answer) {
+    if says_the_same(told.as_ref(), &last.diagnosis) {
         tracing::info!(id = last.diagnosis.id, "the last look says no more than what went out before");
     } else {
         send(roles.outbox, &last.diagnosis).await?;
@@ -114,9 +126,14 @@ where
     Ok(last)
 }
 
+/// Whether what went out last has the diagnosis's answer.
+fn says_the_same(told: Option<&Sent>, diagnosis: &Diagnosis) -> bool {
+    told.is_some_and(|told| told.answer == Sent::of(diagnosis).answer)
+}
+
 /// Tells what is known so far; `None` where that did not go out, which the last word makes up for.
-async fn provisional<N, E, P: Publisher, G: Pages, L: Ledger>(
-    roles: &Roles<'_, N, E, P, G, L>,
+async fn provisional<N, E, P: Publisher, G: Pages, L: Ledger, S>(
+    roles: &Roles<'_, N, E, P, G, L, S>,
     mark: &str,
     mut diagnosis: Diagnosis,
     sent: impl FnOnce(&Diagnosis) -> Sent,

@@ -25,6 +25,8 @@ pub enum Resource {
     Keys,
     /// The queue of failed invocations.
     FailureQueue,
+    /// The function itself.
+    OwnFunction,
     /// The function's own log group.
     OwnLog,
 }
@@ -41,6 +43,7 @@ impl Resource {
             Self::ReportBucket => "`arn:aws:s3:::BUCKET`",
             Self::Keys => "the key",
             Self::FailureQueue => "the dead-letter queue",
+            Self::OwnFunction => "the function",
             Self::OwnLog => "the function's log group",
         }
     }
@@ -110,7 +113,7 @@ const fn on(resource: Resource, action: &'static str, need: Need, without: &'sta
 }
 
 /// Every action that the program makes, or that Lambda makes in its name, in the order of their names.
-pub const PERMISSIONS: [Permission; 30] = [
+pub const PERMISSIONS: [Permission; 32] = [
     any(
         "cloudwatch:DescribeAlarms",
         Need::Helpful,

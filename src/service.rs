@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use crate::alarm::{
     AlarmError, Outcome, Request, asked_once, bound, drill_of_query, is_drill, outcomes_from_event, request,
@@ -19,6 +20,7 @@ use crate::aws::{
 };
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
+use crate::continuation::{Continuation, Successor};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::doctor::{self, Checkup, Examined, Facts};
@@ -26,7 +28,7 @@ use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
-use crate::looks::{Roles, Unheard, until_known};
+use crate::looks::{self, Roles, Unheard, until_known};
 use crate::network::{GatewayKind, Known, NatGateway, Network, NetworkSource as _};
 use crate::publish::{
     Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent, Turn, hold, wait_for_turn,
@@ -286,12 +288,40 @@ impl Service {
             Turn::Late => return Err(Failure::InHand(id)),
         };
         let told = async {
-            match or_bug(self.report(time, event, incident, &ledger)).await {
+            match or_bug(self.report(time, event, incident, &ledger, Some(round))).await {
                 Err(bug @ Failure::Bug(_)) => {
                     let trouble = Trouble::broken(&id, event, &bug.chain());
                     self.told_of(time, "broken", &trouble, bug).await
                 }
                 told => told,
+        self.on_incident(time, event, incident, 0).await
+    }
+
+    /// Goes on with an incident whose flow logs an earlier invocation could not wait for.
+    async fn go_on(&self, time: Time, left: Continuation) -> Result<Value, Failure> {
+        let Continuation { round, incident, event, told, scanned_bytes, .. } = left;
+        self.budget.replace(Budget::of_gib(self.config.max_scan_gib).having_spent(scanned_bytes));
+        let ledger = self.ledger(time.deadline);
+        if let (Some(told), Some(memory)) = (told, ledger.memory) {
+            let mark = incident.mark();
+            // What all processes know counts: another one may have told more.
+            if ledger.sent(&mark).await.is_none() {
+                memory.record(&mark, &told).await;
+            }
+        }
+        // The invocation before this one looked a moment ago.
+        sleep(looks::BETWEEN.min(time.deadline.remaining() / 3)).await;
+        self.on_incident(time, &event, incident, round).await
+    }
+
+    /// Reports one incident, unless another process does. `round` invocations have looked at it before.
+    async fn on_incident(
+        &self,
+        time: Time,
+        event: &Value,
+        incident: Incident,
+        round: u32,
+    ) -> Result<Value, Failure> {
             }
         };
         hold(leases, lease, time.clock, told).await
@@ -321,7 +351,7 @@ impl Service {
         match incident.await {
             Ok(incident) => {
                 let nothing_sent = Ledgers { memory: None, bucket: None };
-                or_bug(self.report(time, event, incident, &nothing_sent)).await
+                or_bug(self.report(time, event, incident, &nothing_sent, None)).await
             }
             Err(error) => Err(Failure::Event(error)),
         }
@@ -362,7 +392,8 @@ impl Service {
         Err(AlarmError::WhichGateway { found })
     }
 
-    /// Diagnoses and publishes, with whichever source the configuration names.
+    /// Diagnoses and publishes, with whichever source the configuration names. Of an alarm, `round` invocations have
+    /// looked before; what somebody asks by hand is not left to another one.
     async fn report(
         &self,
         time: Time,
@@ -378,7 +409,8 @@ impl Service {
         if let Some(files) = self.files(deadline)? {
             let networks = Known(self.named());
             let mut surveyed = Surveyed::new(incident, &networks).await.set_by_hand(by_hand);
-            let roles = Roles { networks: &networks, source: &files, outbox: &outbox, ledger };
+            let roles =
+                Roles { networks: &networks, source: &files, outbox: &outbox, ledger, successor: &() };
             let triaged = match until_known(&mut surveyed, &roles, limits, clock, looking).await {
                 Err(Unheard::NoEvidence(error)) => return self.unread(time, event, &surveyed, error.0).await,
                 told => told?,
@@ -387,6 +419,7 @@ impl Service {
         }
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
+        round: Option<u32>,
         // Only a bucket keeps what a report rests on.
         let queries = if self.config.report_bucket.is_some() { queries } else { queries.passing_on() };
         let bucket = self.bucket(deadline);
@@ -401,7 +434,10 @@ impl Service {
             tracing::info!(id = surveyed.id(), reason, "ignored");
             return Ok(json!({ "ignored": true, "reason": reason, BLAMELESS: incident.gateway }));
         }
-        let roles = Roles { networks: &networks, source: &source, outbox: &outbox, ledger };
+        let successor =
+            NextInvocation { service: self, event, incident: &incident, round, deadline: looking };
+        let roles =
+            Roles { networks: &networks, source: &source, outbox: &outbox, ledger, successor: &successor };
         let triaged = until_known(&mut surveyed, &roles, limits, clock, looking).await?;
         if let Some(bucket) = bucket {
             if self.answered != memory {
@@ -744,3 +780,28 @@ mod tests {
         assert!(matches!(or_bug(async { Ok(7) }).await, Ok(7)));
     }
 }
+/// The function's next invocation, which goes on with an incident of an alarm.
+struct NextInvocation<'a> {
+    service: &'a Service,
+    event: &'a Value,
+    incident: &'a Incident,
+    /// How many invocations have looked before this one; `None` where no further one is to look.
+    round: Option<u32>,
+    deadline: Deadline,
+}
+
+impl Successor for NextInvocation<'_> {
+    async fn take_over(&self, told: Option<&Sent>) -> bool {
+        let Self { service, event, incident, round, deadline } = *self;
+        let (Some(round), Some(name)) = (round, &service.config.function_name) else { return false };
+        let scanned = service.budget().spent();
+        let left = Continuation::new(round + 1, incident.clone(), event.clone(), told.cloned(), scanned);
+        let Some(left) = left.to_event() else { return false };
+        let taken = aws::invoke_later(&service.clients, name, left, deadline).await;
+        if let Err(why) = &taken {
+            tracing::warn!(id = incident.id(), "no further invocation waits for the flow logs: {why}");
+        }
+        taken.is_ok()
+    }
+}
+

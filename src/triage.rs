@@ -97,6 +97,7 @@ impl Surveyed {
             }
         }
         let records_until = records_until(&diagnosis, &evidence);
+        diagnosis.coverage.records_due = records_until;
         Ok(Triaged { diagnosis, network, unidentified, records_until })
     }
 

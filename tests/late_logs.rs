@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, View};
+use nat_triage::continuation::Successor;
 use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::diagnosis::{Diagnosis, Limits, Stage};
 use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Query, Unanswered};
@@ -136,12 +137,17 @@ impl Night<'_> {
             hangs: Duration::from_secs(self.hangs),
             asked: Cell::new(0),
         };
+        self.told_beside(inbox, memory, &Next::default()).await
+    }
+
+    async fn told_beside(&self, inbox: &Inbox, memory: &Memory, next: &Next) -> Told {
         let source = LogsInsights::new(&arriving);
         let now = Timestamp::from_second(facts.end + 30).expect("this century");
         let mut surveyed = Surveyed::new(incident(&facts), &known).await;
         let outbox =
             Outbox { publisher: Post(inbox, began), pages: Pinboard, https: HttpsReaders::default() };
-        let roles = Roles { networks: &known, source: &source, outbox: &outbox, ledger: memory };
+        let roles =
+            Roles { networks: &known, source: &source, outbox: &outbox, ledger: memory, successor: next };
         let deadline = Deadline::after(Duration::from_secs(self.allowed));
         let limits = Limits { ports_per_address: facts.ports_per_address };
         let last =
@@ -235,4 +241,38 @@ async fn a_retry_after_a_provisional_report_sends_no_other_one() {
     assert_eq!(memory.sent(&again.mark).await, Some(Sent::of(&again.last)));
     let more = Night { batches: &[ALL], hangs: 0, allowed: LAMBDA }.told(&inbox, &memory).await;
     assert_eq!(more.messages.len(), 2, "it says more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_later_than_the_time_are_left_to_another_invocation() {
+    let (inbox, memory) = (Inbox::default(), Memory::default());
+    let next = Next { takes: true, ..Next::default() };
+    let early = Night { batches: &[EARLY], hangs: 0, allowed: 420 };
+    let told = early.told_beside(&inbox, &memory, &next).await;
+    assert_eq!(told.lines(), ["provisional cannot-tell at 240 s"]);
+    assert_eq!(told.last.stage, Stage::Provisional, "the last word is still to come");
+    let left = next.told.borrow().clone();
+    assert_eq!(left, [memory.sent(&told.mark).await], "it knows what went out");
+
+    let later = Night { batches: &[ALL], hangs: 0, allowed: LAMBDA }.told(&inbox, &memory).await;
+    assert_eq!(later.lines().last().map(String::as_str), Some("final confirmed at 0 s"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_another_invocation_is_told_so_at_once() {
+    let next = Next { takes: true, ..Next::default() };
+    let night = Night { batches: &[EARLY], hangs: 0, allowed: 60 };
+    let told = night.told_beside(&Inbox::default(), &Memory::default(), &next).await;
+    assert_eq!(told.lines(), ["provisional cannot-tell at 0 s"]);
+    let due = &told.messages[0].1["coverage"]["records_due"];
+    assert!(due.as_str().is_some_and(|due| due.ends_with('Z')), "{due}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_goes_on_the_last_look_is_the_last_word() {
+    let next = Next::default();
+    let night = Night { batches: &[EARLY], hangs: 0, allowed: 60 };
+    let told = night.told_beside(&Inbox::default(), &Memory::default(), &next).await;
+    assert_eq!(told.lines(), ["final cannot-tell at 0 s"]);
+    assert_eq!(next.told.borrow().len(), 1, "it was asked");
 }

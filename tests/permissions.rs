@@ -9,11 +9,12 @@ use nat_triage::permissions::{self, PERMISSIONS};
 use crate::support::checkout;
 
 /// Services whose actions a policy of ours can name.
-const SERVICES: [&str; 11] = [
+const SERVICES: [&str; 12] = [
     "cloudwatch",
     "ec2",
     "events",
     "kms",
+    "lambda",
     "logs",
     "route53resolver",
     "s3",

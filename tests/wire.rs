@@ -1,6 +1,7 @@
 //! The whole path on the wire: the real function, invoked through a runtime API, asks emulators of
 //! AWS on loopback, and its diagnosis is read from a queue that is subscribed to the topic.
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use insights_server::{Dialect, Fault, InsightsServer, LogGroup, LogGroupClass, Operation, QueryEnd, Times};
 use nat_simulator::{LogFormat, Simulation};
+use nat_triage::continuation::MAX_CONTINUATIONS;
 use serde_json::{Value, json};
 use tiny_http::{Response, Server};
 
@@ -142,7 +144,7 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage"));
         command.env_clear().args(args).stdin(Stdio::null());
         if live {
-            command.envs(endpoints).envs(ACCOUNT);
+            command.envs(endpoints).envs(ACCOUNT).env("NAT_TRIAGE_TOPIC_ARN", scene.id("topic"));
         }
         let output = command.output().expect("nat-triage runs");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -256,7 +258,6 @@ fn a_bucket_that_never_answers_costs_the_person_a_link_and_not_the_message() {
     let _function = started(&api, &endpoints, &settings);
     let (answered, _, published) =
         answered_and_published(&api, &scene, &event(&simulation, scene.id("gateway")), 90);
-    assert_eq!(published, answered);
     assert_eq!(published["verdict"], "confirmed", "{published:#}");
 }
 

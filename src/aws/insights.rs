@@ -111,11 +111,20 @@ impl Budget {
         Self(Rc::new(Account { most: whole(gib * GIB), spent: Cell::new(0) }))
     }
 
+    /// The same, where so many bytes were scanned before.
+    #[must_use]
+    pub fn having_spent(self, bytes: u64) -> Self {
+        self.spend(bytes);
+        self
+    }
+
     fn most(&self) -> u64 {
         self.0.most
     }
 
-    fn spent(&self) -> u64 {
+    /// What was scanned so far, in bytes.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
         self.0.spent.get()
     }
 

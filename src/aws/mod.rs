@@ -7,6 +7,7 @@ mod discovery;
 pub(crate) mod doctor;
 mod errors;
 mod flow_logs;
+mod function;
 mod insights;
 mod log_groups;
 mod metrics;
@@ -29,6 +30,7 @@ use aws_sdk_sns::config::ProvideCredentials as _;
 pub use alarms::described_alarms;
 pub use bucket::ReportBucket;
 pub use discovery::{Discovery, Overrides};
+pub use function::invoke_later;
 pub use insights::{Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
 pub use topic::SnsTopic;
 
@@ -101,6 +103,8 @@ pub struct Clients {
     pub ec2: aws_sdk_ec2::Client,
     /// CloudWatch, for metrics and for the alarms beneath a composite one.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// Lambda, for the function's next invocation.
+    pub lambda: aws_sdk_lambda::Client,
     /// Service Quotas, for how many addresses there may be.
     pub quotas: aws_sdk_servicequotas::Client,
     /// Route 53 Resolver, for where the questions of clients are logged.
@@ -120,6 +124,7 @@ impl Clients {
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             ec2: aws_sdk_ec2::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            lambda: aws_sdk_lambda::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
             resolver: aws_sdk_route53resolver::Client::new(config),
             s3: aws_sdk_s3::Client::new(config),

@@ -355,6 +355,9 @@ pub struct CoverageReport {
     pub records_rejected: u64,
     /// Files that could not be read, or not to their end.
     pub files_failed: u64,
+    /// By when the missing records should have arrived; `null` where none are waited for.
+    #[serde(default)]
+    pub records_due: Option<Timestamp>,
     /// SKIPDATA records.
     pub skipdata: u64,
     /// Seconds that one record may span.
@@ -621,6 +624,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
             flow_log: evidence.coverage.flow_log.clone(),
             question: evidence.coverage.question.map(QuestionReport::of),
         },
+            records_due: None,
         gaps,
         queries: links::with_links(&findings),
         links: links::links(&findings),

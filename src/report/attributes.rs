@@ -53,7 +53,7 @@ pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
     };
     let gateway = diagnosis.nat_gateways.iter().find_map(|gateway| gateway.id.clone());
     [
-        ("kind", Some(if diagnosis.drill { "test" } else { "diagnosis" }.to_owned())),
+        ("kind", Some(kind.to_owned())),
         ("severity", Some(severity.name().to_owned())),
         ("stage", Some(diagnosis.stage.name().to_owned())),
         ("verdict", Some(diagnosis.verdict.name().to_owned())),

@@ -134,7 +134,7 @@ struct Texts {
 
 impl Texts {
     fn of(diagnosis: &Diagnosis, report_url: Option<&str>) -> Self {
-        Self {
+        let texts = Self {
             // A final report is no copy of the provisional one.
             id: match diagnosis.stage {
                 Stage::Provisional => format!("{}-provisional", diagnosis.id),

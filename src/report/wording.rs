@@ -218,8 +218,7 @@ pub(super) fn scan_note(diagnosis: &Diagnosis) -> Option<String> {
 
 /// What is said beside the answer: who scans, what else is full, and whether more follows.
 pub(super) fn asides(diagnosis: &Diagnosis) -> Vec<String> {
-    let stage = stage(diagnosis).map(str::to_owned);
-    scan_note(diagnosis).into_iter().chain(others_full(diagnosis)).chain(stage).collect()
+    scan_note(diagnosis).into_iter().chain(others_full(diagnosis)).chain(stage(diagnosis)).collect()
 }
 
 /// Destinations beside the first that had no port left either, so that nobody mends one and waits for
@@ -272,11 +271,15 @@ pub(super) fn or_more(diagnosis: &Diagnosis) -> &'static str {
 }
 
 /// Says of a provisional report that another may follow.
-fn stage(diagnosis: &Diagnosis) -> Option<&'static str> {
+fn stage(diagnosis: &Diagnosis) -> Option<String> {
+    let due = diagnosis
+        .coverage
+        .records_due
+        .map_or_else(String::new, |due| format!(" All of them should be there by {}.", words::instant(due)));
     match diagnosis.stage {
-        Stage::Provisional => Some(
-            "Provisional: flow logs of these minutes are still arriving. A final report follows if it says more.",
-        ),
+        Stage::Provisional => Some(format!(
+            "Provisional: flow logs of these minutes are still arriving.{due} A final report follows if it says more."
+        )),
         Stage::Final => None,
     }
 }

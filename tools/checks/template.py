@@ -91,9 +91,9 @@ def check_environment(function):
     check("NAT_TRIAGE_TOPIC_ARN" in given, "the function is not told where to publish")
 
 
-def check_policy(role, variables):
+def check_policy(role, others, variables):
     statements = []
-    for policy in role["Properties"].get("Policies", []):
+    for policy in role["Properties"].get("Policies", []) + [other["Properties"] for other in others]:
         document = resolved(policy["PolicyDocument"], variables)
         statements += listed(document["Statement"])
         for finding in parliament.analyze_policy_string(json.dumps(document)).findings:
@@ -216,13 +216,14 @@ def main():
         "TopicKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/topic",
         "BucketKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/bucket",
         "ReportTopic": "arn:aws:sns:eu-west-1:123456789012:topic",
+        "TriageFunction.Arn": "arn:aws:lambda:eu-west-1:123456789012:function:stack",
         "FailedInvocations.Arn": "arn:aws:sqs:eu-west-1:123456789012:queue",
         "TriageLog.Arn": "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/stack:*",
     }
     (function_name, function), = of_type(resources, "AWS::Lambda::Function").items()
     (_, role), = of_type(resources, "AWS::IAM::Role").items()
     check_environment(function)
-    check_policy(role, variables)
+    check_policy(role, of_type(resources, "AWS::IAM::Policy").values(), variables)
     check_alarms(resources, function_name, variables)
     check_failure_path(resources, function_name)
     check_parameters(template)

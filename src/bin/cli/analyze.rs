@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use nat_triage::alarm::outcomes_from_event;
 use nat_triage::bundle::Bundle;
-use nat_triage::diagnosis::Limits;
+use nat_triage::diagnosis::{Diagnosis, Limits};
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Input, Inputs, Options};
@@ -17,7 +17,7 @@ use nat_triage::incident::Incident;
 use nat_triage::network::{Known, NatGateway, Network};
 use nat_triage::triage::{Surveyed, triage};
 
-use crate::args::{Analyze, Gateway, Writing};
+use crate::args::{Analyze, Gateway};
 use crate::event::{Asked, Meant, asked, more, of_any};
 use crate::output::{self, Outcome};
 
@@ -84,7 +84,7 @@ async fn again(path: &Path, writing: &Writing) -> anyhow::Result<Outcome> {
     let source = LogsInsights::new(&bundle).remembering(bundle.memory());
     let surveyed = Surveyed::new(bundle.incident(), &bundle).await.set_by_hand(bundle.is_drill());
     let Ok(triaged) = surveyed.look(&bundle, &source, Limits::default()).await;
-    output::diagnosis(&triaged.diagnosis, writing)
+    Ok(triaged.diagnosis)
 }
 
 /// A bar on a terminal; silence in a pipe.
