@@ -170,6 +170,18 @@ pub const PERMISSIONS: [Permission; 32] = [
         Need::WithKey,
         "Nothing can be written where the key encrypts.",
     ),
+    on(
+        Resource::OwnFunction,
+        "lambda:GetPolicy",
+        Need::Helpful,
+        "nat-triage doctor does not know whether the alarms may invoke the function.",
+    ),
+    on(
+        Resource::OwnFunction,
+        "lambda:InvokeFunction",
+        Need::Helpful,
+        "Where flow logs arrive later than the function may run, the last report is made without them.",
+    ),
     on(Resource::OwnLog, "logs:CreateLogStream", Need::Lambda, "The function runs, and its log stays empty."),
     any(
         "logs:DescribeLogGroups",

@@ -535,6 +535,11 @@ impl Service {
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it
     /// came from AWS.
     ///
+        let invokers = match (&gateways, &alarms) {
+            (Ok(examined), Ok(alarms)) => doctor::invokers(examined, alarms),
+            _ => Vec::new(),
+        };
+        let invoked = aws::doctor::invoked(&self.clients, invokers, deadline.of_look_ups()).await;
     /// # Errors
     /// When the embedded source is configured and none of its files could be read.
     pub async fn diagnose(

@@ -344,6 +344,78 @@ fn a_bucket_of_another_account_gets_nothing() {
             let named = |header: &&tiny_http::Header| header.field.equiv("x-amz-expected-bucket-owner");
             let owner = request.headers().iter().find(named).map(|header| header.value.to_string());
             let _ = asked.send((format!("{} {}", request.method(), request.url()), owner));
+/// The sample's alarm, about minutes that end now.
+fn of_these_minutes(event: &Value) -> Value {
+    let now = jiff::Timestamp::now();
+    let time = |minutes: i64| {
+        let at = now.checked_sub(jiff::SignedDuration::from_mins(minutes)).expect("this century");
+        at.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string()
+    };
+    let reason = json!({
+        "version": "1.0",
+        "queryDate": time(0),
+        "startDate": time(3),
+        "statistic": "Sum",
+        "period": 60,
+        "recentDatapoints": [12.0],
+        "threshold": 0.0,
+        "evaluatedDatapoints": [{ "timestamp": time(3), "sampleCount": 1.0, "value": 12.0 }],
+    });
+    let mut event = event.clone();
+    event["alarmData"]["state"]["reasonData"] = Value::String(reason.to_string());
+    event["alarmData"]["state"]["timestamp"] = Value::String(time(0));
+    event
+}
+
+#[test]
+fn logs_later_than_lambda_allows_are_waited_for_by_itself_again() {
+    const ALLOWED: Duration = Duration::from_secs(30);
+    let (scene, simulation, insights) = staged_with_insights();
+    let lambda = Server::http("127.0.0.1:0").expect("a port on loopback is free");
+    let url = format!("http://{}", lambda.server_addr());
+    let (invoked, invocations) = mpsc::channel();
+    thread::spawn(move || {
+        for mut request in lambda.incoming_requests() {
+            let mut body = String::new();
+            request.as_reader().read_to_string(&mut body).expect("text");
+            let header = |name: &str| {
+                let found =
+                    request.headers().iter().find(|h| h.field.as_str().as_str().eq_ignore_ascii_case(name));
+                found.map(|header| header.value.to_string())
+            };
+            invoked.send((request.url().to_owned(), header("x-amz-invocation-type"), body)).expect("heard");
+            request.respond(Response::empty(202)).expect("answered");
+        }
+    });
+    let endpoint = insights.endpoint();
+    let endpoints =
+        [&endpoints(&scene, &endpoint)[..], &[("AWS_ENDPOINT_URL_LAMBDA", url.as_str())]].concat();
+    let settings = [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic"))];
+    let mut event = of_these_minutes(&event(&simulation, scene.id("gateway")));
+    for round in 0..=MAX_CONTINUATIONS {
+        // A process each: what one knows, the next one has from the event.
+        let api = RuntimeApi::start();
+        let _function = started(&api, &endpoints, &settings);
+        let Answered::Response(answer) = api.invoke(&event, ALLOWED) else {
+            panic!("no answer in round {round}")
+        };
+        assert_eq!(answer["verdict"], "cannot-tell", "{round}");
+        if round == MAX_CONTINUATIONS {
+            assert_eq!(answer["stage"], "final");
+            assert!(invocations.try_recv().is_err(), "a last one comes");
+            break;
+        }
+        assert_eq!(answer["stage"], "provisional", "{round}");
+        let (path, kind, body) = invocations.recv_timeout(ALLOWED).expect("invoked");
+        assert_eq!(path, "/2015-03-31/functions/nat-triage/invocations");
+        assert_eq!(kind.as_deref(), Some("Event"));
+        event = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(event["round"], round + 1);
+    }
+    let published = scene.received().to_string();
+    assert!(published.contains("provisional"), "the person hears that more follows: {published}");
+}
+
             let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
             let _ = request.respond(Response::from_string(denied).with_status_code(403));
         }

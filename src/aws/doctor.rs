@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use super::Clients;
 use super::errors::{Failure, Kind, within};
 use crate::deadline::Deadline;
-use crate::doctor::{Probe, Run, Series, Topic, Watcher};
+use crate::doctor::{Invoked, Probe, Run, Series, Topic, Watcher};
 use crate::evidence::insights::{LogsQueries, Query, Rung, Unanswered};
 use crate::gap::Gap;
 use crate::incident::{NatGatewayId, TimeWindow};
 
 const GATEWAYS: &str = "ec2:DescribeNatGateways";
 const ALARMS: &str = "cloudwatch:DescribeAlarms";
+const POLICY: &str = "lambda:GetPolicy";
 const TOPIC: &str = "sns:GetTopicAttributes";
 
 /// The ids of the Region's gateways, in order, without those that are deleted.
@@ -79,6 +80,7 @@ fn watcher(alarm: &MetricAlarm) -> Watcher {
     let evaluated = count(alarm.evaluation_periods(), 1);
     Watcher {
         name: owned(alarm.alarm_name()),
+        arn: owned(alarm.alarm_arn()),
         series,
         statistic,
         period: count(period, 60),
@@ -93,6 +95,31 @@ fn watcher(alarm: &MetricAlarm) -> Watcher {
         actions: alarm.alarm_actions().to_vec(),
         state: alarm.state_value().map_or("", StateValue::as_str).to_owned(),
     }
+}
+
+/// Most functions whose policies are read: alarms on gateways invoke one, as a rule.
+const MAX_FUNCTIONS: usize = 10;
+
+/// The functions that alarms invoke, with the policies that let them.
+pub(crate) async fn invoked(
+    clients: &Clients,
+    functions: Vec<(String, Vec<String>)>,
+    deadline: Deadline,
+) -> Vec<Invoked> {
+    let mut found = Vec::new();
+    for (function, alarms) in functions.into_iter().take(MAX_FUNCTIONS) {
+        let request = clients.lambda.get_policy().function_name(&function);
+        let policy = within(deadline, POLICY, async {
+            request.send().await.map_err(|error| Failure::of(POLICY, &error))
+        });
+        let policy = match policy.await {
+            Ok(output) => Ok(output.policy().map(str::to_owned)),
+            Err(failure) if failure.kind == Kind::NotFound => Ok(None),
+            Err(failure) => Err(failure.gap("whether the alarms may invoke the function", &function)),
+        };
+        found.push(Invoked { function, alarms, policy });
+    }
+    found
 }
 
 /// Who reads the topic.

@@ -33,6 +33,8 @@ pub enum Series {
 pub struct Watcher {
     /// Its name.
     pub name: String,
+    /// Its ARN.
+    pub arn: String,
     /// What it watches.
     pub series: Vec<Series>,
     /// The statistic of a plain alarm.
@@ -142,6 +144,22 @@ pub(super) fn row(examined: &Examined, alarms: Result<&[Watcher], &Gap>, region:
     };
     let action = best.watcher.actions.iter().find(|action| is_function(action)).map_or("", String::as_str);
     Row::good(about, Check::Alarm, format!("alarm {name} watches it and invokes {action}{more}"))
+}
+
+/// The functions that alarms on these gateways invoke, each with the ARNs of the alarms.
+#[must_use]
+pub fn invokers(examined: &[Examined], alarms: &[Watcher]) -> Vec<(String, Vec<String>)> {
+    let mut functions: Vec<(String, Vec<String>)> = Vec::new();
+    for alarm in alarms {
+        let is_meant = examined.iter().any(|one| meant_for(alarm, &one.network.gateway).is_some());
+        for action in alarm.actions.iter().filter(|action| is_meant && is_function(action)) {
+            match functions.iter_mut().find(|(function, _)| function == action) {
+                Some((_, alarms)) => alarms.push(alarm.arn.clone()),
+                None => functions.push((action.clone(), vec![alarm.arn.clone()])),
+            }
+        }
+    }
+    functions
 }
 
 /// What an alarm is to a gateway; `None` where it is about something else.
@@ -353,6 +371,7 @@ mod tests {
     fn watching(series: Series) -> Watcher {
         Watcher {
             name: "the alarm".into(),
+            arn: "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:the alarm".into(),
             series: vec![series],
             statistic: Some("Sum".into()),
             period: 60,

@@ -166,7 +166,9 @@ fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
     };
     let cannot = cannot_tell(network, log, format);
     let kept = log.log_class.map_or("a class that could not be looked up", class);
-    let says = format!("{}; records in {} ({kept})", reading.why, words::list(&reading.log_groups));
+    let since =
+        log.kept_from.map_or_else(String::new, |from| format!(", back to {}", from.strftime("%Y-%m-%d")));
+    let says = format!("{}; records in {} ({kept}{since})", reading.why, words::list(&reading.log_groups));
     let mut troubles: Vec<String> = cannot.iter().map(|&text| text.to_owned()).collect();
     troubles.extend(reading.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why)));
     if troubles.is_empty() {

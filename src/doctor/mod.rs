@@ -14,7 +14,7 @@ use crate::gap::Gap;
 use crate::network::Network;
 use crate::words::{self, counted};
 
-pub use alarms::{Series, Watcher};
+pub use alarms::{Series, Watcher, invokers};
 pub use flow_logs::{Probe, Reading, Run, latest, plan, reading, recent};
 pub use table::table;
 
@@ -57,6 +57,8 @@ pub enum Check {
     FlowLog,
     /// Whether Logs Insights takes the questions.
     Questions,
+    /// Whether the alarms may invoke what they name.
+    Invocation,
     /// Whether there are records, and what reading them takes.
     Records,
     /// What is asked about the gateway and its surroundings.
@@ -78,6 +80,7 @@ impl Check {
             Self::LookUps => "look-ups",
             Self::Topic => "topic",
             Self::Bucket => "bucket",
+            Self::Invocation => "may run",
         }
     }
 }
@@ -208,6 +211,8 @@ pub struct Facts {
     pub bucket: Bucket,
 }
 
+    /// The functions that these alarms invoke.
+    pub invoked: Vec<Invoked>,
 /// The rows of what was looked up.
 #[must_use]
 pub fn check_up(facts: &Facts) -> Checkup {
@@ -235,6 +240,7 @@ pub fn check_up(facts: &Facts) -> Checkup {
             "{} not looked at: {}",
             counted(facts.passed_over.len() as u64, "gateway"),
             words::list(&facts.passed_over)
+    rows.extend(facts.invoked.iter().map(|invoked| invocation::row(invoked, region)));
         );
         let fix = "look again when the account is less busy, or ask about each with nat-triage triage --nat-id ID --window START/END";
         rows.push(Row::bad("the Region", Check::Gateways, Tonight::Partial, says, fix));
@@ -341,6 +347,7 @@ mod tests {
                 pending: 0,
             },
             bucket: Bucket::Writable("reports".into()),
+            invoked: Vec::new(),
         }
     }
 
