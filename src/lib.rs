@@ -20,7 +20,7 @@
 //! - [`continuation`]: what one invocation leaves to the next, where flow logs arrive later than it may wait.
 //! - [`looks`]: one look at the flow logs, and further ones while they are late: what is published when.
 //! - `drill`: the answer to an alarm that somebody set by hand.
-//! - [`doctor`]: whether tonight's alarm would get its diagnosis. Pure.
+//! - [`telemetry`]: how the function itself does, as CloudWatch metrics. Pure.
 //! - [`permissions`]: the AWS actions that the program makes, as data.
 //! - `aws`: everything that touches an SDK, behind the feature `aws`.
 //! - `reverse_dns`: the names that addresses have in the DNS, where the operator wants them; behind the same
@@ -53,5 +53,6 @@ pub mod report;
 pub mod reverse_dns;
 #[cfg(feature = "aws")]
 pub mod service;
+pub mod telemetry;
 pub mod triage;
 pub mod words;

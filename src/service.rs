@@ -35,6 +35,7 @@ use crate::publish::{
 };
 use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
+use crate::telemetry::embedded_metrics;
 use crate::triage::{Surveyed, Triaged};
 use crate::words;
 
@@ -141,6 +142,8 @@ pub struct Service {
     sent: Memory,
     answered: RungMemory,
     recalled: OnceCell<()>,
+    /// Lines of metrics that nobody has taken yet.
+    measured: RefCell<Vec<String>>,
     /// What all queries of the event in hand may scan together.
     budget: RefCell<Budget>,
 }
@@ -156,6 +159,18 @@ impl Service {
             sent: Memory::default(),
             answered: RungMemory::default(),
             recalled: OnceCell::new(),
+            measured: RefCell::default(),
+        }
+    }
+
+    /// How each diagnosis since the last call went: a line of metrics for the function's log.
+    pub fn take_measurements(&self) -> Vec<String> {
+        self.measured.take()
+    }
+
+    fn measure(&self, clock: Clock, diagnosis: &Diagnosis) {
+        if let Some(function) = &self.config.function_name {
+            self.measured.borrow_mut().push(embedded_metrics(diagnosis, function, clock.now()));
         }
     }
 
@@ -419,6 +434,7 @@ impl Service {
         }
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
+            self.measure(clock, &triaged.diagnosis);
         round: Option<u32>,
         // Only a bucket keeps what a report rests on.
         let queries = if self.config.report_bucket.is_some() { queries } else { queries.passing_on() };
@@ -442,6 +458,7 @@ impl Service {
         if let Some(bucket) = bucket {
             if self.answered != memory {
                 bucket.remember_rungs(&self.answered, clock.now()).await;
+        self.measure(clock, &triaged.diagnosis);
             }
             let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
             bucket.keep(&bundle).await;

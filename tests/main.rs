@@ -25,4 +25,5 @@ mod reports;
 mod shapes;
 mod support;
 #[cfg(feature = "aws")]
+mod telemetry;
 mod wire;

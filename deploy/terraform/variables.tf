@@ -137,3 +137,9 @@ variable "permissions_boundary" {
   type        = string
   default     = ""
 }
+variable "dashboard" {
+  description = "Whether to make a CloudWatch dashboard; CloudWatch bills each of an account beyond the first three."
+  type        = bool
+  default     = false
+}
+
