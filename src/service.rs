@@ -23,7 +23,7 @@ use crate::config::{Config, NameServer};
 use crate::continuation::{Continuation, Successor};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
-use crate::doctor::{self, Checkup, Examined, Facts};
+use crate::doctor::{self, Checkup, Examined, Facts, Standing, Tell};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
@@ -182,8 +182,11 @@ impl Service {
     /// is nobody to tell.
     pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
         self.budget.replace(Budget::of_gib(self.config.max_scan_gib));
-        if event["doctor"] == true {
-            return Ok(self.check_up(time).await.to_json());
+        if let Some(left) = Continuation::of_event(event) {
+            return self.go_on(time, left).await;
+        }
+        if let Some(tell) = Tell::of_event(event) {
+            return self.on_check_up(time, tell).await;
         }
         if let Some(request) = request(event) {
             return self.by_hand(time, event, request).await;
@@ -473,6 +476,26 @@ impl Service {
         self.recalled.get_or_init(|| earlier).await;
     }
 
+    /// Answers who asks for a check-up, and tells the readers of the reports where they are to be told.
+    async fn on_check_up(&self, time: Time, tell: Tell) -> Result<Value, Failure> {
+        let found = self.check_up(time).await;
+        let standing = Standing::of(&found);
+        let bucket = self.bucket(time.deadline);
+        let told = match &bucket {
+            Some(bucket) if tell == Tell::Changes => bucket.told_of_checkup().await,
+            _ => None,
+        };
+        if tell.is_due(told.as_ref(), &standing) {
+            self.outbox(time.deadline).tell_of_checkup(&found).await?;
+        }
+        if tell != Tell::Nobody
+            && let Some(bucket) = &bucket
+        {
+            bucket.remember_checkup(&standing).await;
+        }
+        Ok(found.to_json())
+    }
+
     /// Looks at everything that a diagnosis tonight would rest on, and publishes nothing.
     pub async fn check_up(&self, Time { clock, deadline }: Time) -> Checkup {
         let (now, soon) = (clock.now(), deadline.of_look_ups());
@@ -513,7 +536,7 @@ impl Service {
             }
         };
         let region = self.clients.region().map(str::to_owned);
-        doctor::check_up(&Facts { at: now, region, gateways, passed_over, alarms, topic, bucket })
+        doctor::check_up(&Facts { at: now, region, gateways, passed_over, alarms, invoked, topic, bucket })
     }
 
     /// What a diagnosis of a gateway would rest on. Questions of the same form to the same log groups are asked

@@ -630,6 +630,28 @@ fn the_doctor_says_what_an_alarm_tonight_would_lack() {
     let (status, found) = examined(&scene, &url, &settings);
     assert_eq!((status, &found["tonight"]), (Some(1), &json!("none")), "{found:#}");
     let [alarm] = rows(&found, "alarm")[..] else { panic!("{found:#}") };
+#[test]
+fn a_check_up_tells_the_readers_once_and_then_of_changes() {
+    let (scene, _, insights) = staged_with_insights();
+    let url = insights.endpoint();
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &to_topic_and_bucket(&scene));
+    let event = json!({ "doctor": true, "tell": "changes" });
+    let (answered, envelope, published) = answered_and_published(&api, &scene, &event, 120);
+    assert_eq!(published, answered, "what is published is what is returned");
+    let subject = envelope["Subject"].as_str().expect("text");
+    assert!(
+        subject.starts_with("nat-triage check-up") && subject.ends_with("would get no diagnosis"),
+        "{subject}"
+    );
+    let Answered::Response(again) = api.invoke(&event, Duration::from_secs(120)) else { panic!("no answer") };
+    assert_eq!(again["rows"], published["rows"], "nothing has changed");
+    // The next message is of another event.
+    let event = json!({ "doctor": true, "tell": "always" });
+    let (answered, _, published) = answered_and_published(&api, &scene, &event, 120);
+    assert_eq!(published["at"], answered["at"], "the check-up in between told nobody");
+}
+
     assert_eq!(alarm["says"], "no alarm watches it");
     let command = alarm["fix"].as_str().expect("a command");
     assert!(command.starts_with("aws cloudwatch put-metric-alarm") && command.contains(scene.id("gateway")));

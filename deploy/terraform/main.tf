@@ -162,6 +162,13 @@ data "aws_iam_policy_document" "triage" {
     resources = [aws_sqs_queue.failed.arn]
   }
 
+  # Spelt from its name, for the function waits for this policy.
+  statement {
+    sid       = "GoOnAndCheckUp"
+    actions   = ["lambda:GetPolicy", "lambda:InvokeFunction"]
+    resources = ["arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.name}"]
+  }
+
   statement {
     sid       = "WriteItsLog"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -344,6 +351,35 @@ resource "aws_lambda_permission" "alarms" {
   principal      = "lambda.alarms.cloudwatch.amazonaws.com"
   source_account = local.account
   source_arn     = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*"
+}
+
+# On Monday mornings, in UTC.
+resource "aws_cloudwatch_event_rule" "check_up" {
+  count               = var.weekly_check_up ? 1 : 0
+  name                = "${var.name}-check-up"
+  description         = "Asks nat-triage whether an alarm tonight would get its diagnosis"
+  schedule_expression = "cron(0 7 ? * MON *)"
+}
+
+resource "aws_cloudwatch_event_target" "check_up" {
+  count = var.weekly_check_up ? 1 : 0
+  rule  = aws_cloudwatch_event_rule.check_up[0].name
+  arn   = aws_lambda_function.triage.arn
+  input = "{\"doctor\": true, \"tell\": \"changes\"}"
+}
+
+resource "aws_lambda_permission" "check_up" {
+  count         = var.weekly_check_up ? 1 : 0
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.triage.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.check_up[0].arn
+}
+
+resource "aws_cloudwatch_dashboard" "overview" {
+  count          = var.dashboard ? 1 : 0
+  dashboard_name = var.name
+  dashboard_body = templatefile("${path.module}/dashboard.json", { region = local.region, function = aws_lambda_function.triage.function_name })
 }
 
 resource "aws_cloudwatch_metric_alarm" "failed" {

@@ -109,6 +109,12 @@ variable "notify_ok" {
   default     = false
 }
 
+variable "weekly_check_up" {
+  description = "Whether the function looks every week at what a diagnosis would rest on, and tells of changes."
+  type        = bool
+  default     = true
+}
+
 variable "https_readers" {
   description = "Who is subscribed to the topic by HTTPS: chat or machines."
   type        = string

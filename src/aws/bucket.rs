@@ -15,6 +15,7 @@ use super::errors::{Failure, Kind, within};
 use crate::bundle::{self, Bundle};
 use crate::deadline::Deadline;
 use crate::diagnosis::{Diagnosis, Stage};
+use crate::doctor::Standing;
 use crate::evidence::insights::RungMemory;
 use crate::gap::Gap;
 use crate::publish::{Leases, Ledger, Pages, Sent, Taken};
@@ -29,6 +30,9 @@ const PREFIX: &str = "nat-triage";
 
 /// What a check-up writes, to see whether it can.
 const CHECK_UP: &str = "nat-triage/doctor.json";
+
+/// Where it is written down what the last check-up found that readers were told of.
+const STANDING: &str = "nat-triage/check-up.json";
 
 /// Where it is written down which questions log groups answer.
 const RUNGS: &str = "nat-triage/questions.json";
@@ -123,6 +127,16 @@ impl<'a> ReportBucket<'a> {
         put.map_err(|failure| {
             failure.gap("whether reports can be kept", &format!("{}/{PREFIX}/*", self.name))
         })
+    }
+
+    /// What the readers were told of the last check-up; `None` where that is not known.
+    pub async fn told_of_checkup(&self) -> Option<Standing> {
+        self.get(STANDING).await.ok().flatten()
+    }
+
+    /// Writes down what the readers know of this check-up. It does so each time: the bucket forgets what is old.
+    pub async fn remember_checkup(&self, standing: &Standing) {
+        let _ = self.put(STANDING, JSON, json(standing), false).await;
     }
 
     /// Which questions log groups answered, as an earlier process wrote it down; nothing where that is not known

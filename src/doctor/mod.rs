@@ -3,6 +3,8 @@
 
 mod alarms;
 mod flow_logs;
+mod invocation;
+mod standing;
 mod table;
 
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ use crate::words::{self, counted};
 
 pub use alarms::{Series, Watcher, invokers};
 pub use flow_logs::{Probe, Reading, Run, latest, plan, reading, recent};
+pub use invocation::Invoked;
+pub use standing::{Standing, Tell};
 pub use table::table;
 
 /// The version of the JSON: fields are added within it, never renamed.
@@ -70,7 +74,9 @@ pub enum Check {
 }
 
 impl Check {
-    fn name(self) -> &'static str {
+    /// As a row shows it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Gateways => "gateways",
             Self::Alarm => "alarm",

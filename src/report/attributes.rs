@@ -2,6 +2,7 @@
 
 use super::trouble::{Kind, Trouble};
 use crate::diagnosis::{Diagnosis, Verdict};
+use crate::doctor::Tonight;
 
 /// How soon somebody has to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,14 @@ impl Severity {
             Kind::Failure => Self::Critical,
             Kind::UnreadableEvent => Self::Warning,
             Kind::Recovery => Self::Info,
+        }
+    }
+
+    /// A check-up comes in the morning: nothing has happened yet.
+    fn of_checkup(tonight: Tonight) -> Self {
+        match tonight {
+            Tonight::Full => Self::Info,
+            Tonight::Partial | Tonight::None => Self::Warning,
         }
     }
 
@@ -69,3 +78,8 @@ pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Vec<Attribute> {
     let kind = trouble.kind();
     vec![("kind", kind.name().to_owned()), ("severity", Severity::of_trouble(kind).name().to_owned())]
 }
+/// `kind` and `severity`.
+pub(super) fn of_checkup(tonight: Tonight) -> Vec<Attribute> {
+    vec![("kind", "check-up".to_owned()), ("severity", Severity::of_checkup(tonight).name().to_owned())]
+}
+

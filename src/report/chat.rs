@@ -99,7 +99,7 @@ pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Value {
     notification(&trouble.id, trouble.subject(), &description, &[], &[], &metadata)
 }
 
-fn notification(
+pub(super) fn notification(
     id: &str,
     title: &str,
     description: &str,
@@ -197,7 +197,7 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
 
 /// Text that a chat shows as it is: no markup, no link, nobody mentioned. What would be markup is replaced by
 /// what looks like it.
-fn safe(text: &str) -> String {
+pub(super) fn safe(text: &str) -> String {
     one_line(text, usize::MAX)
         .replace("://", ": //")
         .chars()
@@ -221,7 +221,7 @@ fn code(text: &str) -> String {
 }
 
 /// A command. What Slack takes for markup even within code, it shows for the entities that stand for it.
-fn code_block(command: &str) -> String {
+pub(super) fn code_block(command: &str) -> String {
     let command =
         command.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(FENCE, "` ` `");
     format!("{FENCE}\n{command}\n{FENCE}")

@@ -9,6 +9,7 @@ use super::sms::{sms, subject};
 use super::text::mail;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::gap::Gap;
+use crate::doctor::Checkup;
 use crate::words::{ascii_line, escaped_json};
 
 /// Most bytes of a message, body and subject together.
@@ -115,6 +116,26 @@ impl Message {
     #[must_use]
     pub fn size(&self) -> usize {
         let attributes: usize =
+    /// The message of a check-up.
+    #[must_use]
+    pub fn of_checkup(found: &Checkup, https: HttpsReaders) -> Self {
+        let subject = checkup::subject(found);
+        let texts = Texts {
+            id: checkup::id(found),
+            attributes: attributes::of_checkup(found.tonight),
+            people: checkup::mail(found),
+            sms: ascii_line(&subject, 140),
+            chat: checkup::chat(found).to_string(),
+            machines: Some(checkup::machines(found)),
+            subject,
+        };
+        let whole = texts.message(https);
+        if whole.size() <= LARGEST {
+            return whole;
+        }
+        texts.fitting(https)
+    }
+
             self.attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
         self.subject.len() + self.body.len() + attributes
     }

@@ -3,6 +3,7 @@
 mod attributes;
 mod basis;
 pub mod chat;
+mod checkup;
 mod first_step;
 pub mod html;
 mod lead;

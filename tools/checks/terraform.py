@@ -112,6 +112,14 @@ def main():
             resources["aws_sqs_queue.failed"]["message_retention_seconds"],
             template["FailedInvocations"]["Properties"]["MessageRetentionPeriod"],
         ),
+        "schedule of the check-up": (
+            resources["aws_cloudwatch_event_rule.check_up"]["schedule_expression"],
+            template["CheckUpEveryWeek"]["Properties"]["ScheduleExpression"],
+        ),
+        "event of the check-up": (
+            json.loads(resources["aws_cloudwatch_event_target.check_up"]["input"].replace('\\"', '"')),
+            json.loads(template["CheckUpEveryWeek"]["Properties"]["Targets"][0]["Input"]),
+        ),
         "principal of alarms": (
             resources["aws_lambda_permission.alarms"]["principal"],
             template["AlarmsMayInvoke"]["Properties"]["Principal"],
