@@ -10,6 +10,7 @@ use nat_triage::continuation::Successor;
 use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::diagnosis::{Diagnosis, Limits, Stage};
 use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Query, Unanswered};
+use nat_triage::gap::Gap;
 use nat_triage::looks::{Roles, until_known};
 use nat_triage::network::Known;
 use nat_triage::publish::{Ledger as _, Memory, Outbox, Pages, PublishError, Publisher, Receipt, Sent};
@@ -84,8 +85,23 @@ impl Publisher for Post<'_> {
 struct Pinboard;
 
 impl Pages for Pinboard {
-    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String> {
-        Some(format!("https://pages.example/{}/{:?}", diagnosis.id, diagnosis.stage))
+    async fn keep(&self, diagnosis: &Diagnosis) -> Result<Option<String>, Gap> {
+        Ok(Some(format!("https://pages.example/{}/{:?}", diagnosis.id, diagnosis.stage)))
+    }
+}
+
+/// Another invocation, which goes on where there is one.
+#[derive(Default)]
+struct Next {
+    takes: bool,
+    /// What it was left with each time.
+    told: RefCell<Vec<Option<Sent>>>,
+}
+
+impl Successor for Next {
+    async fn take_over(&self, told: Option<&Sent>) -> bool {
+        self.told.borrow_mut().push(told.cloned());
+        self.takes
     }
 }
 

@@ -269,6 +269,9 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_i
     let event = event(&simulation, scene.id("gateway"));
     let first = RuntimeApi::start();
     let function = started(&first, &endpoints(&scene, &url), &settings);
+    assert_eq!(published["destinations"], answered["destinations"]);
+    let gaps = published["gaps"].to_string();
+    assert!(gaps.contains("the report's page"), "it says why there is no link: {gaps}");
     let (answered, _, _) = answered_and_published(&first, &scene, &event, 120);
     drop(function);
 

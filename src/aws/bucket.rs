@@ -256,15 +256,19 @@ fn json(written: &impl Serialize) -> String {
 
 impl Pages for ReportBucket<'_> {
     /// Keeps the page as `nat-triage/ID/report.html`, and signs a link to it.
-    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String> {
+    async fn keep(&self, diagnosis: &Diagnosis) -> Result<Option<String>, Gap> {
+        let gap = |failure: Failure| {
+            failure
+                .gap("the report's page, with its chart", &format!("arn:aws:s3:::{}/{PREFIX}/*", self.name))
+        };
         let key = page(&diagnosis.id, diagnosis.stage);
-        self.put(&key, PAGE, report::html::html(diagnosis), false).await.ok()?;
+        self.put(&key, PAGE, report::html::html(diagnosis), false).await.map_err(gap)?;
         let signed = within(self.soon(), PRESIGN, async {
             let lasting = PresigningConfig::expires_in(LINK).expect("less than the week that S3 allows");
             let request = self.client.get_object().bucket(self.name).key(&key).presigned(lasting);
             request.await.map_err(|error| Failure::of(PRESIGN, &error))
         });
-        signed.await.ok().map(|signed| signed.uri().to_owned())
+        signed.await.map(|signed| Some(signed.uri().to_owned())).map_err(gap)
     }
 }
 

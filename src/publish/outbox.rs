@@ -2,20 +2,27 @@
 
 use super::{PublishError, Publisher, Receipt};
 use crate::diagnosis::Diagnosis;
+use crate::doctor::Checkup;
+use crate::gap::Gap;
 use crate::report::{HttpsReaders, Message, Trouble};
 
 /// Keeps the page of a report, as HTML, where readers of the message can open it.
 #[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
 pub trait Pages {
-    /// Keeps the page of this diagnosis and gives the link to it; `None` where there is no place for it, or
-    /// it could not be kept in time: the message goes out all the same.
-    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String>;
+    /// Keeps the page of this diagnosis and gives the link to it; `None` where there is no place for it.
+    ///
+    /// # Errors
+    /// When it could not be kept in time: the message goes out all the same, and says so.
+    async fn keep(&self, diagnosis: &Diagnosis) -> Result<Option<String>, Gap>;
 }
 
 /// Perhaps a place for pages.
 impl<P: Pages> Pages for Option<P> {
-    async fn keep(&self, diagnosis: &Diagnosis) -> Option<String> {
-        self.as_ref()?.keep(diagnosis).await
+    async fn keep(&self, diagnosis: &Diagnosis) -> Result<Option<String>, Gap> {
+        match self {
+            Some(place) => place.keep(diagnosis).await,
+            None => Ok(None),
+        }
     }
 }
 
@@ -36,8 +43,23 @@ impl<P: Publisher, G: Pages> Outbox<P, G> {
     /// # Errors
     /// When the message did not go out.
     pub async fn send(&self, diagnosis: &Diagnosis) -> Result<Receipt, PublishError> {
-        let report_url = self.pages.keep(diagnosis).await;
-        self.publisher.publish(&Message::of(diagnosis, report_url.as_deref(), self.https)).await
+        let message = match self.pages.keep(diagnosis).await {
+            Ok(report_url) => Message::of(diagnosis, report_url.as_deref(), self.https),
+            Err(gap) => {
+                let mut told = diagnosis.clone();
+                told.gaps.push(gap);
+                Message::of(&told, None, self.https)
+            }
+        };
+        self.publisher.publish(&message).await
+    }
+
+    /// Tells what a check-up found.
+    ///
+    /// # Errors
+    /// When the message did not go out.
+    pub async fn tell_of_checkup(&self, checkup: &Checkup) -> Result<Receipt, PublishError> {
+        self.publisher.publish(&Message::of_checkup(checkup, self.https)).await
     }
 
     /// Tells that there is no diagnosis, and why.

@@ -8,9 +8,9 @@ use super::chat::{self, chat};
 use super::sms::{sms, subject};
 use super::text::mail;
 use crate::diagnosis::{Diagnosis, Stage};
-use crate::gap::Gap;
 use crate::doctor::Checkup;
 use crate::words::{ascii_line, escaped_json};
+use crate::gap::Gap;
 
 /// Most bytes of a message, body and subject together.
 ///
