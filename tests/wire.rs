@@ -155,6 +155,16 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     assert_eq!(serde_json::from_str::<Value>(&live).expect("JSON")["verdict"], "confirmed");
     let again = run(&["analyze", "--bundle", &kept, "--format", "json"], false);
     assert!(live == again, "the same diagnosis, byte for byte");
+
+    // Sent once more, it says that nothing has happened now.
+    run(&["replay", &kept, "--publish"], true);
+    let replayed = scene.received();
+    let subject = replayed["Subject"].as_str().expect("text");
+    assert!(subject.starts_with("REPLAY: NAT "), "{subject}");
+    assert_eq!(replayed["MessageAttributes"]["severity"]["Value"], "info", "{replayed}");
+    let diagnosis: Value = serde_json::from_str(replayed["Message"].as_str().expect("text")).expect("JSON");
+    assert_kept(&diagnosis, "of a replay");
+    assert_eq!(diagnosis["replay"], true);
 }
 
 #[test]

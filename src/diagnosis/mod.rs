@@ -430,6 +430,9 @@ pub struct Diagnosis {
     pub window: TimeWindow,
     /// Of these, the minutes in question: of an alarm those that it counted. What was held, who held it and what
     /// was refused is of them; what comes before says what was held when they began.
+    /// Whether it is sent again, of an incident that is past.
+    #[serde(default)]
+    pub replay: bool,
     pub asked: TimeWindow,
     /// The gateway, or gateways.
     pub nat_gateways: Vec<GatewayReport>,
@@ -568,6 +571,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         nat_gateways: vec![GatewayReport {
             id: findings.gateway_id().map(ToString::to_string),
             kind: gateway.kind,
+        replay: false,
             addresses: gateway.logged_addresses(),
             interface_ids: gateway.interface_ids.iter().map(ToString::to_string).collect(),
             vpc_id: gateway.vpc_id.clone(),

@@ -56,9 +56,15 @@ pub type Attribute = (&'static str, String);
 pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
     // A test that finds the path broken is worth a look in the morning.
     let severity = match (diagnosis.drill, diagnosis.was_answered()) {
+        _ if diagnosis.replay => Severity::Info,
         (true, true) => Severity::Info,
         (true, false) => Severity::Warning,
         (false, _) => Severity::of_verdict(diagnosis.verdict),
+    };
+    let kind = match (diagnosis.replay, diagnosis.drill) {
+        (true, _) => "replay",
+        (false, true) => "test",
+        (false, false) => "diagnosis",
     };
     let gateway = diagnosis.nat_gateways.iter().find_map(|gateway| gateway.id.clone());
     [

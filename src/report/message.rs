@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::Trouble;
 use super::attributes::{self, Attribute};
 use super::chat::{self, chat};
-use super::sms::{sms, subject};
+use super::checkup;
+use super::sms::{self, sms, subject};
 use super::text::mail;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::doctor::Checkup;
@@ -20,6 +21,9 @@ pub const LARGEST: usize = 262_144;
 /// The text for every protocol that has none of its own. Those of machines (`sqs`, `lambda`, `firehose`,
 /// `http`) have none: what they get is by far the longest, and one copy of it is enough.
 const DEFAULT: &str = "default";
+
+/// What the message of an incident that is past begins with.
+const REPLAY: &str = "REPLAY";
 
 /// Who is subscribed by HTTPS: a message has one text for each protocol, and these want different ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,6 +171,25 @@ impl Texts {
             sms: sms(diagnosis),
             chat: chat(diagnosis, report_url).to_string(),
             machines: Some(escaped_json(&diagnosis.to_json().to_string())),
+        };
+        if diagnosis.replay { texts.of_replay() } else { texts }
+    }
+
+    /// Marked as of an incident that is past, where the reader looks first.
+    fn of_replay(self) -> Self {
+        let Self { id, subject, people, sms, chat, .. } = &self;
+        let mut chat: Value = serde_json::from_str(chat).unwrap_or_default();
+        let title = chat["content"]["title"].as_str().map(|title| format!("{REPLAY}: {title}"));
+        if let Some(title) = title {
+            chat["content"]["title"] = title.into();
+        }
+        Self {
+            id: format!("{id}-replay"),
+            subject: ascii_line(&format!("{REPLAY}: {subject}"), 99),
+            people: format!("{REPLAY} of a past incident: nothing has happened now.\n\n{people}"),
+            sms: sms::note(&format!("{REPLAY}: {sms}")),
+            chat: chat.to_string(),
+            ..self
         }
     }
 

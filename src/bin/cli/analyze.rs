@@ -23,7 +23,7 @@ use crate::output::{self, Outcome};
 
 pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     if let Some(path) = &args.bundle {
-        return again(path, &args.writing).await;
+        return output::diagnosis(&again(path).await?, &args.writing);
     }
     let from_stdin = [args.event.as_deref(), args.context.as_deref()];
     let from_stdin = from_stdin.into_iter().flatten().filter(|path| path.as_os_str() == "-").count()
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
 }
 
 /// Makes a live diagnosis once more from what it rested on.
-async fn again(path: &Path, writing: &Writing) -> anyhow::Result<Outcome> {
+pub(crate) async fn again(path: &Path) -> anyhow::Result<Diagnosis> {
     let bundle = Bundle::read(path)?;
     let source = LogsInsights::new(&bundle).remembering(bundle.memory());
     let surveyed = Surveyed::new(bundle.incident(), &bundle).await.set_by_hand(bundle.is_drill());

@@ -46,6 +46,16 @@ pub(crate) enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         rest: Vec<String>,
     },
+    /// Make a past diagnosis again from its bundle, and send it once more, marked as a replay.
+    #[cfg(feature = "aws")]
+    Replay(Replay),
+    /// Send a past diagnosis once more: not in this build, which leaves AWS out.
+    #[cfg(not(feature = "aws"))]
+    #[command(hide = true)]
+    Replay {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
     /// Print the Logs Insights queries that would be run.
     Queries(Queries),
 }
@@ -159,6 +169,21 @@ pub(crate) struct Triage {
     /// Publish as well, to the topic that the environment names.
     #[arg(long)]
     pub(crate) publish: bool,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// A folder that triage --save-bundle wrote, or an object of the report bucket.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// Publish to the topic that the environment names; only prints without it.
+    #[arg(long)]
+    pub(crate) publish: bool,
+    #[command(flatten)]
+    pub(crate) account: Account,
     #[command(flatten)]
     pub(crate) writing: Writing,
 }

@@ -16,8 +16,8 @@ use nat_triage::incident::Incident;
 use nat_triage::service::{Service, Time};
 use nat_triage::words;
 
-use crate::analyze::read_json;
-use crate::args::{Account, Doctor, TableFormat, Triage, Writing};
+use crate::analyze::{again, read_json};
+use crate::args::{Account, Doctor, Replay, TableFormat, Triage, Writing};
 use crate::event::{Asked, Meant, asked, more};
 use crate::output::{self, Outcome};
 
@@ -28,10 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     let config = Config::from_env()?;
-    ensure!(
-        !args.publish || config.topic_arn.is_some(),
-        "--publish needs a topic: set {TOPIC_ARN} to its ARN"
-    );
+    ensure_topic(args.publish, &config)?;
     let event: Option<Value> = args.event.as_deref().map(read_json).transpose()?;
     let live = config.flow_logs.is_empty();
     let sdk = account(&args.account, live).await?;
@@ -84,6 +81,29 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
         service.send(time.deadline, &diagnosis).await?;
     }
     Ok(outcome)
+}
+
+/// `nat-triage replay`: a past incident once more.
+pub(crate) async fn replay(args: &Replay) -> anyhow::Result<Outcome> {
+    let config = Config::from_env()?;
+    ensure_topic(args.publish, &config)?;
+    let mut diagnosis = again(&args.bundle).await?;
+    diagnosis.replay = true;
+    let outcome = output::diagnosis(&diagnosis, &args.writing)?;
+    if args.publish {
+        // Its page in the bucket stays that of the incident.
+        let config = Config { report_bucket: None, ..config };
+        let sdk = account(&args.account, true).await?;
+        let service = Service::new(config, Clients::new(&sdk));
+        service.send(Deadline::after(PATIENCE), &diagnosis).await?;
+    }
+    Ok(outcome)
+}
+
+/// Refuses to publish to no topic.
+fn ensure_topic(publish: bool, config: &Config) -> anyhow::Result<()> {
+    ensure!(!publish || config.topic_arn.is_some(), "--publish needs a topic: set {TOPIC_ARN} to its ARN");
+    Ok(())
 }
 
 /// `nat-triage doctor`: whether an alarm tonight would get its diagnosis.

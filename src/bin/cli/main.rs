@@ -40,9 +40,11 @@ fn main() -> ExitCode {
                 Task::Triage(args) => live::run(&args).await,
                 #[cfg(feature = "aws")]
                 Task::Doctor(args) => live::doctor(&args).await,
+                #[cfg(feature = "aws")]
+                Task::Replay(args) => live::replay(&args).await,
                 #[cfg(not(feature = "aws"))]
-                Task::Triage { .. } | Task::Doctor { .. } => Err(anyhow::anyhow!(
-                    "this build leaves AWS out, and so cannot ask a live account: install it with cargo install --locked --path ., without --no-default-features"
+                Task::Triage { .. } | Task::Doctor { .. } | Task::Replay { .. } => Err(anyhow::anyhow!(
+                    "this build leaves AWS out, and so cannot ask a live account: install it with cargo install --locked --path . --bin nat-triage, without --no-default-features"
                 )),
             }
         })
