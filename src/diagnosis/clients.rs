@@ -150,6 +150,7 @@ impl Findings<'_> {
                     share: 0.0,
                     held: held(&tally),
                     connections: tally.connections,
+                    ports_used: tally.connections,
                     refused: refused.get(&address).map_or(0, |refused| refused.attempts),
                     bytes: tally.bytes,
                     name: named.map(|owner| owner.name.clone()),

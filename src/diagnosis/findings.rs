@@ -182,6 +182,7 @@ impl Ranked {
             full_address: self.full_address,
             refused: self.refused,
             connections: self.tally.connections,
+            ports_used: self.tally.connections,
             bytes: self.tally.bytes,
             name: self.name.as_ref().map(|name| name.name.clone()),
             name_source: self.name.as_ref().map(|name| name.source),

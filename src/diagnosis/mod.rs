@@ -153,6 +153,9 @@ pub struct ClientReport {
     pub held: HeldPorts,
     /// Distinct ports of its own that it used: fewer than connections, where it used one again.
     pub connections: u64,
+    /// The same number as `connections`, by its right name.
+    #[serde(default)]
+    pub ports_used: u64,
     /// Attempts of its that reached the gateway and never left it. An inference.
     pub refused: u64,
     /// Bytes, both ways.
@@ -190,6 +193,9 @@ pub struct DestinationReport {
     pub refused: u64,
     /// Distinct gateway ports used towards it.
     pub connections: u64,
+    /// The same number as `connections`, by its right name.
+    #[serde(default)]
+    pub ports_used: u64,
     /// Bytes, both ways.
     pub bytes: u64,
     /// Its name, where that is known.
