@@ -294,24 +294,6 @@ impl Service {
             Outcome::Unusable(error) => return self.unusable(time, event, &error, 1).await,
             Outcome::Incident(incident) => incident,
         };
-        let id = incident.id();
-        let ledger = self.ledger(time.deadline);
-        let (leases, mark) = (&ledger.bucket, incident.mark());
-        let lease = match wait_for_turn(leases, &ledger, &mark, time.clock, time.deadline).await {
-            Turn::Ours(lease) => lease,
-            Turn::Reported => {
-                tracing::info!(id, "this alarm's report has gone out before");
-                return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
-            }
-            Turn::Late => return Err(Failure::InHand(id)),
-        };
-        let told = async {
-            match or_bug(self.report(time, event, incident, &ledger, Some(round))).await {
-                Err(bug @ Failure::Bug(_)) => {
-                    let trouble = Trouble::broken(&id, event, &bug.chain());
-                    self.told_of(time, "broken", &trouble, bug).await
-                }
-                told => told,
         self.on_incident(time, event, incident, 0).await
     }
 
@@ -340,6 +322,24 @@ impl Service {
         incident: Incident,
         round: u32,
     ) -> Result<Value, Failure> {
+        let id = incident.id();
+        let ledger = self.ledger(time.deadline);
+        let (leases, mark) = (&ledger.bucket, incident.mark());
+        let lease = match wait_for_turn(leases, &ledger, &mark, time.clock, time.deadline).await {
+            Turn::Ours(lease) => lease,
+            Turn::Reported => {
+                tracing::info!(id, "this alarm's report has gone out before");
+                return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
+            }
+            Turn::Late => return Err(Failure::InHand(id)),
+        };
+        let told = async {
+            match or_bug(self.report(time, event, incident, &ledger, Some(round))).await {
+                Err(bug @ Failure::Bug(_)) => {
+                    let trouble = Trouble::broken(&id, event, &bug.chain());
+                    self.told_of(time, "broken", &trouble, bug).await
+                }
+                told => told,
             }
         };
         hold(leases, lease, time.clock, told).await
@@ -418,6 +418,7 @@ impl Service {
         event: &Value,
         incident: Incident,
         ledger: &Ledgers<'_>,
+        round: Option<u32>,
     ) -> Result<Value, Failure> {
         let Time { clock, deadline } = time;
         let outbox = self.outbox(deadline);
@@ -433,12 +434,11 @@ impl Service {
                 Err(Unheard::NoEvidence(error)) => return self.unread(time, event, &surveyed, error.0).await,
                 told => told?,
             };
+            self.measure(clock, &triaged.diagnosis);
             return Ok(triaged.diagnosis.to_json());
         }
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
-            self.measure(clock, &triaged.diagnosis);
-        round: Option<u32>,
         // Only a bucket keeps what a report rests on.
         let queries = if self.config.report_bucket.is_some() { queries } else { queries.passing_on() };
         let bucket = self.bucket(deadline);
@@ -458,10 +458,10 @@ impl Service {
         let roles =
             Roles { networks: &networks, source: &source, outbox: &outbox, ledger, successor: &successor };
         let triaged = until_known(&mut surveyed, &roles, limits, clock, looking).await?;
+        self.measure(clock, &triaged.diagnosis);
         if let Some(bucket) = bucket {
             if self.answered != memory {
                 bucket.remember_rungs(&self.answered, clock.now()).await;
-        self.measure(clock, &triaged.diagnosis);
             }
             let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
             bucket.keep(&bundle).await;
@@ -535,6 +535,11 @@ impl Service {
                 Ok(examined)
             }
         };
+        let invokers = match (&gateways, &alarms) {
+            (Ok(examined), Ok(alarms)) => doctor::invokers(examined, alarms),
+            _ => Vec::new(),
+        };
+        let invoked = aws::doctor::invoked(&self.clients, invokers, deadline.of_look_ups()).await;
         let region = self.clients.region().map(str::to_owned);
         doctor::check_up(&Facts { at: now, region, gateways, passed_over, alarms, invoked, topic, bucket })
     }
@@ -575,11 +580,6 @@ impl Service {
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it
     /// came from AWS.
     ///
-        let invokers = match (&gateways, &alarms) {
-            (Ok(examined), Ok(alarms)) => doctor::invokers(examined, alarms),
-            _ => Vec::new(),
-        };
-        let invoked = aws::doctor::invoked(&self.clients, invokers, deadline.of_look_ups()).await;
     /// # Errors
     /// When the embedded source is configured and none of its files could be read.
     pub async fn diagnose(
@@ -784,6 +784,31 @@ impl Publisher for Topic<'_> {
     }
 }
 
+/// The function's next invocation, which goes on with an incident of an alarm.
+struct NextInvocation<'a> {
+    service: &'a Service,
+    event: &'a Value,
+    incident: &'a Incident,
+    /// How many invocations have looked before this one; `None` where no further one is to look.
+    round: Option<u32>,
+    deadline: Deadline,
+}
+
+impl Successor for NextInvocation<'_> {
+    async fn take_over(&self, told: Option<&Sent>) -> bool {
+        let Self { service, event, incident, round, deadline } = *self;
+        let (Some(round), Some(name)) = (round, &service.config.function_name) else { return false };
+        let scanned = service.budget().spent();
+        let left = Continuation::new(round + 1, incident.clone(), event.clone(), told.cloned(), scanned);
+        let Some(left) = left.to_event() else { return false };
+        let taken = aws::invoke_later(&service.clients, name, left, deadline).await;
+        if let Err(why) = &taken {
+            tracing::warn!(id = incident.id(), "no further invocation waits for the flow logs: {why}");
+        }
+        taken.is_ok()
+    }
+}
+
 /// What this process remembers, and what all of them have written down where there is a place for it.
 struct Ledgers<'a> {
     memory: Option<&'a Memory>,
@@ -825,28 +850,3 @@ mod tests {
         assert!(matches!(or_bug(async { Ok(7) }).await, Ok(7)));
     }
 }
-/// The function's next invocation, which goes on with an incident of an alarm.
-struct NextInvocation<'a> {
-    service: &'a Service,
-    event: &'a Value,
-    incident: &'a Incident,
-    /// How many invocations have looked before this one; `None` where no further one is to look.
-    round: Option<u32>,
-    deadline: Deadline,
-}
-
-impl Successor for NextInvocation<'_> {
-    async fn take_over(&self, told: Option<&Sent>) -> bool {
-        let Self { service, event, incident, round, deadline } = *self;
-        let (Some(round), Some(name)) = (round, &service.config.function_name) else { return false };
-        let scanned = service.budget().spent();
-        let left = Continuation::new(round + 1, incident.clone(), event.clone(), told.cloned(), scanned);
-        let Some(left) = left.to_event() else { return false };
-        let taken = aws::invoke_later(&service.clients, name, left, deadline).await;
-        if let Err(why) = &taken {
-            tracing::warn!(id = incident.id(), "no further invocation waits for the flow logs: {why}");
-        }
-        taken.is_ok()
-    }
-}
-

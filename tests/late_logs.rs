@@ -137,6 +137,10 @@ struct Night<'a> {
 
 impl Night<'_> {
     async fn told(&self, inbox: &Inbox, memory: &Memory) -> Told {
+        self.told_beside(inbox, memory, &Next::default()).await
+    }
+
+    async fn told_beside(&self, inbox: &Inbox, memory: &Memory, next: &Next) -> Told {
         let simulated = Simulated::random_of(11, Scale::Reduced { capacity: CAPACITY }, Pattern::Leak, true);
         let simulation = simulated.simulate();
         let facts = simulation.facts();
@@ -153,10 +157,6 @@ impl Night<'_> {
             hangs: Duration::from_secs(self.hangs),
             asked: Cell::new(0),
         };
-        self.told_beside(inbox, memory, &Next::default()).await
-    }
-
-    async fn told_beside(&self, inbox: &Inbox, memory: &Memory, next: &Next) -> Told {
         let source = LogsInsights::new(&arriving);
         let now = Timestamp::from_second(facts.end + 30).expect("this century");
         let mut surveyed = Surveyed::new(incident(&facts), &known).await;

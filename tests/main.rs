@@ -25,6 +25,6 @@ mod remedies;
 mod reports;
 mod shapes;
 mod support;
-#[cfg(feature = "aws")]
 mod telemetry;
+#[cfg(feature = "aws")]
 mod wire;

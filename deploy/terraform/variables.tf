@@ -138,14 +138,14 @@ variable "log_retention_days" {
   default     = 30
 }
 
-variable "permissions_boundary" {
-  description = "The policy that bounds every role of this account, where there has to be one."
-  type        = string
-  default     = ""
-}
 variable "dashboard" {
   description = "Whether to make a CloudWatch dashboard; CloudWatch bills each of an account beyond the first three."
   type        = bool
   default     = false
 }
 
+variable "permissions_boundary" {
+  description = "The policy that bounds every role of this account, where there has to be one."
+  type        = string
+  default     = ""
+}

@@ -355,15 +355,15 @@ pub struct CoverageReport {
     pub logs_from: Option<Timestamp>,
     /// The last packet of the latest record.
     pub logs_until: Option<Timestamp>,
+    /// By when the missing records should have arrived; `null` where none are waited for.
+    #[serde(default)]
+    pub records_due: Option<Timestamp>,
     /// Records of the gateway that were used.
     pub records_read: u64,
     /// Lines that could not be used.
     pub records_rejected: u64,
     /// Files that could not be read, or not to their end.
     pub files_failed: u64,
-    /// By when the missing records should have arrived; `null` where none are waited for.
-    #[serde(default)]
-    pub records_due: Option<Timestamp>,
     /// SKIPDATA records.
     pub skipdata: u64,
     /// Seconds that one record may span.
@@ -430,15 +430,15 @@ pub struct Diagnosis {
     /// Whether somebody put the alarm into ALARM by hand, and no error was counted: then it is the answer to that.
     #[serde(default)]
     pub drill: bool,
+    /// Whether it is sent again, of an incident that is past.
+    #[serde(default)]
+    pub replay: bool,
     /// The alarm; `null` without an event.
     pub alarm: Option<Alarm>,
     /// The minutes that the diagnosis is about.
     pub window: TimeWindow,
     /// Of these, the minutes in question: of an alarm those that it counted. What was held, who held it and what
     /// was refused is of them; what comes before says what was held when they began.
-    /// Whether it is sent again, of an incident that is past.
-    #[serde(default)]
-    pub replay: bool,
     pub asked: TimeWindow,
     /// The gateway, or gateways.
     pub nat_gateways: Vec<GatewayReport>,
@@ -571,13 +571,13 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         id: incident.id_of(Some(evidence.window)),
         stage: Stage::Final,
         drill: false,
+        replay: false,
         alarm: incident.alarm.clone(),
         window: evidence.window,
         asked: evidence.asked,
         nat_gateways: vec![GatewayReport {
             id: findings.gateway_id().map(ToString::to_string),
             kind: gateway.kind,
-        replay: false,
             addresses: gateway.logged_addresses(),
             interface_ids: gateway.interface_ids.iter().map(ToString::to_string).collect(),
             vpc_id: gateway.vpc_id.clone(),
@@ -624,6 +624,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
             complete: findings.window_covered,
             logs_from: evidence.coverage.logs_from,
             logs_until: evidence.coverage.logs_until,
+            records_due: None,
             records_read: evidence.coverage.records_read,
             records_rejected: evidence.coverage.records_rejected,
             files_failed: evidence.coverage.files_failed,
@@ -634,7 +635,6 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
             flow_log: evidence.coverage.flow_log.clone(),
             question: evidence.coverage.question.map(QuestionReport::of),
         },
-            records_due: None,
         gaps,
         queries: links::with_links(&findings),
         links: links::links(&findings),

@@ -57,12 +57,12 @@ pub enum Check {
     Gateways,
     /// An alarm that fires, and invokes something.
     Alarm,
+    /// Whether the alarms may invoke what they name.
+    Invocation,
     /// A flow log that shows the gateway's traffic.
     FlowLog,
     /// Whether Logs Insights takes the questions.
     Questions,
-    /// Whether the alarms may invoke what they name.
-    Invocation,
     /// Whether there are records, and what reading them takes.
     Records,
     /// What is asked about the gateway and its surroundings.
@@ -80,13 +80,13 @@ impl Check {
         match self {
             Self::Gateways => "gateways",
             Self::Alarm => "alarm",
+            Self::Invocation => "may run",
             Self::FlowLog => "flow log",
             Self::Questions => "questions",
             Self::Records => "records",
             Self::LookUps => "look-ups",
             Self::Topic => "topic",
             Self::Bucket => "bucket",
-            Self::Invocation => "may run",
         }
     }
 }
@@ -211,14 +211,14 @@ pub struct Facts {
     pub passed_over: Vec<String>,
     /// The alarms that may be meant for gateways, or why they are not known.
     pub alarms: Result<Vec<Watcher>, Gap>,
+    /// The functions that these alarms invoke.
+    pub invoked: Vec<Invoked>,
     /// The topic of the reports.
     pub topic: Topic,
     /// The bucket of the reports.
     pub bucket: Bucket,
 }
 
-    /// The functions that these alarms invoke.
-    pub invoked: Vec<Invoked>,
 /// The rows of what was looked up.
 #[must_use]
 pub fn check_up(facts: &Facts) -> Checkup {
@@ -240,13 +240,13 @@ pub fn check_up(facts: &Facts) -> Checkup {
         rows.push(alarms::row(one, facts.alarms.as_deref(), region));
         rows.extend(flow_logs::rows(one, region));
     }
+    rows.extend(facts.invoked.iter().map(|invoked| invocation::row(invoked, region)));
     rows.extend(look_ups(examined));
     if !facts.passed_over.is_empty() {
         let says = format!(
             "{} not looked at: {}",
             counted(facts.passed_over.len() as u64, "gateway"),
             words::list(&facts.passed_over)
-    rows.extend(facts.invoked.iter().map(|invoked| invocation::row(invoked, region)));
         );
         let fix = "look again when the account is less busy, or ask about each with nat-triage triage --nat-id ID --window START/END";
         rows.push(Row::bad("the Region", Check::Gateways, Tonight::Partial, says, fix));
@@ -347,13 +347,13 @@ mod tests {
             gateways: Ok(Vec::new()),
             passed_over: Vec::new(),
             alarms: Ok(Vec::new()),
+            invoked: Vec::new(),
             topic: Topic::Known {
                 arn: "arn:aws:sns:eu-west-1:123456789012:t".into(),
                 confirmed: 1,
                 pending: 0,
             },
             bucket: Bucket::Writable("reports".into()),
-            invoked: Vec::new(),
         }
     }
 

@@ -80,12 +80,12 @@ pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
 }
 
 /// `kind` and `severity`.
-pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Vec<Attribute> {
-    let kind = trouble.kind();
-    vec![("kind", kind.name().to_owned()), ("severity", Severity::of_trouble(kind).name().to_owned())]
-}
-/// `kind` and `severity`.
 pub(super) fn of_checkup(tonight: Tonight) -> Vec<Attribute> {
     vec![("kind", "check-up".to_owned()), ("severity", Severity::of_checkup(tonight).name().to_owned())]
 }
 
+/// `kind` and `severity`.
+pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Vec<Attribute> {
+    let kind = trouble.kind();
+    vec![("kind", kind.name().to_owned()), ("severity", Severity::of_trouble(kind).name().to_owned())]
+}

@@ -10,8 +10,8 @@ use super::sms::{self, sms, subject};
 use super::text::mail;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::doctor::Checkup;
-use crate::words::{ascii_line, escaped_json};
 use crate::gap::Gap;
+use crate::words::{ascii_line, escaped_json};
 
 /// Most bytes of a message, body and subject together.
 ///
@@ -116,10 +116,6 @@ impl Message {
         texts.fitting(https)
     }
 
-    /// Bytes that count towards the limit: attributes count with their names and the name of their type.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let attributes: usize =
     /// The message of a check-up.
     #[must_use]
     pub fn of_checkup(found: &Checkup, https: HttpsReaders) -> Self {
@@ -140,6 +136,10 @@ impl Message {
         texts.fitting(https)
     }
 
+    /// Bytes that count towards the limit: attributes count with their names and the name of their type.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let attributes: usize =
             self.attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
         self.subject.len() + self.body.len() + attributes
     }

@@ -128,6 +128,11 @@ def main():
     for name, (here, there) in same.items():
         check(here == there, f"{name}: {here} here, {there} in template.yaml")
 
+    body = template["Overview"]["Properties"]["DashboardBody"]
+    body = body.replace("${AWS::Region}", "${region}").replace("${TriageFunction}", "${function}")
+    widgets = json.loads((MODULE / "dashboard.json").read_text())
+    check(json.loads(body) == widgets, "dashboard.json has other widgets than template.yaml")
+
     # What is named exists, and what is declared is used.
     text = "".join(path.read_text() for path in sorted(MODULE.glob("*.tf")))
     declared = {name for block in hcl2.loads((MODULE / "variables.tf").read_text())["variable"] for name in plain(block)}
@@ -136,11 +141,6 @@ def main():
     used = set(re.findall(r"\blocal\.(\w+)", text))
     check(set(values) == used, f"locals declared or used, not both: {sorted(set(values) ^ used)}")
     for kind, name in re.findall(r"(?<!data\.)\b(aws_\w+)\.(\w+)", text):
-    body = template["Overview"]["Properties"]["DashboardBody"]
-    body = body.replace("${AWS::Region}", "${region}").replace("${TriageFunction}", "${function}")
-    widgets = json.loads((MODULE / "dashboard.json").read_text())
-    check(json.loads(body) == widgets, "dashboard.json has other widgets than template.yaml")
-
         reference = f"{kind}.{name}"
         check(reference in resources or reference in data, f"{reference} is named and not declared")
 
