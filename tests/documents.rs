@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::support::checkout;
 
-/// Every document for people: those at the top level, and those in `docs/`.
+/// Every document for people: those at the top level, in `docs/`, and of decisions.
 fn documents() -> Vec<PathBuf> {
-    let folders = [checkout().to_path_buf(), checkout().join("docs")];
+    let folders = [checkout().to_path_buf(), checkout().join("docs"), checkout().join("docs/decisions")];
     let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder"));
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let documents: Vec<PathBuf> =
@@ -65,5 +65,30 @@ fn every_variable_of_the_function_is_documented() {
     assert!(names.len() > 5, "{names:?}");
     for name in names {
         assert!(documented.contains(&format!("| `{name}` |")), "docs/configuration.md lacks {name}");
+    }
+}
+
+/// The program's own text, with the breaks of long literals taken out.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text += &read(&path);
+        }
+    }
+    text
+}
+
+#[test]
+fn every_message_in_troubleshooting_is_one_of_the_program() {
+    let source = sources(&checkout().join("src"));
+    let page = read(&checkout().join("docs/troubleshooting.md"));
+    let messages: Vec<&str> = between(&page, "\n### `", '`').collect();
+    assert!(messages.len() > 10, "{messages:?}");
+    for message in messages {
+        assert!(source.contains(message), "the program says nowhere: {message}");
     }
 }
