@@ -126,8 +126,8 @@ impl Bundle {
         let of_gaps = found.into_iter().flat_map(|found| &mut found.gaps).map(|gap| &mut gap.fix);
         let unanswered = self.answers.iter_mut().filter_map(|asked| asked.answer.as_mut().err());
         for fix in of_gaps.chain(unanswered.map(|unanswered| &mut unanswered.fix)) {
-            if !fixes::is_ours(fix) {
-                FOREIGN.clone_into(fix);
+            if !fixes::is_ours(&fix.to_string()) {
+                *fix = FOREIGN.into();
             }
         }
         self

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
 use crate::drill;
 use crate::evidence::{Evidence, EvidenceSource, Source, window_to_look_at};
-use crate::gap::{ASK_AGAIN, Gap};
+use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{Network, NetworkSource, Parties};
 
@@ -154,7 +154,7 @@ impl Surveyed {
         let unread = Gap::new(
             "held ports per destination and client",
             "the flow logs are still being read",
-            format!("wait for the final report, or run: {ASK_AGAIN}"),
+            Fix::ask_again("wait for the final report, or run"),
         );
         evidence.gaps.push(unread.deciding());
         self.diagnosed(&self.network, &evidence, limits)

@@ -403,7 +403,7 @@ fn an_exhausted_s3_address_of_this_region_gets_a_gateway_endpoint_and_it_comes_f
         "aws ec2 create-vpc-endpoint --vpc-id vpc-0123456789abcdef0 --service-name com.amazonaws.us-east-1.s3 --route-table-ids rtb-0aaaaaaa --region us-east-1"
     );
     assert_eq!(
-        remedy.commands[0].undo,
+        remedy.commands[0].undo.to_string(),
         "aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID --region us-east-1"
     );
     assert_eq!((remedy.monthly_cost_usd, remedy.confidence), (Some(0.0), Confidence::High));
@@ -434,7 +434,7 @@ fn an_endpoint_that_some_route_tables_lack_is_extended_to_them() {
         )
     };
     assert_eq!(remedy.commands[0].run, change("--add-route-table-ids"));
-    assert_eq!(remedy.commands[0].undo, change("--remove-route-table-ids"));
+    assert_eq!(remedy.commands[0].undo.to_string(), change("--remove-route-table-ids"));
     assert!(remedy.why.contains("120 of the 200 held ports (60%)"), "{}", remedy.why);
 }
 
@@ -465,7 +465,7 @@ fn an_endpoint_that_is_in_place_is_a_question_and_not_a_remedy() {
         case.does_not_offer("gateway-endpoint-s3");
         let gaps = case.diagnosed().gaps;
         let gap = gaps.iter().find(|gap| gap.what.contains("still takes the gateway")).expect("a gap");
-        assert!(gap.fix.contains("--route-table-ids rtb-0aaaaaaa "), "{}", gap.fix);
+        assert!(gap.fix.to_string().contains("--route-table-ids rtb-0aaaaaaa "), "{}", gap.fix);
     }
 }
 
@@ -880,7 +880,7 @@ fn clients_of_another_zone_move_to_the_gateway_that_stands_in_it() {
     };
     assert_eq!(remedy.commands.len(), 1);
     assert_eq!(remedy.commands[0].run, replace(SIBLING));
-    assert_eq!(remedy.commands[0].undo, replace(GATEWAY));
+    assert_eq!(remedy.commands[0].undo.to_string(), replace(GATEWAY));
     assert_eq!((remedy.monthly_cost_usd, remedy.confidence), (Some(0.0), Confidence::High));
     let said = everything_said(&remedy);
     for word in ["breaks their open connections", "allow-list", SIBLING] {
@@ -1055,7 +1055,7 @@ fn service() -> Handles {
 fn capped(pattern: Pattern, kind: OwnerKind, handles: Handles) -> (String, String, Option<String>) {
     let remedy = case(pattern).owned(kind, handles).offers("limit-connections-per-client");
     let command = remedy.commands.last().expect("a step");
-    (command.run.clone(), command.undo.clone(), remedy.condition.map(|condition| condition.command))
+    (command.run.clone(), command.undo.to_string(), remedy.condition.map(|condition| condition.command))
 }
 
 #[test]
@@ -1154,7 +1154,7 @@ fn a_client_from_elsewhere_is_looked_for_behind_the_transit_gateway() {
     assert!(
         block.run.contains("create-network-acl-entry") && block.run.contains(" --cidr-block 10.77.0.9/32 ")
     );
-    assert!(block.undo.contains("delete-network-acl-entry"), "{}", block.undo);
+    assert!(block.undo.to_string().contains("delete-network-acl-entry"), "{}", block.undo.to_string());
     assert!(everything_said(&remedy).contains("whatever else stands in subnet-0ee0000a"), "{remedy:?}");
 }
 
@@ -1221,9 +1221,9 @@ fn a_client_that_scans_is_to_be_isolated_whatever_else_is_found() {
     assert!(runs[0].contains("autoscaling enter-standby"), "{runs:?}");
     assert!(runs[3].contains("--network-interface-id eni-0a1b2c3d4e5f60718 --groups NEW_SECURITY_GROUP_ID "));
     assert!(
-        remedy.commands[3].undo.contains("--groups sg-0a1b2c3d4e5f60718 "),
+        remedy.commands[3].undo.to_string().contains("--groups sg-0a1b2c3d4e5f60718 "),
         "{}",
-        remedy.commands[3].undo
+        remedy.commands[3].undo.to_string()
     );
     let said = everything_said(remedy);
     assert!(said.contains("Do not stop, restart or terminate it") && said.contains("locks out"), "{said}");
@@ -1269,7 +1269,7 @@ fn one_subnets_route_to_the_destination_moves_to_a_sibling_with_room() {
         "aws ec2 create-route --route-table-id rtb-0aaaaaaa --destination-cidr-block 203.0.113.10/32 --nat-gateway-id nat-0fedcba9876543210 --region us-east-1"
     );
     assert_eq!(
-        step.undo,
+        step.undo.to_string(),
         "aws ec2 delete-route --route-table-id rtb-0aaaaaaa --destination-cidr-block 203.0.113.10/32 --region us-east-1"
     );
     assert!(remedy.title.contains("breaks their open connections to it"), "{}", remedy.title);
@@ -1497,7 +1497,7 @@ fn an_interface_endpoint_without_private_dns_only_needs_it_switched_on() {
         remedy.commands[0].run.contains("modify-vpc-endpoint")
             && remedy.commands[0].run.contains(" --private-dns-enabled")
     );
-    assert!(remedy.commands[0].undo.contains("--no-private-dns-enabled"));
+    assert!(remedy.commands[0].undo.to_string().contains("--no-private-dns-enabled"));
     there(true).does_not_offer("interface-endpoint");
 }
 
@@ -1714,7 +1714,7 @@ fn nothing_from_outside_reaches_the_shell_or_the_terminal() {
         let said = everything_said(&remedy);
         assert!(!said.chars().any(|c| c.is_control() || c == '\u{202e}'), "{said:?}");
         for command in &remedy.commands {
-            for text in [&command.run, &command.verify, &command.undo] {
+            for text in [&command.run, &command.verify, &command.undo.to_string()] {
                 assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
                 if text.starts_with("aws ") || text.starts_with("kubectl ") {
                     assert!(["aws", "kubectl"].contains(&programs_run_by(text).as_str()), "{text}");
@@ -1738,10 +1738,10 @@ fn commands_of(diagnosis: &Diagnosis) -> Vec<String> {
     let mut commands = Vec::new();
     for remedy in &diagnosis.remedies {
         let of_remedy = remedy.commands.iter();
-        commands.extend(of_remedy.flat_map(|c| [c.run.clone(), c.verify.clone(), c.undo.clone()]));
+        commands.extend(of_remedy.flat_map(|c| [c.run.clone(), c.verify.clone(), c.undo.to_string()]));
         commands.extend(remedy.condition.iter().map(|condition| condition.command.clone()));
     }
-    commands.extend(diagnosis.gaps.iter().map(|gap| gap.fix.clone()));
+    commands.extend(diagnosis.gaps.iter().map(|gap| gap.fix.to_string()));
     let begin = |text: &String| ["aws ", "AWS_REGION="].iter().filter_map(|command| text.find(command)).min();
     commands.into_iter().filter_map(|text| begin(&text).map(|at| text[at..].to_owned())).collect()
 }
@@ -1856,8 +1856,9 @@ fn not_even_a_region_reaches_the_shell() {
     let mut commands = 0;
     for diagnosis in [case(Pattern::LongLived).region(Some(hostile)).diagnosed(), unknown.diagnosed()] {
         let of_remedies = diagnosis.remedies.iter().flat_map(|remedy| &remedy.commands);
-        let of_remedies = of_remedies.flat_map(|command| [&command.run, &command.verify]);
-        let of_gaps = diagnosis.gaps.iter().map(|gap| &gap.fix).filter(|fix| fix.starts_with("aws "));
+        let of_remedies = of_remedies.flat_map(|command| [command.run.as_str(), &command.verify]);
+        let of_gaps = diagnosis.gaps.iter().filter_map(|gap| gap.fix.command());
+        let of_gaps = of_gaps.filter(|command| command.starts_with("aws "));
         for command in of_remedies.chain(of_gaps) {
             assert!(["aws", "aws aws"].contains(&programs_run_by(command).as_str()), "{command}");
             commands += 1;
@@ -1942,7 +1943,7 @@ async fn whatever_the_incident_each_remedy_is_offered_once_and_only_with_its_pat
                 remedy
                     .commands
                     .iter()
-                    .all(|c| !c.run.is_empty() && !c.verify.is_empty() && !c.undo.is_empty())
+                    .all(|c| !c.run.is_empty() && !c.verify.is_empty() && !c.undo.to_string().is_empty())
             );
         }
         offered.extend(diagnosis.remedies.into_iter().map(|remedy| remedy.id));

@@ -105,7 +105,7 @@ impl<'a> ReportBucket<'a> {
             .gap("whether this alarm was reported before", &format!("arn:aws:s3:::{}/{PREFIX}/*", self.name));
         // Without it S3 says of a mark that is not there that it is forbidden.
         if failure.kind == Kind::Denied {
-            gap.fix.push_str(&format!(", and s3:ListBucket on arn:aws:s3:::{}", self.name));
+            gap.fix.add_words(&format!(", and s3:ListBucket on arn:aws:s3:::{}", self.name));
         }
         Some(gap)
     }

@@ -240,7 +240,7 @@ impl Discovery<'_> {
             Err(failure) => {
                 if self.overrides.nat_ips.is_empty() {
                     let mut gap = failure.gap(format!("the addresses, interfaces and VPC of {id}"), "*");
-                    gap.fix.push_str("; or name its addresses in NAT_TRIAGE_NAT_IPS");
+                    gap.fix.add_words("; or name its addresses in NAT_TRIAGE_NAT_IPS");
                     gaps.push(gap.deciding());
                 }
                 self.named(Some(id), zone)
@@ -694,6 +694,6 @@ mod tests {
                 "how many more addresses the account may have"
             ]
         );
-        assert!(gaps[0].fix.contains("NAT_TRIAGE_NAT_IPS"), "{:?}", gaps[0]);
+        assert!(gaps[0].fix.words().contains("NAT_TRIAGE_NAT_IPS"), "{:?}", gaps[0]);
     }
 }

@@ -10,7 +10,7 @@ use super::errors::{Failure, Kind, within};
 use crate::deadline::Deadline;
 use crate::doctor::{Invoked, Probe, Run, Series, Topic, Watcher};
 use crate::evidence::insights::{LogsQueries, Query, Rung, Unanswered};
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::{NatGatewayId, TimeWindow};
 
 const GATEWAYS: &str = "ec2:DescribeNatGateways";
@@ -142,7 +142,7 @@ pub(crate) async fn topic(clients: &Clients, arn: &str, deadline: Deadline) -> T
         }
         Err(failure) if failure.kind == Kind::NotFound => {
             let why = failure.to_string();
-            let fix = "point NAT_TRIAGE_TOPIC_ARN at a topic that exists: aws sns list-topics";
+            let fix = Fix::run_to("point NAT_TRIAGE_TOPIC_ARN at a topic that exists", "aws sns list-topics");
             Topic::Missing(Gap::new("the topic of the reports", why, fix))
         }
         Err(failure) => Topic::Unknown(failure.gap("who is subscribed to the topic", arn)),

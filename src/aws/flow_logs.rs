@@ -56,7 +56,7 @@ pub(super) async fn described(
             }
             Err(failure) => {
                 let mut gap = failure.gap(WHAT, "*");
-                gap.fix.push_str("; or name the log groups in NAT_TRIAGE_LOG_GROUPS");
+                gap.fix.add_words("; or name the log groups in NAT_TRIAGE_LOG_GROUPS");
                 gaps.push(gap.deciding());
                 break;
             }

@@ -16,7 +16,7 @@ use super::errors::{Failure, Kind, cleaned, milliseconds, within};
 use super::{Clients, whole};
 use crate::deadline::Deadline;
 use crate::evidence::insights::{Answer, Cause, ESTIMATE, LogsQueries, MAX_ROWS, Query, Row, Unanswered};
-use crate::gap::ASK_AGAIN;
+use crate::gap::Fix;
 use crate::words;
 
 /// What a gigabyte scanned costs, in US dollars, at the list price of us-east-1.
@@ -284,11 +284,11 @@ struct Abandoned {
 }
 
 impl Abandoned {
-    fn running(cause: Cause, why: String, fix: impl Into<String>) -> Self {
+    fn running(cause: Cause, why: String, fix: impl Into<Fix>) -> Self {
         Self { unanswered: Unanswered { why, fix: fix.into(), cause }, running: true }
     }
 
-    fn ended(cause: Cause, why: String, fix: impl Into<String>) -> Self {
+    fn ended(cause: Cause, why: String, fix: impl Into<Fix>) -> Self {
         Self { unanswered: Unanswered { why, fix: fix.into(), cause }, running: false }
     }
 }
@@ -665,7 +665,7 @@ fn out_of_time(began: Instant, status: Option<&str>) -> Abandoned {
             began.elapsed().as_secs(),
             status.map_or(String::new(), |status| format!(", still {status}"))
         ),
-        format!("give the function a longer timeout, or ask about fewer minutes with --window: {ASK_AGAIN}"),
+        Fix::ask_again("give the function a longer timeout, or ask about fewer minutes with --window"),
     )
 }
 
@@ -678,17 +678,17 @@ fn unread(failure: &Failure, began: Instant, status: Option<&str>, deadline: Dea
     Abandoned::running(Cause::Other, why, fix_results(failure))
 }
 
-fn fix_results(failure: &Failure) -> String {
+fn fix_results(failure: &Failure) -> Fix {
     match failure.kind {
         // A query has no ARN: the permission can't be narrowed.
         Kind::NotFound | Kind::Refused => again(),
-        _ => failure.fix("*"),
+        _ => failure.fix("*").into(),
     }
 }
 
 /// What to do where the same query may well be answered another time.
-fn again() -> String {
-    format!("run again: {ASK_AGAIN}")
+fn again() -> Fix {
+    Fix::ask_again("run again")
 }
 
 /// A status that a query does not come back from, or that means nothing to us.
@@ -697,8 +697,8 @@ fn unsuccessful(status: &str) -> Abandoned {
         "Failed" => Abandoned::ended(
             Cause::Ended,
             FAILED.into(),
-            format!(
-                "run the query of this report in the console, which shows the cause if it fails again; or ask again: {ASK_AGAIN}"
+            Fix::ask_again(
+                "run the query of this report in the console, which shows the cause if it fails again; or ask again",
             ),
         ),
         "Cancelled" => Abandoned::ended(
@@ -718,7 +718,7 @@ fn unsuccessful(status: &str) -> Abandoned {
                 "Logs Insights gave the status {:?}, which says neither that the query runs nor how it ended",
                 cleaned(other)
             ),
-            format!("a newer nat-triage may know that status; or ask again: {ASK_AGAIN}"),
+            Fix::ask_again("a newer nat-triage may know that status; or ask again"),
         ),
     }
 }
@@ -730,33 +730,44 @@ fn not_started(failure: &Failure, query: &Query) -> Unanswered {
     let (cause, why, fix) = match (failure.kind, failure.code.as_deref()) {
         (_, Some("MalformedQueryException")) if of_window => (
             Cause::OutsideRetention,
-            format!("log group {groups} was made after these minutes, or keeps its records for less time than has passed since"),
-            "ask about minutes that it still holds, as creationTime and retentionInDays tell: aws logs describe-log-groups".to_owned(),
+            format!(
+                "log group {groups} was made after these minutes, or keeps its records for less time than has passed since"
+            ),
+            Fix::run_to(
+                "ask about minutes that it still holds, as creationTime and retentionInDays tell",
+                "aws logs describe-log-groups",
+            ),
         ),
         (_, Some("MalformedQueryException" | "InvalidParameterException")) => (
             Cause::Refused,
             format!("Logs Insights does not take the query: {failure}"),
-            "report this as a bug of nat-triage, with the query as this report shows it".to_owned(),
+            "report this as a bug of nat-triage, with the query as this report shows it".into(),
         ),
         (_, Some("LimitExceededException")) => (
             Cause::Other,
-            format!("no room for the query in time, as 100 queries at once is all that an account may have in a Region: {failure}"),
-            "close dashboards with Logs Insights widgets, which count as well, and run again".to_owned(),
+            format!(
+                "no room for the query in time, as 100 queries at once is all that an account may have in a Region: {failure}"
+            ),
+            "close dashboards with Logs Insights widgets, which count as well, and run again".into(),
         ),
         (Kind::NotFound, _) => (
             Cause::NoLogGroup(query.log_groups.iter().find(|group| names(&failure.message, group)).cloned()),
             format!("log group {groups} is gone, or has had no record yet: {failure}"),
-            "point the flow log at a log group that exists, or name the right one in NAT_TRIAGE_LOG_GROUPS".to_owned(),
+            "point the flow log at a log group that exists, or name the right one in NAT_TRIAGE_LOG_GROUPS"
+                .into(),
         ),
         (Kind::Denied, _) => {
-            let both = query.log_groups.iter().map(|group| format!("log-group:{group} and log-group:{group}:*"));
-            (Cause::Other, failure.to_string(), failure.fix(&both.collect::<Vec<_>>().join(", ")))
+            let both =
+                query.log_groups.iter().map(|group| format!("log-group:{group} and log-group:{group}:*"));
+            (Cause::Other, failure.to_string(), failure.fix(&both.collect::<Vec<_>>().join(", ")).into())
         }
         (Kind::TimedOut, _) => {
-            let why = format!("{failure}; if it was started all the same, it scans to its end, as nobody knows its id");
-            (Cause::Other, why, failure.fix(&groups))
+            let why = format!(
+                "{failure}; if it was started all the same, it scans to its end, as nobody knows its id"
+            );
+            (Cause::Other, why, failure.fix(&groups).into())
         }
-        _ => (Cause::Other, failure.to_string(), failure.fix(&format!("log group {groups}"))),
+        _ => (Cause::Other, failure.to_string(), failure.fix(&format!("log group {groups}")).into()),
     };
     Unanswered { why, fix, cause }
 }
@@ -1086,7 +1097,7 @@ mod tests {
         let denied = refused(RESULTS, "AccessDeniedException", "not authorized");
         let service = Service::with([Ok(status("Running")), Err(denied)]);
         let unanswered = asked(&service, 60).await.expect_err("unanswered");
-        assert!(unanswered.fix.contains("allow logs:GetQueryResults on *"), "{}", unanswered.fix);
+        assert!(unanswered.fix.words().contains("allow logs:GetQueryResults on *"), "{}", unanswered.fix);
         assert_eq!(*service.stopped.borrow(), ["q-1"]);
     }
 
@@ -1121,14 +1132,14 @@ mod tests {
         assert!(gone.why.contains("log group /vpc/flow is gone"), "{gone}");
         let denied = start("AccessDeniedException", "not authorized").await;
         assert!(
-            denied.fix.contains("logs:StartQuery on log-group:/vpc/flow and log-group:/vpc/flow:*"),
+            denied.fix.words().contains("logs:StartQuery on log-group:/vpc/flow and log-group:/vpc/flow:*"),
             "{}",
             denied.fix
         );
         let window = start("MalformedQueryException", "Query's end date and time is either before the log groups creation time or exceeds the log groups log retention settings ([0,79])").await;
-        assert!(window.fix.contains("retentionInDays"), "{}", window.fix);
+        assert!(window.fix.words().contains("retentionInDays"), "{}", window.fix);
         let malformed = start("MalformedQueryException", "unexpected symbol found ,").await;
-        assert!(malformed.fix.contains("bug"), "{}", malformed.fix);
+        assert!(malformed.fix.words().contains("bug"), "{}", malformed.fix);
         assert_eq!(malformed.cause, Cause::Refused);
         let gone = start("ResourceNotFoundException", "Log group '/vpc/flow' does not exist").await;
         assert_eq!(gone.cause, Cause::NoLogGroup(Some("/vpc/flow".into())));

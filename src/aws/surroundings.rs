@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::{
 use super::discovery;
 use super::errors::{Failure, listed, within};
 use crate::deadline::Deadline;
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::NatGatewayId;
 use crate::network::{
     EndpointService, GatewayEndpoint, GatewayKind, InterfaceEndpoint, PrefixList, Route, RouteTable,
@@ -149,7 +149,10 @@ fn services_cut(read: usize) -> Gap {
             "{SERVICES} gave pages without an end; we stopped after {}",
             words::counted(read as u64, "service")
         ),
-        "look for the service's name in the whole list: aws ec2 describe-vpc-endpoint-services --query 'ServiceDetails[].[ServiceName,PrivateDnsNames[].PrivateDnsName]' --output json",
+        Fix::run_to(
+            "look for the service's name in the whole list",
+            "aws ec2 describe-vpc-endpoint-services --query 'ServiceDetails[].[ServiceName,PrivateDnsNames[].PrivateDnsName]' --output json",
+        ),
     )
 }
 

@@ -7,7 +7,7 @@ use super::refusals::Unplaced;
 use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
 use super::{Verdict, greater_unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
-use crate::gap::{ASK_AGAIN, Gap};
+use crate::gap::{Fix, Gap};
 use crate::incident::NatGatewayId;
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Network, Provenance};
 use crate::words;
@@ -39,7 +39,7 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     // Whoever found the gap may not know which incident it is about.
     let ask_again = commands::triage(findings.gateway_id(), findings.evidence.window, findings.region());
     for gap in &mut gaps {
-        gap.fix = gap.fix.replace(ASK_AGAIN, &ask_again);
+        gap.fix.ask_by(&ask_again);
         // Where CloudWatch counted no error, the answer hangs on nothing else.
         gap.decides &= verdict != Verdict::NotSupported;
     }
@@ -53,7 +53,7 @@ fn skipped(findings: &Findings<'_>) -> Option<Gap> {
         Gap::new(
             "records that flow logs left out",
             format!("{}; each may stand for many flows", words::counted(records, "SKIPDATA record")),
-            "nothing brings them back: take the counts as lower bounds",
+            Fix::never("nothing brings them back: take the counts as lower bounds"),
         )
         .deciding()
     })
@@ -67,7 +67,7 @@ fn no_records(findings: &Findings<'_>) -> Option<Gap> {
         Gap::new(
             "any traffic of the gateway",
             "the flow logs held no record of it when they were asked; they arrive 6 to 15 minutes late",
-            format!("run again in 15 minutes: {ASK_AGAIN}"),
+            Fix::ask_again("run again in 15 minutes"),
         )
     })
 }
@@ -81,21 +81,21 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     }
     let (from, until) = (coverage.logs_from?, coverage.logs_until?);
     let again = match coverage.source {
-        Source::Files => "run again with the files of the missing minutes".to_owned(),
-        Source::LogsInsights => format!("run again once they have arrived: {ASK_AGAIN}"),
+        Source::Files => Fix::from("run again with the files of the missing minutes"),
+        Source::LogsInsights => Fix::ask_again("run again once they have arrived"),
     };
     let window = findings.evidence.window;
     let (start, end) = (findings.evidence.asked.start(), window.end());
     // What was never kept does not arrive later.
     let needed = start.as_second() - IDLE_TIMEOUT_SECONDS + LAST_SECONDS;
     let earlier = match coverage.kept_from.filter(|kept| kept.as_second() > needed) {
-        Some(kept) => format!(
+        Some(kept) => Fix::never(format!(
             "nothing brings them back: the log group holds nothing from before {}; later incidents will be covered if it keeps its records for longer than that",
             words::instant(kept)
-        ),
+        )),
         // What begins earlier arrives earlier.
         None if coverage.source == Source::LogsInsights => {
-            "nothing brings them back: the flow log may be younger; later incidents are covered".to_owned()
+            Fix::never("nothing brings them back: the flow log may be younger; later incidents are covered")
         }
         None => again.clone(),
     };
@@ -157,7 +157,7 @@ fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         format!(
             "the records show them go in{towards}; no destination looks full: records may be missing, or a rule of the gateway's subnet turned them away"
         ),
-        errors_metric(findings),
+        Fix::run(errors_metric(findings)),
     ))
 }
 
@@ -175,7 +175,7 @@ fn unplaced(findings: &Findings<'_>) -> Option<Gap> {
             format!(
                 "they went into the gateway, most of them from {client}, and none came out: the format shows their port alone"
             ),
-            better_format(findings),
+            better_records(findings),
         )
         .deciding(),
     )
@@ -195,11 +195,14 @@ fn connections_unseen(findings: &Findings<'_>) -> Option<Gap> {
         ),
     };
     let fix = match beyond.first() {
-        Some(address) => format!(
-            "see whether {address} is an interface of a VPC, or a server beyond it: aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address} --query 'NetworkInterfaces[].[PrivateIpAddress,VpcId,InterfaceType,Description]' --output text{}",
-            region_option(findings.region())
+        Some(address) => Fix::run_to(
+            format!("see whether {address} is an interface of a VPC, or a server beyond it"),
+            format!(
+                "aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={address} --query 'NetworkInterfaces[].[PrivateIpAddress,VpcId,InterfaceType,Description]' --output text{}",
+                region_option(findings.region())
+            ),
         ),
-        None => better_format(findings),
+        None => better_records(findings),
     };
     Some(
         Gap::new(
@@ -236,16 +239,16 @@ fn connections_uncounted(findings: &Findings<'_>) -> Option<Gap> {
             words::count(active.counted as u64),
             words::count(active.seen_at_least())
         ),
-        format!(
-            "look at it once more: {}",
+        Fix::run_to(
+            "look at it once more",
             commands::metric(
                 "ActiveConnectionCount",
                 "Maximum",
                 gateway.as_str(),
                 findings.incident.zone.as_deref(),
                 findings.evidence.window,
-                findings.region()
-            )
+                findings.region(),
+            ),
         ),
     ))
 }
@@ -273,7 +276,7 @@ fn uncounted(findings: &Findings<'_>) -> Option<Gap> {
             "CloudWatch counted {} errors in these minutes, and no more can have been refused for want of ports: something else kept the others, or the metric is of another gateway",
             words::count(counted as u64)
         ),
-        errors_metric(findings),
+        Fix::run(errors_metric(findings)),
     ))
 }
 
@@ -317,11 +320,11 @@ fn rejected(findings: &Findings<'_>) -> Option<Gap> {
         format!(
             "{said}, most of them{client} towards {server}, their records say REJECT: a network ACL did that, and not the gateway for want of ports; they are not counted as refused"
         ),
-        format!(
+        Fix::run(format!(
             "aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={}{}",
             quoted(subnet),
             region_option(findings.region())
-        ),
+        )),
     ))
 }
 
@@ -332,8 +335,8 @@ fn zones(findings: &Findings<'_>) -> Option<Gap> {
             Gap::new(
                 "which zone's addresses ran out",
                 "a regional gateway has ports for each zone apart, and nothing says which zone the alarm is on",
-                format!(
-                    "look at each zone's errors: {}",
+                Fix::run_to(
+                    "look at each zone's errors",
                     commands::errors_metric(
                         findings.gateway_id(),
                         Some("AVAILABILITY_ZONE"),
@@ -354,11 +357,11 @@ fn zones(findings: &Findings<'_>) -> Option<Gap> {
             "a regional gateway's records show the clients of all zones alike, and nothing told the zone of {} and others",
             unknown.address
         ),
-        format!(
+        Fix::run(format!(
             "aws ec2 describe-subnets --filters Name=vpc-id,Values={} --query 'Subnets[].[CidrBlock,AvailabilityZone,SubnetId]' --output text{}",
             quoted(findings.network.gateway.vpc_id.as_deref().unwrap_or("VPC_ID")),
             region_option(findings.region())
-        ),
+        )),
     ))
 }
 
@@ -366,12 +369,10 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
     let gateway = &findings.network.gateway;
     if findings.capacity.is_none() {
         let fix = match findings.gateway_id() {
-            Some(id) => {
-                format!(
-                    "aws ec2 describe-nat-gateways --nat-gateway-ids {id}{}",
-                    region_option(findings.region())
-                )
-            }
+            Some(id) => Fix::run(format!(
+                "aws ec2 describe-nat-gateways --nat-gateway-ids {id}{}",
+                region_option(findings.region())
+            )),
             None => "name its addresses with --nat-ip".into(),
         };
         let why = if gateway.addresses.is_empty() {
@@ -416,7 +417,7 @@ fn addresses(findings: &Findings<'_>) -> Option<Gap> {
         Gap::new(
             "which of the gateway's addresses each port belongs to",
             format!("the format lacks pkt-srcaddr, without which its {folded} addresses may show as one: each port seen may stand for up to {folded}"),
-            better_format(findings),
+            better_records(findings),
         )
     })
 }
@@ -435,7 +436,7 @@ fn clients(findings: &Findings<'_>) -> Option<Gap> {
         Attribution::ClientInterface => Some(Gap::new(
             "which gateway each client's connections took",
             "the format lacks pkt-srcaddr and pkt-dstaddr, so clients were joined by their own interfaces",
-            better_format(findings),
+            better_records(findings),
         )),
         Attribution::DestinationPort => Some(Gap::new(
             format!("which clients used {} itself", top.label()),
@@ -443,12 +444,12 @@ fn clients(findings: &Findings<'_>) -> Option<Gap> {
                 "the format lacks pkt-dstaddr, so clients are counted for every destination on port {}",
                 top.destination.port
             ),
-            better_format(findings),
+            better_records(findings),
         )),
         Attribution::None => Some(Gap::new(
             "the clients",
             "no record shows the traffic between clients and gateway",
-            better_format(findings),
+            better_records(findings),
         )),
     }
 }
@@ -467,7 +468,7 @@ fn ends(findings: &Findings<'_>) -> Option<Gap> {
             format!(
                 "the format lacks tcp-flags, so a port may have been held up to 350 s after its last packet: the ranges are wide, and {estimates}"
             ),
-            better_format(findings),
+            better_records(findings),
         )
     })
 }
@@ -478,14 +479,17 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     missing.then(|| {
         let what = "how many connections the gateway refused";
         let why = "neither an alarm nor the ErrorPortAllocation metric told";
-        Gap { decides: verdict == Verdict::CannotTell, ..Gap::new(what, why, errors_metric(findings)) }
+        Gap {
+            decides: verdict == Verdict::CannotTell,
+            ..Gap::new(what, why, Fix::run(errors_metric(findings)))
+        }
     })
 }
 
 /// Errors and records that do not go together.
 fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let minutes =
-        || format!("compare the minutes of the errors with these records: {}", errors_metric(findings));
+        || Fix::run_to("compare the minutes of the errors with these records", errors_metric(findings));
     if refused_uncounted(findings) {
         return Some(Gap::new(
             "why CloudWatch counted no error",
@@ -542,9 +546,9 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let metric = || match findings.errors {
         // How many there were is known; when they were is not.
         Errors::Counted(_) => {
-            format!("compare the minutes of the errors with those of its use: {}", errors_metric(findings))
+            Fix::run_to("compare the minutes of the errors with those of its use", errors_metric(findings))
         }
-        Errors::Alarmed | Errors::Unknown => errors_metric(findings),
+        Errors::Alarmed | Errors::Unknown => Fix::run(errors_metric(findings)),
     };
     if wide.held.at_least == wide.held.at_most {
         let why = format!(
@@ -565,7 +569,10 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             format!(
                 "{why}: Logs Insights counted at the beginning of each minute, and between those every port used in the minute may have been held at once"
             ),
-            "export these minutes of the log group, and count every second: nat-triage analyze --flow-logs FILES",
+            Fix::run_to(
+                "export these minutes of the log group, and count every second",
+                "nat-triage analyze --flow-logs FILES",
+            ),
         ),
         Source::Files if findings.evidence.ends_visible => Gap::new(
             what,
@@ -595,22 +602,27 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
                 (Some(gateway), None) if wide.destination.protocol == TCP => Gap::new(
                     what,
                     format!("{why}, and the gateway's own count of them is not at hand"),
-                    format!(
-                        "give the maximum of its ActiveConnectionCount as a metric in --context FILE: {}",
+                    Fix::run_to(
+                        "give the maximum of its ActiveConnectionCount as a metric in --context FILE",
                         commands::metric(
                             "ActiveConnectionCount",
                             "Maximum",
                             gateway.as_str(),
                             findings.incident.zone.as_deref(),
                             window,
-                            findings.region()
-                        )
+                            findings.region(),
+                        ),
                     ),
                 ),
-                _ => Gap::new(what, why, better_format(findings)),
+                _ => Gap::new(what, why, better_records(findings)),
             }
         }
     })
+}
+
+/// The second flow log of [`better_format`], which shows the next incident.
+fn better_records(findings: &Findings<'_>) -> Fix {
+    Fix::run(better_format(findings)).for_next_incident()
 }
 
 /// Creates a second flow log on the gateway alone, with every field that a diagnosis uses. Formats

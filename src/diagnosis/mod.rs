@@ -38,8 +38,7 @@ use findings::Findings;
 pub(crate) use gaps::better_flow_log;
 pub use links::Link;
 use refusals::{EXPLAINING, FEWEST};
-pub(crate) use remedy::NOTHING_TO_UNDO;
-pub use remedy::{Command, Condition, Remedy, RemedyId, Scan, When};
+pub use remedy::{Command, Condition, Remedy, RemedyId, Scan, Undo, When};
 pub(crate) use verdict::NOT_NEAR;
 
 /// The version of the JSON: fields are added within it, never renamed.

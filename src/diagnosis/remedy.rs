@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Confidence;
 
@@ -108,8 +108,65 @@ pub struct Condition {
     pub command: String,
 }
 
-/// What an [`Command::undo`] begins with that is no command.
-pub(crate) const NOTHING_TO_UNDO: &str = "nothing to undo";
+/// What takes a step back. JSON has it as one string, made and read here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// This command.
+    Run(String),
+    /// Nothing has to be taken back, or nothing can be: why, in a clause.
+    Nothing(String),
+}
+
+impl Undo {
+    /// What stands before the reason why there is nothing to undo.
+    const NOTHING: &str = "nothing to undo: ";
+
+    /// Nothing to undo, and why.
+    pub(crate) fn nothing(why: impl Into<String>) -> Self {
+        Self::Nothing(why.into())
+    }
+
+    /// The command that takes the step back, where there is one.
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        match self {
+            Self::Run(command) => Some(command),
+            Self::Nothing(_) => None,
+        }
+    }
+}
+
+/// A command.
+impl From<String> for Undo {
+    fn from(command: String) -> Self {
+        Self::Run(command)
+    }
+}
+
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(command) => f.write_str(command),
+            Self::Nothing(why) => write!(f, "{}{why}", Self::NOTHING),
+        }
+    }
+}
+
+impl Serialize for Undo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Undo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(match text.strip_prefix(Self::NOTHING) {
+            Some(why) => Self::nothing(why),
+            None => Self::Run(text),
+        })
+    }
+}
 
 /// A step a person can take: what to run, how to see that it worked, how to take it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -121,15 +178,8 @@ pub struct Command {
     /// What shows that it worked.
     pub verify: String,
     /// What takes it back: a command, or a sentence on why there is nothing to undo.
-    pub undo: String,
-}
-
-impl Command {
-    /// Whether there is a command that takes it back.
-    #[must_use]
-    pub fn can_be_undone(&self) -> bool {
-        !self.undo.starts_with(NOTHING_TO_UNDO)
-    }
+    #[schemars(with = "String")]
+    pub undo: Undo,
 }
 
 /// A fix that the evidence supports.
@@ -178,6 +228,17 @@ mod tests {
     fn a_name_reads_as_json_has_it() {
         for id in [RemedyId::GatewayEndpointDynamoDb, RemedyId::Ipv6Egress, RemedyId::NatGatewayPerAz] {
             assert_eq!(serde_json::to_value(id).expect("JSON"), id.as_str());
+        }
+    }
+
+    #[test]
+    fn what_takes_a_step_back_is_one_string_in_json() {
+        for (undo, text) in [
+            (Undo::nothing("it comes up again by itself"), "nothing to undo: it comes up again by itself"),
+            (Undo::Run("aws ec2 stop-instances".into()), "aws ec2 stop-instances"),
+        ] {
+            assert_eq!(serde_json::to_value(&undo).expect("JSON"), text);
+            assert_eq!(serde_json::from_value::<Undo>(text.into()).expect("an undo"), undo);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::diagnosis::{better_flow_log, region_option};
 use crate::evidence::EvidenceSource as _;
 use crate::evidence::insights::{Answer, Cause, LogsInsights, LogsQueries, Query, Rung, Unanswered, planned};
 use crate::flow::{Field, LogFormat};
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{FlowLog, GatewayKind, LogClass, Network, TrafficType};
 use crate::words::{self, counted};
@@ -79,7 +79,7 @@ struct Unanswering(RefCell<Option<Query>>);
 impl LogsQueries for &Unanswering {
     async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
         self.0.borrow_mut().get_or_insert_with(|| query.clone());
-        Err(Unanswered { why: String::new(), fix: String::new(), cause: Cause::Other })
+        Err(Unanswered { why: String::new(), fix: Fix::default(), cause: Cause::Other })
     }
 }
 
@@ -125,7 +125,12 @@ pub fn plan(network: &Network, reading: &mut Reading, window: TimeWindow) -> Vec
                 Gap::new(
                     what,
                     unaskable.to_string(),
-                    better_flow_log(network, network.gateway.id.as_ref(), network.region.as_deref()),
+                    Fix::run(better_flow_log(
+                        network,
+                        network.gateway.id.as_ref(),
+                        network.region.as_deref(),
+                    ))
+                    .for_next_incident(),
                 )
                 .deciding(),
             );
@@ -152,7 +157,8 @@ fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
     let Some((log, format)) = &reading.log else {
         let says = reading.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why)).collect::<Vec<_>>();
         if network.flow_logs_unknown {
-            let fix = examined.gaps.iter().find(|gap| gap.decides).map_or_else(better, |gap| gap.fix.clone());
+            let fix =
+                examined.gaps.iter().find(|gap| gap.decides).map_or_else(better, |gap| gap.fix.to_string());
             return Row::bad(
                 about,
                 Check::FlowLog,
@@ -175,7 +181,7 @@ fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
         return Row::good(about, Check::FlowLog, says);
     }
     let fix = match reading.gaps.first() {
-        Some(gap) if cannot.is_empty() => gap.fix.clone(),
+        Some(gap) if cannot.is_empty() => gap.fix.to_string(),
         _ => better(),
     };
     Row::bad(about, Check::FlowLog, Tonight::Partial, format!("{says}; but {}", troubles.join("; ")), fix)
@@ -225,7 +231,7 @@ fn questions(about: &str, probe: &Probe) -> Row {
     let all = counted(probe.questions.len() as u64, "question");
     let fix = || {
         let refused = probe.questions.iter().find_map(|(_, answer)| answer.as_ref().err());
-        refused.map_or_else(String::new, |unanswered| unanswered.fix.clone())
+        refused.map_or_else(String::new, |unanswered| unanswered.fix.to_string())
     };
     match (first, &refused[..]) {
         (Some(_), []) => Row::good(about, Check::Questions, format!("Logs Insights answers all {all}")),
@@ -258,7 +264,7 @@ fn records(examined: &Examined, run: &Result<Run, Unanswered>, region: Option<&s
         Ok(run) => run,
         Err(unanswered) => {
             let says = format!("ten past minutes could not be read: {}", unanswered.why);
-            return Row::bad(about, Check::Records, Tonight::Partial, says, unanswered.fix.clone());
+            return Row::bad(about, Check::Records, Tonight::Partial, says, unanswered.fix.to_string());
         }
     };
     let Run { rung, window, took, answer } = run;

@@ -122,7 +122,7 @@ impl Row {
     }
 
     fn of_gap(about: &str, check: Check, tonight: Tonight, gap: &Gap) -> Self {
-        Self::bad(about, check, tonight, format!("{}: {}", gap.what, gap.why), gap.fix.clone())
+        Self::bad(about, check, tonight, format!("{}: {}", gap.what, gap.why), gap.fix.to_string())
     }
 }
 

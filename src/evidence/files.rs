@@ -23,7 +23,7 @@ use super::{
 use crate::flow::reader::{Inputs, Options, ReadError, Reading, RejectReason, Sink};
 use crate::flow::record::{Action, FlowRecord};
 use crate::flow::{Field, Interval, LineError, LogFormat};
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Network, PORTS_PER_ADDRESS, Provenance};
 use crate::words;
@@ -497,13 +497,14 @@ fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {
             format!("{} of {}", words::counted(rejected.count, "line"), rejected.file),
             format!("{}; first at line {}: {}", rejected.reason, rejected.line, rejected.sample),
             match rejected.reason {
-                RejectReason::NoFormat { .. } | RejectReason::Header(_) => {
-                    "pass --log-format with the fields as in the flow log's own format string: aws ec2 describe-flow-logs --query 'FlowLogs[].[FlowLogId,LogFormat]' --output text"
-                }
+                RejectReason::NoFormat { .. } | RejectReason::Header(_) => Fix::run_to(
+                    "pass --log-format with the fields as in the flow log's own format string",
+                    "aws ec2 describe-flow-logs --query 'FlowLogs[].[FlowLogId,LogFormat]' --output text",
+                ),
                 RejectReason::Line(LineError::Length { .. }) => {
-                    "look at the line in the file; where the fields are others, pass --log-format"
+                    "look at the line in the file; where the fields are others, pass --log-format".into()
                 }
-                _ => "look at the line in the file; nothing else was lost",
+                _ => "look at the line in the file; nothing else was lost".into(),
             },
         )
     }));

@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::Trouble;
-use super::first_step::{FirstStep, first_step, split_command};
+use super::first_step::{FirstStep, first_step, what_to_do};
 use super::lead::lead;
 use super::sms::subject;
 use super::timeline::Timeline;
@@ -179,7 +179,7 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
     let gaps = gaps_by_fix(&diagnosis.gaps);
     for gaps in gaps.iter().take(GAPS) {
         let what: Vec<String> = gaps.iter().map(|gap| safe(&one_line(&gap.what, FIX))).collect();
-        let (words, command) = split_command(&gaps[0].fix);
+        let (words, command) = what_to_do(&gaps[0].fix);
         writeln!(out, "- {}: {}", words::list(&what), safe(&words))?;
         if let Some(command) = command {
             writeln!(out, "{}", code_block(&command))?;

@@ -2,7 +2,7 @@
 
 use super::wording::FIX;
 use crate::diagnosis::{Command, Condition, Diagnosis, Remedy, RemedyId, Verdict, When};
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap, Shows};
 use crate::words::{self, one_line};
 
 /// What to do first.
@@ -73,11 +73,10 @@ pub(super) fn condition_lead_in(condition: &Condition) -> String {
 /// `None` of a gap that nothing closes, or whose command would show the next incident alone: one that creates
 /// something.
 fn of_gap(gap: &Gap) -> Option<FirstStep> {
-    let (words, command) = split_command(&gap.fix);
-    let creates = command.as_deref().is_some_and(|command| command.contains(" create-"));
-    if creates || words.starts_with("nothing ") {
+    if gap.fix.shows() != Shows::Now {
         return None;
     }
+    let (words, command) = what_to_do(&gap.fix);
     let words = if words.is_empty() { RUN.into() } else { words };
     let end = if command.is_some() { ':' } else { '.' };
     let what = format!("To see {}, {words}{end}", one_line(&gap.what, FIX));
@@ -128,18 +127,10 @@ fn value(word: &str) -> &str {
 /// What is said of a command of which nothing else is.
 const RUN: &str = "run this";
 
-/// The words of a fix, and the command that it ends with, where it does: on one line, both. The words say what
-/// has to be filled in first.
-pub(super) fn split_command(fix: &str) -> (String, Option<String>) {
-    /// What our commands begin with.
-    const COMMANDS: [&str; 3] = ["aws ", "nat-triage ", "AWS_REGION="];
-
-    let is_command = |text: &str| COMMANDS.iter().any(|command| text.starts_with(command));
-    let (words, command) = match fix.split_once(": ") {
-        _ if is_command(fix) => ("", Some(fix)),
-        Some((words, command)) if is_command(command) => (words, Some(command)),
-        _ => (fix, None),
-    };
+/// What a person can do about a gap: in words, which say what has to be filled in first, and with which command. On
+/// one line, both.
+pub(super) fn what_to_do(fix: &Fix) -> (String, Option<String>) {
+    let (words, command) = (fix.words(), fix.command());
     let filled = command.map(filled_in).unwrap_or_default();
     let words = if words.is_empty() && !filled.is_empty() { RUN } else { words };
     (one_line(words, FIX) + &filled, command.map(|command| one_line(command, usize::MAX)))
@@ -190,7 +181,7 @@ mod tests {
             does: "creates it".into(),
             run: run.into(),
             verify: String::new(),
-            undo: String::new(),
+            undo: String::new().into(),
         };
         assert_eq!(lead_in(&command("aws x --id nat-0A_B --filters Name=A_B")), "This creates it:");
         assert_eq!(
@@ -208,21 +199,25 @@ mod tests {
     }
 
     #[test]
-    fn a_fix_ends_with_its_command_or_has_none() {
-        let split = |fix: &str, words: &str, command: Option<&str>| {
-            assert_eq!(split_command(fix), (words.to_owned(), command.map(str::to_owned)));
+    fn a_fix_has_its_words_and_its_command_on_a_line_each() {
+        let said = |fix: Fix, words: &str, command: Option<&str>| {
+            assert_eq!(what_to_do(&fix), (words.to_owned(), command.map(str::to_owned)));
         };
-        split("aws ec2 describe-vpcs", "", Some("aws ec2 describe-vpcs"));
-        let again = "AWS_REGION=eu-west-1 nat-triage triage --window a:b";
-        split(&format!("run again: {again}"), "run again", Some(again));
-        split(
-            "aws x --filters Name=vpc-id,Values=VPC_ID",
+        said(Fix::run("aws ec2 describe-vpcs"), "", Some("aws ec2 describe-vpcs"));
+        said(
+            Fix::run("aws x --filters Name=vpc-id,Values=VPC_ID"),
             "run this, once VPC_ID is filled in",
             Some("aws x --filters Name=vpc-id,Values=VPC_ID"),
         );
-        for words in ["name them: aws-like names", "see to it", "ask a newer nat-triage: it may know"] {
-            split(words, words, None);
-        }
-        split("a\nb: aws x\ny", "a b", Some("aws x y"));
+        said("see to it".into(), "see to it", None);
+        said(Fix::run_to("a\nb", "aws x\ny"), "a b", Some("aws x y"));
+    }
+
+    #[test]
+    fn what_nothing_shows_tonight_is_no_first_step() {
+        let step = |fix| of_gap(&Gap::new("it", "why", fix)).map(|step| step.what);
+        assert_eq!(step(Fix::run_to("look at it", "aws x")).as_deref(), Some("To see it, look at it:"));
+        assert_eq!(step(Fix::run("aws ec2 create-flow-logs").for_next_incident()), None);
+        assert_eq!(step(Fix::never("nothing brings them back")), None);
     }
 }

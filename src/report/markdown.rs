@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::basis::basis;
-use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
 use super::lead::lead;
 use super::timeline::{Step, Timeline};
 use super::wording::{
@@ -11,7 +11,7 @@ use super::wording::{
     gaps_by_fix, held, incident, it_or_them, label, not_listed, outside, query_links, range, sure,
     undo_order, when,
 };
-use crate::diagnosis::{Diagnosis, Remedy};
+use crate::diagnosis::{Diagnosis, Remedy, Undo};
 use crate::words::{self, one_line, without_links};
 
 /// The whole report.
@@ -63,7 +63,7 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             let why = one_line(gap.why.trim_end_matches('.'), FIX);
             writeln!(out, "- {}: {}.", escaped(&one_line(&gap.what, FIX)), escaped(&why))?;
         }
-        let (words, command) = split_command(&gaps[0].fix);
+        let (words, command) = what_to_do(&gaps[0].fix);
         let command = command.map_or(String::new(), |command| format!(" {}", code(&command)));
         writeln!(out, "  To see {}: {}{command}", it_or_them(&gaps), escaped(&words))?;
     }
@@ -172,11 +172,12 @@ fn remedy(out: &mut String, number: usize, remedy: &Remedy, same: Option<usize>)
         if next.is_none_or(|next| (&next.verify, &next.undo) != (&command.verify, &command.undo)) {
             write!(out, "\nVerify{}:", escaped(&filled_in(&command.verify)))?;
             fenced(out, &command.verify)?;
-            if command.can_be_undone() {
-                write!(out, "\nUndo{}:", escaped(&filled_in(&command.undo)))?;
-                fenced(out, &command.undo)?;
-            } else {
-                writeln!(out, "\nUndo: {}", escaped(&command.undo))?;
+            match &command.undo {
+                Undo::Run(undo) => {
+                    write!(out, "\nUndo{}:", escaped(&filled_in(undo)))?;
+                    fenced(out, undo)?;
+                }
+                nothing @ Undo::Nothing(_) => writeln!(out, "\nUndo: {}", escaped(&nothing.to_string()))?,
             }
         }
     }

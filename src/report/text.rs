@@ -8,7 +8,7 @@ use std::fmt::Display;
 use anstyle::{AnsiColor, Style};
 
 use super::basis::basis;
-use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
 use super::lead::lead;
 use super::lines::wrap;
 use super::timeline::{Step, Timeline};
@@ -17,7 +17,7 @@ use super::wording::{
     confidence, destination_name, gaps_by_fix, held, incident, it_or_them, label, not_listed, outside,
     query_links, range, refused, sure, undo_order, when, worth_showing,
 };
-use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Verdict};
+use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Undo, Verdict};
 use crate::words;
 
 /// Characters of the longest bar in mail: with the figures beside it, a line of a phone.
@@ -310,10 +310,9 @@ impl Page {
                 continue;
             }
             self.command("Verify", verify);
-            if command.can_be_undone() {
-                self.command("Undo", undo);
-            } else {
-                self.wrap("   ", &format!("Undo: {undo}"));
+            match undo {
+                Undo::Run(undo) => self.command("Undo", undo),
+                Undo::Nothing(_) => self.wrap("   ", &format!("Undo: {undo}")),
             }
         }
         if let Some(order) = undo_order(remedy) {
@@ -340,7 +339,7 @@ impl Page {
                 self.wrap("- ", &format!("{what}: {why}."));
             }
             let it = it_or_them(&gaps);
-            let (words, command) = split_command(&gaps[0].fix);
+            let (words, command) = what_to_do(&gaps[0].fix);
             // A command may be as long as all the rest.
             let shown = |remedy: &Remedy| {
                 let decides = remedy.condition.iter().map(|condition| &condition.command);

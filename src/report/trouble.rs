@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::first_step::split_command;
+use super::first_step;
 use super::lines::wrap;
 use crate::alarm::{Beyond, Ended, MAX_INCIDENTS};
-use crate::gap::ASK_AGAIN;
+use crate::gap::Fix;
 use crate::incident::NatGatewayId;
 use crate::words::{count, counted, escaped_json, one_line, outside};
 
@@ -56,7 +56,7 @@ pub struct Trouble<'e> {
     pub reason: String,
     kind: Kind,
     title: &'static str,
-    fix: String,
+    fix: Fix,
     event: &'e Value,
 }
 
@@ -66,7 +66,7 @@ impl<'e> Trouble<'e> {
     pub fn unusable(id: &str, event: &'e Value, reason: &str, command: Option<&str>) -> Self {
         let fix = command.map_or_else(
             || "if an alarm of a NAT gateway is behind it, see to how it reaches the function; then look at the gateway's ErrorPortAllocation yourself".into(),
-            |command| format!("see which of them is on ErrorPortAllocation, and triage it: {command}"),
+            |command| Fix::run_to("see which of them is on ErrorPortAllocation, and triage it", command),
         );
         Self {
             id: id.into(),
@@ -107,8 +107,8 @@ impl<'e> Trouble<'e> {
             reason: reason.into(),
             kind: Kind::Failure,
             title: "nat-triage failed on an alarm of a NAT gateway; there is no diagnosis",
-            fix: format!(
-                "look at the gateway's ErrorPortAllocation yourself, save the event below as EVENT.json, and run: {ASK_AGAIN}"
+            fix: Fix::ask_again(
+                "look at the gateway's ErrorPortAllocation yourself, save the event below as EVENT.json, and run",
             ),
             event,
         }
@@ -148,7 +148,7 @@ impl<'e> Trouble<'e> {
 
     /// What a person can do about it: in words, and with which command.
     pub(super) fn what_to_do(&self) -> (String, Option<String>) {
-        split_command(&self.fix)
+        first_step::what_to_do(&self.fix)
     }
 
     /// The reason as people read it, without its full stop.
@@ -202,7 +202,8 @@ pub(super) struct Json<'a> {
     /// What went wrong, with its causes.
     reason: &'a str,
     /// What a person can do about it.
-    fix: &'a str,
+    #[schemars(with = "String")]
+    fix: &'a Fix,
     /// The event as it arrived.
     event: &'a Value,
 }

@@ -183,7 +183,7 @@ pub(super) fn commands_of(remedies: &[Remedy], index: usize) -> Option<usize> {
 
 /// In which order to take a remedy's steps back, where it has several that can be.
 pub(super) fn undo_order(remedy: &Remedy) -> Option<&'static str> {
-    let undone = remedy.commands.iter().filter(|command| command.can_be_undone()).count();
+    let undone = remedy.commands.iter().filter(|command| command.undo.command().is_some()).count();
     (undone > 1).then_some("To undo, run the undo commands in reverse order.")
 }
 

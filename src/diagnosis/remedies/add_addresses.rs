@@ -3,9 +3,7 @@
 use super::demand::{Demand, how_long_it_lasts};
 use super::{HOURS_A_MONTH, Offer, Shortage};
 use crate::diagnosis::commands::{quoted, region_option};
-use crate::diagnosis::{
-    Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, Verdict, When,
-};
+use crate::diagnosis::{Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, Verdict, When};
 use crate::network::{GatewayKind, NatAddress, Provenance, Quotas};
 use crate::words;
 
@@ -395,7 +393,7 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
         does: "takes the addresses that failed off the gateway".into(),
         run: take_off,
         verify: shows.clone(),
-        undo: format!("{NOTHING_TO_UNDO}: they took no connections"),
+        undo: Undo::nothing("they took no connections"),
     }];
     commands.extend(steps(shortage, unusable, stock.zone));
     Some(Offer {
@@ -446,7 +444,7 @@ pub(super) fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u3
         verify: format!(
             "aws service-quotas get-service-quota --service-code {service} --quota-code {code} --query Quota.Value{region}"
         ),
-        undo: format!("{NOTHING_TO_UNDO}: a higher quota alone changes nothing"),
+        undo: Undo::nothing("a higher quota alone changes nothing"),
     };
     let kind = shortage.findings.network.gateway.kind;
     let mut raises = Vec::new();
@@ -478,7 +476,7 @@ pub(super) fn allocate(add: u32, region: Option<&str>) -> Command {
             "{again}aws ec2 allocate-address --domain vpc --query AllocationId --output text{region}{done}"
         ),
         verify: format!("aws ec2 describe-addresses --allocation-ids NEW_ALLOCATION_IDS{region}"),
-        undo: format!("aws ec2 release-address --allocation-id NEW_ALLOCATION_ID{region}"),
+        undo: format!("aws ec2 release-address --allocation-id NEW_ALLOCATION_ID{region}").into(),
     }
 }
 
@@ -500,7 +498,7 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Vec<Command> 
             verify,
             undo: format!(
                 "aws ec2 unassign-private-nat-gateway-address --nat-gateway-id {id} --private-ip-addresses NEW_ADDRESSES{region}"
-            ),
+            ).into(),
         }];
     }
     let zone = zone.map_or_else(String::new, |zone| format!(" --availability-zone {}", quoted(zone)));
@@ -514,7 +512,7 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Vec<Command> 
             verify,
             undo: format!(
                 "aws ec2 disassociate-nat-gateway-address --nat-gateway-id {id} --association-ids NEW_ASSOCIATION_IDS{region}"
-            ),
+            ).into(),
         },
     ]
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Shortage;
 use crate::diagnosis::commands::{describe_owners, quoted, region_option, shown};
 use crate::diagnosis::findings::Findings;
-use crate::diagnosis::{ClientReport, Command, Condition, NOTHING_TO_UNDO, Pattern};
+use crate::diagnosis::{ClientReport, Command, Condition, Pattern, Undo};
 use crate::network::{GatewayKind, Handles, Owner, OwnerKind, OwnerSource, is_id};
 
 /// Longest name that is said; the report has more of it.
@@ -75,11 +75,6 @@ fn unknown(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
     }
 }
 
-/// Nothing undoes it.
-fn nothing_to_undo(why: &str) -> String {
-    format!("{NOTHING_TO_UNDO}: {why}")
-}
-
 /// An address of which the owner is known.
 struct Capped<'a> {
     shortage: &'a Shortage<'a>,
@@ -98,8 +93,8 @@ impl Capped<'_> {
     }
 
     /// A step after which the errors stop, where it works.
-    fn step(&self, does: impl Into<String>, run: String, undo: String) -> Command {
-        Command { does: does.into(), run, verify: self.shortage.errors_stop(), undo }
+    fn step(&self, does: impl Into<String>, run: String, undo: impl Into<Undo>) -> Command {
+        Command { does: does.into(), run, verify: self.shortage.errors_stop(), undo: undo.into() }
     }
 
     fn called(&self) -> String {
@@ -154,13 +149,13 @@ impl Capped<'_> {
             verify: counts.clone(),
             undo: format!(
                 "aws autoscaling set-desired-capacity --auto-scaling-group-name {named} --desired-capacity CAPACITY_BEFORE{region}"
-            ),
+            ).into(),
         };
         let afresh = Command {
             does: "ends it, and lets the group start a fresh one in its place".into(),
             run: ended("--no-should-decrement-desired-capacity"),
             verify: counts,
-            undo: nothing_to_undo("the group starts another instance by itself"),
+            undo: Undo::nothing("the group starts another instance by itself"),
         };
         let (title, command) = if self.starts_afresh() {
             (format!("Replace {id} by a fresh instance of its Auto Scaling group {}", shown(group)), afresh)
@@ -193,7 +188,7 @@ impl Capped<'_> {
                     does: "stops the instance".into(),
                     run: format!("aws ec2 stop-instances --instance-ids {id}{region}"),
                     verify: state,
-                    undo: format!("aws ec2 start-instances --instance-ids {id}{region}"),
+                    undo: format!("aws ec2 start-instances --instance-ids {id}{region}").into(),
                 }],
                 hazards,
             };
@@ -210,7 +205,7 @@ impl Capped<'_> {
                 does: "reboots the instance; its addresses and disks stay".into(),
                 run: format!("aws ec2 reboot-instances --instance-ids {id}{region}"),
                 verify: state,
-                undo: nothing_to_undo("it comes up again by itself"),
+                undo: Undo::nothing("it comes up again by itself"),
             }],
             hazards,
         }
@@ -233,7 +228,7 @@ impl Capped<'_> {
                         "aws ecs stop-task --cluster {cluster} --task {} --reason 'NAT gateway ports'{region}",
                         quoted(task)
                     ),
-                    nothing_to_undo("a stopped task does not run again; a service starts another, else use aws ecs run-task"),
+                    Undo::nothing("a stopped task does not run again; a service starts another, else use aws ecs run-task"),
                 )],
                 hazards: vec!["It breaks off what the task is doing, and loses what is in its memory and on its own disk.".into()],
             };
@@ -253,7 +248,7 @@ impl Capped<'_> {
                     does: "replaces the service's tasks one after another by fresh ones".into(),
                     run: update("--force-new-deployment"),
                     verify: counts,
-                    undo: nothing_to_undo("the fresh tasks are of the task definition that the service has now"),
+                    undo: Undo::nothing("the fresh tasks are of the task definition that the service has now"),
                 }],
                 hazards: vec!["It breaks off what each task is doing as it is replaced, and loses what is in its memory. A tag such as latest may bring another image.".into()],
             };
@@ -265,7 +260,7 @@ impl Capped<'_> {
                 does: "lowers how many tasks the service runs".into(),
                 run: update("--desired-count LOWER_COUNT"),
                 verify: counts,
-                undo: update("--desired-count COUNT_BEFORE"),
+                undo: update("--desired-count COUNT_BEFORE").into(),
             }],
             hazards: vec!["Fewer tasks serve until it is undone, ECS chooses which ones end, and Service Auto Scaling may raise the count again. The command that verifies shows the count before.".into()],
         }
@@ -286,7 +281,7 @@ impl Capped<'_> {
             commands: vec![self.step(
                 "stops the task",
                 format!("aws ecs stop-task --cluster CLUSTER_NAME --task TASK_ARN --reason 'NAT gateway ports'{region}"),
-                nothing_to_undo("a stopped task does not run again; a service starts another, else use aws ecs run-task"),
+                Undo::nothing("a stopped task does not run again; a service starts another, else use aws ecs run-task"),
             )],
             hazards: vec!["It breaks off what the task is doing, and loses what is in its memory and on its own disk.".into()],
         }
@@ -317,7 +312,7 @@ impl Capped<'_> {
                     concurrency("put-function-concurrency")
                 ),
                 verify: format!("{}{region}", concurrency("get-function-concurrency")),
-                undo: format!("{}{region}", concurrency("delete-function-concurrency")),
+                undo: format!("{}{region}", concurrency("delete-function-concurrency")).into(),
             }],
             hazards: vec!["Calls above the cap are throttled: whoever calls it gets errors, and events wait or are lost. Where it had a reserved concurrency before, which the command that verifies shows, set that again instead of deleting it.".into()],
         }
@@ -363,7 +358,7 @@ impl Capped<'_> {
                     does: "replaces the deployment's pods one after another by fresh ones".into(),
                     run: deployment("rollout restart", ""),
                     verify: deployment("rollout status", ""),
-                    undo: nothing_to_undo("the fresh pods are of the same template"),
+                    undo: Undo::nothing("the fresh pods are of the same template"),
                 },
                 "It breaks off what each pod is doing as it is replaced, and loses what is in its memory and on its own disk.",
             )
@@ -374,7 +369,7 @@ impl Capped<'_> {
                     does: "lowers how many pods the deployment runs".into(),
                     run: deployment("scale", " --replicas=LOWER_COUNT"),
                     verify: shows,
-                    undo: deployment("scale", " --replicas=COUNT_BEFORE"),
+                    undo: deployment("scale", " --replicas=COUNT_BEFORE").into(),
                 },
                 "Fewer pods serve until it is undone, Kubernetes chooses which ones end, and an autoscaler may raise the count again. The command that verifies shows the count before.",
             )
@@ -459,7 +454,7 @@ pub(super) fn shut_out(findings: &Findings<'_>, client: IpAddr, verify: &str) ->
             does: "shows the network ACL of the gateway's subnet, and which rule numbers are taken".into(),
             run: shows,
             verify: verify.to_owned(),
-            undo: nothing_to_undo("this only shows the network ACL"),
+            undo: Undo::nothing("this only shows the network ACL"),
         },
         Command {
             does: format!("keeps {client} away from the gateway, whoever it is"),
@@ -469,7 +464,7 @@ pub(super) fn shut_out(findings: &Findings<'_>, client: IpAddr, verify: &str) ->
             verify: verify.to_owned(),
             undo: format!(
                 "aws ec2 delete-network-acl-entry --network-acl-id NETWORK_ACL_ID --ingress --rule-number {FIRST_RULE}{region}"
-            ),
+            ).into(),
         },
     ];
     let hazards = vec![format!(

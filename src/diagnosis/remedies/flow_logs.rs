@@ -85,7 +85,7 @@ pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
                 does: "creates a flow log of the gateway alone".into(),
                 run: gaps::better_format(findings),
                 verify: format!("aws ec2 describe-flow-logs{region}"),
-                undo: format!("aws ec2 delete-flow-logs --flow-log-ids NEW_FLOW_LOG_ID{region}"),
+                undo: format!("aws ec2 delete-flow-logs --flow-log-ids NEW_FLOW_LOG_ID{region}").into(),
             }],
             hazards: vec!["Delivery is charged by volume; a flow log of the gateway's interface alone is far smaller than the VPC's.".into()],
             monthly_cost_usd: None,

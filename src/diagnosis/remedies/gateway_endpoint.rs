@@ -7,7 +7,7 @@ use super::{Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::findings::{Findings, Ranked};
 use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, When};
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::network::{GatewayEndpoint, GatewayService, PrefixList, RouteTable};
 
 /// More than half of the ports with clients that cannot use an endpoint, and it is no answer.
@@ -180,7 +180,8 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
                     quoted(&format!("Name=vpc-id,Values={}", vpc.unwrap_or("VPC_ID"))),
                     quoted(&format!("Name=service-name,Values={service_name}"))
                 ),
-                undo: format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{option}"),
+                undo: format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{option}")
+                    .into(),
             }],
             hazards: hazards_of(label, "the prefix list"),
             monthly_cost_usd: Some(0.0),
@@ -302,7 +303,7 @@ fn command(shortage: &Shortage<'_>, way: &Way<'_>, tables: &BTreeSet<&str>) -> C
         quoted(&format!("Name=vpc-id,Values={}", way.vpc_id)),
         quoted(&format!("Name=service-name,Values={}", way.list.name))
     );
-    Command { does: does.into(), run, verify, undo }
+    Command { does: does.into(), run, verify, undo: undo.into() }
 }
 
 /// Traffic that takes the gateway although an endpoint is in place for it: nothing to fix that we
@@ -322,10 +323,10 @@ pub(in crate::diagnosis) fn endpoint_in_place(findings: &Findings<'_>) -> Option
             way.placement.in_words(in_place),
             shown(&way.list.id)
         ),
-        format!(
+        Fix::run(format!(
             "aws ec2 describe-route-tables --route-table-ids {} --query 'RouteTables[].Routes[].[DestinationPrefixListId,GatewayId,State]' --output text{}",
             words_of_shell(tables.iter().copied()),
             region_option(findings.region())
-        ),
+        )),
     ))
 }

@@ -190,5 +190,5 @@ fn command(
         quoted(&format!("Name=vpc-id,Values={vpc_id}")),
         quoted(&format!("Name=service-name,Values={service}"))
     );
-    Command { does: does.into(), run, verify, undo }
+    Command { does: does.into(), run, verify, undo: undo.into() }
 }

@@ -46,7 +46,7 @@ pub(super) fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
         verify: format!("aws ec2 describe-egress-only-internet-gateways{region}"),
         undo: format!(
             "aws ec2 delete-egress-only-internet-gateway --egress-only-internet-gateway-id NEW_EGRESS_ONLY_GATEWAY_ID{region}"
-        ),
+        ).into(),
     }];
     commands.extend(tables.iter().map(|table| Command {
         does: "sends the route table's subnets out that way for IPv6".into(),
@@ -58,7 +58,7 @@ pub(super) fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
         undo: format!(
             "aws ec2 delete-route --route-table-id {} --destination-ipv6-cidr-block ::/0{region}",
             quoted(table)
-        ),
+        ).into(),
     }));
     Some(Offer {
         worth: Worth::Solves,

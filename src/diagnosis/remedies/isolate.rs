@@ -97,7 +97,7 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
                 verify: format!(
                     "aws autoscaling describe-auto-scaling-instances --instance-ids {id} --query 'AutoScalingInstances[].LifecycleState' --output text{region}"
                 ),
-                undo: format!("aws autoscaling exit-standby {of_group}{region}"),
+                undo: format!("aws autoscaling exit-standby {of_group}{region}").into(),
             });
         }
         _ => hazards.push(
@@ -109,7 +109,8 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
     let groups: Vec<&str> = owner.map_or_else(Vec::new, |owner| {
         owner.handles.security_groups.iter().map(String::as_str).filter(|id| is_id(id, "sg-")).collect()
     });
-    let before = if groups.is_empty() { "SECURITY_GROUPS_BEFORE".to_owned() } else { words_of_shell(groups) };
+    let known = !groups.is_empty();
+    let before = if known { words_of_shell(groups) } else { "SECURITY_GROUPS_BEFORE".to_owned() };
     let modify = |groups: &str| {
         format!(
             "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --groups {groups}{region}"
@@ -127,7 +128,7 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
                 client.to_string().replace([':', '.'], "-")
             ),
             verify: shows_rules.clone(),
-            undo: deletes.clone(),
+            undo: deletes.clone().into(),
         },
         Command {
             does: "lets nothing out of it either".into(),
@@ -135,7 +136,7 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
                 "aws ec2 revoke-security-group-egress --group-id NEW_SECURITY_GROUP_ID --ip-permissions 'IpProtocol=-1,IpRanges=[{{CidrIp=0.0.0.0/0}}]'{region}"
             ),
             verify: shows_rules,
-            undo: deletes,
+            undo: deletes.into(),
         },
         Command {
             does: "puts the client's interface into that group alone".into(),
@@ -143,10 +144,10 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
             verify: format!(
                 "aws ec2 describe-network-interfaces --network-interface-ids {interface} --query 'NetworkInterfaces[].Groups[].GroupId' --output text{region}"
             ),
-            undo: modify(&before),
+            undo: modify(&before).into(),
         },
     ]);
-    if before == "SECURITY_GROUPS_BEFORE" {
+    if !known {
         hazards.push("Write down first which security groups it is in: the command that verifies the last step shows them.".into());
     }
     (commands, hazards)

@@ -5,8 +5,7 @@ use super::demand::how_long_it_lasts;
 use super::{IDLE, Offer, Shortage, Worth};
 use crate::diagnosis::commands::describe_owners;
 use crate::diagnosis::{
-    ClientOrder, ClientReport, Command, Condition, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId,
-    When,
+    ClientOrder, ClientReport, Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, When,
 };
 use crate::words;
 
@@ -78,7 +77,7 @@ pub(super) fn stop(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Togethe
             does: format!("shows {unknown}"),
             run: command,
             verify: shortage.errors_stop(),
-            undo: format!("{NOTHING_TO_UNDO}: this only shows it"),
+            undo: Undo::nothing("this only shows it"),
         }),
         decide => together.condition = decide,
     }

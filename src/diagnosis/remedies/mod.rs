@@ -35,9 +35,7 @@ use std::cmp::Reverse;
 
 use super::commands::{describe_owners, errors_since, shown};
 use super::findings::{Findings, Ranked};
-use super::{
-    ClientReport, Command, Confidence, NOTHING_TO_UNDO, Pattern, Remedy, RemedyId, Scan, Verdict, When,
-};
+use super::{ClientReport, Command, Confidence, Pattern, Remedy, RemedyId, Scan, Undo, Verdict, When};
 use crate::evidence::Attribution;
 use crate::words;
 use demand::Demand;
@@ -223,7 +221,7 @@ impl<'a> Shortage<'a> {
             does: format!("shows who owns {}{vpc}", words::list(&listed)),
             run,
             verify: self.errors_stop(),
-            undo: format!("{NOTHING_TO_UNDO}: this only shows who owns the address"),
+            undo: Undo::nothing("this only shows who owns the address"),
         };
         describe_owners(&addresses, self.region()).into_iter().map(command).collect()
     }

@@ -7,7 +7,7 @@ use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::placement::{Placed, Placement};
 use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
-use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
+use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::network::{GatewayKind, Network, Route, RouteTable, SiblingGateway};
 use crate::words;
 
@@ -324,7 +324,7 @@ pub(super) fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> 
     let verify = format!(
         "aws ec2 describe-nat-gateways --nat-gateway-ids {placeholder} --query 'NatGateways[].State' --output text{region}"
     );
-    let undo = format!("aws ec2 delete-nat-gateway --nat-gateway-id {placeholder}{region}");
+    let undo = Undo::Run(format!("aws ec2 delete-nat-gateway --nat-gateway-id {placeholder}{region}"));
     let made = Command {
         does: format!("creates a gateway in {}", shown(zone)),
         run: format!(
@@ -361,7 +361,7 @@ fn replace(shortage: &Shortage<'_>, moved: &Way<'_>, to: &str) -> Command {
         verify: format!(
             "aws ec2 describe-route-tables --route-table-ids {table} --query 'RouteTables[].Routes[].[DestinationCidrBlock,DestinationIpv6CidrBlock,NatGatewayId]' --output text{region}"
         ),
-        undo: replace(&quoted(&moved.route.target)),
+        undo: replace(&quoted(&moved.route.target)).into(),
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
             "aws ec2 create-route --route-table-id {table} --destination-cidr-block {server}/32 --nat-gateway-id {gateway}{region}"
         ),
         verify: shortage.errors_stop(),
-        undo: format!("aws ec2 delete-route --route-table-id {table} --destination-cidr-block {server}/32{region}"),
+        undo: format!("aws ec2 delete-route --route-table-id {table} --destination-cidr-block {server}/32{region}").into(),
     });
     let when = if raised.is_empty() { When::Now } else { When::Later };
     if when == When::Later {
@@ -240,7 +240,7 @@ pub(super) fn find_out_who_could_move(shortage: &Shortage<'_>) -> Offer {
                 does: format!("sends only {server} through that gateway, from the route table's subnets"),
                 run: route("create-route", " --nat-gateway-id OTHER_NAT_GATEWAY_ID"),
                 verify: shortage.errors_stop(),
-                undo: route("delete-route", ""),
+                undo: route("delete-route", "").into(),
             }],
             hazards: vec![
                 format!("The new route drops the open connections from these subnets to {server}, on all ports; undoing it drops them again."),

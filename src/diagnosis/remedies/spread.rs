@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Offer, Shortage, Worth};
 use crate::diagnosis::commands::quoted;
-use crate::diagnosis::{Command, Confidence, NOTHING_TO_UNDO, Remedy, RemedyId, When};
+use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::words;
 
 /// An address that holds less than this part of what the full one holds is hardly used.
@@ -65,7 +65,7 @@ pub(super) fn spread_destination(shortage: &Shortage<'_>) -> Option<Offer> {
                 does: "shows the addresses that are answered now".into(),
                 run: format!("dig +short {} A", quoted(&name.name)),
                 verify: shortage.errors_stop(),
-                undo: format!("{NOTHING_TO_UNDO}: this only shows the addresses that are answered now"),
+                undo: Undo::nothing("this only shows the addresses that are answered now"),
             }],
             hazards: vec![
                 "It is a change in the clients, or in what they cache: look for one that resolved the name once, at its start.".into(),

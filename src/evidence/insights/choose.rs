@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::query;
 use super::rung::Rung;
 use crate::flow::{Field, FormatError, LogFormat};
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::TimeWindow;
 use crate::network::{FlowLog, FlowLogDestination, LogClass, Network, TrafficType};
 use crate::words;
@@ -151,7 +151,10 @@ pub(super) fn before_its_time(chosen: &Chosen, window: TimeWindow, from: Timesta
             chosen.log_groups.join(", "),
             words::instant(from)
         ),
-        "read the records from elsewhere, if they were delivered elsewhere too: nat-triage analyze --flow-logs FILES --event EVENT.json",
+        Fix::run_to(
+            "read the records from elsewhere, if they were delivered elsewhere too",
+            "nat-triage analyze --flow-logs FILES --event EVENT.json",
+        ),
     )
     .deciding()
 }

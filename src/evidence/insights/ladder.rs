@@ -17,7 +17,7 @@ use crate::evidence::files::{FlowLogFiles, lead_seconds};
 use crate::evidence::{Evidence, EvidenceSource, QueryRun, Steps, Viewpoint};
 use crate::flow::Field;
 use crate::flow::reader::{Inputs, Options};
-use crate::gap::{ASK_AGAIN, Gap};
+use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{GatewayKind, Network};
 use crate::words;
@@ -565,7 +565,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
             evidence.gaps.push(Gap::new(
                 "more records of the worst minute",
                 format!("the answer was cut at {} records", words::count(raw_records::MAX_RECORDS as u64)),
-                "export these minutes of the log group: nat-triage analyze --flow-logs FILES",
+                Fix::run_to("export these minutes of the log group", "nat-triage analyze --flow-logs FILES"),
             ));
         }
         evidence
@@ -584,7 +584,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
                 words::count(matched),
                 words::count(tallied.records)
             ),
-            fix: format!("ask again: {ASK_AGAIN}"),
+            fix: Fix::ask_again("ask again"),
             cause: Cause::Ended,
         })
     }
@@ -650,7 +650,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
                     format!(
                         "the gateway was at work, and its log stream in {groups} has no record of these minutes: they may arrive later, or the flow log may not deliver"
                     ),
-                    format!("ask again in a few minutes: {ASK_AGAIN}"),
+                    Fix::ask_again("ask again in a few minutes"),
                 )
                 .deciding(),
             );
@@ -687,7 +687,7 @@ fn worst_minute(window: TimeWindow, worst: Option<Timestamp>) -> TimeWindow {
     known.or_else(last).unwrap_or(window)
 }
 
-fn fix(unaskable: &Unaskable) -> String {
+fn fix(unaskable: &Unaskable) -> Fix {
     match unaskable {
         Unaskable::NoAddresses => {
             "allow ec2:DescribeNatGateways, or name the addresses in NAT_TRIAGE_NAT_IPS"
@@ -695,5 +695,5 @@ fn fix(unaskable: &Unaskable) -> String {
         Unaskable::NoResourceId => "create a second flow log for the gateway whose format has resource-id",
         Unaskable::TooLong(_) => "ask about fewer minutes with --window",
     }
-    .to_owned()
+    .into()
 }

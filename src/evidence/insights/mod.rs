@@ -27,7 +27,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::LogFormat;
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{FlowLog, HostName, NatGateway, Network, nat64_address};
 use crate::words;
@@ -89,7 +89,7 @@ pub struct Unanswered {
     /// What happened, with its cause.
     pub why: String,
     /// What to do about it.
-    pub fix: String,
+    pub fix: Fix,
     /// What sort of cause that is.
     #[serde(default)]
     pub cause: Cause,

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Cause, LogsQueries, Query, Unanswered};
+use crate::gap::Fix;
 
 /// One query, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,7 +86,7 @@ impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
         self.queries.stop_abandoned(query).await;
         let unanswered = Unanswered {
             why: "it still ran when a better question was answered, and was stopped".into(),
-            fix: String::new(),
+            fix: Fix::default(),
             cause: Cause::OutOfTime,
         };
         self.keep(query, &Err(unanswered));

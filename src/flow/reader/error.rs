@@ -5,6 +5,7 @@ use std::{fmt, io};
 
 use super::input::STDIN;
 use super::{FailedFile, Reading};
+use crate::gap::Fix;
 use crate::words;
 
 /// Why there is not one record to diagnose from.
@@ -162,7 +163,7 @@ impl FileError {
     }
 
     /// What to do about it: a command, where one helps. What it makes is read.
-    pub(super) fn fix(&self, name: &str) -> String {
+    pub(super) fn fix(&self, name: &str) -> Fix {
         // What comes in by standard input has a name only where it came from.
         let name = if name == STDIN { "FILE" } else { name };
         let file = words::in_shell(name);
@@ -173,36 +174,41 @@ impl FileError {
             Self::Parquet => {
                 let inner = name.replace('\'', "''");
                 let copy = format!("COPY (FROM read_parquet('{inner}')) TO '{inner}.csv'");
-                format!("convert it, and read the outcome: duckdb -c {}", words::in_shell(&copy))
+                Fix::run_to(
+                    "convert it, and read the outcome",
+                    format!("duckdb -c {}", words::in_shell(&copy)),
+                )
             }
             Self::Packed(Packing::Zip) => {
-                format!("unpack it, and read the outcome: unzip {file} -d {folder}")
+                Fix::run_to("unpack it, and read the outcome", format!("unzip {file} -d {folder}"))
             }
-            Self::Packed(Packing::Tar) => {
-                format!("unpack it, and read the outcome: mkdir {folder} && tar -xf {file} -C {folder}")
-            }
+            Self::Packed(Packing::Tar) => Fix::run_to(
+                "unpack it, and read the outcome",
+                format!("mkdir {folder} && tar -xf {file} -C {folder}"),
+            ),
             Self::Packed(Packing::SevenZip) => {
-                format!("unpack it, and read the outcome: 7z x {file} -o{folder}")
+                Fix::run_to("unpack it, and read the outcome", format!("7z x {file} -o{folder}"))
             }
             Self::Packed(Packing::Bzip2) => {
-                format!("decompress it, and read the outcome: bzip2 -dc {file} > {log}")
+                Fix::run_to("decompress it, and read the outcome", format!("bzip2 -dc {file} > {log}"))
             }
             Self::Packed(Packing::Xz) => {
-                format!("decompress it, and read the outcome: xz -dc {file} > {log}")
+                Fix::run_to("decompress it, and read the outcome", format!("xz -dc {file} > {log}"))
             }
             Self::Packed(Packing::Lz4) => {
-                format!("decompress it, and read the outcome: lz4 -dc {file} > {log}")
+                Fix::run_to("decompress it, and read the outcome", format!("lz4 -dc {file} > {log}"))
             }
-            Self::Packed(Packing::Snappy) => "decompress it with what compressed it".to_owned(),
+            Self::Packed(Packing::Snappy) => "decompress it with what compressed it".into(),
             Self::Unfinished(_) => {
                 "save the results again, by aws logs get-query-results with the query's id, once \
                  their status is Complete"
-                    .to_owned()
+                    .into()
             }
-            Self::TimeOver { .. } => {
-                format!("read it where there is time enough: nat-triage analyze --flow-logs {file}")
-            }
-            _ => "mend or replace the file, then run again".to_owned(),
+            Self::TimeOver { .. } => Fix::run_to(
+                "read it where there is time enough",
+                format!("nat-triage analyze --flow-logs {file}"),
+            ),
+            _ => "mend or replace the file, then run again".into(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::error::FileError;
 use crate::flow::{FormatError, LineError, LogFormat};
+use crate::gap::Fix;
 
 /// The counts of one pass, and all that was passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,7 +128,7 @@ pub struct FailedFile {
     /// What went wrong, with its causes, in one line.
     pub error: String,
     /// What to do about it: a command, where one helps.
-    pub fix: String,
+    pub fix: Fix,
 }
 
 impl FailedFile {

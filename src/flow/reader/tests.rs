@@ -469,7 +469,7 @@ fn the_command_that_unpacks_what_is_not_read_makes_what_is_read() {
         };
         assert!(error.to_string().contains(magic), "{error}");
         let failed = FailedFile::new("it is", &packed_as(&folder.0.join("it is")));
-        run_in(&folder.0, &failed.fix);
+        run_in(&folder.0, &failed.fix.to_string());
         let mut ports = Ports::default();
         Inputs::open(&[folder.path()]).unwrap().read(&Options::default(), &|_| {}, &mut ports).unwrap();
         assert_eq!(ports.0.len(), 2, "{magic}: {}", failed.fix);

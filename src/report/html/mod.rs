@@ -8,7 +8,7 @@ mod chart;
 use askama::Template;
 
 use super::basis::basis;
-use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, split_command};
+use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
 use super::lead::lead;
 use super::sms::subject;
 use super::timeline::{Step, Timeline};
@@ -297,7 +297,7 @@ impl<'a> Fix<'a> {
                 lead_in: lead_in(command),
                 command,
                 verify: format!("Verify{}", filled_in(&command.verify)),
-                undo: format!("Undo{}", filled_in(&command.undo)),
+                undo: format!("Undo{}", command.undo.command().map_or_else(String::new, filled_in)),
                 last_of_its_kind: next.is_none_or(differs),
             }
         });
@@ -342,7 +342,7 @@ impl<'a> Asked<'a> {
 
 impl Unseen {
     fn of(gaps: &[&Gap]) -> Self {
-        let (words, command) = split_command(&gaps[0].fix);
+        let (words, command) = what_to_do(&gaps[0].fix);
         let shown = |gap: &&Gap| (one_line(&gap.what, FIX), one_line(gap.why.trim_end_matches('.'), FIX));
         Self { unseen: gaps.iter().map(shown).collect(), it: it_or_them(gaps), fix: words, command }
     }

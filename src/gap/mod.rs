@@ -1,12 +1,12 @@
 //! What could not be seen. A missing permission, a late record, a lost file: each is a gap in the
 //! report, with the one step that would close it, and never a failure of the whole.
 
+mod fix;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// In a fix: the command that asks once more, where nobody knows about what. The diagnosis puts the one
-/// that names the gateway and the minutes in its place.
-pub const ASK_AGAIN: &str = "nat-triage triage --event EVENT.json";
+pub use fix::{ASK_AGAIN, Fix, Shows};
 
 /// Something that could not be seen, and what would show it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +16,8 @@ pub struct Gap {
     /// Why not.
     pub why: String,
     /// The one command or step that would show it. A command stands alone, or last and after a colon.
-    pub fix: String,
+    #[schemars(with = "String")]
+    pub fix: Fix,
     /// Whether the verdict hangs on it.
     #[serde(default)]
     pub decides: bool,
@@ -24,7 +25,7 @@ pub struct Gap {
 
 impl Gap {
     /// A gap of these three parts, whatever it is the verdict would be the same.
-    pub fn new(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub fn new(what: impl Into<String>, why: impl Into<String>, fix: impl Into<Fix>) -> Self {
         Self { what: what.into(), why: why.into(), fix: fix.into(), decides: false }
     }
 
