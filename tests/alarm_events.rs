@@ -270,7 +270,7 @@ fn what_we_publish_ends_where_it_comes_back() {
                 back["Records"][0]["Sns"]["Message"] = text.clone();
                 let outcomes = outcomes_from_event(&back);
                 let reason = "it is a report of nat-triage itself".to_owned();
-                let ends = [Outcome::Ignored(Ignored { reason, alarm: None })];
+                let ends = [Outcome::Ignored(Ignored { reason })];
                 assert_eq!(outcomes, ends, "{protocol}: {text}");
             }
         }

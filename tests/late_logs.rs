@@ -63,12 +63,7 @@ impl Publisher for Post<'_> {
         let Self(inbox, began) = self;
         if inbox.refuses.get() > 0 {
             inbox.refuses.set(inbox.refuses.get() - 1);
-            return Err(PublishError {
-                topic: "topic".into(),
-                why: "busy".into(),
-                fix: "wait".into(),
-                retryable: true,
-            });
+            return Err(PublishError { topic: "topic".into(), why: "busy".into(), fix: "wait".into() });
         }
         let body: Value = serde_json::from_str(&message.body).expect("JSON");
         for protocol in ["email", "https"] {

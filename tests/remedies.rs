@@ -14,6 +14,7 @@ use nat_triage::network::{
     OwnerKind, OwnerSource, PrefixList, Provenance, Quotas, Route, RouteTable, SiblingGateway, Subnet,
     TrafficType,
 };
+use nat_triage::report;
 use nat_triage::triage::triage;
 
 use crate::support::checkout;
@@ -1031,6 +1032,31 @@ fn in_a_fan_in_nobody_is_told_to_stop() {
     let case = case(Pattern::FanIn).by(&by);
     case.does_not_offer("limit-connections-per-client");
     case.offers("add-nat-addresses");
+}
+
+/// A gateway with as many addresses as its quota allows, whose ports are held by clients none of which stands out.
+#[test]
+fn what_only_helps_later_is_no_first_step_for_tonight() {
+    let clients: Vec<String> = (0..40).map(|n| format!("10.0.1.{}", 10 + n)).collect();
+    let by: Vec<(&str, u16)> = clients.iter().map(|client| (client.as_str(), 5)).collect();
+    let case = case(Pattern::FanIn).by(&by).with(|network| {
+        network.quotas = Some(Quotas { addresses_per_gateway: Some(1), ..Quotas::default() });
+    });
+    let diagnosis = case.diagnosed();
+    let add =
+        diagnosis.remedies.iter().find(|remedy| remedy.id == RemedyId::AddNatAddresses).expect("offered");
+    assert_eq!((diagnosis.remedies[0].when, add.when), (When::Now, When::Later), "{:?}", diagnosis.remedies);
+    let formats = [
+        report::text::text(&diagnosis),
+        report::markdown::markdown(&diagnosis),
+        report::html::html(&diagnosis),
+        report::chat::chat(&diagnosis, None).to_string(),
+        report::sms::sms(&diagnosis),
+    ];
+    for text in formats {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!text.contains("irst: Add"), "{text}");
+    }
 }
 
 fn instance() -> Handles {

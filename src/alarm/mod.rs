@@ -120,7 +120,7 @@ impl Composite {
             return Outcome::Unusable(self.untold());
         }
         let reason = "a composite alarm, which names neither the metric nor a NAT gateway; where an alarm beneath it is on ErrorPortAllocation, let the function be an action of that one".to_owned();
-        Outcome::Ignored(Ignored { reason, alarm: Some(self.name) })
+        Outcome::Ignored(Ignored { reason })
     }
 
     /// What it asks for, by what `aws cloudwatch describe-alarms` says of the alarms beneath it: the incidents of
@@ -140,7 +140,7 @@ impl Composite {
         if asked.is_empty() {
             let reason =
                 "a composite alarm; none of the alarms beneath it is in ALARM on the metric of a NAT gateway";
-            return vec![Outcome::Ignored(Ignored { reason: reason.into(), alarm: Some(self.name) })];
+            return vec![Outcome::Ignored(Ignored { reason: reason.into() })];
         }
         asked
     }
@@ -211,8 +211,6 @@ fn not_alarm(state: &str) -> String {
 pub struct Ignored {
     /// In a sentence, for the log.
     pub reason: String,
-    /// The alarm's name, where there is one.
-    pub alarm: Option<String>,
 }
 
 /// Why an event can't be answered. Nothing of the event itself is repeated but short names.
@@ -348,14 +346,13 @@ fn is_by_hand(fired: &Fired) -> bool {
 fn outcomes(found: Found) -> Vec<Outcome> {
     match found {
         Found::Fired(fired) => of_alarm(&fired),
-        Found::Nothing(reason) => vec![Outcome::Ignored(Ignored { reason, alarm: None })],
+        Found::Nothing(reason) => vec![Outcome::Ignored(Ignored { reason })],
         Found::Unusable(error) => vec![Outcome::Unusable(error)],
     }
 }
 
 fn of_alarm(fired: &Fired) -> Vec<Outcome> {
-    let ignored =
-        |reason: String| vec![Outcome::Ignored(Ignored { reason, alarm: Some(fired.name.clone()) })];
+    let ignored = |reason: String| vec![Outcome::Ignored(Ignored { reason })];
     if fired.state != "ALARM" {
         return match ended(fired) {
             Some(ended) => vec![Outcome::Ended(ended)],

@@ -104,12 +104,7 @@ impl Publisher for SnsTopic {
 
 /// What it means that SNS did not take a message.
 fn refusal(failure: &Failure, arn: &str, region: Option<&str>, message: &Message) -> PublishError {
-    PublishError {
-        topic: arn.to_owned(),
-        why: failure.to_string(),
-        fix: fix(failure, arn, region, message),
-        retryable: failure.kind.is_transient(),
-    }
+    PublishError { topic: arn.to_owned(), why: failure.to_string(), fix: fix(failure, arn, region, message) }
 }
 
 /// Source of the codes: `Publish` in the SNS API reference.
@@ -151,7 +146,7 @@ fn fix(failure: &Failure, arn: &str, region: Option<&str>, message: &Message) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::errors::tests::{refused, service_error};
+    use super::super::errors::tests::refused;
     use super::*;
 
     const ARN: &str = "arn:aws:sns:eu-west-1:123456789012:nat-triage";
@@ -183,23 +178,8 @@ mod tests {
         ] {
             let error = refusal_of(code);
             assert!(error.fix.contains(fix), "{code}: {error}");
-            assert!(!error.retryable, "{code}");
             assert!(error.why.contains(code), "{error}");
         }
-    }
-
-    #[test]
-    fn only_what_passes_by_itself_is_worth_a_retry() {
-        for code in
-            ["Throttled", "ThrottlingException", "KMSThrottling", "InternalError", "ServiceUnavailable"]
-        {
-            assert!(refusal_of(code).retryable, "{code}");
-        }
-        let failure = Failure::of(PUBLISH, &service_error(503, "", ""));
-        assert!(refusal(&failure, ARN, None, &message()).retryable);
-        assert!(
-            refusal(&Failure::out_of_time(PUBLISH, Duration::from_secs(5)), ARN, None, &message()).retryable
-        );
     }
 
     #[test]

@@ -25,12 +25,6 @@ macro_rules! fields {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// The flow-log version that brought it.
-            #[must_use]
-            pub fn since(self) -> u8 {
-                match self { $(Self::$variant => $version,)+ }
-            }
-
             /// The field of that name; `None` for a name that is not known.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {

@@ -27,8 +27,6 @@ pub struct PublishError {
     pub why: String,
     /// What to do about it.
     pub fix: String,
-    /// Whether trying again later may help.
-    pub retryable: bool,
 }
 
 /// Sends a report out.

@@ -42,22 +42,24 @@ pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
 
 fn of_remedy(remedy: &Remedy) -> FirstStep {
     let hazard = remedy.hazards.first().cloned();
+    // Remedies are ranked: where such a one is the first, none would help at once.
+    let later = match remedy.when {
+        When::Now | When::NextIncident => None,
+        When::Later => Some("Nothing we know of frees ports at once."),
+    };
+    let said = |step: String| later.map_or(step.clone(), |later| format!("{later} {step}"));
     if let Some(Condition { unknown, command }) = &remedy.condition {
         return FirstStep {
-            what: format!("Find out {unknown}. Then: {}.", remedy.title),
+            what: said(format!("Find out {unknown}. Then: {}.", remedy.title)),
             hazard,
             lead_in: Some(format!("This shows it{}:", filled_in(command))),
             command: Some(command.clone()),
             more: remedy.commands.len(),
         };
     }
-    // Remedies are ranked: where such a one is the first, none would help at once.
-    let before = match remedy.when {
-        When::Now | When::NextIncident => "",
-        When::Later => "Nothing we know of frees ports at once. What helps in time: ",
-    };
+    let in_time = if later.is_some() { "What helps in time: " } else { "" };
     FirstStep {
-        what: format!("{before}{}.", remedy.title),
+        what: said(format!("{in_time}{}.", remedy.title)),
         hazard,
         lead_in: remedy.commands.first().map(lead_in),
         command: remedy.commands.first().map(|command| command.run.clone()),
@@ -163,6 +165,11 @@ mod tests {
             "Nothing we know of frees ports at once. What helps in time: Add 2 addresses."
         );
         assert_eq!(of_remedy(&remedy(When::Now, None)).what, "Add 2 addresses.");
+        let condition = Condition { unknown: "why".into(), command: "aws x".into() };
+        assert_eq!(
+            of_remedy(&remedy(When::Later, Some(condition))).what,
+            "Nothing we know of frees ports at once. Find out why. Then: Add 2 addresses."
+        );
     }
 
     #[test]
