@@ -410,7 +410,8 @@ fn an_exhausted_s3_address_of_this_region_gets_a_gateway_endpoint_and_it_comes_f
     assert_eq!((remedy.monthly_cost_usd, remedy.confidence), (Some(0.0), Confidence::High));
     assert!(remedy.title.contains("drops open connections"), "{}", remedy.title);
     let said = everything_said(&remedy);
-    for word in ["aws:SourceIp", "drops the connections", "DNS hostnames", "200 of the 200 held ports (100%)"]
+    for word in
+        ["aws:SourceIp", "drops the open connections", "DNS hostnames", "200 of the 200 held ports (100%)"]
     {
         assert!(said.contains(word), "{word} is not in {said}");
     }
@@ -535,7 +536,7 @@ fn an_endpoint_of_another_vpc_or_one_that_is_gone_is_not_this_vpcs() {
 fn real_demand_gets_as_many_addresses_as_it_needs() {
     let remedy = case(Pattern::LongLived).offers("add-nat-addresses");
     assert_eq!(remedy.title, "Add 1 address to the gateway");
-    assert!(remedy.why.contains("200 ports held and 30 connections refused"), "{}", remedy.why);
+    assert!(remedy.why.contains("200 ports were held and 30 connections were refused"), "{}", remedy.why);
     assert_eq!(remedy.effect, "Room for 400 connections to 203.0.113.10:443/tcp instead of 200.");
     assert_eq!(remedy.monthly_cost_usd, Some(3.65));
     let runs: Vec<&str> = remedy.commands.iter().map(|command| command.run.as_str()).collect();
@@ -556,8 +557,8 @@ fn short_connections_that_were_refused_want_a_port_for_as_long_as_short_ones_liv
     churn.refused = 600;
     let remedy = churn.offers("add-nat-addresses");
     assert_eq!(remedy.title, "Add 1 address to the gateway");
-    assert!(remedy.why.contains("at least 600 connections refused"), "{}", remedy.why);
-    assert!(remedy.why.contains(" and 300 want a port at once"), "{}", remedy.why);
+    assert!(remedy.why.contains("at least 600 connections were refused"), "{}", remedy.why);
+    assert!(remedy.why.contains(" and 300 connections want a port at once"), "{}", remedy.why);
 }
 
 #[test]
@@ -590,7 +591,7 @@ fn what_no_gateway_takes_is_said_to_need_a_second_one() {
     assert_eq!(remedy.title, "Add 1 address to the gateway, and 6 more once its quota is raised");
     assert!(
         remedy.effect.ends_with(
-            "Beyond that needs 1 that no gateway takes, as one has 8 at the most: a second gateway for some of these subnets."
+            "What is then still missing needs 1 more, and a gateway can have 8 at most. Give some of these subnets a second gateway."
         ),
         "{}",
         remedy.effect
@@ -610,7 +611,7 @@ fn addresses_behind_a_quota_only_are_no_fix_for_tonight() {
         assert_eq!(remedy.when, When::Later);
         assert_eq!(remedy.title, "Add 1 address to the gateway, once its quota is raised");
         assert!(remedy.commands[0].run.contains(code), "{remedy:?}");
-        assert!(remedy.hazards[0].starts_with("A quota stands in the way"), "{:?}", remedy.hazards);
+        assert!(remedy.hazards[0].starts_with("A quota blocks this."), "{:?}", remedy.hazards);
         // Somebody can still do something.
         assert_eq!(case.remedies()[0].when, When::Now);
     }
@@ -622,7 +623,10 @@ fn the_least_demand_is_what_waited_at_the_same_time() {
     refused.refused = 300;
     let why = refused.offers("add-nat-addresses").why;
     // One a second, each of which waited a second.
-    assert!(why.contains(": between 20") && why.contains(" and 500 want a port at once."), "{why}");
+    assert!(
+        why.contains(": between 20") && why.contains(" and 500 connections want a port at once."),
+        "{why}"
+    );
 }
 
 #[test]
@@ -643,7 +647,7 @@ fn addresses_are_no_remedy_for_attempts_that_bring_nothing() {
     storm.does_not_offer("add-nat-addresses");
     let why = &storm.remedies()[0].why;
     assert!(
-        why.ends_with("More addresses are no way out: attempts that bring nothing fill them as well."),
+        why.ends_with("More addresses do not help: attempts without answers fill them as well."),
         "{why}"
     );
 }
@@ -672,7 +676,7 @@ fn connections_that_may_not_be_needed_get_a_stop_gap_too() {
     (unknown.format, unknown.pattern) = (NO_FLAGS, None);
     let remedy = unknown.offers("add-nat-addresses");
     assert!(remedy.title.ends_with("as a stop-gap"), "{}", remedy.title);
-    assert!(remedy.why.ends_with("Whether all of them are needed does not show."), "{}", remedy.why);
+    assert!(remedy.why.ends_with("Whether all of them are needed is not known."), "{}", remedy.why);
 }
 
 #[test]
@@ -706,7 +710,7 @@ fn a_gateway_whose_addresses_are_all_in_use_gets_another_step_and_why() {
     assert_eq!(first.when, When::Now);
     assert!(
         first.why.ends_with(
-            "More addresses are no way out: the gateway has 8, as many as one can have, and all are in use."
+            "More addresses are not possible: the gateway has 8, which is the maximum, and all are in use."
         ),
         "{}",
         first.why
@@ -721,7 +725,7 @@ fn addresses_that_take_no_connections_are_brought_into_use() {
     let condition = remedy.condition.clone().expect("conditional");
     assert!(condition.command.contains("Status,FailureMessage"), "{condition:?}");
     assert!(remedy.commands[0].run.contains("disassociate-nat-gateway-address"), "{remedy:?}");
-    assert!(everything_said(&remedy).contains("the primary one cannot be taken off"));
+    assert!(everything_said(&remedy).contains("the primary address cannot be taken off"));
     // One more may be within the quota, which nobody asked for.
     let seven = with_addresses(7, 1).offers("add-nat-addresses");
     assert_eq!(
@@ -822,7 +826,7 @@ fn a_regional_gateway_gets_addresses_in_the_alarms_zone_unless_it_scales_them_it
     let scales = regional(true).remedies;
     assert!(!scales.iter().any(|r| r.id == "add-nat-addresses"));
     assert_eq!(scales[0].when, When::Now);
-    assert!(scales[0].why.contains("AWS adds them to this regional gateway by itself"), "{}", scales[0].why);
+    assert!(scales[0].why.contains("AWS adds them by itself"), "{}", scales[0].why);
 }
 
 // ---- nat-gateway-per-az
@@ -858,7 +862,7 @@ fn clients_move_to_a_gateway_only_where_it_is_not_known_to_lack_room() {
         free.effect.contains("at most 50 connections") && free.effect.contains("room for 150 more"),
         "{free:?}"
     );
-    assert!(!everything_said(&free).contains("was not looked at"), "{free:?}");
+    assert!(!everything_said(&free).contains("We did not look at how full"), "{free:?}");
 
     for (full, why) in [(with(9, 50), "could not allocate 9 ports"), (with(0, 90), "up to 90 connections")] {
         assert!(full.commands[1].run.contains("create-nat-gateway"), "a new one instead: {full:?}");
@@ -988,7 +992,7 @@ fn a_table_that_zones_share_is_left_alone_and_said_to_be() {
     });
     let remedy = case.offers("nat-gateway-per-az");
     assert!(remedy.why.contains("120 of the 200 held ports"), "{}", remedy.why);
-    assert!(remedy.hazards.iter().any(|hazard| hazard.starts_with("rtb-0aaaaaaa left alone")), "{remedy:?}");
+    assert!(remedy.hazards.iter().any(|hazard| hazard.starts_with("rtb-0aaaaaaa left out")), "{remedy:?}");
 }
 
 // ---- limit-connections-per-client
@@ -998,7 +1002,7 @@ fn a_client_that_holds_most_is_named_with_its_share() {
     let remedy =
         case(Pattern::LongLived).by(&[(IN_A, 162), (IN_B, 38)]).offers("limit-connections-per-client");
     assert!(remedy.why.contains("10.0.1.9 holds 81% of the ports"), "{}", remedy.why);
-    assert!(remedy.effect.starts_with("Without it about 38 of 200 ports stay in use."), "{}", remedy.effect);
+    assert!(remedy.effect.starts_with("Without it, about 38 of 200 ports stay in use."), "{}", remedy.effect);
 }
 
 #[test]
@@ -1008,7 +1012,7 @@ fn three_clients_that_hold_most_together_are_named() {
     let condition = remedy.condition.expect("nobody knows who they are");
     assert_eq!(condition.unknown, "who owns 10.0.1.9, 10.0.1.10 and 10.0.2.9");
     assert!(condition.command.contains("Values=10.0.1.9,10.0.1.10,10.0.2.9 "), "{condition:?}");
-    assert!(remedy.effect.starts_with("Without them about 40 of 200 ports"), "{}", remedy.effect);
+    assert!(remedy.effect.starts_with("Without them, about 40 of 200 ports"), "{}", remedy.effect);
 }
 
 #[test]
@@ -1114,7 +1118,7 @@ fn an_instance_by_itself_is_restarted_and_what_that_loses_is_said() {
         "aws ec2 reboot-instances --instance-ids i-0a1b2c3d4e5f60718 --region us-east-1"
     );
     let said = everything_said(&remedy);
-    assert!(said.contains("what is in memory is lost") && said.contains("it may leak again"), "{said}");
+    assert!(said.contains("What is in memory is lost") && said.contains("it may leak again"), "{said}");
     assert!(!said.contains("several workloads"), "{said}");
 }
 
@@ -1181,7 +1185,7 @@ fn a_client_from_elsewhere_is_looked_for_behind_the_transit_gateway() {
         block.run.contains("create-network-acl-entry") && block.run.contains(" --cidr-block 10.77.0.9/32 ")
     );
     assert!(block.undo.to_string().contains("delete-network-acl-entry"), "{}", block.undo.to_string());
-    assert!(everything_said(&remedy).contains("whatever else stands in subnet-0ee0000a"), "{remedy:?}");
+    assert!(everything_said(&remedy).contains("everything else in subnet-0ee0000a"), "{remedy:?}");
 }
 
 #[test]
@@ -1224,7 +1228,7 @@ fn a_client_joined_by_the_port_only_is_looked_at_before_it_is_stopped() {
     let limit = diagnosis.remedies.iter().find(|r| r.id == RemedyId::LimitConnectionsPerClient);
     let limit = limit.unwrap_or_else(|| panic!("{} {:?}", diagnosis.headline, diagnosis.remedies));
     let condition = limit.condition.clone().expect("joined by the port");
-    assert!(condition.unknown.contains("by the port alone"), "{condition:?}");
+    assert!(condition.unknown.contains("by the port only"), "{condition:?}");
     assert!(
         condition.command.starts_with("aws ssm start-session --target i-0a1b2c3d4e5f60718 "),
         "{condition:?}"
@@ -1252,7 +1256,10 @@ fn a_client_that_scans_is_to_be_isolated_whatever_else_is_found() {
         remedy.commands[3].undo.to_string()
     );
     let said = everything_said(remedy);
-    assert!(said.contains("Do not stop, restart or terminate it") && said.contains("locks out"), "{said}");
+    assert!(
+        said.contains("Do not stop, restart or terminate the client") && said.contains("locks out"),
+        "{said}"
+    );
     let mail = nat_triage::report::text::text(&diagnosis);
     let first = mail.lines().take(2).collect::<Vec<_>>().join(" ");
     assert!(first.contains(IN_A) && first.contains("scans") && first.contains("compromised"), "{first}");

@@ -100,7 +100,7 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         None => again.clone(),
     };
     let reach = format!(
-        "the records are of {}, the window is {}",
+        "the records are of {}, and the window is {}",
         words::span(from, until),
         words::span(window.start(), end)
     );
@@ -113,7 +113,7 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         Gap::new(
             "ports that were last used before the records begin",
             format!(
-                "they begin at {}, and a port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet: to know what was held at {}, they have to begin that long before",
+                "the records begin at {}. A port is held for {IDLE_TIMEOUT_SECONDS} s after its last packet, so only records from that long before would show what was held at {}",
                 words::instant(from),
                 words::instant(start)
             ),
@@ -155,7 +155,7 @@ fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     Some(Gap::new(
         format!("why {} attempts never left the gateway", words::count(attempts)),
         format!(
-            "the records show them go in{towards}; no destination looks full: records may be missing, or a rule of the gateway's subnet turned them away"
+            "the records show them go in{towards}. No destination looks full: records may be missing, or a rule of the gateway's subnet turned the attempts away"
         ),
         Fix::run(errors_metric(findings)),
     ))
@@ -173,7 +173,7 @@ fn unplaced(findings: &Findings<'_>) -> Option<Gap> {
                 words::count(*attempts)
             ),
             format!(
-                "they went into the gateway, most of them from {client}, and none came out: the format shows their port alone"
+                "they went into the gateway, most of them from {client}, and none came out. The format shows only their port"
             ),
             better_records(findings),
         )
@@ -318,7 +318,7 @@ fn rejected(findings: &Findings<'_>) -> Option<Gap> {
     Some(Gap::new(
         format!("which rule turned {} packets away", words::count(packets)),
         format!(
-            "{said}, most of them{client} towards {server}, their records say REJECT: a network ACL did that, and not the gateway for want of ports; they are not counted as refused"
+            "{said}, most of them{client} towards {server}, their records say REJECT. A network ACL did that, not the gateway for want of ports, so we do not count them as refused"
         ),
         Fix::run(format!(
             "aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={}{}",
@@ -384,9 +384,9 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
     }
     (gateway.provenance == Provenance::Inferred).then(|| {
         let addresses = gateway.logged_addresses();
-        let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let list = list.join(", ");
-        let fix = "name all of its addresses with --nat-ip; each adds to its capacity";
+        let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let list = shown.join(", ");
+        let fix = "name all of the gateway's addresses with --nat-ip; each adds to its capacity";
         match findings.gateway_id() {
             Some(id) if findings.of_another_kind() => Gap::new(
                 format!("any traffic of {id}"),
@@ -395,16 +395,20 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
             )
             .deciding(),
             Some(id) if gateway.kind != GatewayKind::Regional => Gap::new(
-                format!("whether these records are of {id}, and all of its addresses"),
+                "which gateway these records belong to, and all of its addresses",
                 format!(
-                    "nothing in them says so: that it has {list}, and nothing else, was inferred from them"
+                    "we assumed that they belong to {id} and that {}. Nothing in the files confirms either",
+                    match &shown[..] {
+                        [only] => format!("{only} is its only address"),
+                        _ => format!("{} are its only addresses", words::list(&shown)),
+                    }
                 ),
                 fix,
             )
             .deciding(),
             _ => Gap::new(
                 "the gateway's addresses other than in these records",
-                format!("nobody named them: {list} was inferred from the records"),
+                format!("nobody named them. We inferred {list} from the records"),
                 fix,
             ),
         }
@@ -466,7 +470,7 @@ fn ends(findings: &Findings<'_>) -> Option<Gap> {
         Gap::new(
             "when connections ended",
             format!(
-                "the format lacks tcp-flags, so a port may have been held up to 350 s after its last packet: the ranges are wide, and {estimates}"
+                "the format lacks tcp-flags, so a port may have been held up to 350 s after its last packet. The ranges are wide, and {estimates}"
             ),
             better_records(findings),
         )
@@ -494,7 +498,7 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
         return Some(Gap::new(
             "why CloudWatch counted no error",
             format!(
-                "the records show {} attempts turned away from a full destination: the metric may be of another gateway, or the records are",
+                "the records show {} attempts refused at a full destination. The metric or the records may be of another gateway",
                 words::count(findings.refused)
             ),
             minutes(),
@@ -515,7 +519,7 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
                     "{} had all ports of one address, and no attempt to it is seen to have been refused",
                     full.label()
                 ),
-                None => "no destination was near its limit in the records: the metric may be of another gateway, or the records are".to_owned(),
+                None => "no destination was near its limit in the records. The metric or the records may be of another gateway".to_owned(),
             },
             minutes(),
         )

@@ -164,7 +164,7 @@ fn by_life(findings: &Findings<'_>, top: &Ranked) -> Option<Called> {
         pattern,
         vec![
             format!(
-                "of {1} gateway ports used, {0} ({2}) were seen to be let go",
+                "of {1} gateway ports used, {0} ({2}) were seen to be released",
                 words::count(top.tally.ended),
                 words::count(top.tally.connections),
                 words::percent(ended)

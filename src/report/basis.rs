@@ -82,7 +82,7 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
     facts.push(format!(
         "Records of the gateway: {} from {source}{until}; {}",
         words::count(coverage.records_read),
-        if coverage.complete { "the whole window is covered" } else { "the window is not wholly covered" }
+        if coverage.complete { "the whole window is covered" } else { "the window is not fully covered" }
     ));
     facts.extend(coverage.question.as_ref().and_then(|question| {
         let cannot_tell = question.cannot_tell.as_deref()?;

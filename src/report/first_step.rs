@@ -135,7 +135,17 @@ pub(super) fn what_to_do(fix: &Fix) -> (String, Option<String>) {
     let (words, command) = (fix.words(), fix.command());
     let filled = command.map(filled_in).unwrap_or_default();
     let words = if words.is_empty() && !filled.is_empty() { RUN } else { words };
-    (one_line(words, FIX) + &filled, command.map(|command| one_line(command, usize::MAX)))
+    let mut words = one_line(words, FIX) + &filled;
+    if fix.shows() == Shows::Never {
+        // It stands by itself.
+        words = capitalised(&words) + ".";
+    }
+    (words, command.map(|command| one_line(command, usize::MAX)))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 #[cfg(test)]
@@ -218,6 +228,7 @@ mod tests {
         );
         said("see to it".into(), "see to it", None);
         said(Fix::run_to("a\nb", "aws x\ny"), "a b", Some("aws x y"));
+        said(Fix::never("nothing brings them back"), "Nothing brings them back.", None);
     }
 
     #[test]

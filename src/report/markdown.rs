@@ -8,8 +8,8 @@ use super::lead::lead;
 use super::timeline::{Step, Timeline};
 use super::wording::{
     FIX, asides, attribution_note, client_name, clients_heading, commands_of, confidence, destination_name,
-    gaps_by_fix, held, incident, it_or_them, label, not_listed, outside, query_links, range, sure,
-    undo_order, when,
+    gaps_by_fix, held, incident, label, not_listed, nothing_to_undo, outside, query_links, range, sure,
+    to_see, undo_order, when,
 };
 use crate::diagnosis::{Diagnosis, Remedy, Undo};
 use crate::words::{self, one_line, without_links};
@@ -65,7 +65,7 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
         }
         let (words, command) = what_to_do(&gaps[0].fix);
         let command = command.map_or(String::new(), |command| format!(" {}", code(&command)));
-        writeln!(out, "  To see {}: {}{command}", it_or_them(&gaps), escaped(&words))?;
+        writeln!(out, "  {}{}{command}", to_see(&gaps), escaped(&words))?;
     }
     links(out, diagnosis)?;
     writeln!(out, "\n## What this rests on\n")?;
@@ -177,7 +177,7 @@ fn remedy(out: &mut String, number: usize, remedy: &Remedy, same: Option<usize>)
                     write!(out, "\nUndo{}:", escaped(&filled_in(undo)))?;
                     fenced(out, undo)?;
                 }
-                nothing @ Undo::Nothing(_) => writeln!(out, "\nUndo: {}", escaped(&nothing.to_string()))?,
+                Undo::Nothing(why) => writeln!(out, "\n{}", escaped(&nothing_to_undo(why)))?,
             }
         }
     }

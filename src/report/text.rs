@@ -14,8 +14,8 @@ use super::lines::wrap;
 use super::timeline::{Step, Timeline};
 use super::wording::{
     FIX, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, commands_of,
-    confidence, destination_name, gaps_by_fix, held, incident, it_or_them, label, not_listed, outside,
-    query_links, range, refused, sure, undo_order, when, worth_showing,
+    confidence, destination_name, gaps_by_fix, held, incident, label, not_listed, nothing_to_undo, outside,
+    query_links, range, refused, sure, to_see, undo_order, when, worth_showing,
 };
 use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Undo, Verdict};
 use crate::words;
@@ -312,7 +312,7 @@ impl Page {
             self.command("Verify", verify);
             match undo {
                 Undo::Run(undo) => self.command("Undo", undo),
-                Undo::Nothing(_) => self.wrap("   ", &format!("Undo: {undo}")),
+                Undo::Nothing(why) => self.wrap("   ", &nothing_to_undo(why)),
             }
         }
         if let Some(order) = undo_order(remedy) {
@@ -338,7 +338,7 @@ impl Page {
                     [&gap.what, gap.why.trim_end_matches('.')].map(|text| words::outside(text, FIX));
                 self.wrap("- ", &format!("{what}: {why}."));
             }
-            let it = it_or_them(&gaps);
+            let to_see = to_see(&gaps);
             let (words, command) = what_to_do(&gaps[0].fix);
             // A command may be as long as all the rest.
             let shown = |remedy: &Remedy| {
@@ -346,11 +346,11 @@ impl Page {
                 decides.chain(remedy.commands.iter().map(|c| &c.run)).any(|run| Some(run) == command.as_ref())
             };
             if let Some(index) = diagnosis.remedies.iter().position(shown) {
-                self.wrap("  ", &format!("To see {it}: run the command of WHAT TO DO, {}.", index + 1));
+                self.wrap("  ", &format!("{to_see}run the command of WHAT TO DO, {}.", index + 1));
                 continue;
             }
             let colon = if command.is_some() && !words.is_empty() { ":" } else { "" };
-            self.wrap("  ", &format!("To see {it}: {words}{colon}"));
+            self.wrap("  ", &format!("{to_see}{words}{colon}"));
             if let Some(command) = command {
                 let command = self.dressed(Part::Command, command);
                 self.line(format!("  {command}"));

@@ -5,7 +5,7 @@ use crate::diagnosis::{
     RefusedAttempts, Remedy, Stage, Verdict, When,
 };
 use crate::evidence::Attribution;
-use crate::gap::Gap;
+use crate::gap::{Gap, Shows};
 use crate::incident::TimeWindow;
 use crate::network::{NameSource, OwnerSource};
 use crate::words::{self, one_line};
@@ -76,39 +76,45 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
     let refused = diagnosis.destinations.first().map_or(0, |top| top.refused);
     let of_all = if refused < found { format!("; {} in all", words::count(found)) } else { String::new() };
     let of_counted =
-        accounted.map_or(String::new(), |part| format!(" ({} of those counted)", words::percent(part)));
+        accounted.map_or(String::new(), |part| format!(" ({} of the errors counted)", words::percent(part)));
     let refused_there = words::count(refused);
     let verdict = match diagnosis.verdict {
         Verdict::Confirmed if refused > 0 => {
             format!(
-                "Confirmed: the flow logs show it full, and {refused_there} attempts to it refused{of_all}{of_counted}."
+                "Confirmed: the flow logs show the destination full, and {refused_there} attempts to it refused{of_all}{of_counted}."
             )
         }
-        Verdict::Confirmed => "Confirmed: errors were counted, and the flow logs show it full.".to_owned(),
+        Verdict::Confirmed => {
+            "Confirmed: errors were counted, and the flow logs show the destination full.".to_owned()
+        }
         Verdict::Likely if refused > 0 && counted.is_none() => format!(
-            "Likely: the flow logs reach the limit and show {refused_there} attempts to it refused{of_all}, and no metric is at hand to confirm it."
+            "Likely: the flow logs show that the destination reached its limit, and {refused_there} attempts to it refused{of_all}. No metric is at hand to confirm this."
         ),
         Verdict::Likely if refused > 0 => format!(
-            "Likely: the flow logs reach the limit and show {refused_there} attempts refused{of_all}{of_counted}; that they were to it is not certain."
+            "Likely: the flow logs show that the destination reached its limit, and {refused_there} attempts refused{of_all}{of_counted}. Whether those attempts were to this destination is not certain."
         ),
         Verdict::Likely => {
-            "Likely: the flow logs reach the limit, and nothing beside them proves it.".to_owned()
+            "Likely: the flow logs show that the destination reached its limit. Nothing else proves it."
+                .to_owned()
         }
         Verdict::NotSupported => match counted.filter(|counted| *counted > 0.0) {
             Some(counted) => format!(
-                "Not supported: with these minutes covered, nothing was near the limit. CloudWatch counted {} errors all the same, which nothing in these records explains.",
+                "Not supported: the flow logs cover these minutes, and no destination was near its limit. CloudWatch counted {} errors all the same. Nothing in these records explains them.",
                 number(counted)
             ),
             None if let Some(near) = diagnosis.near_without_errors() => format!(
                 "Not supported: CloudWatch counted no port allocation error in these minutes, though a destination {} near its limit.",
                 if near.is_full() { "came" } else { "may have come" }
             ),
-            None => "Not supported: with these minutes covered, nothing was near the limit.".to_owned(),
+            None => {
+                "Not supported: the flow logs cover these minutes, and no destination was near its limit."
+                    .to_owned()
+            }
         },
         Verdict::CannotTell => {
             let unseen: Vec<String> = diagnosis.deciding_gaps().map(|gap| one_line(&gap.what, FIX)).collect();
             match &unseen[..] {
-                [] => "Cannot tell: nothing speaks clearly for it or against it.".to_owned(),
+                [] => "Inconclusive: the evidence points neither way.".to_owned(),
                 [gap] => format!("Cannot tell: we could not see {gap}."),
                 [first, second] => format!("Cannot tell: we could see neither {first} nor {second}."),
                 [first, others @ ..] => {
@@ -181,6 +187,11 @@ pub(super) fn commands_of(remedies: &[Remedy], index: usize) -> Option<usize> {
     earlier.map(|earlier| earlier + 1)
 }
 
+/// Why a step has nothing to undo, in a sentence.
+pub(super) fn nothing_to_undo(why: &str) -> String {
+    format!("Nothing to undo: {why}.")
+}
+
 /// In which order to take a remedy's steps back, where it has several that can be.
 pub(super) fn undo_order(remedy: &Remedy) -> Option<&'static str> {
     let undone = remedy.commands.iter().filter(|command| command.undo.command().is_some()).count();
@@ -199,9 +210,13 @@ pub(super) fn gaps_by_fix(gaps: &[Gap]) -> Vec<Vec<&Gap>> {
     by_fix
 }
 
-/// `it` or `them`: what a fix shows.
-pub(super) fn it_or_them(gaps: &[&Gap]) -> &'static str {
-    if gaps.len() == 1 { "it" } else { "them" }
+/// What stands before the fix of some gaps: `To see it: `. Nothing where nothing shows them, which the fix says.
+pub(super) fn to_see(gaps: &[&Gap]) -> &'static str {
+    match (gaps[0].fix.shows(), gaps) {
+        (Shows::Never, _) => "",
+        (Shows::Now | Shows::NextIncident, [_]) => "To see it: ",
+        (Shows::Now | Shows::NextIncident, _) => "To see them: ",
+    }
 }
 
 /// Who scans, and what that may mean, where it shows who.
@@ -359,15 +374,15 @@ pub(super) fn attribution_note(destination: &DestinationReport) -> Option<&'stat
     match (destination.clients.first()?.attribution, destination.clients_ordered_by) {
         (Attribution::Connection, _) => None,
         (Attribution::ClientInterface, _) => {
-            Some("Joined by the clients' own interfaces, as the format does not join them.")
+            Some("The format does not join clients and destinations. The clients' own interfaces do.")
         }
-        (Attribution::DestinationPort, ClientOrder::HeldPorts) => {
-            Some("Joined by destination port alone: other destinations on that port are counted in.")
-        }
-        (Attribution::DestinationPort, ClientOrder::RefusedAttempts) => Some(
-            "Joined by destination port alone, and so by what was refused: a client's share is of the refused attempts, and the ports it held are taken to be as large a part.",
+        (Attribution::DestinationPort, ClientOrder::HeldPorts) => Some(
+            "The records join clients and destinations by port only, so other destinations on that port are counted in.",
         ),
-        (Attribution::None, _) => Some("Not joined to the destination."),
+        (Attribution::DestinationPort, ClientOrder::RefusedAttempts) => Some(
+            "The records join clients and destinations by port only, so each share is of the refused attempts. We assumed that a client held the same share of the ports.",
+        ),
+        (Attribution::None, _) => Some("The records do not join these clients to the destination."),
     }
 }
 

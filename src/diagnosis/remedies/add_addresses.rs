@@ -21,7 +21,7 @@ const MAX_ADDRESSES_PER_ZONE: u32 = 32;
 pub(super) const ADDRESS_MONTHLY_USD: f64 = 0.005 * HOURS_A_MONTH;
 
 /// What a quota in the way means.
-pub(super) const APPROVAL: &str = "raising it has to be approved, which takes minutes to days.";
+pub(super) const APPROVAL: &str = "Raising it needs approval, which takes minutes to days.";
 
 /// Why the gateway gets no more addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +118,12 @@ fn no_more(shortage: &Shortage<'_>, stock: Option<&Stock<'_>>) -> Option<NoMore>
 /// Why more addresses are not offered, in a sentence; `None` where they are.
 pub(super) fn why_none(shortage: &Shortage<'_>) -> Option<String> {
     Some(match no_more(shortage, Stock::of(shortage).as_ref())? {
-        NoMore::NotNeeded => "More addresses are no way out: attempts that bring nothing fill them as well.".into(),
+        NoMore::NotNeeded => "More addresses do not help: attempts without answers fill them as well.".into(),
         NoMore::AddedByAws => {
-            "More addresses are not for you to add: AWS adds them to this regional gateway by itself, and had not done so in time.".into()
+            "Nobody can add addresses to this regional gateway: AWS adds them by itself, and did not do so in time.".into()
         }
         NoMore::AllInUse(all) => {
-            format!("More addresses are no way out: the gateway has {all}, as many as one can have, and all are in use.")
+            format!("More addresses are not possible: the gateway has {all}, which is the maximum, and all are in use.")
         }
     })
 }
@@ -195,9 +195,9 @@ fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
         ));
     }
     if beyond > 0 {
-        let needs = if later > 0 { "Beyond that" } else { "The rest" };
+        let what = if later > 0 { "What is then still missing" } else { "The rest" };
         effect.push(format!(
-            "{needs} needs {beyond} that no gateway takes, as one has {} at the most: a second gateway for some of these subnets.",
+            "{what} needs {beyond} more, and a gateway can have {} at most. Give some of these subnets a second gateway.",
             stock.most
         ));
     }
@@ -211,7 +211,8 @@ fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
     let mut hazards = hazards(shortage, stock, when, !raises.is_empty());
     if demand.more_refused {
         hazards.push(
-            "More may be needed: short connections share ports, so that more were refused than show.".into(),
+            "More may be needed: short connections share ports, so more were refused than the records show."
+                .into(),
         );
     }
     commands.extend(raises);
@@ -275,10 +276,10 @@ fn why(shortage: &Shortage<'_>, demand: &Demand) -> String {
     let refused = words::counted(demand.refused, "connection");
     let at_least = if demand.more_refused { "at least " } else { "" };
     format!(
-        "{held} ports held and {at_least}{refused} refused to {}: {} want a port at once.{}",
+        "{held} ports were held and {at_least}{refused} were refused to {}: {} connections want a port at once.{}",
         shortage.top.label(),
         demand.in_words(),
-        if shortage.pattern.is_none() { " Whether all of them are needed does not show." } else { "" }
+        if shortage.pattern.is_none() { " Whether all of them are needed is not known." } else { "" }
     )
 }
 
@@ -288,24 +289,24 @@ fn hazards(shortage: &Shortage<'_>, stock: &Stock<'_>, when: When, raises: bool)
     let private = network.gateway.kind == GatewayKind::Private;
     let mut hazards = Vec::new();
     if raises && when == When::Later {
-        hazards.push(format!("A quota stands in the way: {APPROVAL}"));
+        hazards.push(format!("A quota blocks this. {APPROVAL}"));
     }
     let whoever = if private { "Whoever allow-lists" } else { "Partners that allow-list" };
     hazards.push(format!(
-        "{whoever} the gateway's addresses must add the new ones first: some connections show them at once."
+        "{whoever} the gateway's addresses must add the new ones first. Some connections use the new addresses at once."
     ));
     if stock.within_quota == 0 && !stock.quota_known {
-        hazards.push(format!("Where the quota is lower, the last command comes first: {APPROVAL}"));
+        hazards.push(format!("Where the quota is lower, run the last command first. {APPROVAL}"));
     } else if when == When::Now && !stock.quota_known {
         hazards.push(format!(
-            "The quota of addresses per gateway was not asked for, and is taken for the default, {}.",
+            "The quota of addresses per gateway is not known. We assumed the default, {}.",
             Quotas::DEFAULT_ADDRESSES_PER_GATEWAY
         ));
     }
-    hazards.push("Terraform may want to replace the gateway, or to take the addresses away again: change it there too.".into());
+    hazards.push("Terraform may replace the gateway or remove the addresses. Change them there too.".into());
     if !private && network.quotas.unwrap_or_default().elastic_ips.is_none() {
         hazards.push(format!(
-            "The Region's quota of Elastic IP addresses was not asked for; by default it is {}.",
+            "The Region's quota of Elastic IP addresses is not known. The default is {}.",
             Quotas::DEFAULT_ELASTIC_IPS
         ));
     }
@@ -331,7 +332,7 @@ fn addresses_of_unknown_gateway(shortage: &Shortage<'_>) -> Option<Offer> {
     let stop_gap = !shortage.is_real_demand();
     let each = u64::from(findings.limits.ports_per_address);
     let mut effect = vec![format!(
-        "Each address is room for {} more connections to {}; a public gateway has {} without a raised quota, and {MAX_ADDRESSES} at the most.",
+        "Each address is room for {} more connections to {}. A public gateway can have {} addresses by default, and {MAX_ADDRESSES} with a raised quota.",
         words::count(each),
         shortage.top.label(),
         Quotas::DEFAULT_ADDRESSES_PER_GATEWAY
@@ -357,9 +358,9 @@ fn addresses_of_unknown_gateway(shortage: &Shortage<'_>) -> Option<Offer> {
             effect: effect.join(" "),
             commands: steps(shortage, 1, None),
             hazards: vec![
-                "Partners that allow-list the gateway's addresses must add the new one first: some connections show it at once.".into(),
-                "These commands are for a public gateway in one subnet: a private one takes private addresses, and to a regional one AWS may add them by itself.".into(),
-                "Terraform may want to replace the gateway, or to take the address away again: change it there too.".into(),
+                "Partners that allow-list the gateway's addresses must add the new one first. Some connections use the new address at once.".into(),
+                "These commands are for a public gateway in one subnet. A private gateway takes private addresses. To a regional gateway AWS may add addresses by itself.".into(),
+                "Terraform may replace the gateway or remove the address. Change it there too.".into(),
             ],
             monthly_cost_usd: Some(ADDRESS_MONTHLY_USD),
             confidence: Confidence::Medium,
@@ -406,7 +407,7 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
             id: RemedyId::AddNatAddresses,
             title: format!("Bring the {unusable} of the gateway's {} addresses into use that take no connections", stock.all),
             when: When::Now,
-            condition: Some(Condition { unknown: format!("why {takes} none: their Status tells"), command: shows }),
+            condition: Some(Condition { unknown: format!("why {takes} none, which their Status tells"), command: shows }),
             why: format!(
                 "The gateway has {} addresses, as many as one can have, and only {} of them {} connections. {}",
                 stock.all,
@@ -415,16 +416,16 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
                 why(shortage, &shortage.demand())
             ),
             effect: format!(
-                "Room for {} connections to {} instead of {}. Addresses that are being associated take connections within minutes by themselves.",
+                "Room for {} connections to {} instead of {}. Addresses that are being associated take connections by themselves within minutes.",
                 room(stock.all),
                 shortage.top.label(),
                 room(stock.usable)
             ),
             commands,
             hazards: vec![
-                "Take off only addresses whose Status is failed: one that is disassociating still carries connections, and the primary one cannot be taken off.".into(),
+                "Take off only addresses whose Status is failed. An address that is disassociating still carries connections, and the primary address cannot be taken off.".into(),
                 "Partners that allow-list the gateway's addresses must add the new ones first.".into(),
-                "Terraform may want to undo it: change it there too.".into(),
+                "Terraform may undo this. Change it there too.".into(),
             ],
             monthly_cost_usd: None,
             confidence: Confidence::Medium,

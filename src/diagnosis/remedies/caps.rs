@@ -41,13 +41,13 @@ pub(super) fn cap(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
     };
     if owner.kind.is_shared() {
         cap.hazards.push(format!(
-            "{} may stand for several workloads: what is done to it is done to all.",
+            "{} may stand for several workloads: a step against it affects all of them.",
             client.address
         ));
     }
     if owner.source == OwnerSource::Lookup && cap.condition.is_none() {
         cap.hazards.push(format!(
-            "EC2 says whose {} is now; if it changed hands since these minutes, it was another's then.",
+            "EC2 says who has {} now. If the address changed hands since these minutes, somebody else had it then.",
             client.address
         ));
     }
@@ -64,7 +64,7 @@ fn unknown(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
     let command = describe_owners(&[address], shortage.region()).into_iter().next().unwrap_or_default();
     let (commands, shut_out) = shut_out(shortage.findings, address, &shortage.errors_stop());
     let mut hazards = vec![
-        "Stopping or restarting it breaks off what it is doing: look at what it is first. The address may stand for several workloads, such as pods behind a node, or Lambda functions that share an interface.".to_owned(),
+        "Stopping or restarting it breaks off its work. Look first at what it is. The address may stand for several workloads, such as pods behind a node, or Lambda functions that share an interface.".to_owned(),
     ];
     hazards.extend(shut_out);
     Cap {
@@ -119,7 +119,7 @@ impl Capped<'_> {
         };
         Condition {
             unknown: format!(
-                "whether {} itself uses {}, as the records join them by the port alone",
+                "whether {} itself uses {}, because the records join them by the port only",
                 self.address,
                 top.label()
             ),
@@ -163,10 +163,10 @@ impl Capped<'_> {
             (format!("Run the Auto Scaling group {} without {id}", shown(group)), fewer)
         };
         let mut hazards = vec![format!(
-            "It terminates {id}: what it is doing is broken off, and what is on its disks and in its memory is lost."
+            "This terminates {id}. Its work breaks off, and what is on its disks and in its memory is lost."
         )];
         if !self.starts_afresh() {
-            hazards.push("One instance fewer serves until it is undone, the load may move to the others, and a scaling policy may start another. The group's minimum size may forbid it.".into());
+            hazards.push("Until this is undone, one instance fewer serves. The load may move to the others, and a scaling policy may start another instance. The group's minimum size may forbid this.".into());
         }
         Cap { title, condition: None, commands: vec![command], hazards }
     }
@@ -177,10 +177,10 @@ impl Capped<'_> {
             "aws ec2 describe-instance-status --include-all-instances --instance-ids {id} --query 'InstanceStatuses[].[InstanceState.Name,InstanceStatus.Status]' --output text{region}"
         );
         let mut hazards = vec![
-            "It breaks off what the instance is doing: what is in memory is lost, and programs that do not start by themselves stay down. Restarting the one program that holds the connections loses less.".to_owned(),
+            "This breaks off the instance's work. What is in memory is lost, and programs that do not start by themselves stay down. Restarting only the program that holds the connections loses less.".to_owned(),
         ];
         if self.shortage.pattern == Some(Pattern::RetryStorm) {
-            hazards.push("A stopped instance serves nothing, loses its instance-store disks and a public address that is no Elastic IP; an Auto Scaling group would replace it.".into());
+            hazards.push("A stopped instance serves nothing. It loses its instance-store disks, and its public address unless that is an Elastic IP. An Auto Scaling group would replace it.".into());
             return Cap {
                 title: format!("Stop {id}, which keeps retrying"),
                 condition: None,
@@ -195,7 +195,8 @@ impl Capped<'_> {
         }
         if !self.starts_afresh() {
             hazards.push(
-                "It takes the ports again as its load comes back, unless its pool is made smaller.".into(),
+                "The instance takes the ports again as its load comes back, unless its pool is made smaller."
+                    .into(),
             );
         }
         Cap {
@@ -230,7 +231,7 @@ impl Capped<'_> {
                     ),
                     Undo::nothing("a stopped task does not run again; a service starts another, else use aws ecs run-task"),
                 )],
-                hazards: vec!["It breaks off what the task is doing, and loses what is in its memory and on its own disk.".into()],
+                hazards: vec!["This breaks off the task's work. What is in its memory and on its own disk is lost.".into()],
             };
         };
         let named = quoted(service);
@@ -250,7 +251,7 @@ impl Capped<'_> {
                     verify: counts,
                     undo: Undo::nothing("the fresh tasks are of the task definition that the service has now"),
                 }],
-                hazards: vec!["It breaks off what each task is doing as it is replaced, and loses what is in its memory. A tag such as latest may bring another image.".into()],
+                hazards: vec!["This breaks off the work of each task as it is replaced. What is in its memory is lost. A tag such as latest may bring another image.".into()],
             };
         }
         Cap {
@@ -262,7 +263,7 @@ impl Capped<'_> {
                 verify: counts,
                 undo: update("--desired-count COUNT_BEFORE").into(),
             }],
-            hazards: vec!["Fewer tasks serve until it is undone, ECS chooses which ones end, and Service Auto Scaling may raise the count again. The command that verifies shows the count before.".into()],
+            hazards: vec!["Until this is undone, fewer tasks serve. ECS chooses which tasks end, and Service Auto Scaling may raise the count again. The command under Verify shows the count before.".into()],
         }
     }
 
@@ -283,7 +284,7 @@ impl Capped<'_> {
                 format!("aws ecs stop-task --cluster CLUSTER_NAME --task TASK_ARN --reason 'NAT gateway ports'{region}"),
                 Undo::nothing("a stopped task does not run again; a service starts another, else use aws ecs run-task"),
             )],
-            hazards: vec!["It breaks off what the task is doing, and loses what is in its memory and on its own disk.".into()],
+            hazards: vec!["This breaks off the task's work. What is in its memory and on its own disk is lost.".into()],
         }
     }
 
@@ -314,7 +315,7 @@ impl Capped<'_> {
                 verify: format!("{}{region}", concurrency("get-function-concurrency")),
                 undo: format!("{}{region}", concurrency("delete-function-concurrency")).into(),
             }],
-            hazards: vec!["Calls above the cap are throttled: whoever calls it gets errors, and events wait or are lost. Where it had a reserved concurrency before, which the command that verifies shows, set that again instead of deleting it.".into()],
+            hazards: vec!["Calls above the cap are throttled: callers get errors, and events wait or are lost. The command under Verify shows whether the function had a reserved concurrency before. If it had, set that again instead of deleting it.".into()],
         }
     }
 
@@ -360,7 +361,7 @@ impl Capped<'_> {
                     verify: deployment("rollout status", ""),
                     undo: Undo::nothing("the fresh pods are of the same template"),
                 },
-                "It breaks off what each pod is doing as it is replaced, and loses what is in its memory and on its own disk.",
+                "This breaks off the work of each pod as it is replaced. What is in its memory and on its own disk is lost.",
             )
         } else {
             (
@@ -371,7 +372,7 @@ impl Capped<'_> {
                     verify: shows,
                     undo: deployment("scale", " --replicas=COUNT_BEFORE").into(),
                 },
-                "Fewer pods serve until it is undone, Kubernetes chooses which ones end, and an autoscaler may raise the count again. The command that verifies shows the count before.",
+                "Until this is undone, fewer pods serve. Kubernetes chooses which pods end, and an autoscaler may raise the count again. The command under Verify shows the count before.",
             )
         };
         Cap {
@@ -468,7 +469,7 @@ pub(super) fn shut_out(findings: &Findings<'_>, client: IpAddr, verify: &str) ->
         },
     ];
     let hazards = vec![format!(
-        "The rule of the network ACL cuts {client} off at once from all that goes through the gateway and from whatever else stands in {} or in other subnets with the same network ACL; the ports it holds are free 350 s later. Where rule {FIRST_RULE} is taken, choose a free number below the others.",
+        "The rule of the network ACL cuts {client} off at once from everything behind the gateway, and from everything else in {} and in other subnets with the same network ACL. The ports that it holds are free 350 s later. Where rule {FIRST_RULE} is taken, choose a free number below the others.",
         shown(subnet)
     )];
     (commands, hazards)

@@ -33,7 +33,7 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
     let mut why = Vec::new();
     if leak {
         why.push(format!(
-            "{} of {} gateway ports used to {} were never seen to be let go; at any moment at most {} of about {} held ports carried packets.",
+            "{} of {} gateway ports used to {} were never seen to be released. At most {} of about {} held ports carried packets at the same time.",
             words::count(top.tally.connections - top.tally.ended.min(top.tally.connections)),
             words::count(top.tally.connections),
             top.label(),
@@ -67,11 +67,11 @@ pub(super) fn close_idle_connections(shortage: &Shortage<'_>) -> Option<Offer> {
             condition: None,
             why: why.join(" "),
             effect: format!(
-                "A closed connection gives its port back at once; an abandoned one keeps it for {IDLE}. TCP keepalive does not help: it keeps ports taken."
+                "A closed connection gives its port back at once. An abandoned connection keeps its port for {IDLE}. TCP keepalive does not help: it keeps ports taken."
             ),
             commands: shortage.who_holds_most(),
             hazards: vec![
-                "It is a change in the client's code or pool settings, so not a fix for tonight.".into(),
+                "This is a change in the client's code or pool settings, and no fix for tonight.".into(),
             ],
             monthly_cost_usd: Some(0.0),
             confidence: if leak { Confidence::High } else { Confidence::Medium },
@@ -95,11 +95,10 @@ pub(super) fn reuse_connections(shortage: &Shortage<'_>) -> Option<Offer> {
                 top.label(),
                 top.tally.active_seconds as f64 / top.tally.connections.max(1) as f64
             ),
-            effect:
-                "One pooled connection stands in for many short ones, each of which takes a port of its own."
-                    .into(),
+            effect: "One pooled connection replaces many short ones, each of which takes its own port."
+                .into(),
             commands: shortage.who_holds_most(),
-            hazards: vec!["It is a change in the client, so not a fix for tonight.".into()],
+            hazards: vec!["This is a change in the client, and no fix for tonight.".into()],
             monthly_cost_usd: Some(0.0),
             confidence: Confidence::Medium,
         },
@@ -114,12 +113,12 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
     let silent = top.tally.unanswered as f64 / top.tally.connections.max(1) as f64;
     let stop = stop(shortage, shortage.greatest());
     let mut hazards = vec![
-        "Whether the destination is down, or blocked by a rule on the way, flow logs do not tell: with it back, nothing has to be stopped.".to_owned(),
+        "Flow logs do not tell whether the destination is down or a rule on the way blocks it. Once it answers again, nothing has to be stopped.".to_owned(),
     ];
     hazards.extend(stop.hazards);
     let title = match shortage.greatest() {
-        [] => format!("Bring {} back, which does not answer, or stop whoever retries", top.label()),
-        _ => format!("Bring {} back, which does not answer, or else: {}", top.label(), stop.title),
+        [] => format!("Bring back {}, which does not answer, or stop whoever retries", top.label()),
+        _ => format!("Bring back {}, which does not answer. Otherwise: {}", top.label(), stop.title),
     };
     Some(Offer {
         headroom: Some(shortage.headroom(silent.min(1.0), shortage.capacity)),
@@ -135,7 +134,7 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
                 words::count(top.tally.connections),
                 top.label()
             ),
-            effect: "Each attempt takes a port. With back-off, or with the destination back, they are few."
+            effect: "Each attempt takes a port. With back-off, or once the destination answers again, attempts are few."
                 .into(),
             commands: stop.commands,
             hazards,
@@ -150,7 +149,7 @@ pub(super) fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
 fn answers(top: &Ranked) -> Option<Condition> {
     let port = top.destination.port;
     (top.destination.protocol == TCP).then(|| Condition {
-        unknown: format!("whether {} answers where this gateway is not in the way", top.label()),
+        unknown: format!("whether {} answers a client that does not use this gateway", top.label()),
         command: format!("nc -z -v -w 5 {} {port}", top.address),
     })
 }
@@ -175,7 +174,7 @@ pub(super) fn use_vpc_resolver(shortage: &Shortage<'_>) -> Option<Offer> {
             effect: "Queries to the VPC's resolver (the VPC's base address plus two, or 169.254.169.253) never pass the gateway.".into(),
             commands: shortage.who_holds_most(),
             hazards: vec![
-                "It is a change in the clients' settings, or in the VPC's DHCP options, which clients take up as they renew their leases.".into(),
+                "This is a change in the clients' settings, or in the VPC's DHCP options. Clients take the options up when they renew their leases.".into(),
                 "Names that only the outside server knows need a forwarding rule first.".into(),
                 "The resolver takes 1,024 packets a second from each network interface.".into(),
             ],

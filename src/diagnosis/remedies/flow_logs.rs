@@ -76,18 +76,18 @@ pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
                 format!("The flow log lacks {}.", lacks.join("; "))
             },
             effect: if none {
-                "Records come from ten minutes later on: if errors last that long, ask again then, and they name the destination. What was before stays unknown."
+                "Records arrive from about ten minutes later. If the errors last that long, ask again then: the records name the destination. What happened before stays unknown."
             } else {
-                "The next incident is diagnosed with narrow ranges and named clients. It does not help with this one."
+                "The diagnosis of the next incident has narrow ranges and names clients. This does not help with the present one."
             }
             .into(),
             commands: vec![Command {
-                does: "creates a flow log of the gateway alone".into(),
+                does: "creates a flow log of only the gateway".into(),
                 run: gaps::better_format(findings),
                 verify: format!("aws ec2 describe-flow-logs{region}"),
                 undo: format!("aws ec2 delete-flow-logs --flow-log-ids NEW_FLOW_LOG_ID{region}").into(),
             }],
-            hazards: vec!["Delivery is charged by volume; a flow log of the gateway's interface alone is far smaller than the VPC's.".into()],
+            hazards: vec!["Delivery is charged by volume. A flow log of only the gateway's interface is far smaller than the VPC's.".into()],
             monthly_cost_usd: None,
             confidence: Confidence::High,
         },

@@ -206,13 +206,13 @@ fn which_tables(findings: &Findings<'_>) -> (String, String) {
 fn hazards_of(service: &str, list: &str) -> Vec<String> {
     vec![
         format!(
-            "{service} then sees private addresses: policies with aws:SourceIp stop matching, and have to say aws:VpcSourceIp or aws:SourceVpce instead."
+            "{service} then sees private addresses. Policies with aws:SourceIp stop matching: they need aws:VpcSourceIp or aws:SourceVpce instead."
         ),
         format!(
-            "Creating or changing the endpoint drops the connections to {service} that are open in these subnets; clients have to connect again."
+            "Creating or changing the endpoint drops the open connections from these subnets to {service}. Clients have to connect again."
         ),
         format!(
-            "The VPC needs DNS resolution and DNS hostnames, and security groups and network ACLs must allow {list}."
+            "The VPC needs DNS resolution and DNS hostnames. Security groups and network ACLs must allow {list}."
         ),
     ]
 }
@@ -235,7 +235,7 @@ fn endpoint(shortage: &Shortage<'_>, way: &Way<'_>) -> Option<Offer> {
     )];
     if way.placement.weight(|client| way.cannot(client)) > 0 {
         why.push(format!(
-            "{} are of clients that cannot use an endpoint, or of which it is not known: outside the VPC, or IPv6.",
+            "{} are of clients that cannot use an endpoint or may not be able to: they are outside the VPC, or use IPv6.",
             way.placement.in_words(|client| way.cannot(client))
         ));
     }
@@ -260,7 +260,7 @@ fn endpoint(shortage: &Shortage<'_>, way: &Way<'_>) -> Option<Offer> {
             ),
             why: why.join(" "),
             effect: format!(
-                "{} go straight to {service}: they take no port of the gateway, and an endpoint has no limit of ports.",
+                "{} go straight to {service}. They take no port of the gateway, and an endpoint has no limit of ports.",
                 way.placement.in_words(lacking)
             ),
             commands: vec![command(shortage, way, &tables)],

@@ -51,7 +51,7 @@ pub(super) fn isolate_client(findings: &Findings<'_>, scan: &Scan) -> Option<Off
                 words::count(scan.destinations),
                 words::count(scan.in_vain)
             ),
-            effect: "Cut off, it reaches nobody, and nobody reaches it; what is in its memory and on its disks stays for whoever looks into it.".into(),
+            effect: "Once isolated, the client reaches nobody and nobody reaches it. Its memory and its disks stay as they are for whoever investigates.".into(),
             commands,
             hazards,
             monthly_cost_usd: Some(0.0),
@@ -63,7 +63,7 @@ pub(super) fn isolate_client(findings: &Findings<'_>, scan: &Scan) -> Option<Off
 /// How to cut a client off, and what that breaks. Interfaces that AWS manages take no other security groups: those
 /// clients are kept away from the gateway.
 fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> (Vec<Command>, Vec<String>) {
-    let evidence = "Do not stop, restart or terminate it before its memory and disks are saved: they tell what happened.".to_owned();
+    let evidence = "Do not stop, restart or terminate the client before its memory and disks are saved: they tell what happened.".to_owned();
     let own_interface = match owner {
         None => findings.network.in_vpc(client) != Some(false),
         Some(owner) => {
@@ -72,18 +72,18 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
     };
     if !own_interface {
         let (commands, mut hazards) = shut_out(findings, client, &errors_since(findings));
-        hazards.push("It still reaches what is not behind the gateway.".into());
+        hazards.push("The client still reaches everything that is not behind the gateway.".into());
         hazards.push(evidence);
         return (commands, hazards);
     }
     let region = region_option(findings.region());
     let mut commands = Vec::new();
     let mut hazards = vec![
-        "It locks out whoever is logged in, by SSH or Session Manager, and whoever it serves. Open connections may go on until they end, as a security group lets those that it tracks go on: a network ACL cuts them off at once.".to_owned(),
+        "This locks out everybody who is logged in by SSH or Session Manager, and everybody whom the client serves. Open connections may go on until they end, because a security group lets the connections that it tracks go on. A network ACL cuts them off at once.".to_owned(),
         evidence,
     ];
     if let Some(owner) = owner.filter(|owner| owner.kind.is_shared()) {
-        hazards.push(format!("It cuts off every pod on the node: {}.", shown(&owner.name)));
+        hazards.push(format!("This cuts off every pod on the node: {}.", shown(&owner.name)));
     }
     let group = owner.and_then(|owner| owner.handles.scaling_group.as_deref());
     match (group, owner.and_then(Owner::instance_id)) {
@@ -101,7 +101,7 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
             });
         }
         _ => hazards.push(
-            "An Auto Scaling group or a load balancer that it is of may replace it, and what it held is lost: take it out there first.".into(),
+            "Its Auto Scaling group or load balancer may replace the client, and what it held is lost. Take it out there first.".into(),
         ),
     }
     let interface = owner.and_then(Owner::interface_id).unwrap_or("NETWORK_INTERFACE_ID");
@@ -139,7 +139,7 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
             undo: deletes.into(),
         },
         Command {
-            does: "puts the client's interface into that group alone".into(),
+            does: "puts the client's interface into only that group".into(),
             run: modify("NEW_SECURITY_GROUP_ID"),
             verify: format!(
                 "aws ec2 describe-network-interfaces --network-interface-ids {interface} --query 'NetworkInterfaces[].Groups[].GroupId' --output text{region}"
@@ -148,7 +148,7 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
         },
     ]);
     if !known {
-        hazards.push("Write down first which security groups it is in: the command that verifies the last step shows them.".into());
+        hazards.push("Write down first which security groups the client is in: the command under Verify of the last step shows them.".into());
     }
     (commands, hazards)
 }

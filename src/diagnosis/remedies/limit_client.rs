@@ -114,7 +114,7 @@ fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
         .map(|c| {
             if top.client_order == ClientOrder::RefusedAttempts {
                 return format!(
-                    "{} made {} of the refused attempts to {}, and perhaps holds {} of its ports",
+                    "{} made {} of the refused attempts to {}, and may hold {} of its ports",
                     c.address,
                     words::percent(c.share),
                     top.label(),
@@ -141,12 +141,12 @@ fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
         _ => ("them", "they close", "they abandon"),
     };
     let mut effect = vec![format!(
-        "Without {it} about {} of {} ports stay in use. Ports of connections that {closes} are free at once; of ones that {abandons}, {IDLE} after their last packet.",
+        "Without {it}, about {} of {} ports stay in use. Ports of connections that {closes} are free at once. Ports of connections that {abandons} are free {IDLE} after their last packet.",
         words::count(left),
         words::count(u64::from(shortage.capacity)),
     )];
     if shortage.pattern == Some(Pattern::Leak) {
-        effect.push("Started afresh, it may leak again.".into());
+        effect.push("After a fresh start, it may leak again.".into());
         effect.push(how_long_it_lasts(shortage, theirs, u64::from(shortage.capacity)));
     }
     let Together { title, condition, commands, hazards } = stop(shortage, holders);

@@ -179,18 +179,17 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     commands.splice(0..0, raises);
     let mut hazards = vec![
         "Replacing a route breaks the open connections of every subnet behind that route table, to all destinations.".to_owned(),
-        "The moved clients show another public address: partners that allow-list addresses must add it first.".to_owned(),
+        "The moved clients have another public address. Partners that allow-list addresses must add it first.".to_owned(),
     ];
     if when == When::Later {
-        hazards
-            .insert(0, format!("The Region's quota of Elastic IP addresses stands in the way: {APPROVAL}"));
+        hazards.insert(0, format!("The Region's quota of Elastic IP addresses blocks this. {APPROVAL}"));
     }
     let (seen, unseen): (Vec<&SiblingGateway>, Vec<&SiblingGateway>) =
         siblings.into_iter().partition(|sibling| sibling.room(each).is_some());
     if !unseen.is_empty() {
         let ids: Vec<&str> = unseen.iter().map(|sibling| sibling.id.as_str()).collect();
         hazards.push(format!(
-            "How full {} already is was not looked at: watch its ErrorPortAllocation too.",
+            "We did not look at how full {} is. Watch its ErrorPortAllocation too.",
             ids.join(", ")
         ));
     }
@@ -204,13 +203,13 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     }
     if !crossing.shared.is_empty() {
         hazards.push(format!(
-            "{} left alone: subnets of other zones use the same table, and would move too. Give each zone a table of its own first.",
+            "{} left out: subnets of other zones use the same table and would move too. Give each zone its own table first.",
             shown(&crossing.shared.iter().copied().collect::<Vec<_>>().join(", "))
         ));
     }
     if !shortage.is_real_demand() {
         hazards.push(
-            "Connections that are not needed fill another gateway as well: this wins time only.".into(),
+            "Connections that are not needed fill another gateway as well, so this only wins time.".into(),
         );
     }
     let own_zone = shown(crossing.own_zone);
@@ -302,7 +301,7 @@ fn full_in_words(sibling: &SiblingGateway) -> String {
 /// What a gateway has left.
 pub(super) fn room_in_words(sibling: &SiblingGateway, each: u32) -> String {
     format!(
-        " {} held at most {} connections in these minutes, to all destinations together: it had room for {} more to this one.",
+        " {} held at most {} connections in these minutes, to all destinations together. It had room for {} more to this one.",
         sibling.id,
         words::count(sibling.most_connections.unwrap_or_default()),
         words::count(sibling.room(each).unwrap_or_default())

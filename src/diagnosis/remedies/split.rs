@@ -111,7 +111,7 @@ pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
             let room = room_in_words(sibling, shortage.findings.limits.ports_per_address);
             if sibling.zone.as_deref() != group.zone {
                 hazards.push(format!(
-                    "{} stands in another zone ({}): traffic across zones costs $0.01 a GB each way, and then depends on that zone.",
+                    "{} stands in another zone ({}). Traffic across zones costs $0.01 a GB each way, and the clients then depend on that zone.",
                     sibling.id,
                     shown(sibling.zone.as_deref().unwrap_or("not known which"))
                 ));
@@ -138,19 +138,18 @@ pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
     });
     let when = if raised.is_empty() { When::Now } else { When::Later };
     if when == When::Later {
-        hazards
-            .insert(0, format!("The Region's quota of Elastic IP addresses stands in the way: {APPROVAL}"));
+        hazards.insert(0, format!("The Region's quota of Elastic IP addresses blocks this. {APPROVAL}"));
     }
     hazards.insert(
         usize::from(when == When::Later),
-        format!("The new route drops the open connections from these subnets to {server}, on all ports, and no others; undoing it drops them again."),
+        format!("The new route drops the open connections from these subnets to {server}, on all ports, and no others. Undoing it drops them again."),
     );
-    hazards.push("The moved clients show another public address: partners that allow-list addresses must add it first.".into());
-    hazards.push(format!("It holds as long as clients are led to {server}: a name may have other addresses tomorrow. Terraform may take the route away again."));
+    hazards.push("The moved clients have another public address. Partners that allow-list addresses must add it first.".into());
+    hazards.push(format!("This helps as long as clients use {server}. The name may have other addresses tomorrow. Terraform may remove the route."));
     let stop_gap = !shortage.is_real_demand();
     if stop_gap {
         hazards.push(
-            "Connections that are not needed fill another gateway as well: this wins time only.".into(),
+            "Connections that are not needed fill another gateway as well, so this only wins time.".into(),
         );
     }
     let subnets = match group.table.subnet_ids.as_slice() {
@@ -204,7 +203,7 @@ pub(super) fn find_out_who_could_move(shortage: &Shortage<'_>) -> Offer {
         format!("which subnets route through {gateway}")
     } else {
         format!(
-            "which subnets could get a route table of their own, as all clients of {} do not fit another gateway",
+            "which subnets could get a route table of their own, because not all clients of {} fit another gateway",
             shown(&words::list(&tables.into_iter().collect::<Vec<_>>()))
         )
     };
@@ -230,12 +229,12 @@ pub(super) fn find_out_who_could_move(shortage: &Shortage<'_>) -> Offer {
                 ),
             }),
             why: format!(
-                "{} of {} ports to {} are held, and nothing else that we know of frees any within minutes.",
+                "{} of {} ports to {} are held. We know of nothing else that frees any within minutes.",
                 words::count(u64::from(shortage.top.held.estimate)),
                 words::count(u64::from(shortage.capacity)),
                 shortage.top.label()
             ),
-            effect: "Each gateway has ports of its own for each destination: what moves no longer takes this one's.".into(),
+            effect: "Each gateway has its own ports for each destination. Connections that move take no port of this gateway.".into(),
             commands: vec![Command {
                 does: format!("sends only {server} through that gateway, from the route table's subnets"),
                 run: route("create-route", " --nat-gateway-id OTHER_NAT_GATEWAY_ID"),
@@ -243,9 +242,9 @@ pub(super) fn find_out_who_could_move(shortage: &Shortage<'_>) -> Offer {
                 undo: route("delete-route", "").into(),
             }],
             hazards: vec![
-                format!("The new route drops the open connections from these subnets to {server}, on all ports; undoing it drops them again."),
-                "The moved clients show another public address: partners that allow-list addresses must add it first.".into(),
-                "Where the VPC has no other gateway with room, one has to be made first.".into(),
+                format!("The new route drops the open connections from these subnets to {server}, on all ports. Undoing it drops them again."),
+                "The moved clients have another public address. Partners that allow-list addresses must add it first.".into(),
+                "Where the VPC has no other gateway with room, create one first.".into(),
             ],
             monthly_cost_usd: None,
             confidence: Confidence::Low,

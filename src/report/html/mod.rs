@@ -14,11 +14,11 @@ use super::sms::subject;
 use super::timeline::{Step, Timeline};
 use super::wording::{
     FIX, NAME, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, confidence,
-    destination_name, gaps_by_fix, incident, it_or_them, label, not_listed, number, outside, query_links,
-    sure, undo_order, verdict_in_words, when,
+    destination_name, gaps_by_fix, incident, label, not_listed, nothing_to_undo, number, outside,
+    query_links, sure, to_see, undo_order, verdict_in_words, when,
 };
 use crate::diagnosis::{
-    ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy,
+    ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Undo,
 };
 use crate::evidence::QueryRun;
 use crate::gap::Gap;
@@ -141,7 +141,7 @@ struct Instruction<'a> {
 struct Unseen {
     /// What, and why not, of each that one fix shows.
     unseen: Vec<(String, String)>,
-    it: &'static str,
+    to_see: &'static str,
     /// In words, perhaps none.
     fix: String,
     command: Option<String>,
@@ -297,7 +297,10 @@ impl<'a> Fix<'a> {
                 lead_in: lead_in(command),
                 command,
                 verify: format!("Verify{}", filled_in(&command.verify)),
-                undo: format!("Undo{}", command.undo.command().map_or_else(String::new, filled_in)),
+                undo: match &command.undo {
+                    Undo::Run(undo) => format!("Undo{}", filled_in(undo)),
+                    Undo::Nothing(why) => nothing_to_undo(why),
+                },
                 last_of_its_kind: next.is_none_or(differs),
             }
         });
@@ -344,7 +347,12 @@ impl Unseen {
     fn of(gaps: &[&Gap]) -> Self {
         let (words, command) = what_to_do(&gaps[0].fix);
         let shown = |gap: &&Gap| (one_line(&gap.what, FIX), one_line(gap.why.trim_end_matches('.'), FIX));
-        Self { unseen: gaps.iter().map(shown).collect(), it: it_or_them(gaps), fix: words, command }
+        Self {
+            unseen: gaps.iter().map(shown).collect(),
+            to_see: to_see(gaps).trim_end(),
+            fix: words,
+            command,
+        }
     }
 }
 
