@@ -1983,3 +1983,15 @@ async fn whatever_the_incident_each_remedy_is_offered_once_and_only_with_its_pat
     }
     assert!(offered.len() >= 4, "hardly anything was looked at: {offered:?}");
 }
+
+/// With `UPDATE_DOCS` set, what the repository holds is written anew.
+#[test]
+fn remedies_in_docs_are_those_of_the_code() {
+    let path = checkout().join("docs/remedies.md");
+    let made = nat_triage::diagnosis::remedies_as_markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &made).expect("writable");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, made, "docs/remedies.md is old: run UPDATE_DOCS=1 cargo test remedies_in_docs");
+}

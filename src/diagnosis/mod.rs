@@ -38,6 +38,7 @@ use findings::Findings;
 pub(crate) use gaps::better_flow_log;
 pub use links::Link;
 use refusals::{EXPLAINING, FEWEST};
+pub use remedies::as_markdown as remedies_as_markdown;
 pub use remedy::{Command, Condition, Remedy, RemedyId, Scan, Undo, When};
 pub(crate) use verdict::NOT_NEAR;
 

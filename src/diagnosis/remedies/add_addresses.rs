@@ -1,9 +1,9 @@
 //! More addresses for the gateway: for connections that are needed, and as a stop-gap for those that are not closed.
 
 use super::demand::{Demand, how_long_it_lasts};
-use super::{HOURS_A_MONTH, Offer, Shortage};
+use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage};
 use crate::diagnosis::commands::{quoted, region_option};
-use crate::diagnosis::{Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, Verdict, When};
+use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, Undo, Verdict, When};
 use crate::network::{GatewayKind, NatAddress, Provenance, Quotas};
 use crate::words;
 
@@ -105,7 +105,7 @@ impl<'a> Stock<'a> {
 
 /// Why the gateway gets no more addresses, where that is known.
 fn no_more(shortage: &Shortage<'_>, stock: Option<&Stock<'_>>) -> Option<NoMore> {
-    if matches!(shortage.pattern, Some(Pattern::RetryStorm | Pattern::Scan)) {
+    if shortage.brings_nothing() {
         return Some(NoMore::NotNeeded);
     }
     let gateway = &shortage.findings.network.gateway;
@@ -128,7 +128,16 @@ pub(super) fn why_none(shortage: &Shortage<'_>) -> Option<String> {
     })
 }
 
-pub(super) fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::AddNatAddresses],
+    when: "now, or later behind a quota",
+    offered: "the connections are needed; as a stop-gap, with how long it lasts, where they leak or it does not show; in parts, as quotas and the gateway allow",
+    why: "each address has its own ports for each destination",
+    caution: "partners' allow-lists; Terraform. Not for a regional gateway that scales its own addresses, nor for attempts that bring nothing",
+    offer: Offered::Shortage(add_nat_addresses),
+};
+
+fn add_nat_addresses(shortage: &Shortage<'_>) -> Option<Offer> {
     let stock = Stock::of(shortage);
     if no_more(shortage, stock.as_ref()).is_some() {
         return None;

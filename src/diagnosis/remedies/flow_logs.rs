@@ -1,9 +1,9 @@
 //! A flow log that shows more, where the one at hand shows too little.
 
-use super::{Offer, Worth};
+use super::{Offer, Offered, Rule, Worth};
 use crate::diagnosis::commands::region_option;
 use crate::diagnosis::findings::Findings;
-use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When, gaps};
+use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Scan, When, gaps};
 use crate::evidence::Source;
 use crate::network::{FlowLog, FlowLogDestination, LogClass, Provenance, TrafficType};
 
@@ -37,7 +37,16 @@ fn lacks(formats: &[String], aggregation_seconds: u32) -> Vec<String> {
     lacks
 }
 
-pub(super) fn flow_logs(findings: &Findings<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::EnableFlowLogs, RemedyId::ImproveFlowLogFormat],
+    when: "next-incident",
+    offered: "there is no usable flow log; or it lacks what the answer needs",
+    why: "the next incident gets its diagnosis",
+    caution: "delivery is charged by volume",
+    offer: Offered::Always(flow_logs),
+};
+
+fn flow_logs(findings: &Findings<'_>, _: Option<&Scan>) -> Option<Offer> {
     let coverage = &findings.evidence.coverage;
     let none = coverage.records_read == 0 && coverage.formats.is_empty();
     let lacks = if none {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
-use super::{Offer, Shortage, WORTH, Worth};
+use super::{Offer, Offered, Rule, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::findings::{Findings, Ranked};
 use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, When};
@@ -80,7 +80,16 @@ fn id_of(service: GatewayService) -> RemedyId {
     }
 }
 
-pub(super) fn gateway_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::GatewayEndpointS3, RemedyId::GatewayEndpointDynamoDb],
+    when: "now",
+    offered: "the destination is in the same Region's managed prefix list, and the clients' route tables lack the endpoint; conditional where only the records name the service, or nobody looked at endpoints and routes",
+    why: "what goes through the endpoint takes no port, and the endpoint has no limit of ports",
+    caution: "drops open connections to the service; `aws:SourceIp` policies stop matching",
+    offer: Offered::Shortage(gateway_endpoint),
+};
+
+fn gateway_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
     let network = shortage.findings.network;
     let placed = network.subnets.is_some() && network.route_tables.is_some();
     match Way::to(shortage.findings, shortage.top).filter(|_| placed) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::Placement;
-use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, Worth};
+use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{InterfaceEndpoint, Network, PrefixList, is_private};
@@ -45,7 +45,16 @@ fn has_gateway_endpoints(shortage: &Shortage<'_>, service: &str) -> bool {
     by_name || by_address.is_some()
 }
 
-pub(super) fn interface_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::InterfaceEndpoint],
+    when: "now",
+    offered: "the names that clients asked for are certain to be one service's",
+    why: "what goes through the endpoint takes no port of the gateway",
+    caution: "private DNS changes the answer in the whole VPC",
+    offer: Offered::Shortage(interface_endpoint),
+};
+
+fn interface_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
     let (findings, top) = (shortage.findings, shortage.top);
     let network = findings.network;
     if is_private(top.address) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
-use super::{Offer, Shortage, WORTH, Worth};
+use super::{Offer, Offered, Rule, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, HostName, RouteTable, is_private};
@@ -20,7 +20,16 @@ fn could<'a>(client: &Placed<'a>) -> Option<&'a RouteTable> {
     client.table.filter(|table| with_ipv6 && client.address.is_ipv4() && !has_way_out(table))
 }
 
-pub(super) fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::Ipv6Egress],
+    when: "later",
+    offered: "the clients' VPC and subnets have IPv6",
+    why: "nothing is translated over IPv6, so no port is taken",
+    caution: "a way out that a firewall on the IPv4 path does not see",
+    offer: Offered::Shortage(ipv6_egress),
+};
+
+fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
     let (findings, top) = (shortage.findings, shortage.top);
     let gateway = &findings.network.gateway;
     if gateway.kind == GatewayKind::Private

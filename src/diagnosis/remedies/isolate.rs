@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::caps::shut_out;
-use super::{Offer, Worth};
+use super::{Offer, Offered, Rule, Worth};
 use crate::diagnosis::commands::{
     describe_owners, errors_since, quoted, region_option, shown, words_of_shell,
 };
@@ -15,7 +15,17 @@ use crate::words;
 /// Longest name that is said.
 const NAME: usize = 80;
 
-pub(super) fn isolate_client(findings: &Findings<'_>, scan: &Scan) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::IsolateClient],
+    when: "now",
+    offered: "one client tries a hundred destinations or more, half of them in vain, whatever else is full; conditional on whether it is meant to",
+    why: "a client that scans may be compromised",
+    caution: "locks out whoever is logged in; an Auto Scaling group may replace it; nothing to be restarted before memory and disks are saved",
+    offer: Offered::Always(isolate_client),
+};
+
+fn isolate_client(findings: &Findings<'_>, scan: Option<&Scan>) -> Option<Offer> {
+    let scan = scan?;
     let client = scan.client?;
     let owner = findings.network.owner_of(client);
     let region = region_option(findings.region());

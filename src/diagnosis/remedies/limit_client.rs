@@ -2,7 +2,7 @@
 
 use super::caps::{Cap, cap};
 use super::demand::how_long_it_lasts;
-use super::{IDLE, Offer, Shortage, Worth};
+use super::{IDLE, Offer, Offered, Rule, Shortage, Worth};
 use crate::diagnosis::commands::describe_owners;
 use crate::diagnosis::{
     ClientOrder, ClientReport, Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, When,
@@ -16,7 +16,20 @@ const FEW_HOLD: f64 = 0.7;
 /// Most clients that are named as the ones to stop.
 const FEW: usize = 3;
 
-pub(super) fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::LimitConnectionsPerClient],
+    when: "now",
+    offered: "one client holds half of the ports, or two or three hold 70 %; the greatest whatever they hold where nothing else helps now",
+    why: "without its greatest holders a destination has room",
+    caution: "by owner, below",
+    offer: Offered::Shortage(limit_connections_per_client),
+};
+
+fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Offer> {
+    // Whoever retries in vain is stopped as such.
+    if shortage.pattern == Some(Pattern::RetryStorm) || shortage.isolates_greatest_holder() {
+        return None;
+    }
     let clients = &shortage.top.clients;
     let few = if held_by(&clients[..clients.len().min(1)]) >= ONE_HOLDS {
         1

@@ -18,18 +18,21 @@
 
 mod add_addresses;
 mod caps;
-mod client_changes;
 mod demand;
 mod flow_logs;
 mod gateway_endpoint;
+mod idle_connections;
 mod interface_endpoint;
 mod ipv6_egress;
 mod isolate;
 mod limit_client;
 mod per_zone;
 mod placement;
+mod retry_storm;
+mod reuse_connections;
 mod split;
 mod spread;
+mod vpc_resolver;
 
 use std::cmp::Reverse;
 
@@ -60,6 +63,59 @@ enum Worth {
     WinsTime,
     /// Connections that are needed break off.
     BreaksOffWhatIsNeeded,
+}
+
+/// Every remedy there is, a file each; `docs/remedies.md` lists them in this order.
+const RULES: &[Rule] = &[
+    gateway_endpoint::RULE,
+    isolate::RULE,
+    limit_client::RULE,
+    retry_storm::RULE,
+    add_addresses::RULE,
+    per_zone::RULE,
+    split::RULE,
+    interface_endpoint::RULE,
+    vpc_resolver::RULE,
+    idle_connections::RULE,
+    reuse_connections::RULE,
+    spread::RULE,
+    ipv6_egress::RULE,
+    flow_logs::RULE,
+];
+
+/// One remedy: for the documents when it is offered, why it helps and what it may break, each as a clause; and what
+/// offers it.
+struct Rule {
+    /// Its names: several where one file serves several services.
+    ids: &'static [RemedyId],
+    /// When it helps.
+    when: &'static str,
+    /// What the evidence has to show.
+    offered: &'static str,
+    /// Why it helps.
+    why: &'static str,
+    /// What it may break.
+    caution: &'static str,
+    offer: Offered,
+}
+
+/// What offers a remedy, where the evidence supports it.
+enum Offered {
+    /// Whether a destination is full or not.
+    Always(fn(&Findings<'_>, Option<&Scan>) -> Option<Offer>),
+    /// Only against a shortage.
+    Shortage(fn(&Shortage<'_>) -> Option<Offer>),
+}
+
+/// The page `docs/remedies.md`.
+#[must_use]
+pub fn as_markdown() -> String {
+    let mut rows = String::new();
+    for Rule { ids, when, offered, why, caution, .. } in RULES {
+        let ids: Vec<String> = ids.iter().map(|id| format!("`{id}`")).collect();
+        rows.push_str(&format!("| {} | {when} | {offered} | {why} | {caution} |\n", ids.join(", ")));
+    }
+    include_str!("page.md").replace("{remedies}\n", &rows)
 }
 
 /// A remedy with what it is ranked by.
@@ -95,6 +151,7 @@ struct Shortage<'a> {
     top: &'a Ranked,
     verdict: Verdict,
     pattern: Option<Pattern>,
+    scan: Option<&'a Scan>,
     /// Ports that can be held towards it at once.
     capacity: u32,
 }
@@ -106,17 +163,19 @@ pub(super) fn remedies(
     pattern: Option<Pattern>,
     scan: Option<&Scan>,
 ) -> Vec<Remedy> {
-    let mut offers: Vec<Offer> =
-        scan.and_then(|scan| isolate::isolate_client(findings, scan)).into_iter().collect();
+    let always = |rule: &Rule| match rule.offer {
+        Offered::Always(offer) => offer(findings, scan),
+        Offered::Shortage(_) => None,
+    };
+    let mut offers: Vec<Offer> = RULES.iter().filter_map(always).collect();
     let mut reason = None;
     if let (Some(top), Some(capacity)) = (findings.top(), findings.capacity)
         && matches!(verdict, Verdict::Confirmed | Verdict::Likely)
     {
-        let shortage = Shortage { findings, top, verdict, pattern, capacity };
-        offers.extend(against(&shortage, scan));
+        let shortage = Shortage { findings, top, verdict, pattern, scan, capacity };
+        offers.extend(against(&shortage));
         reason = add_addresses::why_none(&shortage);
     }
-    offers.extend(flow_logs::flow_logs(findings));
     let mut remedies = ranked(offers);
     // Whoever thinks of more addresses first, as AWS's own article does, reads here why that is no way out.
     if let (Some(first), Some(reason)) = (remedies.first_mut(), reason) {
@@ -126,29 +185,14 @@ pub(super) fn remedies(
 }
 
 /// What helps against a shortage: always something that helps within minutes.
-fn against(shortage: &Shortage<'_>, scan: Option<&Scan>) -> Vec<Offer> {
-    let holds_most = shortage.top.clients.first().map(|client| client.address);
-    // Isolating the greatest holder is more than capping it.
-    let isolated = scan.is_some_and(|scan| scan.client.is_some() && scan.client == holds_most);
-    let mut offers = Vec::new();
-    offers.extend(gateway_endpoint::gateway_endpoint(shortage));
-    offers.extend(client_changes::stop_retry_storm(shortage));
-    if offers.iter().all(|offer| offer.remedy.id != RemedyId::StopRetryStorm) && !isolated {
-        offers.extend(limit_client::limit_connections_per_client(shortage));
-    }
-    offers.extend(add_addresses::add_nat_addresses(shortage));
-    // Attempts that bring nothing would fill another gateway, and help nobody there.
-    if !matches!(shortage.pattern, Some(Pattern::RetryStorm | Pattern::Scan)) {
-        let moves = per_zone::nat_gateway_per_az(shortage).or_else(|| split::split_over_gateways(shortage));
-        offers.extend(moves);
-    }
-    offers.extend(interface_endpoint::interface_endpoint(shortage));
-    offers.extend(client_changes::use_vpc_resolver(shortage));
-    offers.extend(client_changes::close_idle_connections(shortage));
-    offers.extend(client_changes::reuse_connections(shortage));
-    offers.extend(spread::spread_destination(shortage));
-    offers.extend(ipv6_egress::ipv6_egress(shortage));
+fn against(shortage: &Shortage<'_>) -> Vec<Offer> {
+    let against = |rule: &Rule| match rule.offer {
+        Offered::Shortage(offer) => offer(shortage),
+        Offered::Always(_) => None,
+    };
+    let mut offers: Vec<Offer> = RULES.iter().filter_map(against).collect();
     let now = |offers: &[Offer]| offers.iter().any(|offer| offer.remedy.when == When::Now);
+    let isolated = shortage.isolates_greatest_holder();
     // Isolating whoever scans is such a step, and in a fan-in nobody holds enough for it to help.
     if !now(&offers) && !isolated && shortage.pattern != Some(Pattern::FanIn) {
         offers.extend(limit_client::limit_greatest_holders(shortage));
@@ -189,6 +233,17 @@ impl<'a> Shortage<'a> {
             Attribution::DestinationPort | Attribution::None => Confidence::Low,
         };
         joined.min(best)
+    }
+
+    /// Whether the attempts bring nothing: they would fill another gateway, and help nobody there.
+    fn brings_nothing(&self) -> bool {
+        matches!(self.pattern, Some(Pattern::RetryStorm | Pattern::Scan))
+    }
+
+    /// Whether the greatest holder is who scans: isolating a client is more than capping it.
+    fn isolates_greatest_holder(&self) -> bool {
+        let holder = self.top.clients.first().map(|client| client.address);
+        self.scan.is_some_and(|scan| scan.client.is_some() && scan.client == holder)
     }
 
     /// Whether the connections are known to be what the clients need. For a leak more ports are more to leak; a
@@ -303,5 +358,14 @@ mod tests {
             shuffled.swap(0, wanted.len() / 2);
             assert_eq!(ids(ranked(shuffled)), wanted);
         }
+    }
+
+    #[test]
+    fn each_remedy_has_one_rule() {
+        let mut ids: Vec<RemedyId> = RULES.iter().flat_map(|rule| rule.ids).copied().collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{ids:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::placement::{Placed, Placement};
-use super::{HOURS_A_MONTH, Offer, Shortage, WORTH, Worth};
+use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::network::{GatewayKind, Network, Route, RouteTable, SiblingGateway};
@@ -138,11 +138,20 @@ fn public_subnet<'a>(network: &'a Network, zone: &str, to: IpAddr) -> Option<&'a
     public.map(|subnet| subnet.id.as_str()).min()
 }
 
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::NatGatewayPerAz],
+    when: "now, or later behind a quota",
+    offered: "clients of other zones route through this gateway",
+    why: "each gateway has its own ports, and the clients no longer depend on another zone",
+    caution: "replacing a route breaks all open connections of its subnets",
+    offer: Offered::Shortage(nat_gateway_per_az),
+};
+
 pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     let (findings, top) = (shortage.findings, shortage.top);
     let network = findings.network;
     // Without the other gateways, whether one stands in that zone already is not known.
-    if network.gateway.kind != GatewayKind::Zonal || network.siblings.is_none() {
+    if shortage.brings_nothing() || network.gateway.kind != GatewayKind::Zonal || network.siblings.is_none() {
         return None;
     }
     let placement = Placement::of(findings, top);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::per_zone::{GATEWAY_HOURLY_USD, create, placeholder, room_in_words};
 use super::placement::{Placed, Placement};
-use super::{HOURS_A_MONTH, Offer, Shortage, WORTH};
+use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH};
 use crate::diagnosis::commands::{quoted, region_option, shown};
 use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, RouteTable, SiblingGateway};
@@ -88,9 +88,22 @@ fn sibling<'a>(shortage: &Shortage<'a>, group: &Group<'a>) -> Option<&'a Sibling
     })
 }
 
-pub(super) fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::SplitOverGateways],
+    when: "now",
+    offered: "a route table's clients fit a sibling gateway with room, or a new one; conditional where nobody knows who routes through the gateway and nothing else helps",
+    why: "each gateway has its own ports, and only the route to this destination changes",
+    caution: "the route is to the destination's own address, so only connections to it break; partners' allow-lists",
+    offer: Offered::Shortage(split_over_gateways),
+};
+
+fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
     let network = shortage.findings.network;
     let IpAddr::V4(server) = shortage.top.address else { return None };
+    // Moving the clients of other zones does the same, and gives them a way out of their own.
+    if shortage.brings_nothing() || super::per_zone::nat_gateway_per_az(shortage).is_some() {
+        return None;
+    }
     shortage.findings.gateway_id()?;
     network.siblings.as_ref()?;
     let each = u64::from(shortage.findings.limits.ports_per_address);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Offer, Shortage, Worth};
+use super::{Offer, Offered, Rule, Shortage, Worth};
 use crate::diagnosis::commands::quoted;
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::words;
@@ -10,7 +10,16 @@ use crate::words;
 /// An address that holds less than this part of what the full one holds is hardly used.
 const HARDLY: f64 = 0.1;
 
-pub(super) fn spread_destination(shortage: &Shortage<'_>) -> Option<Offer> {
+pub(super) const RULE: Rule = Rule {
+    ids: &[RemedyId::SpreadDestination],
+    when: "later",
+    offered: "the name has other addresses that are hardly used",
+    why: "each address of the destination has ports of its own",
+    caution: "a change in the clients",
+    offer: Offered::Shortage(spread_destination),
+};
+
+fn spread_destination(shortage: &Shortage<'_>) -> Option<Offer> {
     let (findings, top) = (shortage.findings, shortage.top);
     // Only a name that clients asked for, and its answers, say which addresses stand for the same.
     let names = findings.network.names_asked_for(top.address);
