@@ -28,8 +28,10 @@ AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best
 
 
 def page_of(snapshot):
-    """The page that a snapshot file holds, below its header."""
+    """The page that a snapshot file holds, below its header, with the style and the script that are cut out of it."""
     _, _, page = snapshot.read_text().split("---\n", 2)
+    for path in ("src/report/html/style.css", "src/report/html/script.js"):
+        page = page.replace(f"/* {path} */\n", pathlib.Path(path).read_text())
     return page
 
 
