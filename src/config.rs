@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dns_is_asked_where_that_is_wanted_at_the_machines_server_or_another() {
+    fn the_dns_is_asked_only_where_that_is_wanted() {
         let told = |text| config(REVERSE_DNS, text).expect("valid").reverse_dns;
         assert_eq!(told("True"), Some(NameServer::OfMachine));
         assert_eq!(told("false"), None);

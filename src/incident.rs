@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_the_same_for_the_same_transition_and_differs_for_another() {
+    fn a_transition_has_one_id_and_another_has_another() {
         let at = |second| Incident {
             alarm: Some(Alarm {
                 name: "nat".into(),

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_is_called_by_the_name_its_owner_gave_it_and_one_without_a_name_is_no_gap() {
+    async fn an_address_without_a_name_is_no_gap() {
         assert_eq!(found(&[KNOWN, NAMELESS]).await, (vec!["host-10.example.net".to_owned()], None));
     }
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_server_that_is_silent_costs_two_seconds_and_leaves_a_gap_beside_the_others_names() {
+    async fn a_silent_name_server_costs_two_seconds_and_leaves_a_gap() {
         let began = Instant::now();
         let (names, gap) = found(&[SILENT, KNOWN]).await;
         assert_eq!(names, ["host-10.example.net"]);

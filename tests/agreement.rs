@@ -182,7 +182,7 @@ async fn a_record_with_a_far_end_covers_no_minutes_in_logs_insights() {
 }
 
 #[tokio::test]
-async fn a_zone_that_the_metrics_tell_leads_to_the_same_diagnosis_as_one_that_the_alarm_names() {
+async fn a_zone_by_metrics_or_by_the_alarm_is_one_diagnosis() {
     let regional = (0..)
         .map(|seed| Incident::random_of(seed, Scale::Reduced { capacity: CAPACITY }, Pattern::Leak, true))
         .find(|simulated| simulated.simulate().facts().kind == nat_simulator::GatewayKind::Regional)

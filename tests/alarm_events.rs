@@ -101,7 +101,7 @@ fn told(folder: &str) -> String {
 }
 
 #[test]
-fn every_sample_event_asks_for_an_incident_or_is_ignored_with_a_reason() {
+fn every_sample_event_is_an_incident_or_has_a_reason() {
     let told = told("events");
     assert!(!told.contains("unusable"), "{told}");
     insta::assert_snapshot!(told);
@@ -117,7 +117,7 @@ fn what_is_no_alarm_of_ours_is_ignored_with_a_reason() {
 }
 
 #[test]
-fn whatever_else_arrives_is_an_error_that_says_what_was_expected() {
+fn whatever_else_arrives_says_what_was_expected() {
     for (name, event) in events("events/invalid") {
         let outcomes = from_event_alone(&event);
         assert!(matches!(outcomes[..], [Outcome::Unusable(_)]), "{name}: {outcomes:?}");
@@ -131,7 +131,7 @@ fn the_cousins_of_every_shape_are_read_too() {
 }
 
 #[test]
-fn one_transition_has_one_id_and_one_window_in_whichever_shape_it_arrives() {
+fn one_transition_has_one_id_and_one_window_in_every_shape() {
     let direct = incident(&sample("alarm"));
     for shape in [
         "alarm-eventbridge",
@@ -196,7 +196,7 @@ fn the_published_types_read_every_sample_of_which_there_is_one() {
 }
 
 #[test]
-fn an_envelope_without_what_its_published_type_demands_is_read_all_the_same() {
+fn an_envelope_without_demanded_fields_is_read_all_the_same() {
     for (name, fields) in [
         (
             "alarm-sns",
@@ -219,7 +219,7 @@ fn an_envelope_without_what_its_published_type_demands_is_read_all_the_same() {
 }
 
 #[test]
-fn one_record_that_cannot_be_read_spares_the_good_ones_beside_it() {
+fn one_unreadable_record_spares_the_good_ones_beside_it() {
     let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
     let outcomes = outcomes_from_event(&all["sqs-one-unreadable-beside-a-good-one"]);
     assert!(
@@ -303,7 +303,7 @@ fn broken_reason_data_falls_back_to_what_the_reason_names() {
 }
 
 #[test]
-fn a_hostile_alarm_name_is_kept_as_data_and_cut_to_what_cloudwatch_allows() {
+fn a_hostile_alarm_name_is_data_and_cut_to_what_is_allowed() {
     let mut event = sample("alarm");
     let hostile = format!("x'; $(reboot)\r\n\u{202e}</script>{}", "y".repeat(1000));
     event["alarmData"]["alarmName"] = hostile.into();
@@ -334,7 +334,7 @@ fn the_alarms_beneath_a_composite_one_lead_to_the_gateway() {
 }
 
 #[test]
-fn no_name_beneath_a_composite_alarm_gets_more_into_a_command_than_itself() {
+fn a_name_beneath_a_composite_alarm_is_one_word_of_a_command() {
     let (_, mut event) =
         events("events/invalid").into_iter().find(|(name, _)| name == "composite").expect("there");
     event["alarmData"]["state"]["reasonData"] = Value::Null;
@@ -351,7 +351,7 @@ fn no_name_beneath_a_composite_alarm_gets_more_into_a_command_than_itself() {
 }
 
 #[test]
-fn the_message_of_an_sns_record_may_stand_alone_and_one_event_may_hold_several() {
+fn an_sns_message_may_stand_alone_and_an_event_hold_several() {
     let mut event = sample("alarm-sns");
     let mut message: Value =
         serde_json::from_str(event["Records"][0]["Sns"]["Message"].as_str().expect("text")).expect("JSON");
@@ -394,7 +394,7 @@ fn two_zones_in_one_second_are_two_incidents() {
 }
 
 #[test]
-fn an_alarm_on_several_gateways_asks_for_each_and_says_of_none_how_many_errors_it_had() {
+fn an_alarm_on_several_gateways_asks_for_each() {
     let outcomes = outcomes_from_event(&sample("alarm-several-gateways"));
     let incidents: Vec<&Incident> = outcomes
         .iter()
@@ -422,7 +422,7 @@ fn json(ran: &Ran) -> Value {
 }
 
 #[test]
-fn of_several_incidents_the_first_is_looked_at_and_the_report_says_how_to_ask_for_each() {
+fn a_report_says_how_to_ask_for_further_incidents() {
     let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
     let event = &all["list-of-two-alarms"];
     let ids: Vec<String> = outcomes_from_event(event)
@@ -448,7 +448,7 @@ fn of_several_incidents_the_first_is_looked_at_and_the_report_says_how_to_ask_fo
 }
 
 #[test]
-fn files_of_one_of_an_alarms_gateways_are_not_taken_for_those_of_its_first() {
+fn files_are_not_taken_for_those_of_an_alarms_first_gateway() {
     let event = sample("alarm-several-gateways");
     let unnamed = json(&analyzed(&event, ["--format", "json"]));
     assert_eq!(unnamed["nat_gateways"][0]["id"], Value::Null);
@@ -467,7 +467,7 @@ fn files_of_one_of_an_alarms_gateways_are_not_taken_for_those_of_its_first() {
 }
 
 #[test]
-fn a_report_says_that_its_alarm_was_muted_or_is_on_a_metric_of_another_account() {
+fn a_report_says_that_its_alarm_was_muted_or_is_of_elsewhere() {
     let flowing = |ran: Ran| ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let muted = flowing(analyzed(&sample("alarm-muted"), []));
     assert!(muted.contains("its actions were muted: network-maintenance"), "{muted}");
@@ -476,7 +476,7 @@ fn a_report_says_that_its_alarm_was_muted_or_is_on_a_metric_of_another_account()
 }
 
 #[test]
-fn the_command_line_tells_what_of_an_event_it_passes_over_and_what_leads_on() {
+fn the_command_line_tells_what_of_an_event_it_passes_over() {
     let all: BTreeMap<String, Value> = events("tests/fixtures/events").into_iter().collect();
     let spared = analyzed(&all["sqs-one-unreadable-beside-a-good-one"], ["--format", "json"]);
     assert_eq!(json(&spared)["verdict"], "confirmed");
@@ -595,7 +595,7 @@ fn corpus() -> &'static [Value] {
 
 proptest! {
     #[test]
-    fn an_event_with_odd_values_is_answered_or_refused_in_a_few_harmless_words(
+    fn an_event_with_odd_values_is_answered_harmlessly(
         which in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), odd_value()), 1..4),
     ) {
@@ -622,7 +622,7 @@ proptest! {
     }
 
     #[test]
-    fn an_event_with_damaged_text_is_answered_where_it_still_is_json(
+    fn damaged_text_is_answered_where_it_still_is_json(
         which in any::<prop::sample::Index>(),
         damages in prop::collection::vec((any::<prop::sample::Index>(), any::<char>(), 0_usize..3), 1..6),
     ) {

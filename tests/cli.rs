@@ -92,7 +92,7 @@ fn the_gateway_is_told_from_the_records_where_nobody_names_it() {
 }
 
 #[test]
-fn without_a_window_it_begins_when_the_records_tell_what_was_held() {
+fn without_a_window_it_begins_when_records_tell_what_was_held() {
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", calm()).run();
     let diagnosis = json(&ran);
     assert_eq!(
@@ -127,7 +127,7 @@ fn a_minute_of_records_is_no_all_clear() {
 }
 
 #[test]
-fn a_minute_cut_out_of_the_sample_says_nothing_of_what_was_held_before() {
+fn a_minute_of_the_sample_says_nothing_of_what_was_before() {
     let sample = std::fs::read(crate::support::checkout().join("samples/leak.log.zst")).expect("there");
     let text = String::from_utf8(zstd::decode_all(&sample[..]).expect("zstd")).expect("text");
     // 02:10:40 to 02:11:41 of 18 November 2026.
@@ -150,7 +150,7 @@ fn a_minute_cut_out_of_the_sample_says_nothing_of_what_was_held_before() {
 }
 
 #[test]
-fn standard_output_carries_the_result_alone_and_a_pipe_sees_no_progress() {
+fn standard_output_carries_only_the_result() {
     let ran = Cli::new(["analyze", "--flow-logs", "-", "--format", "sms"]).input(LINES).run();
     assert_eq!(ran.stderr, "");
     assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
@@ -159,7 +159,7 @@ fn standard_output_carries_the_result_alone_and_a_pipe_sees_no_progress() {
 
 #[cfg(unix)]
 #[test]
-fn a_terminal_gets_colours_and_a_chart_and_no_colour_where_none_is_wanted() {
+fn a_terminal_gets_colours_only_where_they_are_wanted() {
     let cli = Cli::on_sample([]);
     let coloured = cli.on_terminal(&[]);
     assert!(coloured.starts_with("\u{1b}[1m\u{1b}[31m203.0.113.10:443 is full"), "{coloured}");
@@ -205,7 +205,7 @@ fn the_result_goes_to_a_file_when_asked() {
 }
 
 #[test]
-fn an_empty_file_a_missing_one_and_a_foreign_one_are_failures_that_say_what_to_do() {
+fn an_unusable_file_is_a_failure_that_says_what_to_do() {
     let empty = Cli::new(["analyze", "--flow-logs", "a.log"]).file("a.log", "").run();
     let missing = Cli::new(["analyze", "--flow-logs", "nowhere.log"]).run();
     let foreign =
@@ -241,7 +241,7 @@ fn a_lost_file_among_good_ones_is_a_gap() {
 }
 
 #[test]
-fn records_without_traffic_do_not_disturb_and_skipped_ones_are_told() {
+fn records_without_traffic_do_not_disturb() {
     let nothing = "2 123456789012 eni-0123456789abcdef0 - - - - - - - 1795000000 1795000050 - NODATA\n";
     let skipped = nothing.replace("NODATA", "SKIPDATA");
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"])
@@ -254,7 +254,7 @@ fn records_without_traffic_do_not_disturb_and_skipped_ones_are_told() {
 }
 
 #[test]
-fn a_gateway_that_the_records_do_not_show_leaves_the_question_open() {
+fn a_gateway_that_no_record_shows_leaves_the_question_open() {
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--nat-ip", "10.9.9.9", "--format", "json"])
         .file("a.log", LINES)
         .run();
@@ -264,7 +264,7 @@ fn a_gateway_that_the_records_do_not_show_leaves_the_question_open() {
 }
 
 #[test]
-fn a_client_is_called_what_the_records_of_its_own_interface_call_it() {
+fn a_client_is_called_what_its_own_interface_says() {
     let format = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status instance-id instance-tag";
     let gateways = LINES.lines().map(|line| format!("{line} - -"));
     let clients = [
@@ -302,7 +302,7 @@ fn a_custom_format_without_a_header_needs_its_fields_named() {
 }
 
 #[test]
-fn an_alarm_that_ended_is_ignored_with_a_reason_as_a_normal_result() {
+fn an_alarm_that_ended_is_ignored_with_a_reason() {
     let event = std::fs::read(crate::support::checkout().join("events/alarm-ok.json")).expect("there");
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "ok.json"])
         .file("a.log", LINES)
@@ -313,7 +313,7 @@ fn an_alarm_that_ended_is_ignored_with_a_reason_as_a_normal_result() {
 }
 
 #[test]
-fn an_event_that_is_no_alarm_is_an_error_that_says_what_was_expected() {
+fn an_event_that_is_no_alarm_says_what_was_expected() {
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "e.json"])
         .file("a.log", LINES)
         .file("e.json", "{}")
@@ -350,7 +350,7 @@ fn the_queries_that_would_be_run_can_be_read_and_run() {
 }
 
 #[test]
-fn the_sample_is_diagnosed_though_another_destination_is_busier_and_another_client_heavier() {
+fn the_samples_full_destination_is_found_beside_a_busier_one() {
     let ran = Cli::on_sample(["--format", "json"]).run();
     let diagnosis = json(&ran);
     let destinations = diagnosis["destinations"].as_array().expect("a list");
@@ -426,7 +426,7 @@ fn an_alarm_and_a_gateway_that_disagree_are_an_error() {
 }
 
 #[test]
-fn a_context_with_a_field_that_nobody_knows_is_an_error_that_names_it() {
+fn an_unknown_field_of_a_context_is_an_error_that_names_it() {
     let run = |context: &str| {
         Cli::new(["analyze", "--flow-logs", "a.log", "--context", "c.json"])
             .file("a.log", calm())

@@ -320,7 +320,7 @@ fn every_step_of_the_chart_holds_the_truth() {
 }
 
 #[test]
-fn what_a_step_certainly_holds_was_held_or_opened_since_the_last() {
+fn what_a_step_holds_was_held_or_opened_since_the_last() {
     let mut faults = Vec::new();
     for read in every_reading() {
         for (what, destination) in read.destinations().filter(|(_, d)| d.port != 0) {

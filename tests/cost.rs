@@ -49,7 +49,7 @@ fn article(store: &Store, (from, to): (i64, i64), gateway: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn on_a_group_where_the_gateway_is_a_fiftieth_a_diagnosis_scans_a_tenth_of_what_awss_queries_do() {
+async fn a_diagnosis_scans_a_tenth_of_what_awss_queries_do() {
     let simulated = Incident::random_of(11, Scale::Reduced { capacity: 400 }, Pattern::Leak, true);
     let simulation = simulated.simulate();
     let facts = simulation.facts();

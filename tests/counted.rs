@@ -446,7 +446,7 @@ async fn of_two_bursts_the_one_that_the_alarm_counted_is_named() {
 }
 
 #[tokio::test]
-async fn of_two_bursts_in_one_window_the_one_that_was_refused_more_is_named() {
+async fn of_two_bursts_the_one_that_was_refused_more_is_named() {
     // An alarm on two datapoints out of fifteen is about both.
     let log = two_bursts(Format::V5, [150, 90]);
     let diagnosis = diagnosed(&log, gateway(1), &Counted::alarm(180, 720, 240.0)).await;
@@ -688,7 +688,7 @@ async fn few_attempts_on_a_port_do_not_explain_many_errors() {
 }
 
 #[tokio::test]
-async fn attempts_that_are_many_times_the_errors_are_named_and_prove_nothing() {
+async fn attempts_many_times_the_errors_prove_nothing() {
     let mut log = Log::new(Format::V5);
     for n in 0..2_000 {
         log.refused(("10.0.1.77", 30_000 + n), ("203.0.113.40", 5432), (130, 130), 1);
@@ -700,7 +700,7 @@ async fn attempts_that_are_many_times_the_errors_are_named_and_prove_nothing() {
 }
 
 #[tokio::test]
-async fn a_destination_that_came_near_and_was_refused_is_probably_full() {
+async fn a_destination_near_the_limit_and_refused_is_likely_full() {
     for format in BOTH {
         let mut log = Log::new(format);
         log.fill(&["10.0.1.10", "10.0.1.11"], SERVER, PORTS * 93 / 100, (0, 175));

@@ -68,23 +68,42 @@ fn every_variable_of_the_function_is_documented() {
     }
 }
 
-/// The program's own text, with the breaks of long literals taken out.
-fn sources(folder: &Path) -> String {
-    let mut text = String::new();
+/// The Rust files below a folder of the repository.
+fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            text += &sources(&path);
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            rust_files(&path, into);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text += &read(&path);
+            into.push(path);
         }
     }
-    text
+}
+
+/// As `docs/development.md` promises: a name that is longer is not read.
+#[test]
+fn no_name_of_a_test_is_longer_than_60_characters() {
+    const MAX_NAME: usize = 60;
+
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "tools", "benches", "fuzz/fuzz_targets"] {
+        rust_files(&checkout().join(folder), &mut files);
+    }
+    for file in files {
+        let text = read(&file);
+        let functions =
+            text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('(')).map(|(name, _)| name);
+        for name in functions {
+            assert!(name.len() <= MAX_NAME || name.contains(' '), "{}: {name}", file.display());
+        }
+    }
 }
 
 #[test]
 fn every_message_in_troubleshooting_is_one_of_the_program() {
-    let source = sources(&checkout().join("src"));
+    let mut files = Vec::new();
+    rust_files(&checkout().join("src"), &mut files);
+    let source: String = files.iter().map(|file| read(file)).collect();
     let page = read(&checkout().join("docs/troubleshooting.md"));
     let messages: Vec<&str> = between(&page, "\n### `", '`').collect();
     assert!(messages.len() > 10, "{messages:?}");

@@ -158,7 +158,7 @@ async fn an_alarm_set_by_hand_over_real_errors_is_no_drill() {
 }
 
 #[tokio::test]
-async fn a_drill_that_finds_no_flow_log_does_not_say_that_the_path_works() {
+async fn a_drill_without_a_flow_log_does_not_say_the_path_works() {
     let event = event("alarm-no-reason-data.json");
     let mut told = diagnosed(&event, 0.0).await;
     // The same, had Logs Insights been asked and said nothing.

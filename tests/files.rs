@@ -186,7 +186,7 @@ fn a_private_gateway_is_told_by_the_packets_that_it_translates() {
 }
 
 #[test]
-fn a_log_that_was_filtered_on_a_destination_does_not_name_the_gateway_as_its_client() {
+fn a_filtered_log_does_not_name_the_gateway_as_its_client() {
     let filtered: String = (0..2)
         .flat_map(|n| {
             [
@@ -251,7 +251,7 @@ fn one_destination_alone_is_no_all_clear_for_others() {
 }
 
 #[test]
-fn a_transit_gateways_log_is_refused_by_name_and_passed_over_beside_others() {
+fn a_transit_gateways_log_is_refused_by_name() {
     let header = "version resource-type account-id tgw-id tgw-attachment-id srcaddr dstaddr srcport dstport protocol packets bytes start end log-status flow-direction";
     let line = "6 TransitGateway 123456789012 tgw-0123456789abcdef0 tgw-attach-0123456789abcdef0 10.1.0.5 203.0.113.10 30000 443 6 10 1000 1764550800 1764550820 OK ingress";
     for content in [format!("{header}\n{line}\n"), format!("{line}\n")] {
@@ -321,7 +321,7 @@ fn damage_counts_where_it_is_and_nowhere_else() {
 }
 
 #[test]
-fn two_incidents_far_apart_are_two_and_the_fuller_one_is_looked_at() {
+fn of_two_incidents_far_apart_the_fuller_one_is_looked_at() {
     let busy: String =
         (0..40).map(|n| connection("10.0.1.48", "203.0.113.77", 200 + n, BEGIN + 7_200 + 400)).collect();
     for content in

@@ -72,7 +72,7 @@ async fn minutes_before_the_log_group_was_made_are_not_asked_about() {
 }
 
 #[tokio::test]
-async fn a_window_that_begins_before_the_log_group_is_clamped_and_said() {
+async fn a_window_before_the_log_group_is_clamped_and_said() {
     let mut world = World::new();
     // Two minutes into the alarm's window: the API refuses what ends before a group's creation.
     let made = World::second(world.facts.errors[0].0 + 120);
@@ -89,7 +89,7 @@ async fn a_window_that_begins_before_the_log_group_is_clamped_and_said() {
 }
 
 #[tokio::test]
-async fn a_group_of_the_class_infrequent_access_answers_at_a_price_and_says_so() {
+async fn an_infrequent_access_group_answers_at_a_price() {
     let mut world = World::new();
     world.flow_log().log_class = Some(LogClass::InfrequentAccess);
     world.store.add_group(LogGroup { class: LogGroupClass::InfrequentAccess, ..LogGroup::new(LOG_GROUP) });

@@ -100,7 +100,7 @@ async fn a_destination_is_called_by_the_name_that_clients_asked_for() {
 }
 
 #[tokio::test]
-async fn a_name_by_reverse_dns_is_said_to_be_one_and_gives_way_to_what_clients_asked_for() {
+async fn a_name_by_reverse_dns_gives_way_to_what_clients_asked_for() {
     let asked = |server: &str| vec![query_log("payments.example.com", &[server])];
     for (mut world, called, source) in [
         (World::new(|_| Vec::new()), "host-10.example.net by reverse DNS", NameSource::ReverseDns),
@@ -120,7 +120,7 @@ async fn a_name_by_reverse_dns_is_said_to_be_one_and_gives_way_to_what_clients_a
 }
 
 #[tokio::test]
-async fn without_resolver_query_logs_nothing_is_asked_and_nothing_is_missing() {
+async fn without_resolver_query_logs_nothing_is_missing() {
     let mut world = World::new(|_| Vec::new());
     world.network.resolver_log_groups = Some(Vec::new());
     let [diagnosis] = &world.diagnoses(1).await[..] else { panic!("one look") };
@@ -130,7 +130,7 @@ async fn without_resolver_query_logs_nothing_is_asked_and_nothing_is_missing() {
 }
 
 #[tokio::test]
-async fn names_that_can_not_be_asked_for_are_a_gap_beside_a_whole_diagnosis() {
+async fn names_that_can_not_be_asked_for_are_a_gap() {
     let mut world = World::new(|_| Vec::new());
     world.network.resolver_log_groups = Some(vec!["/dns/gone".into()]);
     let [diagnosis] = &world.diagnoses(1).await[..] else { panic!("one look") };

@@ -189,13 +189,13 @@ async fn what_the_first_look_confirms_goes_out_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_that_come_within_a_few_minutes_are_waited_for_and_one_report_goes_out() {
+async fn records_that_come_soon_are_waited_for_and_one_report_goes() {
     let told = Night { batches: &[EARLY, (100, 0)], hangs: 0, allowed: LAMBDA }.told_once().await;
     assert_eq!(told.lines(), ["final confirmed at 120 s"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_four_minutes_the_person_hears_what_is_known_and_the_rest_once_it_is() {
+async fn after_four_minutes_the_person_hears_what_is_known() {
     let told = Night { batches: &[EARLY, (300, 0)], hangs: 0, allowed: LAMBDA }.told_once().await;
     assert_eq!(told.lines(), ["provisional cannot-tell at 240 s", "final confirmed at 360 s"]);
     let ids: Vec<&Value> = told.messages.iter().map(|(_, diagnosis)| &diagnosis["id"]).collect();
@@ -203,7 +203,7 @@ async fn after_four_minutes_the_person_hears_what_is_known_and_the_rest_once_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_that_never_come_are_given_up_without_a_second_message_that_says_the_same() {
+async fn records_that_never_come_bring_no_second_message() {
     let told = Night { batches: &[EARLY], hangs: 0, allowed: LAMBDA }.told_once().await;
     assert_eq!(told.lines(), ["provisional cannot-tell at 240 s"]);
     // An interval of 60 s and ten minutes after the window's end, the records will not come any more.
@@ -218,7 +218,7 @@ async fn a_query_that_hangs_keeps_nobody_waiting_for_a_first_word() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_had_been_read_a_report_follows_even_if_nothing_was_found() {
+async fn where_nothing_had_been_read_a_report_follows() {
     let told = Night { batches: &[], hangs: 400, allowed: LAMBDA }.told_once().await;
     let lines = told.lines();
     assert_eq!(lines.len(), 2, "{lines:?}");
@@ -227,13 +227,13 @@ async fn where_nothing_had_been_read_a_report_follows_even_if_nothing_was_found(
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_time_to_look_again_the_first_look_is_the_last_word() {
+async fn without_time_to_look_again_the_first_look_is_final() {
     let told = Night { batches: &[EARLY, (100, 0)], hangs: 0, allowed: 60 }.told_once().await;
     assert_eq!(told.lines(), ["final cannot-tell at 0 s"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provisional_report_that_did_not_go_out_is_tried_again_with_the_next_look() {
+async fn an_unsent_provisional_report_is_tried_with_the_next_look() {
     let inbox = Inbox { refuses: Cell::new(1), ..Inbox::default() };
     let night = Night { batches: &[EARLY], hangs: 0, allowed: LAMBDA };
     let told = night.told(&inbox, &Memory::default()).await;

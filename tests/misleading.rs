@@ -119,7 +119,7 @@ fn nearly_full() -> Log {
 }
 
 #[tokio::test]
-async fn a_destination_that_came_near_its_limit_is_not_said_to_have_been_far_from_it() {
+async fn a_destination_near_its_limit_is_not_said_to_be_far_from_it() {
     let diagnosis = nearly_full().diagnosed((0, 301), Some(0.0)).await;
     assert_eq!(diagnosis.verdict, Verdict::NotSupported);
     let near = diagnosis.near_without_errors().expect("near");
@@ -137,7 +137,7 @@ async fn a_destination_that_came_near_its_limit_is_not_said_to_have_been_far_fro
 }
 
 #[tokio::test]
-async fn records_of_a_full_gateway_and_a_metric_without_errors_contradict_each_other() {
+async fn a_full_gateway_and_a_metric_without_errors_contradict() {
     let mut log = nearly_full();
     log.connection(("10.0.1.9", 50_000), SERVER, (0, 300), 1);
     for n in 0..500 {
@@ -151,7 +151,7 @@ async fn records_of_a_full_gateway_and_a_metric_without_errors_contradict_each_o
 }
 
 #[tokio::test]
-async fn attempts_turned_away_from_many_full_destinations_contradict_a_metric_without_errors_as_well() {
+async fn refusals_at_many_destinations_contradict_no_errors() {
     let mut log = Log::new();
     let servers: Vec<String> = (10..16).map(|n| format!("203.0.113.{n}")).collect();
     for (index, server) in servers.iter().enumerate() {
@@ -216,7 +216,7 @@ async fn one_lost_packet_does_not_confirm_a_healthy_destination() {
 }
 
 #[tokio::test]
-async fn in_a_retry_storm_the_silent_client_is_named_and_not_the_one_that_was_answered() {
+async fn in_a_retry_storm_the_unanswered_client_is_named() {
     let mut log = Log::new();
     log.connection(("10.0.2.2", 40_000), SERVER, (0, 300), 0);
     for n in 0..199 {
@@ -244,7 +244,7 @@ async fn a_port_taken_again_within_the_record_that_closed_it_is_held() {
 }
 
 #[tokio::test]
-async fn ports_taken_again_and_again_within_a_minute_are_not_all_held_at_once() {
+async fn ports_taken_again_within_a_minute_are_not_held_at_once() {
     let mut log = Log::new();
     log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
     let mut client_port = 10_000;
@@ -270,7 +270,7 @@ async fn ports_taken_again_and_again_within_a_minute_are_not_all_held_at_once() 
 }
 
 #[tokio::test]
-async fn two_flow_logs_of_the_same_traffic_do_not_double_what_was_refused() {
+async fn two_flow_logs_do_not_double_what_was_refused() {
     let mut log = Log::new();
     for n in 0..200 {
         log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
@@ -285,7 +285,7 @@ async fn two_flow_logs_of_the_same_traffic_do_not_double_what_was_refused() {
 }
 
 #[tokio::test]
-async fn a_refused_attempt_shows_even_where_its_client_port_gets_through_later() {
+async fn a_refused_attempt_shows_though_its_port_gets_through_later() {
     let mut log = Log::new();
     for n in 0..200 {
         log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 200), 0);
@@ -300,14 +300,14 @@ async fn a_refused_attempt_shows_even_where_its_client_port_gets_through_later()
 }
 
 #[tokio::test]
-async fn an_elastic_ip_named_beside_the_private_address_adds_no_capacity() {
+async fn an_elastic_ip_beside_its_private_address_adds_no_capacity() {
     let named = ["10.0.0.220", "198.51.100.7"].map(|ip| ip.parse().expect("valid"));
     let gateway = NatGateway::default().with_addresses(&named);
     assert_eq!((gateway.kind, gateway.capacity(None, CAPACITY)), (GatewayKind::Zonal, Some(CAPACITY)));
 }
 
 #[tokio::test]
-async fn a_full_zone_of_a_regional_gateway_is_not_hidden_behind_the_others() {
+async fn a_full_zone_is_not_hidden_behind_the_others() {
     let mut text =
         "resource-id srcaddr dstaddr srcport dstport protocol start end flow-direction tcp-flags\n"
             .to_owned();
@@ -384,7 +384,7 @@ async fn ports_of_another_zone_do_not_fill_the_alarmed_one() {
 }
 
 #[tokio::test]
-async fn connections_that_only_the_server_ended_still_fill_the_gateway() {
+async fn connections_that_only_the_server_ended_fill_the_gateway() {
     let mut log = Log::new();
     log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
     for n in 0..200 {
@@ -505,7 +505,7 @@ async fn a_scan_of_very_many_destinations_is_called_one() {
 }
 
 #[tokio::test]
-async fn a_second_destination_that_was_full_as_well_is_named_before_what_to_do() {
+async fn a_second_full_destination_is_named_before_what_to_do() {
     let mut log = Log::new();
     for n in 0..200 {
         log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
@@ -523,7 +523,7 @@ async fn a_second_destination_that_was_full_as_well_is_named_before_what_to_do()
 }
 
 #[tokio::test]
-async fn an_exact_count_is_said_as_one_figure_even_where_it_leaves_the_question_open() {
+async fn an_exact_count_is_said_as_one_figure() {
     let mut log = Log::new();
     for n in 0..185 {
         log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
@@ -588,7 +588,7 @@ async fn minutes_that_are_missing_in_between_are_no_all_clear() {
 }
 
 #[tokio::test]
-async fn ports_that_were_last_used_before_the_records_begin_are_not_taken_for_free() {
+async fn ports_used_before_the_records_begin_are_not_taken_for_free() {
     let mut log = Log::without_before();
     for n in 0..40 {
         log.connection(("10.0.1.8", 20_000 + n), SERVER, (0, 120), 0);
@@ -605,7 +605,7 @@ async fn ports_that_were_last_used_before_the_records_begin_are_not_taken_for_fr
 }
 
 #[tokio::test]
-async fn a_leak_by_many_clients_is_a_leak_and_more_addresses_are_no_fix_for_it() {
+async fn more_addresses_are_no_fix_for_a_leak_by_many_clients() {
     let mut log = Log::new();
     log.connection(("10.0.2.2", 40_000), ("203.0.113.20", 443), (0, 300), 0);
     for n in 0..200 {
@@ -634,7 +634,7 @@ async fn somebody_elses_scan_did_not_fill_the_destination() {
 }
 
 #[tokio::test]
-async fn errors_that_no_refused_attempt_bears_out_do_not_confirm_a_nearly_full_destination() {
+async fn errors_without_refusals_do_not_confirm_a_destination() {
     let mut log = Log::new();
     for n in 0..193 {
         log.connection(("10.0.1.9", 20_000 + n), SERVER, (0, 300), 0);
@@ -663,7 +663,7 @@ async fn what_a_network_rule_turned_away_the_gateway_did_not_refuse() {
 }
 
 #[tokio::test]
-async fn one_gateway_being_well_says_nothing_of_another_in_the_same_files() {
+async fn a_healthy_gateway_says_nothing_of_another_in_the_files() {
     let mut text = String::from(
         "interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags\n",
     );

@@ -395,7 +395,7 @@ fn the_page_on_remedies_names_every_one() {
 // ---- gateway-endpoint-s3, gateway-endpoint-dynamodb
 
 #[test]
-fn an_exhausted_s3_address_of_this_region_gets_a_gateway_endpoint_and_it_comes_first() {
+fn an_exhausted_s3_address_gets_a_gateway_endpoint_first() {
     let case = case(Pattern::LongLived).to(S3, 443, TCP);
     assert_eq!(case.ids()[0], "gateway-endpoint-s3");
     let remedy = case.offers("gateway-endpoint-s3");
@@ -441,7 +441,7 @@ fn an_endpoint_that_some_route_tables_lack_is_extended_to_them() {
 }
 
 #[test]
-fn the_ports_of_clients_that_cannot_use_an_endpoint_are_told_and_most_of_them_is_too_many() {
+fn clients_that_cannot_use_an_endpoint_are_told() {
     let s3 =
         |outside| case(Pattern::LongLived).to(S3, 443, TCP).by(&[(IN_A, 200 - outside), (OUTSIDE, outside)]);
     let remedy = s3(80).offers("gateway-endpoint-s3");
@@ -519,7 +519,7 @@ fn no_endpoint_is_offered_for_another_regions_addresses() {
 }
 
 #[test]
-fn an_endpoint_of_another_vpc_or_one_that_is_gone_is_not_this_vpcs() {
+fn an_endpoint_of_another_vpc_is_not_this_vpcs() {
     let mut deleted = endpoint("s3", &["rtb-0aaaaaaa"]);
     deleted.state = "deleted".into();
     let mut elsewhere = endpoint("s3", &["rtb-0aaaaaaa"]);
@@ -551,7 +551,7 @@ fn real_demand_gets_as_many_addresses_as_it_needs() {
 }
 
 #[test]
-fn short_connections_that_were_refused_want_a_port_for_as_long_as_short_ones_live() {
+fn refused_short_connections_want_a_port_for_a_short_time() {
     let mut churn = case(Pattern::Churn);
     // Connections live 50 s of the 301 s: of 600 over the window, 100 at a time.
     churn.refused = 600;
@@ -703,7 +703,7 @@ fn with_addresses(addresses: u8, of_them_usable: u8) -> Case {
 }
 
 #[test]
-fn a_gateway_whose_addresses_are_all_in_use_gets_another_step_and_why() {
+fn a_gateway_with_all_addresses_in_use_gets_another_step() {
     let full = with_addresses(8, 8);
     full.does_not_offer("add-nat-addresses");
     let first = &full.remedies()[0];
@@ -818,7 +818,7 @@ fn regional(scales: bool) -> Diagnosis {
 }
 
 #[test]
-fn a_regional_gateway_gets_addresses_in_the_alarms_zone_unless_it_scales_them_itself() {
+fn a_regional_gateway_gets_addresses_in_the_alarms_zone() {
     let by_hand = regional(false);
     assert_eq!(by_hand.pattern, Some(Pattern::LongLived), "{}", by_hand.headline);
     let remedy = by_hand.remedies.iter().find(|r| r.id == "add-nat-addresses").expect("offered");
@@ -844,7 +844,7 @@ fn sibling(zone: Option<&str>) -> SiblingGateway {
 }
 
 #[test]
-fn clients_move_to_a_gateway_only_where_it_is_not_known_to_lack_room() {
+fn clients_move_only_where_no_lack_of_room_is_known() {
     let with = |errors: u64, connections: u64| {
         let other = SiblingGateway {
             errors: Some(errors),
@@ -871,7 +871,7 @@ fn clients_move_to_a_gateway_only_where_it_is_not_known_to_lack_room() {
 }
 
 #[test]
-fn clients_of_another_zone_move_to_the_gateway_that_stands_in_it() {
+fn clients_of_another_zone_move_to_that_zones_gateway() {
     let case = case(Pattern::LongLived)
         .by(&[(IN_A, 80), (IN_B, 120)])
         .with(|network| network.siblings = Some(vec![sibling(Some("us-east-1b"))]));
@@ -895,7 +895,7 @@ fn clients_of_another_zone_move_to_the_gateway_that_stands_in_it() {
 }
 
 #[test]
-fn where_no_gateway_stands_in_that_zone_a_new_one_is_made_in_a_public_subnet_of_it() {
+fn a_zone_without_a_gateway_gets_one_in_a_public_subnet() {
     let by = [(IN_A, 80), (IN_B, 120)];
     for siblings in [vec![], vec![sibling(None)], vec![sibling(Some("us-east-1c"))]] {
         let case = case(Pattern::LongLived).by(&by).with(|network| network.siblings = Some(siblings.clone()));
@@ -1089,7 +1089,7 @@ fn capped(pattern: Pattern, kind: OwnerKind, handles: Handles) -> (String, Strin
 }
 
 #[test]
-fn an_instance_of_a_group_is_replaced_in_a_leak_and_else_left_out() {
+fn an_instance_of_a_group_is_replaced_only_in_a_leak() {
     let (run, undo, condition) = capped(Pattern::Leak, OwnerKind::Instance, of_group());
     assert_eq!(
         run,
@@ -1108,7 +1108,7 @@ fn an_instance_of_a_group_is_replaced_in_a_leak_and_else_left_out() {
 }
 
 #[test]
-fn an_instance_by_itself_is_restarted_and_what_that_loses_is_said() {
+fn a_restart_of_an_instance_says_what_it_loses() {
     let remedy =
         case(Pattern::Leak).owned(OwnerKind::Instance, instance()).offers("limit-connections-per-client");
     assert_eq!(remedy.title, "Restart i-0a1b2c3d4e5f60718, which has 10.0.1.9");
@@ -1173,7 +1173,7 @@ fn a_shared_address_is_capped_once_it_is_known_who_behind_it() {
 }
 
 #[test]
-fn a_client_from_elsewhere_is_looked_for_behind_the_transit_gateway() {
+fn a_client_from_elsewhere_is_behind_the_transit_gateway() {
     let outside = case(Pattern::Leak)
         .by(&[(OUTSIDE, 200)])
         .with(|network| network.owners = vec![owner(OUTSIDE, OwnerKind::OutsideVpc, Handles::default())]);
@@ -1203,7 +1203,7 @@ fn of_several_holders_those_that_are_known_are_capped_first() {
 }
 
 #[test]
-fn a_client_joined_by_the_port_only_is_looked_at_before_it_is_stopped() {
+fn a_client_joined_by_port_is_looked_at_before_it_is_stopped() {
     let v2 = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
     let mut text = format!("{v2}\n");
     let mut line = |src: &str, sport: u16, dst: &str, dport: u16, end: i64| {
@@ -1284,7 +1284,7 @@ fn a_crawler_that_is_answered_does_not_hide_a_scanner() {
 // ---- split-over-gateways
 
 #[test]
-fn one_subnets_route_to_the_destination_moves_to_a_sibling_with_room() {
+fn a_subnets_route_moves_to_a_sibling_with_room() {
     let roomy = |connections| SiblingGateway {
         errors: Some(0),
         most_connections: Some(connections),
@@ -1314,7 +1314,7 @@ fn one_subnets_route_to_the_destination_moves_to_a_sibling_with_room() {
 }
 
 #[test]
-fn nobody_moves_to_another_gateway_for_attempts_that_bring_nothing() {
+fn nobody_moves_for_attempts_that_bring_nothing() {
     for id in ["split-over-gateways", "nat-gateway-per-az"] {
         case(Pattern::RetryStorm).by(&[(IN_A, 80), (IN_B, 120)]).does_not_offer(id);
     }
@@ -1334,7 +1334,7 @@ fn idle_timeouts(value: f64, baseline: Option<f64>) -> Metric {
 }
 
 #[test]
-fn idle_connections_are_to_be_closed_in_a_leak_or_when_idle_timeouts_rose() {
+fn idle_connections_are_closed_in_a_leak_or_after_a_rise() {
     assert_eq!(case(Pattern::Leak).offers("close-idle-connections").confidence, Confidence::High);
     case(Pattern::LongLived).does_not_offer("close-idle-connections");
     let with = |value, baseline| {
@@ -1389,7 +1389,7 @@ fn keepalive_is_never_a_remedy() {
 // ---- use-vpc-resolver
 
 #[test]
-fn a_public_name_server_is_replaced_by_the_vpcs_resolver_over_udp_and_tcp() {
+fn a_public_name_server_gives_way_to_the_vpcs_resolver() {
     case(Pattern::LongLived).to("198.51.100.53", 53, TCP).offers("use-vpc-resolver");
     let mut udp = case(Pattern::LongLived).to("198.51.100.53", 53, UDP);
     udp.refused = 0;
@@ -1407,7 +1407,7 @@ fn a_private_name_server_and_dns_over_tls_keep_their_clients() {
 // ---- spread-destination
 
 #[test]
-fn the_idle_addresses_of_a_name_that_clients_asked_for_are_named() {
+fn the_idle_addresses_of_an_asked_for_name_are_named() {
     let mut case = case(Pattern::LongLived).with(|network| {
         network.names =
             vec![asked("api.example.com", &[SERVER, "203.0.113.11", "203.0.113.12", "203.0.113.13"])];
@@ -1424,7 +1424,7 @@ fn the_idle_addresses_of_a_name_that_clients_asked_for_are_named() {
 }
 
 #[test]
-fn evenly_used_addresses_and_names_that_nobody_asked_for_are_no_advice() {
+fn evenly_used_addresses_are_no_advice() {
     let named = |names: Vec<HostName>| case(Pattern::LongLived).with(|network| network.names = names);
     let two = [SERVER, "203.0.113.11"];
     named(vec![asked("api.example.com", &two)]).offers("spread-destination");
@@ -1498,7 +1498,7 @@ fn sqs() -> Case {
 }
 
 #[test]
-fn a_service_that_clients_asked_for_by_name_gets_an_interface_endpoint_with_its_price() {
+fn a_service_asked_for_by_name_gets_an_interface_endpoint() {
     let case = sqs().by(&[(IN_A, 80), (IN_B, 120)]);
     let remedy = case.offers("interface-endpoint");
     assert_eq!(
@@ -1513,7 +1513,7 @@ fn a_service_that_clients_asked_for_by_name_gets_an_interface_endpoint_with_its_
 }
 
 #[test]
-fn an_interface_endpoint_without_private_dns_only_needs_it_switched_on() {
+fn an_interface_endpoint_may_only_need_private_dns() {
     let there = |private_dns_enabled| {
         sqs().with(move |network| {
             network.interface_endpoints = Some(vec![InterfaceEndpoint {
@@ -1535,7 +1535,7 @@ fn an_interface_endpoint_without_private_dns_only_needs_it_switched_on() {
 }
 
 #[test]
-fn a_service_that_is_not_known_for_certain_gets_no_interface_endpoint() {
+fn an_uncertain_service_gets_no_interface_endpoint() {
     let near: [fn(&mut Network); 7] = [
         |network| network.names[0].source = NameSource::ReverseDns,
         |network| network.names[0].name = "queue.example.com".into(),
@@ -1560,7 +1560,7 @@ fn a_service_that_is_not_known_for_certain_gets_no_interface_endpoint() {
 }
 
 #[test]
-fn s3_gets_an_interface_endpoint_for_clients_outside_the_vpc_alone() {
+fn s3_gets_an_interface_endpoint_only_for_clients_outside() {
     let s3 = |by: &[(&str, u16)]| {
         case(Pattern::LongLived)
             .to(S3, 443, TCP)
@@ -1596,7 +1596,7 @@ fn flow_log(format: &str, aggregation_seconds: u32) -> FlowLog {
 const WHOLE: &str = "${pkt-srcaddr} ${pkt-dstaddr} ${tcp-flags}";
 
 #[test]
-fn a_format_that_shows_too_little_gets_a_second_flow_log_unless_a_better_one_is_there() {
+fn a_poor_format_gets_a_second_flow_log() {
     let poor = |logs: Vec<FlowLog>| {
         let mut case = case(Pattern::LongLived).with(|network| network.flow_logs = logs);
         (case.format, case.pattern) = (NO_FLAGS, None);
@@ -1939,7 +1939,7 @@ fn a_context_file_says_what_was_asked_and_what_was_not() {
 
 /// Incidents with everything known, of every pattern and kind of gateway.
 #[tokio::test]
-async fn whatever_the_incident_each_remedy_is_offered_once_and_only_with_its_pattern() {
+async fn each_remedy_is_offered_once_and_only_with_its_pattern() {
     use nat_simulator::{LogFormat, Pattern as Drawn, Scale, View};
     let mut offered = std::collections::BTreeSet::new();
     for (pattern, seed) in Drawn::ALL.into_iter().flat_map(|pattern| (0..2).map(move |seed| (pattern, seed)))

@@ -334,7 +334,7 @@ fn format<'a>(formats: &'a [(&str, String)], name: &str) -> &'a str {
 }
 
 #[test]
-fn every_format_of_every_answer_is_as_it_was_read_and_found_good() {
+fn every_format_of_every_answer_is_as_it_was_read() {
     for (answer, diagnosis) in ANSWERS.iter() {
         for (format, text) in formats(diagnosis) {
             insta::with_settings!({
@@ -384,7 +384,7 @@ fn unbroken(line: &str) -> bool {
 }
 
 #[test]
-fn a_mail_is_read_on_a_phone_and_its_first_two_lines_are_the_answer() {
+fn a_mail_fits_a_phone_and_begins_with_the_answer() {
     for (name, diagnosis) in ANSWERS.iter() {
         let text = report::text::text(diagnosis);
         for line in text.lines().filter(|line| !unbroken(line)) {
@@ -407,7 +407,7 @@ fn a_mail_is_read_on_a_phone_and_its_first_two_lines_are_the_answer() {
 }
 
 #[test]
-fn what_the_owner_of_an_address_calls_it_is_said_to_be_just_that() {
+fn a_name_by_the_owner_of_an_address_is_said_to_be_that() {
     let mut diagnosis = answer("leak").clone();
     diagnosis.destinations[0].name_source = Some(NameSource::ReverseDns);
     for (format, text) in formats(&diagnosis) {
@@ -426,7 +426,7 @@ fn what_is_refused_elsewhere_is_not_said_to_be_refused_here() {
 }
 
 #[test]
-fn a_second_full_destination_is_named_with_who_holds_it_and_no_surer_than_it_is() {
+fn a_second_full_destination_is_named_with_who_holds_it() {
     let mut diagnosis = answer("leak").clone();
     let mut other = diagnosis.destinations[0].clone();
     other.port = 8443;
@@ -457,7 +457,7 @@ fn a_second_full_destination_is_named_with_who_holds_it_and_no_surer_than_it_is(
 }
 
 #[test]
-fn where_we_cannot_tell_the_destination_in_doubt_is_named_though_another_is_fuller() {
+fn where_we_cannot_tell_the_destination_in_doubt_is_named() {
     let mut diagnosis = answer("cannot-tell").clone();
     let mut doubtful = diagnosis.destinations[0].clone();
     doubtful.address = "192.0.2.77".parse().expect("valid");
@@ -521,7 +521,7 @@ fn what_helps_later_is_never_the_first_thing_to_do() {
 }
 
 #[test]
-fn a_step_that_may_have_been_full_says_so_where_that_is_a_question() {
+fn a_step_that_may_have_been_full_says_so() {
     let mut diagnosis = answer("cannot-tell").clone();
     let quiet = |diagnosis: &Diagnosis| report::text::text(diagnosis).contains(", perhaps up to 400");
     assert!(quiet(&diagnosis));
@@ -547,7 +547,7 @@ fn errors_that_nothing_explains_are_no_all_clear() {
 }
 
 #[tokio::test]
-async fn a_tag_is_no_link_wherever_the_diagnosis_says_it_and_an_empty_one_is_no_name() {
+async fn a_tag_is_no_link_and_an_empty_one_is_no_name() {
     let mut night = Night::of(Pattern::Leak);
     night.network.owners[0].name = "KRAKEN https://evil.example/login".into();
     let mut diagnosis = night.diagnosis().await;
@@ -578,7 +578,7 @@ fn the_json_of_every_answer_keeps_to_its_schema() {
 }
 
 #[test]
-fn a_chat_gets_what_amazon_q_shows_and_one_thread_for_each_alarm_and_gateway() {
+fn a_chat_gets_one_thread_for_each_alarm_and_gateway() {
     for (_, diagnosis) in ANSWERS.iter() {
         assert_shown(&report::chat::chat(diagnosis, None));
     }
@@ -633,7 +633,7 @@ fn hostile(diagnosis: &Diagnosis, text: &str) -> Diagnosis {
 }
 
 #[test]
-fn whatever_a_name_holds_every_format_is_harmless_and_the_name_recognisable() {
+fn whatever_a_name_holds_every_format_is_harmless() {
     let mut diagnosis = answer("leak").clone();
     diagnosis.gaps.push(Gap::new("what", "why", "fix"));
     let long = format!("KRAKEN{}", "x".repeat(1_000));
@@ -767,7 +767,7 @@ async fn whatever_the_world_calls_things_the_report_of_it_is_harmless() {
 }
 
 #[test]
-fn whatever_an_event_holds_the_message_that_it_failed_on_is_harmless() {
+fn whatever_an_event_holds_the_message_on_it_is_harmless() {
     let long = format!("KRAKEN{}", "x".repeat(1_000));
     let huge = "KRAKEN".repeat(100_000);
     for value in HOSTILE.into_iter().chain([long.as_str(), huge.as_str()]) {
@@ -802,7 +802,7 @@ fn whatever_an_event_holds_the_message_that_it_failed_on_is_harmless() {
 }
 
 #[test]
-fn a_message_that_would_be_too_large_loses_rows_and_never_the_answer_the_remedies_or_the_gaps() {
+fn a_message_too_large_loses_rows_and_never_the_answer() {
     let mut large = answer("leak").clone();
     let mut top = large.destinations[0].clone();
     let client = top.clients[0].clone();

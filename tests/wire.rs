@@ -168,7 +168,7 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
 }
 
 #[test]
-fn a_composite_alarm_is_answered_by_what_the_alarm_beneath_it_is_on() {
+fn a_composite_alarm_is_answered_by_the_alarm_beneath_it() {
     let format = LogFormat::v3_pkt();
     let (scene, simulation) = staged(&format);
     // Which gateway it is, is to be shown, and not what its flow logs say.
@@ -206,7 +206,7 @@ fn a_composite_alarm_is_answered_by_what_the_alarm_beneath_it_is_on() {
 }
 
 #[test]
-fn every_kind_of_subscriber_gets_its_own_text_of_one_message_and_a_link_to_the_page() {
+fn every_kind_of_subscriber_gets_its_own_text_and_a_link() {
     let format = LogFormat::v3_pkt();
     let subscriber = Subscriber::start();
     let (scene, simulation) = staged_trusting(&format, Some(&subscriber.certificate()));
@@ -257,7 +257,7 @@ fn every_kind_of_subscriber_gets_its_own_text_of_one_message_and_a_link_to_the_p
 }
 
 #[test]
-fn a_bucket_that_never_answers_costs_the_person_a_link_and_not_the_message() {
+fn a_bucket_that_never_answers_costs_only_the_link() {
     let (scene, simulation, insights) = staged_with_insights();
     // Takes connections, as far as the backlog goes, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port on loopback is free");
@@ -275,7 +275,7 @@ fn a_bucket_that_never_answers_costs_the_person_a_link_and_not_the_message() {
 }
 
 #[test]
-fn with_a_bucket_no_other_process_reports_the_alarm_again_and_what_it_rests_on_is_kept() {
+fn with_a_bucket_no_other_process_reports_the_alarm_again() {
     let (scene, simulation, insights) = staged_with_insights();
     let url = insights.endpoint();
     let settings = [&to_topic_and_bucket(&scene)[..], &[("NAT_TRIAGE_NOTIFY_OK", "true")]].concat();
@@ -517,7 +517,7 @@ struct Trouble {
 }
 
 #[test]
-fn whatever_goes_wrong_a_person_gets_one_message_that_says_what_and_how_to_mend_it() {
+fn whatever_goes_wrong_a_person_gets_one_message_about_it() {
     let format = LogFormat::v3_pkt();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let minute = i64::try_from(now).expect("this century") / 60 * 60 - 3600;

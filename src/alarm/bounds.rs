@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_about_a_thousand_gateways_is_bounded_and_the_rest_named() {
+    fn an_event_about_a_thousand_gateways_is_bounded() {
         let ignored = || Outcome::Ignored(Ignored { reason: String::new() });
         let all = (0..1_000).flat_map(|n| [ignored(), incident(n, None, NIGHT, "a")]);
         let mut outcomes = asked_once(all);

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_by_hand_names_a_gateway_or_minutes_and_nothing_else() {
+    fn a_request_by_hand_names_only_a_gateway_or_minutes() {
         let id = "nat-0123456789abcdef0";
         let minutes = "2026-11-18T02:00:00Z/2026-11-18T02:10:00Z";
         let asked = |event: Value| request(&event).map(|asked| asked.expect("usable"));

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_names_a_gateway_or_the_metric_is_told_from_one_that_does_not() {
+    fn a_text_that_names_a_gateway_or_the_metric_is_told() {
         for text in ["nat-0a1b2c3d4e5f60718 is full", "ErrorPortAllocation > 0", "the NAT gateway"] {
             assert!(names_ours(text), "{text}");
         }

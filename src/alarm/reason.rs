@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_datapoints_that_a_reason_names_are_read_as_aws_writes_them() {
+    fn a_reasons_datapoints_are_read_as_aws_writes_them() {
         for (reason, expected) in [
             (
                 "Threshold Crossed: 1 out of the last 3 datapoints [104885.0 (18/11/26 02:10:00)] was greater than the threshold (0.0) (minimum 1 datapoint for OK -> ALARM transition).",
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_at_which_no_datapoint_of_the_alarm_began_is_passed_over() {
+    fn a_time_at_which_no_datapoint_began_is_passed_over() {
         for date in ["18/11/26 02:21:00", "18/11/25 02:13:00", "99/99/99 02:13:00", "x", "18/11/26 99:00:00"]
         {
             assert_eq!(said(&format!("1 datapoint [7.0 ({date})] was")), "Some(1) of None: ", "{date}");

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn account_and_region_come_from_the_arn_first_and_are_nothing_but_that() {
+    fn account_and_region_come_from_the_arn_first() {
         let arn = Some("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:nat: the :name");
         let own = (Some("123456789012".to_owned()), Some("eu-west-1".to_owned()));
         assert_eq!(place(arn, Some("999999999999".into()), Some("us-east-1".into())), own);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_children_of_a_composite_alarm_are_those_it_fired_for_else_those_of_its_rule() {
+    fn a_composite_alarms_children_are_those_it_fired_for() {
         let rule = r#"ALARM("nat a") OR (OK(b) AND NOT ALARM('arn:aws:cloudwatch:eu-west-1:1:alarm:c:d'))"#;
         assert_eq!(children(rule, &[]), ["nat a", "c:d", "b"]);
         let fired = [serde_json::json!({ "Arn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:e" })];

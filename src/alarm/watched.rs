@@ -249,7 +249,7 @@ mod tests {
     const ALL: &str = r#"SELECT SUM(ErrorPortAllocation) FROM "AWS/NATGateway""#;
 
     #[test]
-    fn an_expression_is_on_what_it_reads_and_on_nothing_that_stands_beside_it() {
+    fn an_expression_is_only_on_what_it_reads() {
         let list = [
             math("sum", "IF(both > 5, both)", true),
             math("both", "a + b", false),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_on_the_gateways_that_it_or_a_metric_beside_it_names() {
+    fn a_query_is_on_the_gateways_that_are_named_with_it() {
         let of_one = format!("{ALL} WHERE NatGatewayId = 'nat-a'");
         assert_eq!(told(&[math("q1", &of_one, true)]), "nat-a");
         assert_eq!(told(&[math("m", "MAX(q1)", true), math("q1", &of_one, false)]), "nat-a");

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_runs_from_the_oldest_breaching_datapoint_to_the_end_of_the_newest() {
+    fn the_window_spans_the_breaching_datapoints() {
         let reason = json!({
             "threshold": 100.0,
             "startDate": "2026-11-18T02:00:00.000+0000",
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_speak_of_another_time_do_not_widen_what_the_datapoints_say() {
+    fn words_of_another_time_do_not_widen_the_window() {
         let words = "1 out of the last 9 datapoints [7.0 (17/11/26 02:05:00)] was greater";
         let reason = json!({ "evaluatedDatapoints": [point("2026-11-18T02:12:00Z", 5.0)] });
         assert_eq!(said(words, &reason), "2026-11-18T02:12:00Z/2026-11-18T02:13:00Z Some(5.0)");
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn without_datapoints_in_time_the_window_is_what_the_alarm_looked_at() {
+    fn without_datapoints_the_window_is_what_the_alarm_saw() {
         let reason = json!({
             "period": "odd",
             "evaluatedDatapoints": null,
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn without_either_the_window_is_the_periods_before_the_transition_and_its_delay() {
+    fn without_either_the_window_is_the_periods_before() {
         assert_eq!(told(&json!({}), None), "2026-11-18T02:03:05Z/2026-11-18T02:14:05Z None");
         assert_eq!(told(&json!({}), Some(5)), "2026-11-18T02:01:05Z/2026-11-18T02:14:05Z None");
         assert_eq!(told(&json!({}), Some(1)), "2026-11-18T02:05:05Z/2026-11-18T02:14:05Z None");
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn no_window_is_longer_than_a_day_and_only_its_own_datapoints_are_summed() {
+    fn no_window_is_longer_than_a_day() {
         let day = json!({ "evaluatedDatapoints": [
             point("2026-11-17T02:14:00Z", 7.0), point("2026-11-16T02:14:00Z", 500.0),
         ] });

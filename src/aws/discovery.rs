@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zonal_gateway_has_its_primary_address_first_and_one_interface() {
+    fn a_zonal_gateway_has_its_primary_address_first() {
         let described = Described::builder()
             .nat_gateway_id(id().as_str())
             .connectivity_type(ConnectivityType::Public)
@@ -592,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn named_addresses_are_private_for_a_zonal_gateway_and_public_for_a_regional_one() {
+    fn named_addresses_are_public_only_for_a_regional_gateway() {
         let ips = [
             "10.0.0.221".parse().expect("valid"),
             "10.0.0.220".parse().expect("valid"),
@@ -605,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn the_zone_with_the_most_errors_is_the_one_in_question_and_the_others_are_named() {
+    fn the_zone_with_most_errors_is_in_question() {
         let gateway = NatGateway {
             id: Some(id()),
             kind: GatewayKind::Regional,

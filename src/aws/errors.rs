@@ -369,7 +369,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_denial_names_the_permission_and_leaves_out_the_encoded_part() {
+    fn a_denial_names_the_permission_without_the_encoded_part() {
         let message = "You are not authorized to perform this operation.\n Encoded authorization failure message: 3xKd0";
         let failure = refused("ec2:DescribeNatGateways", "UnauthorizedOperation", message);
         assert_eq!(

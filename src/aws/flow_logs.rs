@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_delivery_an_inactive_log_and_a_bucket_are_told_apart() {
+    fn failed_delivery_inactive_log_and_bucket_are_told_apart() {
         let failed =
             usable(described().deliver_logs_status("FAILED").deliver_logs_error_message("Access error"));
         assert_eq!(failed.delivery_error.as_deref(), Some("AWS says that its delivery failed: Access error"));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zonal_gateway_is_looked_up_by_interface_subnet_and_vpc_and_a_regional_one_by_itself() {
+    fn a_regional_gateway_is_looked_up_by_its_own_id() {
         let id = "nat-0123456789abcdef0".parse().ok();
         let zonal = NatGateway {
             id,

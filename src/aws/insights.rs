@@ -935,7 +935,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_an_estimate_a_query_runs_while_it_tells_what_it_scans() {
+    async fn without_an_estimate_a_query_runs_while_it_tells_its_scan() {
         for service in [
             Estimating::as_bytes("bytes", "1000"),
             Estimating::as_bytes("bytes", "none"),
@@ -947,7 +947,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_query_is_stopped_once_it_has_scanned_too_much_whatever_was_estimated() {
+    async fn a_query_that_scans_too_much_is_stopped() {
         for service in [Estimating::as_bytes("bytes", "1000"), Estimating::silent()] {
             let (budget, began) = (budget(0.5), Instant::now());
             let refused = service.asked(&budget, &query()).await.expect_err("too much");
@@ -1013,7 +1013,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_most_a_thirtieth_of_a_querys_time_is_lost_between_two_looks() {
+    async fn looks_lose_at_most_a_thirtieth_of_a_querys_time() {
         for seconds in [5, 20, 55] {
             let service = Slow { from: Instant::now(), takes: Duration::from_secs(seconds) };
             let deadline = Deadline::after(Duration::from_secs(90));
@@ -1063,7 +1063,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_status_that_nobody_knows_is_an_error_that_names_it_and_stops_the_query() {
+    async fn an_unknown_status_is_named_and_stops_the_query() {
         for name in ["Unknown", "Paused"] {
             let service = Service::with([Ok(status(name))]);
             let unanswered = asked(&service, 60).await.expect_err("unanswered");
@@ -1083,7 +1083,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_service_that_hangs_is_left_in_time_and_the_query_said_to_run_on() {
+    async fn a_service_that_hangs_is_left_in_time() {
         let service = Service { unstoppable: true, ..Service::default() };
         let began = Instant::now();
         let unanswered = asked(&service, 40).await.expect_err("unanswered");

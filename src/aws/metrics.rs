@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_minutes_are_those_that_the_window_touches_and_three_hours_before() {
+    fn the_minutes_are_the_windows_and_three_hours_before() {
         let Minutes { baseline, start, end } = minutes();
         assert_eq!(start % 60, 0);
         assert_eq!((start - baseline, end - start), (10_800, 180));
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_without_a_datapoint_in_the_window_is_left_out_and_a_partial_one_is_a_gap() {
+    fn a_metric_without_a_datapoint_in_the_window_is_left_out() {
         let mut points = Points::default();
         points.add(
             &[

@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_has_the_names_that_its_interface_endpoints_answer_for() {
+    fn a_service_has_the_names_that_its_endpoints_answer_for() {
         use aws_sdk_ec2::types::{PrivateDnsDetails, ServiceTypeDetail};
 
         let of = |kind: ServiceType| {

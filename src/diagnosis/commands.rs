@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_is_asked_for_in_no_more_values_than_there_are_to_be_had() {
+    fn a_metric_is_asked_for_in_as_many_values_as_there_are() {
         let period = |end: &str| {
             let window = format!("2026-11-18T02:00:00Z/{end}").parse().expect("valid");
             let command = errors_metric(None, None, window, None);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_by_hand_names_what_it_is_about_as_far_as_that_is_known() {
+    fn a_look_by_hand_names_the_gateway_where_it_is_known() {
         let gateway = "nat-0a1b2c3d4e5f60718".parse().expect("valid");
         let window = "2026-11-18T02:01:00Z/2026-11-18T02:14:00Z".parse().expect("valid");
         assert_eq!(

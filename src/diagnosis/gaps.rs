@@ -670,7 +670,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_that_we_advise_is_one_that_we_read_and_that_has_what_we_miss() {
+    fn the_format_that_we_advise_has_what_we_miss() {
         let format: crate::flow::LogFormat = BETTER_FORMAT.parse().expect("valid");
         assert!(format.has_packet_addresses() && format.has(crate::flow::Field::TcpFlags));
         assert_eq!(&format.columns()[..14], crate::flow::LogFormat::version_2().columns());

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn without_ends_of_connections_the_gateways_own_count_says_how_many_are_held() {
+    fn without_ends_the_gateways_own_count_says_how_many_are_held() {
         assert_eq!(estimate(100, 10_000, None, &[]), 1_000);
         let near = |count: u32, wanted: u32| count.abs_diff(wanted) <= wanted / 50;
         assert!(near(estimate(100, 10_000, Some(7_000.0), &[]), 7_000));
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn of_ports_of_which_none_was_in_use_at_the_very_instant_some_may_have_been_held_all_the_same() {
+    fn ports_out_of_use_at_an_instant_may_be_held() {
         assert_eq!([estimate(0, 40_000, None, &[]), estimate(0, 0, None, &[])], [200, 0]);
     }
 

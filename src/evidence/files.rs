@@ -1392,7 +1392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_held_before_the_minutes_in_question_counts_where_it_lasts_into_them() {
+    fn what_was_held_before_counts_where_it_lasts_into_the_window() {
         let sweep = Sweep::over([held(0, 70), held(10, 20), held(90, 95)].into_iter(), window(0, 180));
         let steps = Steps::over(window(0, 180));
         let peak = sweep.peak(window(60, 120), steps, &[]);

@@ -194,7 +194,7 @@ mod tests {
         "interface-id srcaddr dstaddr srcport dstport protocol start end pkt-srcaddr pkt-dstaddr";
 
     #[test]
-    fn the_four_legs_of_the_documented_example_are_told_apart_by_packet_addresses() {
+    fn packet_addresses_tell_the_four_documented_legs_apart() {
         let eni = "eni-0123456789abcdef0";
         let legs = [
             (
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn without_packet_addresses_the_client_side_does_not_name_the_server() {
+    fn the_client_side_needs_packet_addresses_to_name_servers() {
         let plain = "interface-id srcaddr dstaddr srcport dstport protocol start end";
         let eni = "eni-0123456789abcdef0";
         let legs = [
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secondary_address_folded_to_the_primary_is_counted_by_the_packet_address() {
+    fn a_folded_secondary_address_counts_by_the_packet_address() {
         let mut viewpoint = zonal();
         viewpoint.addresses.push("10.0.0.221".parse().expect("valid"));
         let line = "eni-0123456789abcdef0 203.0.113.5 10.0.0.220 443 1024 6 1 2 203.0.113.5 10.0.0.221";
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_regional_gateway_shows_by_its_resource_id_and_public_address() {
+    fn a_regional_gateway_shows_by_its_resource_id() {
         let viewpoint = Viewpoint::of(&NatGateway {
             id: "nat-0123456789abcdef0".parse().ok(),
             kind: GatewayKind::Regional,

@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_port_may_have_been_used_twice_within_a_record_it_is_held_for_certain_at_neither_time() {
+    fn a_port_perhaps_used_twice_is_held_for_certain_at_no_time() {
         let minute = |record: u32, opens: bool, closes: bool| {
             let flags = TcpFlags(u8::from(opens) * 2 + u8::from(closes));
             Stretch::new(record * 60, record * 60 + 50, true, 10, flags)
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_the_server_has_ended_and_the_client_has_not_is_still_held() {
+    fn a_connection_that_only_the_server_ended_is_held() {
         let half = lives(&[stretch(0, 9, "S"), stretch(0, 9, "SF<")], true);
         assert_eq!(spans(&half), [(0, 9, 359)]);
         let both = lives(&[stretch(0, 9, "SF"), stretch(0, 9, "SF<")], true);
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_belongs_to_what_was_sent_before_it_even_a_second_later() {
+    fn an_answer_belongs_to_what_was_sent_before_it() {
         for ends_visible in [true, false] {
             let answered = lives(&[stretch(0, 0, "S"), stretch(1, 1, "S<")], ends_visible);
             assert_eq!(spans(&answered), [(0, 1, 351)]);
@@ -487,14 +487,14 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_without_an_answer_is_one_even_where_the_port_gets_one_later() {
+    fn a_later_answer_does_not_answer_an_earlier_attempt() {
         let twice = lives(&[stretch(0, 7, "S"), stretch(100, 105, "SF"), stretch(100, 105, "SF<")], true);
         let unanswered: Vec<_> = twice.stretches().map(Stretch::unanswered).collect();
         assert_eq!(unanswered, [Some(1), None]);
     }
 
     #[test]
-    fn the_wait_for_an_answer_tells_how_often_the_first_packet_was_repeated() {
+    fn the_wait_for_an_answer_tells_how_often_syn_was_repeated() {
         let repeats = |wait| {
             let connection = lives(&[stretch(0, 30, "S"), stretch(wait, 30, "S<")], true);
             connection.stretches().map(Stretch::repeats).sum::<u64>()

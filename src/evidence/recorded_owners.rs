@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_the_gateway_and_of_packets_on_their_way_through_tell_nothing_of_a_client() {
+    fn packets_on_their_way_through_tell_nothing_of_a_client() {
         let gateways = format!("{GATEWAYS} 10.0.1.5 10.0.0.220 10.0.1.5 203.0.113.5 i-0abc - - - -");
         let through = format!("{OWN} 10.0.1.7 203.0.113.5 10.0.1.5 203.0.113.5 i-0firewall - - - -");
         let nobodys = format!("{OWN} 10.0.1.5 203.0.113.5 10.0.1.5 203.0.113.5 - - - - -");

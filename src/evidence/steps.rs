@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_window_has_a_step_a_minute_and_a_long_one_thirty_at_most() {
+    fn a_long_window_has_thirty_steps_at_most() {
         assert_eq!((steps(60).count(), steps(61).count(), steps(60).seconds()), (1, 2, 60));
         assert_eq!((steps(1800).count(), steps(1800).seconds()), (30, 60));
         assert_eq!((steps(1801).count(), steps(1801).seconds()), (16, 120));

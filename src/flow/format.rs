@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tables_column_that_only_resembles_a_field_gives_way_to_the_field() {
+    fn a_column_that_only_resembles_a_field_gives_way_to_it() {
         let names = "start_time,srcaddr,dstaddr,srcport,dstport,protocol,start,end,,log_status".split(',');
         let format = LogFormat::from_names(names).expect("valid");
         assert_eq!((format.position(Field::Start), format.position(Field::LogStatus)), (Some(6), Some(9)));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_without_ports_or_with_a_field_twice_is_refused_by_name() {
+    fn a_format_without_ports_or_with_a_field_twice_is_refused() {
         let lacking = "srcaddr dstaddr protocol start end".parse::<LogFormat>().expect_err("refused");
         assert!(lacking.to_string().contains("srcport, dstport"), "{lacking}");
         let twice = "srcaddr srcaddr dstaddr".parse::<LogFormat>().expect_err("refused");

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_dns_name_answers_for_itself_and_a_wildcard_for_what_is_below_it() {
+    fn a_wildcard_answers_only_for_what_is_below_it() {
         let service = EndpointService {
             service_name: "com.amazonaws.eu-west-1.ecr.dkr".into(),
             private_dns_names: vec!["*.dkr.ecr.eu-west-1.amazonaws.com".into(), "sqs.example.com".into()],

@@ -231,7 +231,7 @@ mod tests {
     use crate::network::{GatewayEndpoint, PrefixList, RouteTable, Subnet};
 
     #[test]
-    fn a_shape_takes_what_aws_gives_and_nothing_that_a_command_acts_on() {
+    fn a_shape_takes_what_aws_gives_and_no_shell() {
         use Shape::{
             Container, Id, LogGroup, Region, RouteDestination, RouteTarget, ScalingGroup, Service, Zone,
         };

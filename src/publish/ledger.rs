@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_report_of_an_incident_is_the_one_that_counts_and_the_oldest_is_forgotten() {
+    async fn an_incidents_last_report_counts_and_the_oldest_goes() {
         let memory = Memory::default();
         memory.record("nt-1", &sent(Stage::Provisional)).await;
         memory.record("nt-1", &sent(Stage::Final)).await;

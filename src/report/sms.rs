@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_alphabet_writes_with_two_characters_is_written_with_one() {
+    fn no_character_takes_the_room_of_two() {
         assert_eq!(gsm_line("[a]{b}`^\\~|_€é", 140), "(a)(b)?????_??");
         assert_eq!(gsm_line(&"[".repeat(200), 140).len(), 140);
     }

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_very_many_names_keeps_those_that_were_asked_for_most() {
+    fn a_server_keeps_the_names_that_were_asked_for_most() {
         let answer = r#"[{"Rdata":"203.0.113.10","Type":"A","Class":"IN"}]"#;
         let rows: Vec<Row> =
             (0..40).map(|n| row(&format!("n{n:02}.example.com."), answer, &n.to_string())).collect();

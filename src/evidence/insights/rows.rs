@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_in_every_notation_that_stands_for_a_whole_one() {
+    fn whole_numbers_are_read_in_every_notation() {
         let row = |text: &str| Row::from([("n".to_owned(), text.to_owned())]);
         assert_eq!(number::<u32>(&row("12"), "n"), Ok(12));
         assert_eq!(number::<u32>(&row("12.0"), "n"), Ok(12));

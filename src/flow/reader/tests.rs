@@ -201,13 +201,13 @@ fn a_custom_format_that_nothing_names_asks_for_it() {
 }
 
 #[test]
-fn fourteen_fields_of_a_later_version_are_not_taken_for_the_default_format() {
+fn fourteen_later_fields_are_not_taken_for_the_default() {
     let message = refusal(line(1).replacen('2', "5", 1));
     assert!(message.contains("14 fields, without a header line, and not in the default format"), "{message}");
 }
 
 #[test]
-fn a_header_that_lacks_what_is_needed_says_so_and_its_lines_are_not_guessed_at() {
+fn a_header_that_lacks_fields_says_so_and_nothing_is_guessed() {
     let text =
         format!("srcaddr dstaddr start end\n10.0.0.1 10.0.0.2 1 2\n{}{HEADER}\n{}", lines([1]), lines([2]));
     let (reading, ports) = read(text);
@@ -266,7 +266,7 @@ fn lines_across_the_edges_of_the_buffer_are_whole() {
 }
 
 #[test]
-fn of_a_file_that_was_cut_short_the_beginning_counts_and_the_file_is_named() {
+fn the_beginning_of_a_file_cut_short_counts_and_it_is_named() {
     let all: Vec<u16> = (0..60_000).collect();
     let text = lines(all.clone());
     for whole in [gzip(text.as_bytes()), zstd(text.as_bytes())] {
@@ -281,7 +281,7 @@ fn of_a_file_that_was_cut_short_the_beginning_counts_and_the_file_is_named() {
 }
 
 #[test]
-fn damaged_json_costs_one_document_when_others_follow_on_their_own_lines() {
+fn damaged_json_costs_one_document_of_several() {
     let one = |port| serde_json::json!({ "message": line(port) }).to_string();
     for damaged in
         ["{\"message\": tru", "{\"a\":1,", "}", "{\"x\" 1}", "{\"message\": \"\u{1}\"}", "{{", "nonsense"]
@@ -335,7 +335,7 @@ fn a_small_file_that_unpacks_without_end_is_left() {
 }
 
 #[test]
-fn json_too_deep_or_too_large_ends_in_an_error_and_not_in_memory() {
+fn json_too_deep_or_too_large_is_an_error() {
     let deep = "[".repeat(1_000_000);
     assert!(refusal(&deep).contains("recursion limit exceeded"));
     let lines_of_it = "[\n".repeat(100_000);
@@ -397,7 +397,7 @@ fn what_is_not_read_says_what_to_do() {
 }
 
 #[test]
-fn one_bad_file_among_good_ones_is_named_and_the_others_are_read() {
+fn one_bad_file_among_good_ones_is_named() {
     let good = lines([1]);
     let all = inputs(&[b"PAR1", good.as_bytes(), b""]);
     let mut ports = Ports::default();
@@ -412,7 +412,7 @@ fn one_bad_file_among_good_ones_is_named_and_the_others_are_read() {
 }
 
 #[test]
-fn what_holds_no_flow_log_is_passed_over_and_a_line_of_one_is_not() {
+fn what_holds_no_flow_log_is_passed_over() {
     let good = lines([1]);
     let foreign: [&[u8]; 7] = [
         b"",
@@ -536,7 +536,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn folders_are_read_in_the_order_of_names_and_hidden_files_passed_over() {
+fn folders_are_read_by_name_without_hidden_files() {
     let folder = Folder::new("order")
         .file("b.log", lines([3]))
         .file("a/2.gz", gzip(lines([2]).as_bytes()))
@@ -635,7 +635,7 @@ fn a_sample_stops_early_in_every_shape() {
 }
 
 #[test]
-fn a_sample_without_records_is_an_error_only_when_all_was_looked_at() {
+fn a_sample_without_records_is_no_error_before_the_end() {
     let foreign = "not a flow log\n".repeat(100);
     assert!(inputs(&[foreign.as_bytes()]).sample(&Options::default(), 10, &mut Ports::default()).is_err());
     let long = "not a flow log\n".repeat(100_000) + &line(1);
@@ -796,7 +796,7 @@ fn a_format_that_changes_far_within_the_text_is_followed() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_one_bad_line_far_within_the_text_too() {
+fn a_line_that_is_too_long_is_one_bad_line_anywhere() {
     for (length, at_end) in [(66_000, false), (131_072, false), (1_000_000, true)] {
         let mut text = long_text(&[String::new()]);
         text += &"z".repeat(length);

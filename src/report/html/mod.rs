@@ -371,7 +371,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_allows_the_pages_own_style_and_script_and_no_other() {
+    fn the_policy_allows_only_the_pages_own_style_and_script() {
         for (text, hash) in [(STYLE, STYLE_HASH), (SCRIPT, SCRIPT_HASH)] {
             assert_eq!(hash, format!("sha256-{}", STANDARD.encode(Sha256::digest(text))));
         }

@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn multiplication_binds_tighter_than_addition_and_powers_lean_right() {
+    fn multiplication_binds_tighter_and_powers_lean_right() {
         let Kind::Compare(_, sides) = condition("a + b * c ^ d ^ e = 1") else { panic!() };
         let Kind::Arithmetic(Arithmetic::Add, sum) = &sides.0.kind else { panic!() };
         let Kind::Arithmetic(Arithmetic::Multiply, product) = &sum.1.kind else { panic!() };

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_print_as_integers_where_they_are_and_shortest_otherwise() {
+    fn numbers_print_as_integers_or_as_short_as_possible() {
         let printed = [0.0, -0.0, 55_000.0, 0.1, 1.0 / 3.0, 9_007_199_254_740_992.0].map(print_number);
         assert_eq!(printed, ["0", "0", "55000", "0.1", "0.3333333333333333", "9007199254740992"]);
     }

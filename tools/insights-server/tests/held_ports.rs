@@ -81,7 +81,7 @@ fn store(connections: &[Connection]) -> Store {
 }
 
 #[test]
-fn it_counts_the_ports_held_at_each_instant_by_gateway_and_by_client() {
+fn it_counts_held_ports_by_gateway_and_by_client() {
     let connection = |client, port, destination, first, last, closed| Connection {
         client,
         port,

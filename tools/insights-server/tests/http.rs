@@ -74,7 +74,7 @@ fn refused(server: &InsightsServer, changes: Value) -> String {
 }
 
 #[test]
-fn a_query_is_scheduled_then_running_with_part_of_its_rows_then_complete() {
+fn a_query_is_scheduled_then_running_then_complete() {
     let server = InsightsServer::start(store(4));
     let id = start(&server, "fields @message | sort @message");
     assert_eq!(poll(&server, &id)["status"], "Scheduled");
@@ -199,7 +199,7 @@ fn the_requests_limit_takes_the_place_of_a_missing_one() {
 }
 
 #[test]
-fn a_stopped_query_is_cancelled_and_an_ended_one_cannot_be_stopped() {
+fn a_stopped_query_is_cancelled_unless_it_has_ended() {
     let server = InsightsServer::start_paced(store(1), Pacing { scheduled_polls: 1, running_polls: 0 });
     let (running, ended) = (start(&server, "fields @message"), start(&server, "fields @message"));
     poll(&server, &ended);

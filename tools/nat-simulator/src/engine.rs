@@ -634,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn no_port_is_held_twice_and_no_address_holds_more_than_its_limit() {
+    fn no_port_is_held_twice_and_no_address_above_its_limit() {
         for seed in 0..60 {
             let incident = Incident::random(seed, Scale::Reduced { capacity: 120 });
             let outcome = run(&incident);

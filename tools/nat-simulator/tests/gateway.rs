@@ -6,7 +6,7 @@ use nat_simulator::{Behaviour, Incident, LogFormat, Span, View};
 use support::{SERVER, START, abandoned, closed_soon, distinct, number, one_client, rows};
 
 #[test]
-fn an_abandoned_connection_holds_its_port_350_seconds_after_its_last_packet() {
+fn an_abandoned_connection_holds_its_port_for_350_seconds() {
     let simulation = one_client(abandoned(), 1, 600).simulate();
     let held = simulation.held(SERVER).expect("the server is used");
     let last_packet = rows(&simulation, &View::of_gateway(simulation.incident(), LogFormat::v3_pkt()))
@@ -81,7 +81,7 @@ fn a_refused_attempt_may_come_back_from_another_client_port() {
 }
 
 #[test]
-fn a_client_that_comes_back_after_the_timeout_gets_rst_from_the_gateway() {
+fn a_client_that_comes_back_after_the_timeout_gets_rst() {
     let behaviour = Behaviour::Leak {
         used_ms: Span::exactly(0),
         exchanges: Span::exactly(1),
@@ -98,7 +98,7 @@ fn a_client_that_comes_back_after_the_timeout_gets_rst_from_the_gateway() {
 }
 
 #[test]
-fn an_unanswering_server_leaves_two_legs_and_a_rejecting_one_frees_the_port() {
+fn a_silent_server_leaves_two_legs_a_rejecting_one_frees_ports() {
     let silent = one_client(Behaviour::Unanswered { syn_retries: 3 }, 1, 300);
     let simulation = silent.simulate();
     let shown = rows(&simulation, &View::of_gateway(&silent, LogFormat::v3_pkt()));

@@ -84,7 +84,7 @@ fn a_later_burst_is_refused_after_the_minutes_of_the_alarm() {
 }
 
 #[test]
-fn what_the_clients_own_rule_turns_away_shows_at_the_client_alone() {
+fn what_a_clients_own_rule_turns_away_shows_only_there() {
     for seed in SEEDS {
         let scenario = Scenario::RejectInstead(Rule::AtClient);
         let (simulation, at_gateway) = of_gateway(scenario, seed);

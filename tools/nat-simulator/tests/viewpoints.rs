@@ -65,7 +65,7 @@ fn ports_belong_to_the_ends_that_a_leg_shows() {
 }
 
 #[test]
-fn a_clients_interface_shows_its_own_packets_and_where_they_go_next() {
+fn a_clients_interface_shows_where_its_packets_go_next() {
     let simulation = one_client(closed_soon(), 1, 60).simulate();
     let rows = rows(&simulation, &View::new([Viewpoint::ClientInterfaces], LogFormat::v11()));
     assert_eq!(
@@ -116,7 +116,7 @@ fn a_regional_gateway_shows_its_public_address_and_no_interface() {
 }
 
 #[test]
-fn secondary_addresses_are_shown_as_the_primary_with_the_real_one_in_pkt() {
+fn secondary_addresses_show_as_the_primary_and_in_pkt() {
     let mut incident = one_client(abandoned(), 4, 60);
     incident.gateways[0].addresses = vec![nat_address(220, 107), nat_address(221, 108)];
     incident.gateways[0].ports_per_address = 2;
@@ -137,7 +137,7 @@ fn secondary_addresses_are_shown_as_the_primary_with_the_real_one_in_pkt() {
 }
 
 #[test]
-fn flows_that_look_the_same_are_one_record_only_when_asked_to_be() {
+fn flows_that_look_alike_are_one_record_only_when_asked() {
     let mut incident = one_client(abandoned(), 2, 60);
     incident.gateways[0].addresses = vec![nat_address(220, 107), nat_address(221, 108)];
     incident.gateways[0].ports_per_address = 1;
