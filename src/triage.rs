@@ -7,7 +7,7 @@ use crate::drill;
 use crate::evidence::{Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{Network, NetworkSource, Parties};
+use crate::network::{MetricName, Network, NetworkSource, Parties};
 
 /// Why there is no diagnosis.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,7 @@ impl Surveyed {
     /// Whether the gateway's metrics say that it refused nothing.
     #[must_use]
     pub fn had_no_errors(&self) -> bool {
-        self.network.metric("ErrorPortAllocation").is_some_and(|errors| errors.value <= 0.0)
+        self.network.metric(MetricName::ErrorPortAllocation).is_some_and(|errors| errors.value <= 0.0)
     }
 
     /// What the look-ups came to.

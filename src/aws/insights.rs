@@ -466,15 +466,15 @@ async fn run(
     let mut runs = 1;
     loop {
         match once(calls, query, started, meter, deadline).await {
-            Err(unanswered) if unanswered.why == FAILED && runs < RUNS && !deadline.remaining().is_zero() => {
+            Err(unanswered)
+                if unanswered.cause == Cause::Failed && runs < RUNS && !deadline.remaining().is_zero() =>
+            {
                 runs += 1;
             }
             done => return done,
         }
     }
 }
-
-const FAILED: &str = "Logs Insights started the query and then failed to run it";
 
 async fn once(
     calls: &impl Calls,
@@ -695,8 +695,8 @@ fn again() -> Fix {
 fn unsuccessful(status: &str) -> Abandoned {
     match status {
         "Failed" => Abandoned::ended(
-            Cause::Ended,
-            FAILED.into(),
+            Cause::Failed,
+            "Logs Insights started the query and then failed to run it".into(),
             Fix::ask_again(
                 "run the query of this report in the console, which shows the cause if it fails again; or ask again",
             ),

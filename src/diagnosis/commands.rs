@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::findings::Findings;
 use crate::gap::ASK_AGAIN;
 use crate::incident::{NatGatewayId, TimeWindow};
+use crate::network::MetricName;
 use crate::words;
 
 pub(super) use crate::words::argument as quoted;
@@ -59,7 +60,7 @@ pub(super) fn errors_metric(
     region: Option<&str>,
 ) -> String {
     let gateway = gateway.map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
-    metric("ErrorPortAllocation", "Sum", gateway, zone, window, region)
+    metric(MetricName::ErrorPortAllocation, gateway, zone, window, region)
 }
 
 /// Shows the errors of the day since the window: that they stopped tells that a remedy worked.
@@ -80,8 +81,7 @@ const MOST_VALUES: u64 = 1_440;
 /// Shows a metric of the gateway minute by minute, or over a longer window in as small steps as
 /// there are to be had.
 pub(super) fn metric(
-    name: &'static str,
-    statistic: &'static str,
+    name: MetricName,
     gateway: &str,
     zone: Option<&str>,
     window: TimeWindow,
@@ -93,7 +93,8 @@ pub(super) fn metric(
     let minutes = u64::try_from(window.seconds()).unwrap_or(0).div_ceil(60);
     let period = 60 * minutes.div_ceil(MOST_VALUES).max(1);
     format!(
-        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name {name} --dimensions Name=NatGatewayId,Value={gateway}{zone} --statistics {statistic} --period {period} --start-time {} --end-time {}{}",
+        "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name {name} --dimensions Name=NatGatewayId,Value={gateway}{zone} --statistics {} --period {period} --start-time {} --end-time {}{}",
+        name.statistic(),
         window.start(),
         window.end(),
         region_option(region)

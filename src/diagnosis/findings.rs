@@ -18,7 +18,7 @@ use super::{
 };
 use crate::evidence::{Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
-use crate::network::{GatewayKind, HostName, IDLE_TIMEOUT_SECONDS, Network, Provenance};
+use crate::network::{GatewayKind, HostName, IDLE_TIMEOUT_SECONDS, MetricName, Network, Provenance};
 use crate::words;
 
 /// What is known of port allocation errors within the window.
@@ -406,7 +406,7 @@ impl<'a> Findings<'a> {
     /// What CloudWatch counted at once, beside what the records show; not where these lack the gateway's side, or
     /// show the connections of several zones.
     fn active(&self, counted: &[(Destination, Tally, Counted)]) -> Option<Active> {
-        let metric = self.network.metric("ActiveConnectionCount")?;
+        let metric = self.network.metric(MetricName::ActiveConnectionCount)?;
         if self.evidence.destinations.is_empty() || self.zone_unknown() {
             return None;
         }
@@ -433,7 +433,7 @@ impl<'a> Findings<'a> {
         /// Fewer than this prove nothing.
         const FEW: f64 = 1_000.0;
 
-        let counted = self.network.metric("ConnectionAttemptCount")?.value;
+        let counted = self.network.metric(MetricName::ConnectionAttemptCount)?.value;
         if self.zone_unknown() {
             return None;
         }
@@ -464,7 +464,8 @@ impl<'a> Findings<'a> {
 
     /// What the gateway's own count of connections says of ports without a packet.
     fn times_in_use(&self, counted: &[(Destination, Tally, Counted)]) -> Option<f64> {
-        let active = self.network.metric("ActiveConnectionCount").filter(|_| !self.evidence.ends_visible)?;
+        let active =
+            self.network.metric(MetricName::ActiveConnectionCount).filter(|_| !self.evidence.ends_visible)?;
         let tcp = counted.iter().filter(|(destination, ..)| destination.protocol == TCP);
         let steps = self.evidence.asked_steps();
         Some(times_in_use(tcp.map(|(.., counted)| counted), &steps, self.folded(), active.value))
@@ -680,7 +681,7 @@ fn at_most(held: HeldPorts, most: u32) -> HeldPorts {
 const MANY_OF_THEM: f64 = 0.1;
 
 fn errors(incident: &Incident, network: &Network) -> Errors {
-    let counted = network.metric("ErrorPortAllocation").map(|metric| metric.value);
+    let counted = network.metric(MetricName::ErrorPortAllocation).map(|metric| metric.value);
     // The alarm saw errors: a metric without any has not caught up with it, unless they were another's.
     let late = |counted: &f64| *counted <= 0.0 && incident.alarm.is_some() && !incident.one_of_several;
     let metric = counted.filter(|counted| incident.errors_reported.is_some() || !late(counted));

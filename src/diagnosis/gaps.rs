@@ -9,7 +9,7 @@ use super::{Verdict, greater_unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
 use crate::gap::{Fix, Gap};
 use crate::incident::NatGatewayId;
-use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, Network, Provenance};
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, MetricName, Network, Provenance};
 use crate::words;
 
 /// All gaps, those of the source first, then those that this diagnosis ran into.
@@ -242,8 +242,7 @@ fn connections_uncounted(findings: &Findings<'_>) -> Option<Gap> {
         Fix::run_to(
             "look at it once more",
             commands::metric(
-                "ActiveConnectionCount",
-                "Maximum",
+                MetricName::ActiveConnectionCount,
                 gateway.as_str(),
                 findings.incident.zone.as_deref(),
                 findings.evidence.window,
@@ -460,7 +459,7 @@ fn clients(findings: &Findings<'_>) -> Option<Gap> {
 
 fn ends(findings: &Findings<'_>) -> Option<Gap> {
     (!findings.evidence.ends_visible && findings.evidence.coverage.records_read > 0).then(|| {
-        let estimates = match findings.network.metric("ActiveConnectionCount") {
+        let estimates = match findings.network.metric(MetricName::ActiveConnectionCount) {
             Some(active) if findings.times_in_use.is_some() => format!(
                 "the estimates within them come from ActiveConnectionCount, at most {} to all destinations together",
                 words::count(active.value as u64)
@@ -602,15 +601,14 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             } else {
                 format!("{why}: the format shows no ends of connections")
             };
-            match (findings.gateway_id(), findings.network.metric("ActiveConnectionCount")) {
+            match (findings.gateway_id(), findings.network.metric(MetricName::ActiveConnectionCount)) {
                 (Some(gateway), None) if wide.destination.protocol == TCP => Gap::new(
                     what,
                     format!("{why}, and the gateway's own count of them is not at hand"),
                     Fix::run_to(
                         "give the maximum of its ActiveConnectionCount as a metric in --context FILE",
                         commands::metric(
-                            "ActiveConnectionCount",
-                            "Maximum",
+                            MetricName::ActiveConnectionCount,
                             gateway.as_str(),
                             findings.incident.zone.as_deref(),
                             window,

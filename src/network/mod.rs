@@ -7,6 +7,7 @@
 mod addresses;
 mod endpoints;
 mod flow_logs;
+mod metric_name;
 mod names;
 mod owners;
 mod room;
@@ -26,6 +27,7 @@ use crate::incident::{Incident, InterfaceId, NatGatewayId};
 pub use addresses::{is_private, nat64_address, nat64_destination};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
 pub use flow_logs::{FlowLog, FlowLogDestination, LogClass, TrafficType};
+pub use metric_name::MetricName;
 pub use names::{HostName, NameSource};
 pub(crate) use owners::is_id;
 pub use owners::{Handles, Owner, OwnerKind, OwnerSource};
@@ -357,8 +359,8 @@ impl Network {
 
     /// The value of a metric over the window.
     #[must_use]
-    pub fn metric(&self, name: &str) -> Option<&Metric> {
-        self.metrics.iter().find(|metric| metric.name == name)
+    pub fn metric(&self, name: MetricName) -> Option<&Metric> {
+        self.metrics.iter().find(|metric| metric.name == name.as_str())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::wording::{minutes, number, outside};
 use crate::diagnosis::{Diagnosis, MetricReport};
 use crate::evidence::{QueryRun, Source};
+use crate::network::MetricName;
 use crate::words::{self, one_line};
 
 /// What a metric came to, beside what is usual.
@@ -18,7 +19,8 @@ fn refused_beside_counted(diagnosis: &Diagnosis) -> Option<String> {
     let refused = &diagnosis.refused_attempts;
     // An alarm has seen errors that a metric asked for may not hold.
     let by_alarm = |counted: f64| {
-        let errors = diagnosis.metrics.iter().find(|metric| metric.name == "ErrorPortAllocation");
+        let errors =
+            diagnosis.metrics.iter().find(|metric| metric.name == MetricName::ErrorPortAllocation.as_str());
         errors.is_none_or(|errors| errors.value < counted) && diagnosis.alarm.is_some()
     };
     let found = words::count(refused.found);

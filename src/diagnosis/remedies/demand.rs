@@ -2,7 +2,7 @@
 
 use super::Shortage;
 use crate::diagnosis::{Pattern, TimelineStep};
-use crate::network::IDLE_TIMEOUT_SECONDS;
+use crate::network::{IDLE_TIMEOUT_SECONDS, MetricName};
 use crate::words;
 
 /// Seconds that a first packet waits for an answer before it is repeated; each wait after it is twice as long.
@@ -61,8 +61,9 @@ fn refused(shortage: &Shortage<'_>) -> (u64, u64, bool) {
     let tally = &shortage.top.tally;
     let life = tally.active_seconds as f64 / tally.connections.max(1) as f64;
     let at_once = (shown as f64 * (life / window).min(1.0)).ceil() as u64;
-    let count = |name: &str| shortage.findings.network.metric(name).map_or(0.0, |metric| metric.value);
-    let (attempts, established) = (count("ConnectionAttemptCount"), count("ConnectionEstablishedCount"));
+    let count = |name: MetricName| shortage.findings.network.metric(name).map_or(0.0, |metric| metric.value);
+    let (attempts, established) =
+        (count(MetricName::ConnectionAttemptCount), count(MetricName::ConnectionEstablishedCount));
     if established > 0.0 && attempts - established > shown as f64 {
         let refused = attempts - established;
         let by_metrics = f64::from(shortage.top.held.estimate) * refused / established;

@@ -2,7 +2,7 @@
 
 use super::{IDLE, Offer, Offered, Rule, Shortage, Worth};
 use crate::diagnosis::{Confidence, Pattern, Remedy, RemedyId, When};
-use crate::network::Metric;
+use crate::network::{Metric, MetricName};
 use crate::words;
 
 pub(super) const RULE: Rule = Rule {
@@ -23,7 +23,7 @@ const ROSE: f64 = 2.0;
 
 /// The metric of connections that idled until the gateway let go of them, where it rose.
 fn idle_timeouts_rose<'a>(shortage: &Shortage<'a>) -> Option<&'a Metric> {
-    let metric = shortage.findings.network.metric("IdleTimeoutCount")?;
+    let metric = shortage.findings.network.metric(MetricName::IdleTimeoutCount)?;
     let rose = metric.baseline.is_some_and(|baseline| metric.value >= baseline * ROSE);
     (rose && metric.value > 0.0 && metric.value >= f64::from(shortage.capacity) * IDLE_TIMEOUTS)
         .then_some(metric)

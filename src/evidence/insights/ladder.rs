@@ -19,7 +19,7 @@ use crate::flow::Field;
 use crate::flow::reader::{Inputs, Options};
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{GatewayKind, Network};
+use crate::network::{GatewayKind, MetricName, Network};
 use crate::words;
 
 const HELD_PORTS: &str = "held ports per destination and client";
@@ -160,7 +160,7 @@ impl<'a> Ladder<'a> {
                 End::Unmatched(why) => (why, rung.below().map(|below| below.max(Rung::PlainFields))),
                 End::Unanswered(why) => {
                     let below = match why.cause {
-                        Cause::Refused | Cause::Ended | Cause::TooLarge => rung.below(),
+                        Cause::Refused | Cause::Failed | Cause::Ended | Cause::TooLarge => rung.below(),
                         Cause::OutOfTime => beside.is_some().then_some(BESIDE),
                         Cause::OutsideRetention | Cause::NoLogGroup(_) | Cause::Other => None,
                     };
@@ -669,8 +669,8 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
 
 /// Whether the gateway's metrics say that it was at work.
 fn busy(network: &Network) -> bool {
-    ["ActiveConnectionCount", "ConnectionAttemptCount", "ErrorPortAllocation"]
-        .iter()
+    [MetricName::ActiveConnectionCount, MetricName::ConnectionAttemptCount, MetricName::ErrorPortAllocation]
+        .into_iter()
         .any(|name| network.metric(name).is_some_and(|metric| metric.value > 0.0))
 }
 

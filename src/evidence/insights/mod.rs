@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::LogFormat;
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{FlowLog, HostName, NatGateway, Network, nat64_address};
+use crate::network::{FlowLog, HostName, MetricName, NatGateway, Network, nat64_address};
 use crate::words;
 
 use super::roles::servers_among_clients;
@@ -73,6 +73,8 @@ pub enum Cause {
     NoLogGroup(Option<String>),
     /// It would scan more than is allowed.
     TooLarge,
+    /// The service started it and then failed to run it: the same question may be answered another time.
+    Failed,
     /// It ran, and the service ended it without an answer.
     Ended,
     /// It still ran when there was no more time.
@@ -200,7 +202,7 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
             return Ok(none);
         }
         let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
-        let worst = network.metric("ErrorPortAllocation").and_then(|errors| errors.greatest_at);
+        let worst = network.metric(MetricName::ErrorPortAllocation).and_then(|errors| errors.greatest_at);
         let ladder = Ladder::new(&chosen, &viewpoint, incident, window, worst);
         let mut evidence = ladder.go_down(&self.queries, none.clone(), network, &self.so_far).await;
         if let (Some(rung), true) = (evidence.coverage.question, ladder.was_refused()) {
