@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local test check lint template-check pages screenshots accuracy bench fuzz mutations growth speed clean
+.PHONY: help demo local e2e test check lint template-check pages screenshots accuracy bench fuzz mutations growth speed clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -21,6 +21,14 @@ demo: ## diagnose a sample incident: no account, no network
 
 local: $(call environment,lambda) ## run the function here and invoke it with events/*.json
 	tools/local
+
+# `make e2e E2E_FUNCTION=PROGRAM` takes one that is built: nat-triage-lambda of a release too.
+E2E_FUNCTION ?= $(or $(CARGO_TARGET_DIR),target)/debug/nat-triage-lambda
+e2e: $(call environment,emulators) $(call environment,sam) ## the template deployed into emulators; each permission taken away
+	@# --examples, though the package has none: see tools/local.
+	$(if $(filter file,$(origin E2E_FUNCTION)),cargo build --bin nat-triage-lambda --examples)
+	cargo build --package insights-server --example leak
+	.venv/emulators/bin/python3 tools/e2e --function $(E2E_FUNCTION) --leak $(or $(CARGO_TARGET_DIR),target)/debug/examples/leak
 
 test: $(call environment,emulators) template-check ## every test, against emulators on loopback too
 	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo test --workspace
