@@ -46,6 +46,8 @@ def packaged(text):
         r"^    Metadata:\n      BuildMethod: rust-cargolambda\n      BuildProperties:\n        Binary: nat-triage-lambda\n",
         "",
     )
+    # Two files that are not in a release, of which only `sam publish` wants to know.
+    text = replaced(text, r"^  # For `sam publish`.*\n  AWS::ServerlessRepo::Application:\n(    .*\n)+", "")
     text = replaced(text, r"^Parameters:\n", r"Parameters:\n" + PARAMETERS)
     text = replaced(text, r"^    ParameterLabels:\n", r"    ParameterLabels:\n" + LABELS)
     return replaced(
