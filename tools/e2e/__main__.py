@@ -1,6 +1,6 @@
 """Deploys the template into emulators on loopback, and takes each permission of the function away in turn.
 
-    tools/e2e --function BINARY --leak BINARY [--template FILE] [--only ACTION ...]
+    tools/e2e --function BINARY|ZIP --leak BINARY [--template FILE] [--only ACTION ...]
 
 The function is the deployed zip, started by ministack with the credentials of the template's role, whose policy
 ministack enforces. An alarm invokes it, and the message is read from the topic by SQS, HTTP and HTTPS. Then the policy
@@ -30,7 +30,7 @@ PERMISSIONS = json.loads((ROOT / "docs/permissions.json").read_text())
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/e2e", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--function", required=True, type=Path, help="nat-triage-lambda, built for this machine")
+    parser.add_argument("--function", required=True, type=Path, help="nat-triage-lambda or its zip, for this machine")
     parser.add_argument("--leak", required=True, type=Path, help="the example `leak` of tools/insights-server")
     parser.add_argument("--template", type=Path, help="a packaged template other than that of this checkout")
     parser.add_argument("--only", nargs="+", metavar="ACTION", help="take away these actions only")
@@ -127,7 +127,7 @@ def main():
         try:
             with Scene(kept, given.function.resolve(), given.leak.resolve(), template.resolve()) as scene:
                 policy = scene.stack.policy
-                size = (kept / "function.zip").stat().st_size
+                size = scene.code.stat().st_size
                 print(f"deployed: {scene.stack.resources} resources, a zip of {size / 1e6:.1f} MB ({scene.stack.architecture})")
                 print(f"  one policy: {len(policy['Statement'])} statements, {len(actions_of(policy))} actions", flush=True)
                 run = Run(scene)

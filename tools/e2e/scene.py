@@ -50,8 +50,9 @@ class Scene:
         )
         self.set_traffic()
         self.stack = Stack(self.ministack, self.kept)
-        code = zipped(self.binary, self.kept / "function.zip")
-        self.deployed = self.stack.deploy(self.template, code, self.chosen["gateway"])
+        is_zip = self.binary.suffix == ".zip"
+        self.code = self.binary if is_zip else zipped(self.binary, self.kept / "function.zip")
+        self.stack.deploy(self.template, self.code, self.chosen["gateway"])
         self.stack.count_errors(self.chosen["gateway"], self.errors)
         topic = self.stack.outputs["TopicArn"]
         self.stack.leave_topic_to_roles(topic)

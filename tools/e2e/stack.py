@@ -177,7 +177,6 @@ class Stack:
             raise Failed(f"the role has the policies {names} and {attached}, not one policy")
         (self.policy_name,) = names
         self.policy = self.aws["iam"].get_role_policy(RoleName=self.role, PolicyName=self.policy_name)["PolicyDocument"]
-        return function
 
     def policy_without(self, action):
         """The deployed policy without one action; a statement that allowed nothing else goes."""
