@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local e2e test check lint template-check pages screenshots accuracy bench fuzz mutations growth speed clean
+.PHONY: help demo local e2e package test check lint template-check pages screenshots accuracy bench fuzz mutations growth speed clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -13,7 +13,7 @@ DEMO := --profile demo --no-default-features --bin nat-triage
 environment = .venv/$(1)/.requirements
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
 demo: ## diagnose a sample incident: no account, no network
 	cargo build $(DEMO)
@@ -22,13 +22,16 @@ demo: ## diagnose a sample incident: no account, no network
 local: $(call environment,lambda) ## run the function here and invoke it with events/*.json
 	tools/local
 
-# `make e2e E2E_FUNCTION=PROGRAM` takes one that is built: nat-triage-lambda of a release too.
+# `make e2e E2E_FUNCTION=dist/nat-triage-lambda-x86_64.zip` takes one that is built: a zip of a release, or a program.
 E2E_FUNCTION ?= $(or $(CARGO_TARGET_DIR),target)/debug/nat-triage-lambda
 e2e: $(call environment,emulators) $(call environment,sam) ## the template deployed into emulators; each permission taken away
 	@# --examples, though the package has none: see tools/local.
 	$(if $(filter file,$(origin E2E_FUNCTION)),cargo build --bin nat-triage-lambda --examples)
 	cargo build --package insights-server --example leak
 	.venv/emulators/bin/python3 tools/e2e --function $(E2E_FUNCTION) --leak $(or $(CARGO_TARGET_DIR),target)/debug/examples/leak
+
+package: $(call environment,package) ## the zips, static programs, template and bills of materials of a release, in dist/; TARGETS=...
+	tools/package/run
 
 test: $(call environment,emulators) template-check ## every test, against emulators on loopback too
 	NAT_TRIAGE_TEST_EMULATORS=$(abspath .venv/emulators) cargo test --workspace
@@ -82,7 +85,7 @@ fuzz: ## the readers of events and of files, and the diagnosis, on made-up input
 	tools/fuzz $(FUZZ_SECONDS)
 
 clean: ## remove what was built and installed here
-	rm -rf target .venv .cache
+	rm -rf target .venv .cache dist
 
 .venv/%/.requirements: tools/python/requirements-%.txt
 	tools/python/venv $*
