@@ -47,9 +47,13 @@ def authorised_by(action):
     return gate.authoriser(action, found)
 
 
-def actions_of(policy):
+def statements_of(policies):
+    return [statement for policy in policies.values() for statement in policy["Statement"]]
+
+
+def actions_of(policies):
     listed = lambda value: value if isinstance(value, list) else [value]  # noqa: E731
-    return {action for statement in policy["Statement"] for action in listed(statement["Action"])}
+    return {action for statement in statements_of(policies) for action in listed(statement["Action"])}
 
 
 class Run:
@@ -63,7 +67,7 @@ class Run:
 
     def whole(self):
         """The whole policy, and once more: what all others are compared with."""
-        self.full = self.scene.run(self.scene.stack.policy)
+        self.full = self.scene.run(self.scene.stack.policies)
         problems = losses.whole(self.scene, self.full)
         if not problems:
             again = self.scene.repeat()
@@ -77,9 +81,9 @@ class Run:
         self.told("the whole policy", problems + self.full.unknown)
         return not problems
 
-    def without(self, action, policy, where=""):
+    def without(self, action, policies, where=""):
         one = losses.loss(action)
-        outcome = one.run(self.scene, policy)
+        outcome = one.run(self.scene, policies)
         seen, problems = one.seen(self.scene, outcome, self.full)
         if not outcome.refused[action]:
             problems.insert(0, f"the call was not refused; calls: {dict(outcome.calls)}")
@@ -91,7 +95,7 @@ class Run:
 
     def each(self, only):
         known = {permission["action"] for permission in PERMISSIONS}
-        granted = actions_of(self.scene.stack.policy)
+        granted = actions_of(self.scene.stack.policies)
         self.told("the policy", [f"{action} is not in docs/permissions.json" for action in sorted(granted - known)])
         shown = sorted(known - set(losses.NOT_SHOWN))
         self.told("the policy", [f"{action} is not granted" for action in shown if action not in granted])
@@ -101,13 +105,13 @@ class Run:
         for action in shown:
             if only and action not in only:
                 continue
-            outcome = self.without(action, self.scene.stack.policy_without(action))
+            outcome = self.without(action, self.scene.stack.without(action))
             if action == "sns:Publish" and not losses.whole(self.scene, outcome):
                 self.told(action, ["a run without it passes for a whole one: this check proves nothing"])
             resources = losses.elsewhere(action, self.scene.stack)
             if resources:
-                policy = self.scene.stack.policy_elsewhere(action, resources)
-                self.without(action, policy, " (allowed elsewhere only)")
+                policies = self.scene.stack.elsewhere(action, resources)
+                self.without(action, policies, " (allowed elsewhere only)")
         print("not enforced by the emulators, so not shown:")
         for action, why in losses.NOT_SHOWN.items():
             print(f"  {action:55}{why}")
@@ -126,10 +130,10 @@ def main():
             subprocess.run([sys.executable, str(ROOT / "tools/package/template.py"), str(template)], check=True)
         try:
             with Scene(kept, given.function.resolve(), given.leak.resolve(), template.resolve()) as scene:
-                policy = scene.stack.policy
+                policies = scene.stack.policies
                 size = scene.code.stat().st_size
                 print(f"deployed: {scene.stack.resources} resources, a zip of {size / 1e6:.1f} MB ({scene.stack.architecture})")
-                print(f"  one policy: {len(policy['Statement'])} statements, {len(actions_of(policy))} actions", flush=True)
+                print(f"  its role: {len(statements_of(policies))} statements, {len(actions_of(policies))} actions", flush=True)
                 run = Run(scene)
                 if run.whole():
                     run.each(given.only)

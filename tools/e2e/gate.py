@@ -28,6 +28,7 @@ SERVICES = {
     "ec2": ("ec2", "moto", BY_MINISTACK),
     "logs": ("logs", "insights", BY_MINISTACK),
     "monitoring": ("cloudwatch", "ministack", BY_SIMULATOR),
+    "lambda": ("lambda", "ministack", BY_MINISTACK),
     "sns": ("sns", "ministack", BY_MINISTACK),
     "s3": ("s3", "ministack", BY_MINISTACK),
     "servicequotas": ("servicequotas", "moto", BY_SIMULATOR),
@@ -60,7 +61,10 @@ def action_of(namespace, method, path, headers, body):
         key = urllib.parse.urlparse(path).path.strip("/").partition("/")[2]
         verb = {"GET": "Get", "HEAD": "Get", "PUT": "Put", "DELETE": "Delete"}.get(method, method)
         return f"s3:{verb}Object" if key else "s3:ListBucket"
-    if target:
+    if namespace == "lambda":
+        last = urllib.parse.urlparse(path).path.rsplit("/", 1)[-1]
+        name = {"invocations": "InvokeFunction", "policy": "GetPolicy"}.get(last, last)
+    elif target:
         name = target.rsplit(".", 1)[-1]
     elif operation:
         name = operation[1]

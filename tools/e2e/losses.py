@@ -55,8 +55,8 @@ class Gap:
     def __init__(self, action):
         self.action = action
 
-    def run(self, scene, policy):
-        return scene.run(policy)
+    def run(self, scene, policies):
+        return scene.run(policies)
 
     def seen(self, scene, outcome, full):
         """What the reader sees, and what is wrong with that."""
@@ -89,9 +89,9 @@ class NoMessage(Gap):
 class AgainAndNoPage(Gap):
     """Nothing is kept: no page, so no link to it; and the next process reports the same alarm once more."""
 
-    def run(self, scene, policy):
+    def run(self, scene, policies):
         self.again = None
-        outcome = scene.run(policy)
+        outcome = scene.run(policies)
         if not outcome.failed:
             self.again = scene.repeat()
         return outcome
@@ -106,8 +106,9 @@ class AgainAndNoPage(Gap):
         problems += [f"there is a link: {link}"] if link else []
         problems += [] if self.again.envelopes else [f"no second report: {json.dumps(self.again.answer)[:300]}"]
         gaps = [gap["what"] for gap in outcome.message()["gaps"] if self.action in gap["why"]]
-        told = f"gap: {'; '.join(gaps)}" if gaps else "no gap says so"
-        return f"no page, no bundle, no link; delivered again, it is reported again; {told}", problems
+        problems += [] if gaps else [f"no gap names it: {json.dumps(outcome.message()['gaps'])[:800]}"]
+        told = f"gap: {'; '.join(gaps)}; no page, no link; delivered again, it is reported again"
+        return told, problems
 
 
 class LinkDoesNotOpen(Gap):
@@ -124,8 +125,8 @@ class LinkDoesNotOpen(Gap):
 class Composite(Gap):
     """A composite alarm can't be followed to a gateway: a person is told which alarm the function may be an action of."""
 
-    def run(self, scene, policy):
-        return scene.run(policy, alarms.composite(scene.event, scene.child))
+    def run(self, scene, policies):
+        return scene.run(policies, alarms.composite(scene.event, scene.child))
 
     def seen(self, scene, outcome, full):
         message = outcome.message() or {}
@@ -138,8 +139,8 @@ class Composite(Gap):
 class Doctor(Gap):
     """Only the doctor makes this call."""
 
-    def run(self, scene, policy):
-        return scene.run(policy, {"doctor": True})
+    def run(self, scene, policies):
+        return scene.run(policies, {"doctor": True})
 
     def seen(self, scene, outcome, full):
         rows = [row for row in outcome.answer.get("rows", []) if self.action in row["says"]]
@@ -153,10 +154,10 @@ class Doctor(Gap):
 class NeverStarts(Gap):
     """A query that does not start is given up: without this it can't be stopped."""
 
-    def run(self, scene, policy):
+    def run(self, scene, policies):
         scene.tell_leak("never starts")
         try:
-            return scene.run(policy, timeout=30)
+            return scene.run(policies, timeout=30)
         finally:
             scene.tell_leak("answers")
 
@@ -166,7 +167,24 @@ class NeverStarts(Gap):
         return "of a query that never starts: it may go on scanning, which costs", problems
 
 
+class Late(Gap):
+    """Records that are not there when the time is over: nobody goes on, and the last word goes out without them."""
+
+    def run(self, scene, policies):
+        return scene.run(policies, scene.event_of_now(), timeout=30)
+
+    def seen(self, scene, outcome, full):
+        message = outcome.message() or {"gaps": []}
+        problems = same("the stage", message.get("stage"), "final")
+        problems += same("the verdict", message.get("verdict"), "cannot-tell")
+        if not any("run again" in gap["fix"] for gap in message["gaps"]):
+            problems.append(f"no gap says when to ask again: {json.dumps(message)[:800]}")
+        return "of records that are late: the last word, without them, which says when to ask again", problems
+
+
 OTHERS = {
+    "lambda:InvokeFunction": Late,
+    "lambda:GetPolicy": Doctor,
     "sns:Publish": NoMessage,
     "s3:PutObject": AgainAndNoPage,
     "s3:GetObject": LinkDoesNotOpen,

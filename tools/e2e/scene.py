@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import alarms
 from gate import Gate
@@ -62,7 +63,7 @@ class Scene:
 
         backends = {"ministack": self.ministack, "moto": self.moto, "insights": self.traffic["url"]}
         self.gate = Gate(backends, self.stack.allows, LOG_GROUPS)
-        services = ["EC2", "SERVICE_QUOTAS", "ROUTE53RESOLVER", "CLOUDWATCH_LOGS", "CLOUDWATCH", "SNS", "S3"]
+        services = ["EC2", "SERVICE_QUOTAS", "ROUTE53RESOLVER", "CLOUDWATCH_LOGS", "CLOUDWATCH", "LAMBDA", "SNS", "S3"]
         # A service that has been forgotten finds nobody, rather than AWS.
         self.endpoints = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
         self.endpoints |= {f"AWS_ENDPOINT_URL_{service}": self.gate.url for service in services}
@@ -107,6 +108,13 @@ class Scene:
         )
         return cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["AlarmArn"]
 
+    def event_of_now(self):
+        """An alarm on errors of the last minutes, whose flow logs have not arrived."""
+        now = int(time.time()) // 60 * 60
+        minutes = [now - 180, now - 120, now - 60]
+        errors = [(minute, count) for minute, (_, count) in zip(minutes, self.errors[-3:])]
+        return alarms.alarm(self.chosen["gateway"], errors, now)
+
     def by(self, protocol, message):
         """The message of that id that came by HTTP or HTTPS: SNS's envelope."""
         path = self.readers / f"{protocol}.jsonl"
@@ -135,9 +143,9 @@ class Scene:
         self.stack.restart(self.endpoints)
         return self.invoked(self.last)
 
-    def run(self, policy, event=None, timeout=900):
-        """The function in a new process under this policy, invoked once; what came of it."""
-        self.stack.put_policy(policy)
+    def run(self, policies, event=None, timeout=900):
+        """The function in a new process under these policies, invoked once; what came of it."""
+        self.stack.put_policies(policies)
         self.stack.restart(self.endpoints, timeout)
         if event is None:
             event = self.event

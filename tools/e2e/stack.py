@@ -171,34 +171,42 @@ class Stack:
         self.environment = function["Environment"]["Variables"]
         self.role_arn = function["Role"]
         self.role = function["Role"].rsplit("/", 1)[-1]
-        names = self.aws["iam"].list_role_policies(RoleName=self.role)["PolicyNames"]
         attached = self.aws["iam"].list_attached_role_policies(RoleName=self.role)["AttachedPolicies"]
-        if len(names) != 1 or attached:
-            raise Failed(f"the role has the policies {names} and {attached}, not one policy")
-        (self.policy_name,) = names
-        self.policy = self.aws["iam"].get_role_policy(RoleName=self.role, PolicyName=self.policy_name)["PolicyDocument"]
+        if attached:
+            raise Failed(f"the role has policies that are not its own: {attached}")
+        # By name: CloudFormation can't write in one what depends on the function itself.
+        self.policies = {
+            name: self.aws["iam"].get_role_policy(RoleName=self.role, PolicyName=name)["PolicyDocument"]
+            for name in self.aws["iam"].list_role_policies(RoleName=self.role)["PolicyNames"]
+        }
 
-    def policy_without(self, action):
-        """The deployed policy without one action; a statement that allowed nothing else goes."""
-        policy = copy.deepcopy(self.policy)
-        kept = []
-        for statement in policy["Statement"]:
-            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            statement["Action"] = [one for one in actions if one != action]
-            if statement["Action"]:
-                kept.append(statement)
-        policy["Statement"] = kept
-        return policy
+    def without(self, action):
+        """The deployed policies without one action; a statement that allowed nothing else goes."""
+        policies = copy.deepcopy(self.policies)
+        for policy in policies.values():
+            kept = []
+            for statement in policy["Statement"]:
+                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                statement["Action"] = [one for one in actions if one != action]
+                if statement["Action"]:
+                    kept.append(statement)
+            policy["Statement"] = kept
+        return policies
 
-    def policy_elsewhere(self, action, elsewhere):
-        """The deployed policy, which allows this one action on other resources only."""
-        policy = self.policy_without(action)
-        policy["Statement"].append({"Effect": "Allow", "Action": action, "Resource": elsewhere})
-        return policy
+    def elsewhere(self, action, resources):
+        """The deployed policies, which allow this one action on other resources only."""
+        policies = self.without(action)
+        statement = {"Effect": "Allow", "Action": action, "Resource": resources}
+        next(iter(policies.values()))["Statement"].append(statement)
+        return policies
 
-    def put_policy(self, policy):
-        document = json.dumps(policy)
-        self.aws["iam"].put_role_policy(RoleName=self.role, PolicyName=self.policy_name, PolicyDocument=document)
+    def put_policies(self, policies):
+        for name, policy in policies.items():
+            if policy["Statement"]:
+                document = json.dumps(policy)
+                self.aws["iam"].put_role_policy(RoleName=self.role, PolicyName=name, PolicyDocument=document)
+            elif name in self.aws["iam"].list_role_policies(RoleName=self.role)["PolicyNames"]:
+                self.aws["iam"].delete_role_policy(RoleName=self.role, PolicyName=name)
 
     def allows(self, action, resources):
         """What ministack's simulator of policies says of the role."""
