@@ -1,0 +1,189 @@
+//! Evidence from flow-log files: the embedded source, with no account and no network.
+//!
+//! One pass over the records, after a look at a sample of them that tells the formats, the
+//! aggregation interval and, where nobody named it, the gateway. State grows with connections.
+
+mod at_work;
+mod common_ports;
+mod counter;
+mod formats;
+mod gaps;
+mod sweep;
+mod tables;
+mod tallies;
+
+use jiff::Timestamp;
+
+use self::counter::{Counter, Times};
+use self::formats::Assumed;
+use self::gaps::{Part, Told, beginning_gap, one_destination, reading_gaps};
+use super::infer::Inference;
+use super::repeats::Repeats;
+use super::roles::{FoundRoles, Roles};
+use super::scope::Spot;
+use super::{Evidence, EvidenceSource, Viewpoint, window_to_look_at};
+use crate::flow::reader::{Inputs, Options, ReadError, Sink};
+use crate::flow::record::FlowRecord;
+use crate::flow::{Interval, LogFormat};
+use crate::gap::Gap;
+use crate::incident::Incident;
+use crate::network::{IDLE_TIMEOUT_SECONDS, Network, Provenance};
+
+/// Records looked at before the pass itself.
+const SAMPLE: usize = 200_000;
+
+/// How far back of a window records bear on it: what was last used then may still be held, and a
+/// record's time is that of its first packet.
+#[must_use]
+pub fn lead_seconds(aggregation_seconds: u32) -> i64 {
+    IDLE_TIMEOUT_SECONDS + i64::from(aggregation_seconds)
+}
+
+/// Flow-log files as a source of evidence.
+pub struct FlowLogFiles<'run> {
+    inputs: Inputs,
+    options: Options,
+    progress: Box<dyn Fn(u64) + Sync + 'run>,
+}
+
+impl<'run> FlowLogFiles<'run> {
+    /// A source that reads `inputs`, and tells `progress` how many bytes of them it has read.
+    pub fn new(inputs: Inputs, options: Options, progress: impl Fn(u64) + Sync + 'run) -> Self {
+        Self { inputs, options, progress: Box::new(progress) }
+    }
+}
+
+impl EvidenceSource for FlowLogFiles<'_> {
+    type Error = ReadError;
+
+    async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, ReadError> {
+        let mut inference = Inference::default();
+        // A named interface may show late in the files.
+        let gateway = &network.gateway;
+        let sample = if gateway.logged_addresses().is_empty() && !gateway.interface_ids.is_empty() {
+            self.inputs.read(&self.options, &|_| {}, &mut inference)?
+        } else {
+            self.inputs.sample(&self.options, SAMPLE, &mut inference)?
+        };
+        let named = network.gateway.clone();
+        let mut told = Told::of(&named, &inference);
+        let mut assumed = Assumed::of(sample.formats.iter());
+        let mut all_remembered = false;
+        let mut part: Option<Part> = None;
+        let mut roles_found = FoundRoles::default();
+        let shown = window_to_look_at(incident, network);
+        loop {
+            network.gateway = told.gateway.clone();
+            let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
+            let aggregation = inference.aggregation_seconds();
+            let times = Times {
+                window: shown,
+                asked: incident.window,
+                about: inference.median_start(),
+                within: part.as_ref().map(|part| part.span),
+            };
+            let roles = Roles::knowing(roles_found.clone());
+            let mut counter = Counter::new(&viewpoint, times, aggregation, assumed, roles);
+            if all_remembered {
+                counter.repeats = Repeats::remembering_all();
+            }
+            // Where nobody named the gateway, every record has a say in which it is, and not only those
+            // of the sample.
+            let nobody_named = matches!(told.gateway.provenance, Provenance::Inferred | Provenance::Unknown);
+            let watching = nobody_named.then(Inference::default);
+            let mut pass = Pass { counter, watching };
+            let reading = self.inputs.read(&self.options, &*self.progress, &mut pass)?;
+            let Pass { mut counter, watching } = pass;
+            counter.settle();
+            let found = counter.formats.assumed().unwrap_or(assumed);
+            if let Some(all) = watching {
+                let by_all = Told::of(&named, &all);
+                let same = by_all.gateway == told.gateway;
+                (told, inference) = (by_all, all);
+                if !same {
+                    assumed = found;
+                    continue;
+                }
+            }
+            // A format of the gateway's records lacks what was assumed, or has what was not: count again.
+            if found != assumed {
+                assumed = found;
+                continue;
+            }
+            // Who is a server shows when all has been read: count again by it.
+            let found = counter.roles.found();
+            if found != roles_found {
+                roles_found = found;
+                continue;
+            }
+            if counter.repeats.missed_some() && !all_remembered {
+                all_remembered = true;
+                continue;
+            }
+            if incident.window.is_none() && part.is_none() {
+                part = counter.part();
+                if part.is_some() {
+                    continue;
+                }
+            }
+            let mut gaps = std::mem::take(&mut told.gaps);
+            gaps.extend(counter.nothing_seen(&inference));
+            gaps.extend(part.as_ref().map(Part::gap));
+            gaps.extend(counter.astray_gap());
+            let damage = counter.damage(&reading);
+            let (deciding, minor): (Vec<Gap>, Vec<Gap>) =
+                reading_gaps(&reading, &damage).into_iter().partition(|gap| gap.decides);
+            gaps.extend(deciding);
+            let repeated = counter.repeated_gap();
+            std::mem::take(&mut counter.owners).add_to(&mut network.owners);
+            let formats = counter.formats.of_gateway().unwrap_or(reading.formats);
+            let common_ports = counter.common_ports;
+            let mut evidence = counter.finish();
+            evidence.ambiguous = told.ambiguous;
+            evidence.coverage.records_rejected = damage.lines;
+            evidence.coverage.files_failed = damage.files();
+            evidence.coverage.skipdata = damage.skipdata;
+            evidence.coverage.formats = formats.iter().map(ToString::to_string).collect();
+            gaps.extend(one_destination(&mut evidence, &network.gateway, common_ports));
+            gaps.extend(beginning_gap(&evidence, incident));
+            gaps.extend(minor.into_iter().chain(repeated));
+            evidence.gaps = gaps;
+            return Ok(evidence);
+        }
+    }
+}
+
+/// One pass over the records: counts, and where nobody named the gateway, looks for it as well.
+struct Pass<'view> {
+    counter: Counter<'view>,
+    watching: Option<Inference>,
+}
+
+impl Sink for Pass<'_> {
+    fn record(&mut self, record: &FlowRecord<'_>) {
+        self.counter.record(record);
+        if let Some(inference) = &mut self.watching {
+            inference.record(record);
+        }
+    }
+
+    fn format(&mut self, format: &LogFormat) {
+        self.counter.formats.current(format);
+    }
+
+    fn no_data(&mut self, interval: &Interval<'_>) {
+        self.counter.no_data(interval);
+    }
+
+    fn skip_data(&mut self, interval: &Interval<'_>) {
+        self.counter.skipped.add(Spot::of_interval(interval));
+    }
+
+    fn rejected(&mut self, line: &[u8]) {
+        self.counter.unusable.add(Spot::of_line(line));
+    }
+}
+
+fn instant(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,161 @@
+//! How much was held at once, from second to second.
+
+use jiff::Timestamp;
+
+use crate::evidence::lives::Holding;
+use crate::evidence::{Held, Peak, Steps};
+use crate::incident::TimeWindow;
+
+/// Destinations of which the fullest second of each step is kept: more than any report lists.
+pub(super) const SWEPT_BY_STEP: usize = 64;
+
+/// Minutes that are so nearly as full as the fullest are as full: which of them it was, whatever was refused tells.
+pub(super) const AS_FULL: f64 = 0.99;
+
+/// How much was held from which second on, until the next.
+pub(super) type Levels = Vec<(i64, u32)>;
+
+/// An exact sweep over every port's holdings.
+pub(super) struct Sweep {
+    pub(super) least: Levels,
+    pub(super) hold: Levels,
+    pub(super) most: Levels,
+}
+
+impl Sweep {
+    pub(super) fn over(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Self {
+        let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
+        let (mut least, mut hold, mut most) = (Vec::new(), Vec::new(), Vec::new());
+        for Holding { start, sure, until } in holdings {
+            // At the beginning of its first second it was not held yet; within that second it was.
+            let sure = sure.map(|(first, last)| (first + 1, last));
+            let spans = [
+                (&mut least, sure),
+                (&mut hold, Some((start + 1, until))),
+                (&mut most, Some((start, until))),
+            ];
+            for (events, span) in spans {
+                let Some((start, end)) = span else { continue };
+                if start <= to && end >= from && start <= end {
+                    events.push((start.max(from), 1));
+                    events.push((end + 1, -1));
+                }
+            }
+        }
+        Self { least: levels(least), hold: levels(hold), most: levels(most) }
+    }
+
+    /// The fullest second of the minutes in question. Of those that are about as full it is in the one in which
+    /// most attempts were `lost`: only a full destination loses them.
+    pub(super) fn peak(&self, asked: TimeWindow, steps: Steps, lost: &[u64]) -> Peak {
+        let (hold, at) = highest(&self.hold, asked);
+        let lost_in = |step: usize| lost.get(step).copied().unwrap_or(0);
+        let as_full = |step: &usize| {
+            let (held, at) = within(steps, *step, asked).map_or((0, None), |step| highest(&self.hold, step));
+            f64::from(held) >= f64::from(hold) * AS_FULL && at.is_some() && lost_in(*step) > 0
+        };
+        let most_lost = (0..steps.count()).rev().filter(as_full).max_by_key(|step| lost_in(*step));
+        let telling = most_lost.and_then(|step| within(steps, step, asked));
+        // Where it stayed as full until then, it was full from the first second on.
+        let apart = |step: &TimeWindow| {
+            let since = at.unwrap_or(asked.start().as_second());
+            f64::from(lowest_in(&self.hold, since, step.start().as_second())) < f64::from(hold) * AS_FULL
+        };
+        let telling = telling.filter(apart);
+        let (hold, at) = telling.map_or((hold, at), |step| highest(&self.hold, step));
+        Peak {
+            least: highest(&self.least, asked).0,
+            hold,
+            most: highest(&self.most, asked).0,
+            at: at.unwrap_or(asked.start().as_second()),
+        }
+    }
+
+    /// The fullest second of each step.
+    pub(super) fn by_step(&self, steps: Steps) -> Vec<Held> {
+        let of_step = |step: usize| {
+            let of = |levels: &Levels| highest_in(levels, steps.at(step), steps.at(step + 1) - 1).0;
+            Held { least: of(&self.least), hold: of(&self.hold), most: of(&self.most) }
+        };
+        (0..steps.count()).map(of_step).collect()
+    }
+}
+
+/// The part of a step that lies in the minutes in question.
+pub(super) fn within(steps: Steps, step: usize, asked: TimeWindow) -> Option<TimeWindow> {
+    let second = |s: i64| Timestamp::from_second(s).ok();
+    let (from, to) = (second(steps.at(step))?, second(steps.at(step + 1))?);
+    TimeWindow::new(from.max(asked.start()), to.min(asked.end())).ok()
+}
+
+/// The running sum of changes, once for each second at which it changes.
+pub(super) fn levels(mut changes: Vec<(i64, i32)>) -> Levels {
+    changes.sort_unstable();
+    let mut now = 0_i32;
+    let of_second = |changes: &[(i64, i32)]| {
+        now += changes.iter().map(|(_, change)| change).sum::<i32>();
+        (changes[0].0, u32::try_from(now).unwrap_or(0))
+    };
+    changes.chunk_by(|a, b| a.0 == b.0).map(of_second).collect()
+}
+
+/// The lowest level from one second to another, both included.
+pub(super) fn lowest_in(levels: &Levels, from: i64, to: i64) -> u32 {
+    let begun = levels.partition_point(|(second, _)| *second <= from);
+    let at_first = begun.checked_sub(1).map_or(0, |before| levels[before].1);
+    let later = levels[begun..].iter().take_while(|(second, _)| *second <= to).map(|(_, level)| *level);
+    later.fold(at_first, u32::min)
+}
+
+/// The highest level within a window, and the second at which it was first reached in it.
+pub(super) fn highest(levels: &Levels, window: TimeWindow) -> (u32, Option<i64>) {
+    highest_in(levels, window.start().as_second(), window.end().as_second() - 1)
+}
+
+/// The same from one second to another, both included.
+pub(super) fn highest_in(levels: &Levels, from: i64, to: i64) -> (u32, Option<i64>) {
+    let begun = levels.partition_point(|(second, _)| *second <= from);
+    let at_first = begun.checked_sub(1).map_or(0, |before| levels[before].1);
+    let (mut most, mut at) = (at_first, (at_first > 0).then_some(from));
+    for (second, level) in levels[begun..].iter().take_while(|(second, _)| *second <= to) {
+        if *level > most {
+            (most, at) = (*level, Some(*second));
+        }
+    }
+    (most, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(from: i64, to: i64) -> TimeWindow {
+        let second = |s: i64| Timestamp::from_second(s).expect("valid");
+        TimeWindow::new(second(from), second(to)).expect("in order")
+    }
+
+    fn held(start: i64, until: i64) -> Holding {
+        Holding { start, sure: Some((start, until)), until }
+    }
+
+    #[test]
+    fn what_was_held_before_counts_where_it_lasts_into_the_window() {
+        let sweep = Sweep::over([held(0, 70), held(10, 20), held(90, 95)].into_iter(), window(0, 180));
+        let steps = Steps::over(window(0, 180));
+        let peak = sweep.peak(window(60, 120), steps, &[]);
+        assert_eq!((peak.hold, peak.at), (1, 60));
+        assert_eq!(sweep.peak(window(0, 180), steps, &[]).hold, 2);
+        assert_eq!(sweep.by_step(steps).iter().map(|held| held.hold).collect::<Vec<_>>(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn of_equal_peaks_the_one_in_the_minute_that_lost_most_is_meant() {
+        let sweep = Sweep::over([held(5, 20), held(65, 80), held(125, 140)].into_iter(), window(0, 180));
+        let steps = Steps::over(window(0, 180));
+        let at = |lost: &[u64]| sweep.peak(window(0, 180), steps, lost).at;
+        assert_eq!([at(&[]), at(&[2, 5, 3]), at(&[0, 4, 4])], [6, 66, 66]);
+        // One that lasts is full from its first second on.
+        let sweep = Sweep::over([held(5, 140)].into_iter(), window(0, 180));
+        assert_eq!(sweep.peak(window(0, 180), steps, &[2, 5, 3]).at, 6);
+    }
+}

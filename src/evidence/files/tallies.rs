@@ -1,0 +1,137 @@
+//! What the lives of ports come to, by holder.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::formats::Assumed;
+use super::sweep::{Sweep, highest};
+use super::tables::{Interner, Ports};
+use crate::evidence::lives::{Holding, Lives};
+use crate::evidence::{AtPeak, Destination, Held, OnAddress, Steps, TCP, Tally};
+use crate::incident::TimeWindow;
+
+/// What was counted of one side of one destination, by holder.
+pub(super) fn tallies(
+    ports: &Ports,
+    destination: Destination,
+    fullest_at: Option<i64>,
+    addresses: &Interner,
+    assumed: Assumed,
+    steps: Steps,
+) -> BTreeMap<IpAddr, Tally> {
+    let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
+    let address = |holder: u32| addresses.addresses[holder as usize];
+    // Only a beginning that was seen tells that a wait was for an answer.
+    let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
+    for (&(holder, _), lives) in ports.lives.iter() {
+        let tally = per_holder.entry(address(holder)).or_insert_with(|| Tally::empty(steps));
+        count(lives, repeats_visible, steps, tally);
+        if let Some(second) = fullest_at {
+            add_at(lives, second, tally.at_peak.get_or_insert_default());
+        }
+    }
+    for (holder, volume) in &ports.volumes {
+        let tally = per_holder.entry(address(*holder)).or_insert_with(|| Tally::empty(steps));
+        tally.sent = volume.sent;
+        tally.packets = volume.packets;
+        tally.bytes = volume.bytes;
+        tally.records = volume.records;
+    }
+    per_holder
+}
+
+/// Adds one port to the tally of its holder.
+pub(super) fn count(lives: &Lives, repeats_visible: bool, steps: Steps, tally: &mut Tally) {
+    tally.connections += 1;
+    let (mut ended, mut answered) = (false, false);
+    for stretch in lives.stretches() {
+        ended |= stretch.ended();
+        answered |= stretch.unanswered().is_none();
+        tally.active_seconds += stretch.active_seconds();
+    }
+    add_lost(lives, repeats_visible, steps, &mut tally.lost_at);
+    tally.ended += u64::from(ended);
+    tally.unanswered += u64::from(!answered);
+    lives.count_into(steps, &mut tally.held, |stretch| stretch.unanswered().is_none());
+    lives.count_into(steps, &mut tally.silent, |stretch| stretch.unanswered().is_some());
+}
+
+/// Adds the first packets of one port that got no answer, each to the step in which it was sent.
+pub(super) fn add_lost(lives: &Lives, repeats_visible: bool, steps: Steps, lost_at: &mut [u64]) {
+    for stretch in lives.stretches() {
+        let repeats = if repeats_visible { stretch.repeats() } else { 0 };
+        stretch.sent_over(stretch.unanswered().unwrap_or(repeats), |second, packets| {
+            if let Some(step) = steps.holding(second) {
+                lost_at[step] += packets;
+            }
+        });
+    }
+}
+
+/// Adds what one port held at one second, as a [`Sweep`] counts it.
+pub(super) fn add_at(lives: &Lives, second: i64, sum: &mut AtPeak) {
+    let within = |from: i64, to: i64| u32::from((from..=to).contains(&second));
+    for (stretch, Holding { start, sure, until }) in lives.holdings() {
+        let held = Held {
+            least: sure.map_or(0, |(first, last)| within(first + 1, last)),
+            hold: within(start + 1, until),
+            most: within(start, until),
+        };
+        let into = if stretch.unanswered().is_some() { &mut sum.silent } else { &mut sum.held };
+        *into = into.plus(held);
+    }
+}
+
+/// The holdings of ports, of answered connections alone or of the others alone.
+pub(super) fn holdings(ports: &Ports, answered: bool) -> impl Iterator<Item = Holding> {
+    let lives = ports.lives.lives().flat_map(Lives::holdings);
+    lives.filter(move |(stretch, _)| stretch.unanswered().is_none() == answered).map(|(_, held)| held)
+}
+
+/// The holdings of all ports.
+pub(super) fn all_holdings(ports: &Ports) -> impl Iterator<Item = Holding> {
+    ports.lives.lives().flat_map(Lives::holdings).map(|(_, held)| held)
+}
+
+/// The gateway's address on which most ports were held at once. `all` is the sweep over all of its addresses.
+pub(super) fn fullest_address(
+    ports: &Ports,
+    (window, asked): (TimeWindow, TimeWindow),
+    all: &Sweep,
+    addresses: &Interner,
+) -> Option<OnAddress> {
+    let mut used: BTreeMap<u32, usize> = BTreeMap::new();
+    for ((holder, _), _) in ports.lives.iter() {
+        *used.entry(*holder).or_default() += 1;
+    }
+    let at_most = |sweep: &Sweep, holder: u32| OnAddress {
+        address: addresses.addresses[holder as usize],
+        least: highest(&sweep.least, asked).0,
+        hold: highest(&sweep.hold, asked).0,
+    };
+    if used.len() == 1 {
+        return used.into_keys().next().map(|holder| at_most(all, holder));
+    }
+    let on = |holder: u32| {
+        let of_holder = ports.lives.iter().filter(move |((of, _), _)| *of == holder);
+        let holdings = of_holder.flat_map(|(_, lives)| lives.holdings()).map(|(_, held)| held);
+        at_most(&Sweep::over(holdings, window), holder)
+    };
+    // A gateway has up to eight of them.
+    used.into_keys().map(on).max_by_key(|on| (on.hold, std::cmp::Reverse(on.address)))
+}
+
+/// First packets that got no answer, on one side of one destination, per step.
+pub(super) fn lost_in_steps(
+    ports: Option<&Ports>,
+    destination: Destination,
+    assumed: Assumed,
+    steps: Steps,
+) -> Vec<u64> {
+    let mut tally = Tally::empty(steps);
+    let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
+    for lives in ports.into_iter().flat_map(|ports| ports.lives.lives()) {
+        add_lost(lives, repeats_visible, steps, &mut tally.lost_at);
+    }
+    tally.lost_at
+}
