@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::FileError;
+use super::spool::Spool;
 use super::{FailedFile, PassedOver, ReadError};
 
 /// What standard input is called.
@@ -46,19 +47,19 @@ pub(super) struct Source {
 
 enum Place {
     File(PathBuf),
-    Memory(Vec<u8>),
+    Kept(Spool),
 }
 
 impl Source {
     pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(match &self.place {
             Place::File(path) => Box::new(File::open(path)?),
-            Place::Memory(bytes) => Box::new(bytes.as_slice()),
+            Place::Kept(spool) => spool.read(),
         })
     }
 
-    fn in_memory(name: String, bytes: Vec<u8>) -> Self {
-        Self { name, bytes: bytes.len() as u64, place: Place::Memory(bytes) }
+    fn kept(name: String, spool: Spool) -> Self {
+        Self { name, bytes: spool.bytes(), place: Place::Kept(spool) }
     }
 }
 
@@ -66,8 +67,8 @@ impl Source {
 ///
 /// Folders are expanded, their entries in the order of their names. Hidden entries, and what is
 /// neither a file nor a folder, are passed over and named, as are links to folders (which may lead
-/// in a circle) and a file that was named before. Standard input and named pipes are kept in memory,
-/// as they came, so compressed if they were.
+/// in a circle) and a file that was named before. Standard input and named pipes are kept as they came,
+/// so compressed if they were: in memory, and beyond a few megabytes in a temporary file without a name.
 #[derive(Default)]
 pub struct Inputs {
     pub(super) sources: Vec<Source>,
@@ -123,8 +124,10 @@ impl Inputs {
 
     /// Named contents that are in memory already, read as files are.
     pub fn from_memory(contents: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let sources =
-            contents.into_iter().map(|(name, bytes)| Source::in_memory(harmless(&name), bytes)).collect();
+        let sources = contents
+            .into_iter()
+            .map(|(name, bytes)| Source::kept(harmless(&name), Spool::of(bytes)))
+            .collect();
         Self { sources, ..Self::default() }
     }
 
@@ -194,14 +197,14 @@ impl Inputs {
 
     /// Keeps what can be read only once.
     fn keep(&mut self, name: String, from: &mut dyn Read) {
-        let mut bytes = Vec::new();
-        if let Err(source) = from.read_to_end(&mut bytes) {
+        let (spool, read) = Spool::fill(from);
+        if let Err(source) = read {
             self.failed.push(FailedFile::new(&name, &FileError::BrokeOff { source }));
-            if bytes.is_empty() {
+            if spool.bytes() == 0 {
                 return;
             }
         }
-        self.sources.push(Source::in_memory(name, bytes));
+        self.sources.push(Source::kept(name, spool));
     }
 
     fn fail(&mut self, path: &Path, error: &FileError) {

@@ -15,6 +15,7 @@ mod messages;
 mod parquet;
 mod reading;
 mod shape;
+mod spool;
 mod stream;
 mod text;
 mod unpack;
