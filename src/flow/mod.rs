@@ -3,6 +3,7 @@
 
 pub mod field;
 pub mod format;
+pub mod groups;
 pub mod reader;
 pub mod record;
 

@@ -16,8 +16,8 @@ pub const MAX_RECORD_SECONDS: i64 = 600 + 60;
 
 /// Most packets and bytes that one record can count: ten minutes at some 450 Gbit/s, which no interface has for one
 /// flow. More is damage, and must not make sums overflow.
-const MAX_PACKETS: u64 = 1 << 40;
-const MAX_BYTES: u64 = 1 << 45;
+pub(super) const MAX_PACKETS: u64 = 1 << 40;
+pub(super) const MAX_BYTES: u64 = 1 << 45;
 
 /// Whether the traffic was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,6 +245,23 @@ impl LineParser {
     pub fn parse<'line>(&self, line: &'line [u8]) -> Result<Line<'line>, LineError> {
         // Fields have a few bytes each: looking at every one is quicker than searching anew for each end.
         self.parse_values(line.split(|byte| *byte == b' '))
+    }
+
+    /// Whether anything is made of the values of a field.
+    #[must_use]
+    pub fn is_decoded(field: Field) -> bool {
+        DECODED.contains(&field)
+    }
+
+    /// The column of a field that is decoded.
+    pub(super) fn position(&self, field: Field) -> Option<usize> {
+        let slot = DECODED.iter().position(|decoded| *decoded == field)?;
+        self.slots.iter().position(|filled| usize::from(*filled) == slot)
+    }
+
+    /// Whether anything is made of the values of a column.
+    pub(super) fn decodes(&self, column: usize) -> bool {
+        self.slots.get(column).is_some_and(|slot| *slot != UNUSED)
     }
 
     /// How many values a line has.

@@ -13,6 +13,7 @@ use super::error::FileError;
 use super::messages::{BareParser, MOST_LINE, Messages};
 use super::window::Window;
 use crate::flow::FlowRecord;
+use crate::flow::groups::{Groups, Varying};
 
 /// Bytes of one block: with the records in it, it fits the cache of one core.
 const BLOCK: usize = 2 * MOST_LINE;
@@ -24,16 +25,19 @@ const MAX_WAITING: usize = 2;
 const MAX_PARSERS: usize = 3;
 
 /// What the lines of a block are.
-#[expect(clippy::large_enum_variant, reason = "nearly every line is a record, and a block is not kept")]
 enum Part<'b> {
-    /// A line that is a record.
-    Record(&'b [u8], FlowRecord<'b>),
+    /// A line that is a record: the number of its group, and the rest.
+    Record(&'b [u8], u32, Varying),
     /// Lines one after the other that are none: a place for each would let blank lines fill the memory.
     Others(&'b [u8]),
 }
 
 /// A block, line by line.
-struct Parts<'b>(Vec<Part<'b>>);
+struct Parts<'b> {
+    parts: Vec<Part<'b>>,
+    /// A record of each group.
+    groups: Vec<FlowRecord<'b>>,
+}
 
 self_cell!(
     struct Parsed {
@@ -61,8 +65,8 @@ pub(super) fn read(
         let reader = scope.spawn(move || read_blocks(window, &unparsed));
         // In turn, as they were handed out: the first that has no more says that there are no more.
         for parsed in parsed.iter().cycle() {
-            let Ok(block) = parsed.recv() else { break };
-            take(&block, messages, parser);
+            let Ok(mut block) = parsed.recv() else { break };
+            block.with_dependent_mut(|_, parts| take(parts, messages, parser));
         }
         let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // The line that breaks off is left out: half a number is a number too.
@@ -118,13 +122,15 @@ fn parse(blocks: &Receiver<Vec<u8>>, done: &SyncSender<Parsed>, parser: &BarePar
             let text = block.strip_suffix(b"\n").unwrap_or(block);
             let (mut from, mut others) = (0, 0);
             let mut parts = Vec::new();
+            let mut groups = Groups::new();
             for to in memchr_iter(b'\n', text).chain([text.len()]) {
                 let line = &text[from..to];
-                if let Some(record) = parser.parse(line) {
+                if let Some((group, varying)) = parser.parse(line, &mut groups) {
                     if others < from {
                         parts.push(Part::Others(&text[others..from - 1]));
                     }
-                    parts.push(Part::Record(line, record));
+                    let group = u32::try_from(group).expect("fewer than the bytes of a block");
+                    parts.push(Part::Record(line, group, varying));
                     others = to + 1;
                 }
                 from = to + 1;
@@ -132,7 +138,7 @@ fn parse(blocks: &Receiver<Vec<u8>>, done: &SyncSender<Parsed>, parser: &BarePar
             if others < from {
                 parts.push(Part::Others(&text[others..]));
             }
-            Parts(parts)
+            Parts { parts, groups: groups.records }
         });
         if done.send(parsed).is_err() {
             return;
@@ -141,17 +147,22 @@ fn parse(blocks: &Receiver<Vec<u8>>, done: &SyncSender<Parsed>, parser: &BarePar
 }
 
 /// Takes the lines of a block. Once one of them says that others than `parser` reads follow, each is read anew.
-fn take(block: &Parsed, messages: &mut Messages<'_>, parser: &BareParser) {
+fn take(block: &mut Parts<'_>, messages: &mut Messages<'_>, parser: &BareParser) {
     let mut fits = messages.is_read_by(parser);
-    let Parts(parts) = block.borrow_dependent();
-    for part in parts {
+    for part in &block.parts {
         match part {
-            Part::Record(_, record) if fits => messages.parsed(record),
-            Part::Record(line, _) => messages.line(line),
+            Part::Record(_, group, varying) if fits => {
+                let group = *group as usize;
+                let record = &mut block.groups[group];
+                varying.write_to(record);
+                messages.parsed(record, group);
+            }
+            Part::Record(line, ..) => messages.line(line),
             Part::Others(lines) => lines.split(|byte| *byte == b'\n').for_each(|line| messages.line(line)),
         }
         if !matches!(part, Part::Record(..)) || !fits {
             fits = messages.is_read_by(parser);
         }
     }
+    messages.end_groups();
 }

@@ -5,6 +5,7 @@ use super::cells::{cells, names, value};
 use super::error::FileError;
 use super::unpack::Room;
 use super::{FailedFile, PassedOver, Reading, RejectReason, Rejected, Sink, json};
+use crate::flow::groups::{GroupParser, Groups, Varying};
 use crate::flow::record::Line;
 use crate::flow::{Field, FlowRecord, FormatError, LineError, LineParser, LogFormat};
 
@@ -93,24 +94,22 @@ pub(super) struct Seen {
 }
 
 /// Reads the lines that are records, each all of its line.
-#[derive(Clone, PartialEq, Eq)]
 pub(super) struct BareParser {
+    groups: GroupParser,
     parser: LineParser,
     guessed: bool,
 }
 
 impl BareParser {
-    /// The record that a line is; `None` of whatever else it is, of which [`Messages::line`] finds out what.
+    /// The group among `groups` of the record that a line is, and the rest of the record; `None` of whatever else the
+    /// line is, of which [`Messages::line`] finds out what.
     #[inline]
-    pub(super) fn parse<'l>(&self, line: &'l [u8]) -> Option<FlowRecord<'l>> {
+    pub(super) fn parse<'l>(&self, line: &'l [u8], groups: &mut Groups<'l>) -> Option<(usize, Varying)> {
         let message = line.trim_ascii();
         if message.len() > MOST_LINE || (self.guessed && !message.starts_with(b"2 ")) {
             return None;
         }
-        match self.parser.parse(message) {
-            Ok(Line::Record(record)) => Some(record),
-            _ => None,
-        }
+        groups.record(&self.groups, message)
     }
 }
 
@@ -231,7 +230,7 @@ impl<'r> Messages<'r> {
         let all = self.quota.records > u64::MAX / 2;
         let (parser, guessed) =
             self.parser().filter(|_| all && self.found > 0 && self.place == Place::Bare)?;
-        Some(BareParser { parser: parser.clone(), guessed })
+        Some(BareParser { groups: GroupParser::new(parser)?, parser: parser.clone(), guessed })
     }
 
     /// Whether the next lines can still be parsed with it.
@@ -241,10 +240,16 @@ impl<'r> Messages<'r> {
 
     /// Takes a line that [`BareParser::parse`] has read, with the parser that is still the right one.
     #[inline]
-    pub(super) fn parsed(&mut self, record: &FlowRecord<'_>) {
+    pub(super) fn parsed(&mut self, record: &FlowRecord<'_>, group: usize) {
         self.count_message();
         self.note_found();
-        self.record(record);
+        self.count_record();
+        self.sink.record_of_group(record, group);
+    }
+
+    /// The groups of the records before are no more.
+    pub(super) fn end_groups(&mut self) {
+        self.sink.end_groups();
     }
 
     /// Counts a message that is not empty.
@@ -323,7 +328,8 @@ impl<'r> Messages<'r> {
         match read {
             Ok(line) => self.accept(line),
             Err(reason) => {
-                let text: Vec<String> = row.iter().map(|(field, text)| format!("{field}={text}")).collect();
+                let shown = row.iter().filter(|(_, text)| !text.is_empty());
+                let text: Vec<String> = shown.map(|(field, text)| format!("{field}={text}")).collect();
                 self.reject(reason, text.join(" ").as_bytes());
             }
         }
@@ -429,7 +435,10 @@ impl<'r> Messages<'r> {
     fn accept(&mut self, line: Line<'_>) {
         self.note_found();
         match line {
-            Line::Record(record) => self.record(&record),
+            Line::Record(record) => {
+                self.count_record();
+                self.sink.record(&record);
+            }
             Line::NoData(interval) => {
                 self.reading.nodata += 1;
                 self.sink.no_data(&interval);
@@ -459,10 +468,9 @@ impl<'r> Messages<'r> {
     }
 
     #[inline]
-    fn record(&mut self, record: &FlowRecord<'_>) {
+    fn count_record(&mut self) {
         self.quota.records = self.quota.records.saturating_sub(1);
         self.reading.records += 1;
-        self.sink.record(record);
     }
 
     /// A header line, a line on which the record stands elsewhere than on those before, or no record: then

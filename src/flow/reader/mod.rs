@@ -60,6 +60,15 @@ pub trait Sink {
     /// Takes one record. It borrows from the line, which is gone afterwards.
     fn record(&mut self, record: &FlowRecord<'_>);
 
+    /// Takes one record of a group: those of one group differ only in what
+    /// [`Varying`](crate::flow::groups::Varying) holds. The number is that group's until [`Sink::end_groups`].
+    fn record_of_group(&mut self, record: &FlowRecord<'_>, _group: usize) {
+        self.record(record);
+    }
+
+    /// The numbers of groups are those of other groups from here on.
+    fn end_groups(&mut self) {}
+
     /// Takes the format of the records that follow.
     fn format(&mut self, _format: &LogFormat) {}
 
