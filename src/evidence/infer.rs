@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::lately::{Lately, mark};
 use crate::flow::reader::Sink;
 use crate::flow::record::{Action, Direction, FlowRecord, MAX_RECORD_SECONDS};
 use crate::incident::{InterfaceId, NatGatewayId};
@@ -53,6 +54,38 @@ struct Leg {
     handed_back: u64,
 }
 
+/// What was noted lately, of whichever interface.
+#[derive(Default)]
+struct Recent {
+    askers: Lately<(usize, IpAddr), ()>,
+    legs: Lately<(usize, Server), usize>,
+}
+
+/// The legs of each address and port.
+#[derive(Default)]
+struct Legs {
+    all: Vec<(Server, Leg)>,
+    places: HashMap<Server, usize>,
+}
+
+impl Legs {
+    #[inline]
+    fn of(&mut self, server: Server, at: usize, recent: &mut Lately<(usize, Server), usize>) -> &mut Leg {
+        let Self { all, places } = self;
+        let place = recent.find(mark(server.0) ^ u64::from(server.1) << 32, (at, server), || {
+            *places.entry(server).or_insert_with(|| {
+                all.push((server, Leg::default()));
+                all.len() - 1
+            })
+        });
+        &mut all[place].1
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Server, &Leg)> {
+        self.all.iter().map(|(server, leg)| (server, leg))
+    }
+}
+
 /// What is known of one interface (or, where the format names none, of all records together).
 #[derive(Default)]
 struct Interface {
@@ -71,7 +104,7 @@ struct Interface {
     /// Packets that left for the outside with the sender that they came with: passed on, not translated.
     passed_on: u64,
     /// Without packet addresses: by address and port.
-    legs: HashMap<Server, Leg>,
+    legs: Legs,
     /// The addresses that are in every record: the interface's own, where it has one.
     own: Option<Vec<IpAddr>>,
     /// Addresses that ask others inside for something. A gateway asks nobody inside.
@@ -91,7 +124,8 @@ struct Proof {
 }
 
 impl Interface {
-    fn note(&mut self, record: &FlowRecord<'_>) {
+    /// Notes a record of this interface, which is the one `at` a place among all.
+    fn note(&mut self, record: &FlowRecord<'_>, at: usize, recent: &mut Recent) {
         let ends = [record.src, record.dst];
         match &mut self.own {
             Some(own) => own.retain(|address| ends.contains(address)),
@@ -103,11 +137,14 @@ impl Interface {
         // Who asks has the higher port: services have low ones.
         let inside = is_private(record.src) && is_private(record.dst);
         if inside && record.dst_port < record.src_port && record.pkt_dst.is_none_or(|dst| dst == record.dst) {
-            self.askers.insert(record.src);
+            let askers = &mut self.askers;
+            recent.askers.find(mark(record.src), (at, record.src), || {
+                askers.insert(record.src);
+            });
         }
         match (record.pkt_src, record.pkt_dst) {
             (Some(pkt_src), Some(pkt_dst)) => self.note_packets(record, pkt_src, pkt_dst),
-            _ => self.note_ends(record),
+            _ => self.note_ends(record, at, &mut recent.legs),
         }
     }
 
@@ -133,21 +170,21 @@ impl Interface {
         *self.translators.entry(translator).or_default() += 1;
     }
 
-    fn note_ends(&mut self, record: &FlowRecord<'_>) {
+    fn note_ends(&mut self, record: &FlowRecord<'_>, at: usize, recent: &mut Lately<(usize, Server), usize>) {
         let (src, dst) = ((record.src, record.dst_port), (record.dst, record.dst_port));
         let (from, to) = ((record.src, record.src_port), (record.dst, record.src_port));
         match (is_private(record.src), is_private(record.dst)) {
             (true, true) if record.src != record.dst => {
                 // Clients ask from very many ports, which say nothing of a gateway.
                 if self.may_be_own(record.dst) || !is_service(record.src_port, record.dst_port) {
-                    self.legs.entry(dst).or_default().taken += 1;
+                    self.legs.of(dst, at, recent).taken += 1;
                 }
                 if self.may_be_own(record.src) || !is_service(record.dst_port, record.src_port) {
-                    self.legs.entry(from).or_default().handed_back += 1;
+                    self.legs.of(from, at, recent).handed_back += 1;
                 }
             }
-            (true, false) => self.legs.entry(src).or_default().sent += 1,
-            (false, true) => self.legs.entry(to).or_default().answered += 1,
+            (true, false) => self.legs.of(src, at, recent).sent += 1,
+            (false, true) => self.legs.of(to, at, recent).answered += 1,
             _ => {}
         }
     }
@@ -190,7 +227,7 @@ impl Interface {
         let own = self.own.as_deref().filter(|own| has_id && !own.is_empty());
         let mut of_address: BTreeMap<IpAddr, (u64, Leg)> = BTreeMap::new();
         let mut knowingly: HashMap<IpAddr, u64> = HashMap::new();
-        for (server, leg) in &self.legs {
+        for (server, leg) in self.legs.iter() {
             let address = server.0;
             let matched = leg.taken.min(leg.sent);
             if matched == 0 || own.is_some_and(|own| !own.contains(&address)) {
@@ -254,6 +291,7 @@ pub(super) struct Inference {
     places: BTreeMap<Option<InterfaceId>, usize>,
     /// Where that of the last record is, and what the record called it: nearly all are of the one before.
     last: Option<(Option<Box<[u8]>>, usize)>,
+    recent: Recent,
     regional: BTreeMap<NatGatewayId, (u64, BTreeMap<IpAddr, u64>)>,
     /// The longest record, in seconds: it tells the aggregation interval.
     longest: i64,
@@ -306,7 +344,7 @@ impl Sink for Inference {
                 place
             }
         };
-        self.interfaces[place].note(record);
+        self.interfaces[place].note(record, place, &mut self.recent);
     }
 }
 
@@ -390,7 +428,7 @@ impl Inference {
     pub(super) fn suspect(&self) -> Option<Suspect> {
         let (mut senders, mut takers) = (BTreeSet::new(), BTreeSet::new());
         for interface in &self.interfaces {
-            for ((address, _), leg) in &interface.legs {
+            for ((address, _), leg) in interface.legs.iter() {
                 if leg.sent > 0 && !interface.askers.contains(address) {
                     senders.insert(*address);
                 }

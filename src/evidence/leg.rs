@@ -42,6 +42,20 @@ pub struct PortRecord {
     pub destination: Destination,
 }
 
+impl PortRecord {
+    /// The same of another record of its group: only the ports and the protocol are others.
+    #[inline]
+    pub(super) fn of_group(self, record: &FlowRecord<'_>) -> Self {
+        let (port, server_port) = if self.outward {
+            (record.src_port, record.dst_port)
+        } else {
+            (record.dst_port, record.src_port)
+        };
+        let destination = Destination { port: server_port, protocol: record.protocol, ..self.destination };
+        Self { port, destination, ..self }
+    }
+}
+
 /// How records show one gateway. The rules by which it is seen are those of `leg_rules`, for
 /// files and for Logs Insights.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 pub mod files;
 mod infer;
 pub mod insights;
+mod lately;
 mod leg;
 mod leg_rules;
 mod lives;

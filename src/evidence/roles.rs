@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::lately::{Lately, mark};
 use super::{ClientUse, Destination, Evidence, PortRecord, Side, TCP, Viewpoint};
 use crate::flow::record::FlowRecord;
 use crate::network::GatewayKind;
@@ -50,6 +51,8 @@ pub(super) struct Roles {
     known: FoundRoles,
     /// Who asked the gateway for which port.
     asked: HashSet<(IpAddr, u16, u8)>,
+    /// Of whom that is known already.
+    asked_lately: Lately<(IpAddr, u16, u8), ()>,
     /// For how many ports that a gateway hands out each asked who is not certainly a client.
     asked_handed_out: HashMap<Asker, usize>,
     /// The ports of the gateway that each endpoint of a suspect met, as many as tell.
@@ -92,12 +95,13 @@ impl Roles {
     ) -> PortRecord {
         let Destination { port: of_gateway, protocol, .. } = seen.destination;
         // Nearly every record asks for what was asked for before.
-        if self.asked.insert((seen.holder, of_gateway, protocol))
-            && of_gateway >= MIN_HANDED_OUT
-            && !certain(seen.holder)
-        {
-            *self.asked_handed_out.entry((seen.holder, protocol)).or_default() += 1;
-        }
+        let asker = (seen.holder, of_gateway, protocol);
+        let Self { asked, asked_handed_out, asked_lately, .. } = self;
+        asked_lately.find(mark(seen.holder) ^ u64::from(of_gateway) << 32, asker, || {
+            if asked.insert(asker) && of_gateway >= MIN_HANDED_OUT && !certain(seen.holder) {
+                *asked_handed_out.entry((seen.holder, protocol)).or_default() += 1;
+            }
+        });
         if !self.known.suspects.contains(&(seen.holder, protocol)) {
             return seen;
         }

@@ -10,10 +10,11 @@ use super::common_ports::CommonPorts;
 use super::formats::{Assumed, Formats};
 use super::gaps::{Damage, Part, no_gateway};
 use super::sweep::{SWEPT_BY_STEP, Sweep, highest};
-use super::tables::{Interner, Ports};
+use super::tables::{Interner, Ports, Volumes};
 use super::tallies::{all_holdings, fullest_address, holdings, lost_in_steps, tallies};
 use super::{instant, lead_seconds};
 use crate::evidence::infer::{Inference, Inferred};
+use crate::evidence::lately::{Lately, mark};
 use crate::evidence::lives::{Lives, Stretch};
 use crate::evidence::port_tables::PortTables;
 use crate::evidence::recorded_owners::RecordedOwners;
@@ -57,6 +58,17 @@ pub(super) const MIN_UNANSWERED: usize = 100;
 /// Records further than this from the others, in seconds, are of another time.
 pub(super) const FAR_AWAY: i64 = 31 * 86_400;
 
+/// Where what a record shows is counted.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The holder's number.
+    holder: u32,
+    /// The table of its ports.
+    table: usize,
+    /// Its place among the volumes.
+    volume: usize,
+}
+
 /// Counts records as they come.
 pub(super) struct Counter<'view> {
     pub(super) viewpoint: &'view Viewpoint,
@@ -68,6 +80,11 @@ pub(super) struct Counter<'view> {
     pub(super) aggregation: u32,
     pub(super) assumed: Assumed,
     pub(super) addresses: Interner,
+    volumes: Volumes,
+    /// The places of the records that came lately.
+    lately: Lately<(Side, IpAddr, Destination), Place>,
+    /// What the records of each group show, where the first of it was met.
+    groups: Vec<Option<Option<PortRecord>>>,
     pub(super) tables: PortTables,
     pub(super) sides: HashMap<(Side, Destination), Ports>,
     pub(super) other_zones: HashMap<Destination, Ports>,
@@ -115,6 +132,9 @@ impl<'view> Counter<'view> {
             aggregation,
             assumed,
             addresses: Interner::default(),
+            volumes: Volumes::default(),
+            lately: Lately::default(),
+            groups: Vec::new(),
             tables: PortTables::new(assumed.ends_visible),
             sides: HashMap::new(),
             other_zones: HashMap::new(),
@@ -294,8 +314,10 @@ impl<'view> Counter<'view> {
     pub(super) fn settle(&mut self) {
         let added = std::mem::replace(&mut self.tables, PortTables::new(self.assumed.ends_visible));
         let mut tables = added.finish();
+        let mut volumes = std::mem::take(&mut self.volumes).by_table(tables.len());
         for ports in self.sides.values_mut().chain(self.other_zones.values_mut()) {
             ports.lives = std::mem::take(&mut tables[ports.table]);
+            ports.volumes = std::mem::take(&mut volumes[ports.table]);
         }
     }
 
@@ -435,17 +457,66 @@ impl<'view> Counter<'view> {
 
 impl Sink for Counter<'_> {
     fn record(&mut self, record: &FlowRecord<'_>) {
+        if self.may_count(record)
+            && let Some(seen) = self.classify(record)
+        {
+            self.count(seen, record);
+        }
+    }
+
+    #[inline]
+    fn record_of_group(&mut self, record: &FlowRecord<'_>, group: usize) {
+        if !self.may_count(record) {
+            return;
+        }
+        let seen = match self.groups.get(group) {
+            Some(Some(seen)) => seen.map(|seen| seen.of_group(record)),
+            _ => self.classify_group(record, group),
+        };
+        if let Some(seen) = seen {
+            self.count(seen, record);
+        }
+    }
+
+    fn end_groups(&mut self) {
+        self.groups.clear();
+    }
+}
+
+impl Counter<'_> {
+    /// Whether a record bears on the window, and there is a gateway to count for.
+    #[inline]
+    fn may_count(&mut self, record: &FlowRecord<'_>) -> bool {
         self.read = (self.read.0.min(record.start), self.read.1.max(record.end));
         if !self.bears_on_window(record) {
-            return;
+            return false;
         }
         self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
-        if self.knows_no_gateway() {
-            return;
-        }
-        let seen = self.viewpoint.classify(record);
+        !self.knows_no_gateway()
+    }
+
+    fn classify(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
         let at_client = || self.roles.at_client(self.knowing.as_ref()?, record);
-        let Some(seen) = seen.or_else(at_client) else { return };
+        self.viewpoint.classify(record).or_else(at_client)
+    }
+
+    /// What the first record of a group shows, for the others as well.
+    #[cold]
+    fn classify_group(&mut self, record: &FlowRecord<'_>, group: usize) -> Option<PortRecord> {
+        let seen = self.classify(record);
+        // Which of two private addresses is a server's, the ports tell.
+        if self.knowing.is_none() {
+            if self.groups.len() <= group {
+                self.groups.resize(group + 1, None);
+            }
+            self.groups[group] = Some(seen);
+        }
+        seen
+    }
+
+    /// Counts what a record shows.
+    #[inline]
+    fn count(&mut self, seen: PortRecord, record: &FlowRecord<'_>) {
         let (viewpoint, ranges) = (self.viewpoint, &self.viewpoint.client_ranges);
         // Between addresses of one VPC no packet goes through its gateway.
         let of_vpc = |address| ranges.iter().any(|range| range.contains(&address));
@@ -489,19 +560,31 @@ impl Sink for Counter<'_> {
         {
             self.services.insert(server, String::from_utf8_lossy(service).into_owned());
         }
-        let holder = self.addresses.number(seen.holder);
-        let tables = &mut self.tables;
-        let new = || Ports::of_table(tables.new_table());
-        let ports = if seen.side == Side::Gateway && self.viewpoint.elsewhere.contains(&seen.holder) {
-            self.other_zones.entry(seen.destination).or_insert_with(new)
-        } else {
-            self.sides.entry((seen.side, seen.destination)).or_insert_with(new)
-        };
-        ports.volumes.entry(holder).or_default().add(record, seen.outward);
+        let Place { holder, table, volume } = self.place(&seen);
+        self.volumes.add(volume, record, seen.outward);
         let flags = record.tcp_flags.unwrap_or_default();
         let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
         let stretch =
             Stretch::new(second(record.start), second(record.end), seen.outward, record.packets, flags);
-        self.tables.add(ports.table, (holder, seen.port), stretch);
+        self.tables.add(table, (holder, seen.port), stretch);
+    }
+
+    /// Where to count a record.
+    #[inline]
+    fn place(&mut self, seen: &PortRecord) -> Place {
+        let PortRecord { side, holder, destination, .. } = *seen;
+        let server = destination.address.map_or(0, mark);
+        let mark = mark(holder) ^ server.rotate_left(24) ^ u64::from(destination.port) << 44;
+        self.lately.find(mark ^ (side as u64) << 62, (side, holder, destination), || {
+            let number = self.addresses.number(holder);
+            let tables = &mut self.tables;
+            let new = || Ports::of_table(tables.new_table());
+            let ports = if side == Side::Gateway && self.viewpoint.elsewhere.contains(&holder) {
+                self.other_zones.entry(destination).or_insert_with(new)
+            } else {
+                self.sides.entry((side, destination)).or_insert_with(new)
+            };
+            Place { holder: number, table: ports.table, volume: self.volumes.place(ports.table, number) }
+        })
     }
 }

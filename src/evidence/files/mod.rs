@@ -167,6 +167,18 @@ impl Sink for Pass<'_> {
         }
     }
 
+    #[inline]
+    fn record_of_group(&mut self, record: &FlowRecord<'_>, group: usize) {
+        self.counter.record_of_group(record, group);
+        if let Some(inference) = &mut self.watching {
+            inference.record_of_group(record, group);
+        }
+    }
+
+    fn end_groups(&mut self) {
+        self.counter.end_groups();
+    }
+
     fn format(&mut self, format: &LogFormat) {
         self.counter.formats.current(format);
     }

@@ -10,7 +10,7 @@ use crate::flow::FlowRecord;
 /// A small number for an address, so that keys are small.
 #[derive(Default)]
 pub(super) struct Interner {
-    pub(super) numbers: HashMap<IpAddr, u32>,
+    numbers: HashMap<IpAddr, u32>,
     pub(super) addresses: Vec<IpAddr>,
 }
 
@@ -41,13 +41,49 @@ impl Volume {
     }
 }
 
+/// The volumes of all holders while records are read.
+#[derive(Default)]
+pub(super) struct Volumes {
+    all: Vec<(Owner, Volume)>,
+    places: HashMap<Owner, usize>,
+}
+
+/// The number of a table, and of a holder.
+type Owner = (usize, u32);
+
+impl Volumes {
+    /// The place of one holder's in one table.
+    pub(super) fn place(&mut self, table: usize, holder: u32) -> usize {
+        *self.places.entry((table, holder)).or_insert_with(|| {
+            self.all.push(((table, holder), Volume::default()));
+            self.all.len() - 1
+        })
+    }
+
+    /// Adds a record to a place.
+    #[inline]
+    pub(super) fn add(&mut self, place: usize, record: &FlowRecord<'_>, outward: bool) {
+        self.all[place].1.add(record, outward);
+    }
+
+    /// The volumes of so many tables, by holder.
+    pub(super) fn by_table(self, tables: usize) -> Vec<Vec<(u32, Volume)>> {
+        let mut by_table = vec![Vec::new(); tables];
+        for ((table, holder), volume) in self.all {
+            by_table[table].push((holder, volume));
+        }
+        by_table
+    }
+}
+
 /// One side of one destination: the lives of each port, and the volume of each holder.
 #[derive(Default)]
 pub(super) struct Ports {
-    /// Which of the [`PortTables`] has the lives until they are settled.
+    /// Which of the tables has the lives, and the volumes, until they are settled.
     pub(super) table: usize,
     pub(super) lives: PortTable,
-    pub(super) volumes: HashMap<u32, Volume>,
+    /// By holder, each once.
+    pub(super) volumes: Vec<(u32, Volume)>,
 }
 
 impl Ports {
