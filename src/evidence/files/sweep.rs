@@ -25,7 +25,8 @@ pub(super) struct Sweep {
 impl Sweep {
     pub(super) fn over(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Self {
         let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
-        let (mut least, mut hold, mut most) = (Vec::new(), Vec::new(), Vec::new());
+        let changes = || Changes::within(from, to);
+        let (mut least, mut hold, mut most) = (changes(), changes(), changes());
         for Holding { start, sure, until } in holdings {
             // At the beginning of its first second it was not held yet; within that second it was.
             let sure = sure.map(|(first, last)| (first + 1, last));
@@ -34,15 +35,15 @@ impl Sweep {
                 (&mut hold, Some((start + 1, until))),
                 (&mut most, Some((start, until))),
             ];
-            for (events, span) in spans {
+            for (changes, span) in spans {
                 let Some((start, end)) = span else { continue };
                 if start <= to && end >= from && start <= end {
-                    events.push((start.max(from), 1));
-                    events.push((end + 1, -1));
+                    changes.add(start.max(from), 1);
+                    changes.add(end + 1, -1);
                 }
             }
         }
-        Self { least: levels(least), hold: levels(hold), most: levels(most) }
+        Self { least: least.levels(), hold: hold.levels(), most: most.levels() }
     }
 
     /// The fullest second of the minutes in question. Of those that are about as full it is in the one in which
@@ -88,15 +89,56 @@ pub(super) fn within(steps: Steps, step: usize, asked: TimeWindow) -> Option<Tim
     TimeWindow::new(from.max(asked.start()), to.min(asked.end())).ok()
 }
 
-/// The running sum of changes, once for each second at which it changes.
-pub(super) fn levels(mut changes: Vec<(i64, i32)>) -> Levels {
-    changes.sort_unstable();
-    let mut now = 0_i32;
-    let of_second = |changes: &[(i64, i32)]| {
-        now += changes.iter().map(|(_, change)| change).sum::<i32>();
-        (changes[0].0, u32::try_from(now).unwrap_or(0))
-    };
-    changes.chunk_by(|a, b| a.0 == b.0).map(of_second).collect()
+/// By how much more or less is held from which second on.
+struct Changes {
+    /// The first second of the window.
+    from: i64,
+    /// How many seconds it has.
+    seconds: usize,
+    /// The changes one by one, as long as they are fewer than the seconds.
+    few: Vec<(i64, i32)>,
+    /// After that, their sum for each second; the last is of all that come after the window.
+    sums: Vec<i32>,
+}
+
+impl Changes {
+    /// None, within a window from one second to another, both included.
+    fn within(from: i64, to: i64) -> Self {
+        let seconds = usize::try_from(to - from + 1).unwrap_or(0);
+        Self { from, seconds, few: Vec::new(), sums: Vec::new() }
+    }
+
+    fn add(&mut self, at: i64, by: i32) {
+        if self.sums.is_empty() {
+            self.few.push((at, by));
+            if self.few.len() >= self.seconds {
+                self.sums = vec![0; self.seconds + 1];
+                let few = std::mem::take(&mut self.few);
+                few.into_iter().for_each(|(at, by)| self.add(at, by));
+            }
+            return;
+        }
+        let second = usize::try_from(at - self.from).map_or(self.seconds, |after| after.min(self.seconds));
+        self.sums[second] += by;
+    }
+
+    /// The running sum, once for each second at which it changes.
+    fn levels(mut self) -> Levels {
+        let mut now = 0_i32;
+        let mut level = |by: i32| {
+            now += by;
+            u32::try_from(now).unwrap_or(0)
+        };
+        if self.sums.is_empty() {
+            self.few.sort_unstable();
+            let of_second = |changes: &[(i64, i32)]| {
+                (changes[0].0, level(changes.iter().map(|(_, change)| change).sum()))
+            };
+            return self.few.chunk_by(|a, b| a.0 == b.0).map(of_second).collect();
+        }
+        let changed = (self.from..).zip(&self.sums).filter(|(_, by)| **by != 0);
+        changed.map(|(second, by)| (second, level(*by))).collect()
+    }
 }
 
 /// The lowest level from one second to another, both included.
@@ -146,6 +188,23 @@ mod tests {
         assert_eq!((peak.hold, peak.at), (1, 60));
         assert_eq!(sweep.peak(window(0, 180), steps, &[]).hold, 2);
         assert_eq!(sweep.by_step(steps).iter().map(|held| held.hold).collect::<Vec<_>>(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn many_holdings_come_to_what_few_do() {
+        let holdings = || (0..90).map(|n| held(n * 7 % 60, n * 7 % 60 + n % 30));
+        let (short, long) = (window(0, 100), window(0, 100_000));
+        let (summed, one_by_one) = (Sweep::over(holdings(), short), Sweep::over(holdings(), long));
+        for second in 0..100 {
+            for (summed, one_by_one) in [
+                (&summed.least, &one_by_one.least),
+                (&summed.hold, &one_by_one.hold),
+                (&summed.most, &one_by_one.most),
+            ] {
+                let level = |levels| highest_in(levels, second, second).0;
+                assert_eq!(level(summed), level(one_by_one), "{second}");
+            }
+        }
     }
 
     #[test]
