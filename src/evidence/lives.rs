@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::packed::Packed;
 use super::{Held, Steps};
 use crate::flow::record::TcpFlags;
 use crate::network::IDLE_TIMEOUT_SECONDS;
@@ -18,7 +19,7 @@ const ANSWER_SECONDS: i64 = 60;
 
 /// A second that comes after all others: there are millions of stretches, and an `Option` would double
 /// their times.
-const NEVER: u32 = u32::MAX;
+pub(super) const NEVER: u32 = u32::MAX;
 
 /// A stretch within which the port was in use: from one packet to a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,23 +29,23 @@ pub(super) struct Stretch {
     /// Last packet.
     pub(super) last: u32,
     /// First packet towards the destination, or [`NEVER`].
-    first_out: u32,
+    pub(super) first_out: u32,
     /// First packet back, or [`NEVER`].
-    first_in: u32,
+    pub(super) first_in: u32,
     /// First packet of what certainly belongs to one connection, or [`NEVER`].
-    sure_from: u32,
+    pub(super) sure_from: u32,
     /// Last packet of that.
-    sure_until: u32,
+    pub(super) sure_until: u32,
     /// Packets towards the destination.
-    sent: u32,
+    pub(super) sent: u32,
     /// Whether a connection was seen to begin in it.
-    opened: bool,
+    pub(super) opened: bool,
     /// Whether a RST was seen in it.
-    reset: bool,
+    pub(super) reset: bool,
     /// Whether the client was seen to end its side.
-    finished_out: bool,
+    pub(super) finished_out: bool,
     /// Whether the server was.
-    finished_in: bool,
+    pub(super) finished_in: bool,
 }
 
 impl Stretch {
@@ -199,130 +200,126 @@ pub(super) struct Holding {
 /// use, in order and apart.
 ///
 /// A connection in use through many records is one stretch, so that memory grows with connections,
-/// not with records.
+/// not with records. Records come about in order: the last stretch is at hand, and those before it are packed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lives {
-    first: Option<Stretch>,
-    later: Vec<Stretch>,
-    /// How many at the end of `later` are not in their place yet.
-    unsorted: u32,
+    last: Option<Stretch>,
+    earlier: Packed,
+    /// Those that begin before the last, until [`Lives::settle`] puts them into their place. Few ports have any.
+    #[expect(clippy::box_collection, reason = "there are millions of ports, and it is nearly always empty")]
+    waiting: Option<Box<Vec<Stretch>>>,
 }
 
-/// A stretch that belongs so far before the last of a port waits for its place together with others: records that
-/// come newest first would otherwise move all that are there, each time.
-const MAX_MOVED: usize = 256;
+/// A stretch of which the place is before so many others waits for it: records that come newest first would move all
+/// that are there, each time.
+const MAX_MOVED: usize = 64;
+
+/// So many stretches wait for their place at the least: to put them there, all are unpacked and packed again.
+const MIN_WAITING: usize = 16;
 
 impl Lives {
     /// Adds what one record showed. Once all are added, [`Lives::settle`] puts the last into their place.
     pub(super) fn add(&mut self, stretch: Stretch, ends_visible: bool) {
-        let mut stretch = stretch;
-        let Some(first) = self.first else {
-            self.first = Some(stretch);
+        let Some(last) = self.last else {
+            self.last = Some(stretch);
             return;
         };
-        // Nearly every port has one stretch: keep that case free of allocation.
-        if self.later.is_empty() {
-            if let Some(joined) = join(first, stretch, ends_visible) {
-                self.first = Some(joined);
-                return;
-            }
-            if stretch.start < first.start {
-                (self.first, stretch) = (Some(stretch), first);
-            }
-            self.later.push(stretch);
-            return;
-        }
-        let far =
-            self.later.len().checked_sub(MAX_MOVED).is_some_and(|at| stretch.start <= self.later[at].start);
-        if self.unsorted > 0 || far {
-            self.later.push(stretch);
-            self.unsorted += 1;
-            // As many as are sorted: so each is sorted a few times only, however many there will be.
-            if self.unsorted as usize * 2 > self.later.len() {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.push(stretch);
+            // Half as many as there are: so each is sorted a few times only, however many there will be.
+            if waiting.len() > MIN_WAITING.max(self.earlier.about() / 2) {
                 self.settle(ends_visible);
             }
             return;
         }
-        if first.start < stretch.start {
-            self.insert(first, stretch, ends_visible);
-            return;
+        if stretch.start > last.start {
+            self.put_last(last, stretch, ends_visible);
+        } else if !self.earlier.may_reach(stretch.start, ends_visible) {
+            // Nearly always the other direction of the last: what is before need not be unpacked.
+            self.put_last(stretch, last, ends_visible);
+        } else if !self.insert(last, stretch, ends_visible) {
+            self.waiting = Some(Box::new(vec![stretch]));
         }
-        let at = self.stretches().position(|other| other.start >= stretch.start);
-        let mut all: Vec<Stretch> = self.stretches().collect();
-        all.insert(at.unwrap_or(all.len()), stretch);
-        self.rebuild(all, ends_visible);
+    }
+
+    /// Inserts a stretch that does not begin after the last; whether its place is near enough. Those before its place
+    /// stay as they are, and those after it from the first on that does not join.
+    fn insert(&mut self, last: Stretch, stretch: Stretch, ends_visible: bool) -> bool {
+        let mut after = [last; MAX_MOVED];
+        let mut moved = 1;
+        let before = loop {
+            match self.earlier.last() {
+                Some(before) if before.start >= stretch.start => {
+                    if moved == MAX_MOVED {
+                        after[1..].iter().rev().for_each(|stretch| self.earlier.push(stretch));
+                        return false;
+                    }
+                    self.earlier.pop();
+                    after[moved] = before;
+                    moved += 1;
+                }
+                before => break before,
+            }
+        };
+        let joined = before.and_then(|before| join(before, stretch, ends_visible));
+        if joined.is_some() {
+            self.earlier.pop();
+        }
+        let mut inserted = joined.unwrap_or(stretch);
+        while let Some(joined) =
+            moved.checked_sub(1).and_then(|next| join(inserted, after[next], ends_visible))
+        {
+            inserted = joined;
+            moved -= 1;
+        }
+        if moved == 0 {
+            self.last = Some(inserted);
+        } else {
+            self.earlier.push(&inserted);
+            after[1..moved].iter().rev().for_each(|stretch| self.earlier.push(stretch));
+        }
+        true
+    }
+
+    /// Puts a stretch behind the one that is to be the last before it, or joins the two.
+    fn put_last(&mut self, before: Stretch, stretch: Stretch, ends_visible: bool) {
+        self.last = Some(join(before, stretch, ends_visible).unwrap_or_else(|| {
+            self.earlier.push(&before);
+            stretch
+        }));
     }
 
     /// Puts those into their place that still wait for it.
     pub(super) fn settle(&mut self, ends_visible: bool) {
-        if self.unsorted == 0 {
-            return;
+        if let Some(waiting) = self.waiting.take() {
+            // Of those that begin at once, the one that was added last goes first, as in `add`.
+            let waiting = (*waiting).into_iter().rev();
+            let mut all: Vec<Stretch> = waiting.chain(self.earlier.iter()).chain(self.last).collect();
+            all.sort_by_key(|stretch| stretch.start);
+            self.rebuild(all, ends_visible);
         }
-        let mut all: Vec<Stretch> = self.first.into_iter().chain(std::mem::take(&mut self.later)).collect();
-        all.sort_by_key(|stretch| stretch.start);
-        self.unsorted = 0;
-        self.rebuild(all, ends_visible);
     }
 
     /// Joins stretches in their order where they belong together.
     fn rebuild(&mut self, all: Vec<Stretch>, ends_visible: bool) {
-        let mut kept: Vec<Stretch> = Vec::with_capacity(all.len());
+        (self.last, self.earlier) = (None, Packed::default());
         for next in all {
-            match kept.last_mut() {
-                Some(last) => match join(*last, next, ends_visible) {
-                    Some(joined) => *last = joined,
-                    None => kept.push(next),
-                },
-                None => kept.push(next),
-            }
-        }
-        self.first = kept.first().copied();
-        kept.drain(..1.min(kept.len()));
-        self.later = kept;
-    }
-
-    /// Inserts a stretch that comes after the first. Those before its place stay as they are, and those
-    /// after it from the first on that does not join.
-    fn insert(&mut self, first: Stretch, stretch: Stretch, ends_visible: bool) {
-        // Nearly all records come about in order: looking at the last first spares the way through all others.
-        let at = match self.later.last() {
-            Some(last) if last.start < stretch.start => self.later.len(),
-            _ => self.later.partition_point(|other| other.start < stretch.start),
-        };
-        let before = if at == 0 { first } else { self.later[at - 1] };
-        let (mut joined, mut next) = match join(before, stretch, ends_visible) {
-            Some(joined) => (joined, at),
-            None => {
-                self.later.insert(at, stretch);
-                (stretch, at + 1)
-            }
-        };
-        let place = next.checked_sub(1);
-        while let Some(further) = self.later.get(next).and_then(|next| join(joined, *next, ends_visible)) {
-            joined = further;
-            next += 1;
-        }
-        match place {
-            None => {
-                self.first = Some(joined);
-                self.later.drain(..next);
-            }
-            Some(place) => {
-                self.later[place] = joined;
-                self.later.drain(place + 1..next);
+            match self.last {
+                Some(last) => self.put_last(last, next, ends_visible),
+                None => self.last = Some(next),
             }
         }
     }
 
-    /// When the stretch begins that was added last, as long as none waits for its place.
+    /// When the last stretch begins.
     pub(super) fn last_start(&self) -> Option<u32> {
-        self.later.last().or(self.first.as_ref()).map(|stretch| stretch.start)
+        self.last.map(|stretch| stretch.start)
     }
 
     /// The stretches, in order.
     pub(super) fn stretches(&self) -> impl Iterator<Item = Stretch> {
-        debug_assert_eq!(self.unsorted, 0, "settled before it is read");
-        self.first.into_iter().chain(self.later.iter().copied())
+        debug_assert!(self.waiting.is_none(), "settled before it is read");
+        self.earlier.iter().chain(self.last)
     }
 
     /// Whether anything was sent towards the destination. What only comes in, unasked, meets no
@@ -333,41 +330,58 @@ impl Lives {
 
     /// Each stretch with the time for which it held the port.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (Stretch, Holding)> {
-        let nexts = self.later.iter().map(|next| Some(next.start())).chain([None]);
+        let mut stretches = self.stretches().peekable();
         let mut before: Option<Stretch> = None;
-        self.stretches().zip(nexts).map(move |(stretch, next)| {
+        std::iter::from_fn(move || {
+            let stretch = stretches.next()?;
             let goes_on = before.replace(stretch).is_some_and(|before| before.goes_on_at_once_in(stretch));
             let held_until =
                 if stretch.ended() { stretch.last() } else { stretch.last() + IDLE_TIMEOUT_SECONDS };
-            let until = next.map_or(held_until, |next| held_until.min(next));
+            let until = stretches.peek().map_or(held_until, |next| held_until.min(next.start()));
             let from = i64::from(stretch.sure_from) - i64::from(goes_on);
             let sure = (stretch.sure_from != NEVER).then_some((from, i64::from(stretch.sure_until)));
-            (stretch, Holding { start: stretch.start(), sure, until })
+            Some((stretch, Holding { start: stretch.start(), sure, until }))
         })
     }
 
-    /// Adds this port to the count of every step at which a stretch that is `counted` held it.
-    ///
-    /// Records have whole seconds, and a step's instant is the beginning of one: what began within
-    /// that second was not held yet, what ended within it still was.
-    pub(super) fn count_into(&self, steps: Steps, held: &mut [Held], counted: impl Fn(Stretch) -> bool) {
-        let mut unmarked = 0;
-        for (_, Holding { start, sure, until }) in self.holdings().filter(|(stretch, _)| counted(*stretch)) {
-            if let Some((first, last)) = sure {
-                for step in steps.instants_within(first + 1, last) {
-                    held[step].least += 1;
-                }
-            }
-            for step in steps.instants_within(start + 1, until) {
-                held[step].hold += 1;
-            }
-            let Range { start: from, end } = steps.overlapping(start, until);
-            for step in held.iter_mut().take(end).skip(from.max(unmarked)) {
-                step.most += 1;
-            }
-            unmarked = unmarked.max(end);
-        }
+    #[cfg(test)]
+    fn count_into(&self, steps: Steps, held: &mut [Held], counted: impl Fn(Stretch) -> bool) {
+        let holdings: Vec<(Stretch, Holding)> = self.holdings().collect();
+        count_into(&holdings, steps, held, counted);
     }
+}
+
+/// Adds a port, by its holdings, to the count of every step at which a stretch that is `counted` held it.
+///
+/// Records have whole seconds, and a step's instant is the beginning of one: what began within
+/// that second was not held yet, what ended within it still was.
+pub(super) fn count_into(
+    holdings: &[(Stretch, Holding)],
+    steps: Steps,
+    held: &mut [Held],
+    counted: impl Fn(Stretch) -> bool,
+) {
+    let mut unmarked = 0;
+    for &(_, Holding { start, sure, until }) in holdings.iter().filter(|(stretch, _)| counted(*stretch)) {
+        if let Some((first, last)) = sure {
+            for step in steps.instants_within(first + 1, last) {
+                held[step].least += 1;
+            }
+        }
+        for step in steps.instants_within(start + 1, until) {
+            held[step].hold += 1;
+        }
+        let Range { start: from, end } = steps.overlapping(start, until);
+        for step in held.iter_mut().take(end).skip(from.max(unmarked)) {
+            step.most += 1;
+        }
+        unmarked = unmarked.max(end);
+    }
+}
+
+/// Longest silence, in seconds, after which a packet may still be of the same connection.
+pub(super) fn longest_silence(ends_visible: bool) -> i64 {
+    if ends_visible { IDLE_TIMEOUT_SECONDS } else { ANSWER_SECONDS }
 }
 
 /// The two as one, where they are one.

@@ -11,6 +11,7 @@ mod lately;
 mod leg;
 mod leg_rules;
 mod lives;
+mod packed;
 mod port_tables;
 mod recorded_owners;
 mod repeats;

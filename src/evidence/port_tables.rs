@@ -29,26 +29,26 @@ type Port = (u32, u16);
 
 /// The lives of the ports of one side of one destination.
 #[derive(Default)]
-pub(super) struct PortTable(Vec<HashMap<Port, Lives>>);
+pub(super) struct PortTable(Vec<(Port, Lives)>);
 
 impl PortTable {
     /// Each port's lives, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Port, &Lives)> {
-        self.0.iter().flatten()
+        self.0.iter().map(|(port, lives)| (port, lives))
     }
 
     /// The lives alone.
     pub(super) fn lives(&self) -> impl Iterator<Item = &Lives> {
-        self.0.iter().flat_map(HashMap::values)
+        self.0.iter().map(|(_, lives)| lives)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(HashMap::is_empty)
+        self.0.is_empty()
     }
 
     /// Forgets the ports whose lives are not `wanted`.
     pub(super) fn retain(&mut self, wanted: impl Fn(&Lives) -> bool) {
-        self.0.iter_mut().for_each(|ports| ports.retain(|_, lives| wanted(lives)));
+        self.0.retain(|(_, lives)| wanted(lives));
     }
 }
 
@@ -59,9 +59,31 @@ struct Addition {
     stretch: Stretch,
 }
 
+/// A share of the ports of one table. Where the lives of a port are is found in entries of twelve bytes, of which the
+/// cache holds many.
+#[derive(Default)]
+struct Table {
+    places: HashMap<Port, u32>,
+    lives: Vec<(Port, Lives)>,
+}
+
+impl Table {
+    fn add(&mut self, port: Port, stretch: Stretch, ends_visible: bool) {
+        let place = *self.places.entry(port).or_insert_with(|| {
+            if self.lives.len() == self.lives.capacity() {
+                // By half of what is there: to double it would leave more room empty.
+                self.lives.reserve_exact(1 + self.lives.len() / 2);
+            }
+            self.lives.push((port, Lives::default()));
+            u32::try_from(self.lives.len() - 1).expect("fewer ports than there are records in memory")
+        });
+        self.lives[place as usize].1.add(stretch, ends_visible);
+    }
+}
+
 /// The tables of one share of the ports.
 struct Share {
-    tables: Vec<HashMap<Port, Lives>>,
+    tables: Vec<Table>,
     ends_visible: bool,
 }
 
@@ -69,27 +91,37 @@ impl Share {
     fn add(&mut self, additions: &[Addition]) {
         for additions in additions.chunks(TOUCHED_AT_ONCE) {
             // Each lookup waits for memory. Looked up one after the other with nothing in between, they wait together.
-            let touched = additions.iter().filter_map(|Addition { table, port, .. }| {
-                Some(self.tables.get(*table)?.get(port)?.last_start())
+            let mut places = [None; TOUCHED_AT_ONCE];
+            for (found, Addition { table, port, .. }) in places.iter_mut().zip(additions) {
+                *found = self.tables.get(*table).and_then(|table| table.places.get(port)).copied();
+            }
+            let touched = additions.iter().zip(places).filter_map(|(addition, place)| {
+                let place = place? as usize;
+                self.tables[addition.table].lives[place].1.last_start()
             });
             std::hint::black_box(touched.max());
-            for &Addition { table, port, stretch } in additions {
+            for (&Addition { table, port, stretch }, place) in additions.iter().zip(places) {
                 if table >= self.tables.len() {
-                    self.tables.resize_with(table + 1, HashMap::new);
+                    self.tables.resize_with(table + 1, Table::default);
                 }
-                self.tables[table].entry(port).or_default().add(stretch, self.ends_visible);
+                let table = &mut self.tables[table];
+                match place {
+                    Some(place) => table.lives[place as usize].1.add(stretch, self.ends_visible),
+                    None => table.add(port, stretch, self.ends_visible),
+                }
             }
         }
     }
 
-    fn settled(mut self) -> Vec<HashMap<Port, Lives>> {
-        let lives = self.tables.iter_mut().flat_map(HashMap::values_mut);
-        lives.for_each(|lives| lives.settle(self.ends_visible));
-        self.tables
+    fn settled(self) -> Vec<Vec<(Port, Lives)>> {
+        let mut tables: Vec<Vec<(Port, Lives)>> = self.tables.into_iter().map(|table| table.lives).collect();
+        let lives = tables.iter_mut().flatten();
+        lives.for_each(|(_, lives)| lives.settle(self.ends_visible));
+        tables
     }
 
     /// Adds what comes, until no more does.
-    fn keep(mut self, additions: &Receiver<Vec<Addition>>) -> Vec<HashMap<Port, Lives>> {
+    fn keep(mut self, additions: &Receiver<Vec<Addition>>) -> Vec<Vec<(Port, Lives)>> {
         additions.iter().for_each(|additions| self.add(&additions));
         self.settled()
     }
@@ -98,7 +130,7 @@ impl Share {
 /// A thread with a share of the ports.
 struct Keeper {
     additions: SyncSender<Vec<Addition>>,
-    thread: JoinHandle<Vec<HashMap<Port, Lives>>>,
+    thread: JoinHandle<Vec<Vec<(Port, Lives)>>>,
 }
 
 /// All tables while records are read.
@@ -165,9 +197,9 @@ impl PortTables {
     pub(super) fn finish(self) -> Vec<PortTable> {
         let mut tables: Vec<PortTable> = Vec::new();
         tables.resize_with(self.tables, PortTable::default);
-        let mut put = |share: Vec<HashMap<Port, Lives>>| {
-            for (table, ports) in tables.iter_mut().zip(share) {
-                table.0.push(ports);
+        let mut put = |share: Vec<Vec<(Port, Lives)>>| {
+            for (table, mut ports) in tables.iter_mut().zip(share) {
+                if table.is_empty() { table.0 = ports } else { table.0.append(&mut ports) }
             }
         };
         if self.keepers.is_empty() {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::formats::Assumed;
 use super::sweep::{Sweep, highest};
 use super::tables::{Interner, Ports};
-use crate::evidence::lives::{Holding, Lives};
+use crate::evidence::lives::{Holding, Lives, Stretch, count_into};
 use crate::evidence::{AtPeak, Destination, Held, OnAddress, Steps, TCP, Tally};
 use crate::incident::TimeWindow;
 
@@ -23,11 +23,15 @@ pub(super) fn tallies(
     let address = |holder: u32| addresses.addresses[holder as usize];
     // Only a beginning that was seen tells that a wait was for an answer.
     let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
+    // Unpacked once for all that is counted of them.
+    let mut holdings = Vec::new();
     for (&(holder, _), lives) in ports.lives.iter() {
+        holdings.clear();
+        holdings.extend(lives.holdings());
         let tally = per_holder.entry(address(holder)).or_insert_with(|| Tally::empty(steps));
-        count(lives, repeats_visible, steps, tally);
+        count(&holdings, repeats_visible, steps, tally);
         if let Some(second) = fullest_at {
-            add_at(lives, second, tally.at_peak.get_or_insert_default());
+            add_at(&holdings, second, tally.at_peak.get_or_insert_default());
         }
     }
     for (holder, volume) in &ports.volumes {
@@ -41,24 +45,30 @@ pub(super) fn tallies(
 }
 
 /// Adds one port to the tally of its holder.
-pub(super) fn count(lives: &Lives, repeats_visible: bool, steps: Steps, tally: &mut Tally) {
+pub(super) fn count(holdings: &[(Stretch, Holding)], repeats_visible: bool, steps: Steps, tally: &mut Tally) {
     tally.connections += 1;
     let (mut ended, mut answered) = (false, false);
-    for stretch in lives.stretches() {
+    let stretches = || holdings.iter().map(|(stretch, _)| *stretch);
+    for stretch in stretches() {
         ended |= stretch.ended();
         answered |= stretch.unanswered().is_none();
         tally.active_seconds += stretch.active_seconds();
     }
-    add_lost(lives, repeats_visible, steps, &mut tally.lost_at);
+    add_lost(stretches(), repeats_visible, steps, &mut tally.lost_at);
     tally.ended += u64::from(ended);
     tally.unanswered += u64::from(!answered);
-    lives.count_into(steps, &mut tally.held, |stretch| stretch.unanswered().is_none());
-    lives.count_into(steps, &mut tally.silent, |stretch| stretch.unanswered().is_some());
+    count_into(holdings, steps, &mut tally.held, |stretch| stretch.unanswered().is_none());
+    count_into(holdings, steps, &mut tally.silent, |stretch| stretch.unanswered().is_some());
 }
 
 /// Adds the first packets of one port that got no answer, each to the step in which it was sent.
-pub(super) fn add_lost(lives: &Lives, repeats_visible: bool, steps: Steps, lost_at: &mut [u64]) {
-    for stretch in lives.stretches() {
+pub(super) fn add_lost(
+    stretches: impl Iterator<Item = Stretch>,
+    repeats_visible: bool,
+    steps: Steps,
+    lost_at: &mut [u64],
+) {
+    for stretch in stretches {
         let repeats = if repeats_visible { stretch.repeats() } else { 0 };
         stretch.sent_over(stretch.unanswered().unwrap_or(repeats), |second, packets| {
             if let Some(step) = steps.holding(second) {
@@ -69,9 +79,9 @@ pub(super) fn add_lost(lives: &Lives, repeats_visible: bool, steps: Steps, lost_
 }
 
 /// Adds what one port held at one second, as a [`Sweep`] counts it.
-pub(super) fn add_at(lives: &Lives, second: i64, sum: &mut AtPeak) {
+pub(super) fn add_at(holdings: &[(Stretch, Holding)], second: i64, sum: &mut AtPeak) {
     let within = |from: i64, to: i64| u32::from((from..=to).contains(&second));
-    for (stretch, Holding { start, sure, until }) in lives.holdings() {
+    for &(stretch, Holding { start, sure, until }) in holdings {
         let held = Held {
             least: sure.map_or(0, |(first, last)| within(first + 1, last)),
             hold: within(start + 1, until),
@@ -131,7 +141,7 @@ pub(super) fn lost_in_steps(
     let mut tally = Tally::empty(steps);
     let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
     for lives in ports.into_iter().flat_map(|ports| ports.lives.lives()) {
-        add_lost(lives, repeats_visible, steps, &mut tally.lost_at);
+        add_lost(lives.stretches(), repeats_visible, steps, &mut tally.lost_at);
     }
     tally.lost_at
 }
