@@ -8,11 +8,12 @@ use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field as Value;
+use parquet::schema::types::Type;
 
 use super::error::FileError;
 use super::messages::Messages;
 use super::window::Window;
-use crate::flow::Field;
+use crate::flow::{Field, LineParser};
 
 /// A file is held in memory, as its columns are spread over it. Flow logs begin a new one at 75 MB.
 ///
@@ -38,15 +39,27 @@ pub(super) fn read(window: &mut Window<'_>, messages: &mut Messages<'_>) -> Resu
     }
 }
 
+/// Reads the columns of which something is made. The others are as if nothing stood there.
 fn rows(bytes: Bytes, messages: &mut Messages<'_>) -> Result<(), ParquetError> {
     let reader = SerializedFileReader::new(bytes)?;
-    for row in reader.get_row_iter(None)? {
-        let row = row?;
-        let fields: Vec<(Field, String)> = row
-            .get_column_iter()
-            .filter_map(|(name, value)| Some((Field::from_any_name(name)?, text(value))))
-            .collect();
-        messages.row(&fields);
+    let schema = reader.metadata().file_metadata().schema();
+    let columns = schema.get_fields().iter();
+    let columns: Vec<_> =
+        columns.filter_map(|column| Some((Field::from_any_name(column.name())?, column.clone()))).collect();
+    let is_read = |(_, (field, _)): &(usize, &(Field, _))| LineParser::is_decoded(*field);
+    let (places, read): (Vec<usize>, Vec<_>) = columns
+        .iter()
+        .enumerate()
+        .filter(is_read)
+        .map(|(place, (_, column))| (place, column.clone()))
+        .unzip();
+    let mut row: Vec<(Field, String)> = columns.iter().map(|(field, _)| (*field, String::new())).collect();
+    let read = Type::group_type_builder(schema.name()).with_fields(read).build()?;
+    for values in reader.get_row_iter(Some(read))? {
+        for (place, (_, value)) in places.iter().zip(values?.get_column_iter()) {
+            row[*place].1 = text(value);
+        }
+        messages.row(&row);
         if messages.enough() {
             break;
         }
