@@ -95,6 +95,19 @@ impl Stretch {
         answers || (ends_visible && !next.opened && gap < IDLE_TIMEOUT_SECONDS)
     }
 
+    /// The last second at which a stretch that begins later may belong to this one: what [`Stretch::continues_in`]
+    /// allows at the most.
+    pub(super) fn reach(self, ends_visible: bool) -> u32 {
+        let silence = match (self.ended(), ends_visible) {
+            (true, true) => TRAILING_SECONDS,
+            (true, false) => 0,
+            (false, true) => IDLE_TIMEOUT_SECONDS,
+            (false, false) if self.first_in == NEVER => ANSWER_SECONDS,
+            (false, false) => 0,
+        };
+        u32::try_from(self.last() + silence).unwrap_or(u32::MAX)
+    }
+
     /// Whether `next` begins in the second after this one's last packet, and nothing says that a connection ended in
     /// between: records are cut there, as those of a busy connection are at the end of each interval.
     fn goes_on_at_once_in(self, next: Self) -> bool {
@@ -234,7 +247,7 @@ impl Lives {
         }
         if stretch.start > last.start {
             self.put_last(last, stretch, ends_visible);
-        } else if !self.earlier.may_reach(stretch.start, ends_visible) {
+        } else if !self.earlier.may_reach(stretch.start) {
             // Nearly always the other direction of the last: what is before need not be unpacked.
             self.put_last(stretch, last, ends_visible);
         } else if !self.insert(last, stretch, ends_visible) {
@@ -251,10 +264,10 @@ impl Lives {
             match self.earlier.last() {
                 Some(before) if before.start >= stretch.start => {
                     if moved == MAX_MOVED {
-                        after[1..].iter().rev().for_each(|stretch| self.earlier.push(stretch));
+                        after[1..].iter().rev().for_each(|stretch| self.earlier.push(stretch, ends_visible));
                         return false;
                     }
-                    self.earlier.pop();
+                    self.earlier.pop(ends_visible);
                     after[moved] = before;
                     moved += 1;
                 }
@@ -263,7 +276,7 @@ impl Lives {
         };
         let joined = before.and_then(|before| join(before, stretch, ends_visible));
         if joined.is_some() {
-            self.earlier.pop();
+            self.earlier.pop(ends_visible);
         }
         let mut inserted = joined.unwrap_or(stretch);
         while let Some(joined) =
@@ -275,8 +288,8 @@ impl Lives {
         if moved == 0 {
             self.last = Some(inserted);
         } else {
-            self.earlier.push(&inserted);
-            after[1..moved].iter().rev().for_each(|stretch| self.earlier.push(stretch));
+            self.earlier.push(&inserted, ends_visible);
+            after[1..moved].iter().rev().for_each(|stretch| self.earlier.push(stretch, ends_visible));
         }
         true
     }
@@ -284,7 +297,7 @@ impl Lives {
     /// Puts a stretch behind the one that is to be the last before it, or joins the two.
     fn put_last(&mut self, before: Stretch, stretch: Stretch, ends_visible: bool) {
         self.last = Some(join(before, stretch, ends_visible).unwrap_or_else(|| {
-            self.earlier.push(&before);
+            self.earlier.push(&before, ends_visible);
             stretch
         }));
     }
@@ -377,11 +390,6 @@ pub(super) fn count_into(
         }
         unmarked = unmarked.max(end);
     }
-}
-
-/// Longest silence, in seconds, after which a packet may still be of the same connection.
-pub(super) fn longest_silence(ends_visible: bool) -> i64 {
-    if ends_visible { IDLE_TIMEOUT_SECONDS } else { ANSWER_SECONDS }
 }
 
 /// The two as one, where they are one.
@@ -544,6 +552,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_begins_beyond_its_reach_does_not_belong_to_a_stretch(
+            (first, second) in (0_usize..5, 0_usize..5),
+            (lasts, after, again) in (0_u32..60, 0_u32..400, 0_u32..60),
+            ends_visible in any::<bool>(),
+        ) {
+            let flags = ["", "S", "F", "SR", "S<"];
+            let before = stretch(1_000, 1_000 + lasts, flags[first]);
+            let next = stretch(1_000 + lasts + after, 1_000 + lasts + after + again, flags[second]);
+            if join(before, next, ends_visible).is_some() {
+                prop_assert!(next.start <= before.reach(ends_visible));
+            }
+        }
+
         #[test]
         fn what_is_inserted_changes_nothing_but_its_neighbours(
             records in proptest::collection::vec((0_u32..3_000, 0_u32..60, 0_usize..5), 1..60)

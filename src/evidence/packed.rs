@@ -1,6 +1,6 @@
 //! Stretches in few bytes: there are millions of them, and most differ from the one before in a few small numbers.
 
-use super::lives::{NEVER, Stretch, longest_silence};
+use super::lives::{NEVER, Stretch};
 
 /// Bits of the byte with which a packed stretch begins.
 mod bit {
@@ -26,9 +26,9 @@ mod bit {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     bytes: Vec<u8>,
-    /// When the last begins, and its last packet.
+    /// When the last begins, and [`Stretch::reach`] of it.
     last_start: u32,
-    last_until: u32,
+    last_reach: u32,
 }
 
 /// As many bytes as a stretch can take: the bits, seven numbers of five bytes, and the length.
@@ -39,7 +39,7 @@ const MIN_ROOM: usize = MAX_BYTES;
 
 impl Packed {
     /// Adds a stretch behind all others.
-    pub(super) fn push(&mut self, stretch: &Stretch) {
+    pub(super) fn push(&mut self, stretch: &Stretch, ends_visible: bool) {
         let mut buffer = [0; MAX_BYTES];
         let mut length = 1;
         let mut put = |mut number: u32| {
@@ -84,7 +84,7 @@ impl Packed {
             self.bytes.reserve_exact(MIN_ROOM.max(self.bytes.len() / 2));
         }
         self.bytes.extend_from_slice(&buffer[..length]);
-        (self.last_start, self.last_until) = (stretch.start, stretch.last);
+        (self.last_start, self.last_reach) = (stretch.start, stretch.reach(ends_visible));
     }
 
     /// About how many there are: most take eight bytes, and none takes five times as many.
@@ -98,11 +98,10 @@ impl Packed {
         before.get(before.len().checked_sub(usize::from(*length))?..)
     }
 
-    /// Whether a packet at that second may be of the last connection.
+    /// Whether what begins at that second may belong to the last, or before it.
     #[inline]
-    pub(super) fn may_reach(&self, second: u32, ends_visible: bool) -> bool {
-        !self.bytes.is_empty()
-            && i64::from(second) - i64::from(self.last_until) < longest_silence(ends_visible)
+    pub(super) fn may_reach(&self, second: u32) -> bool {
+        !self.bytes.is_empty() && second <= self.last_reach
     }
 
     /// The stretch that was added last.
@@ -112,13 +111,13 @@ impl Packed {
     }
 
     /// Takes back the stretch that was added last.
-    pub(super) fn pop(&mut self) {
+    pub(super) fn pop(&mut self, ends_visible: bool) {
         if let Some(bytes) = self.last_bytes() {
             let after = Unpacking { bytes: &bytes[1..], last_start: 0 }.number();
             let length = self.bytes.len() - bytes.len() - 1;
             self.bytes.truncate(length);
             self.last_start = self.last_start.wrapping_sub(after);
-            self.last_until = self.last().map_or(0, |last| last.last);
+            self.last_reach = self.last().map_or(0, |last| last.reach(ends_visible));
         }
     }
 
@@ -230,11 +229,11 @@ mod tests {
         #[test]
         fn what_was_packed_comes_out_as_it_was(stretches in prop::collection::vec(any_stretch(), 0..20)) {
             let mut packed = Packed::default();
-            stretches.iter().for_each(|stretch| packed.push(stretch));
+            stretches.iter().for_each(|stretch| packed.push(stretch, true));
             prop_assert_eq!(packed.iter().collect::<Vec<_>>(), &stretches[..]);
             for (left, last) in stretches.iter().enumerate().rev() {
                 prop_assert_eq!(packed.last(), Some(*last));
-                packed.pop();
+                packed.pop(true);
                 prop_assert_eq!(packed.iter().collect::<Vec<_>>(), &stretches[..left]);
             }
             prop_assert!(packed.last().is_none() && packed.bytes.is_empty());
@@ -257,9 +256,9 @@ mod tests {
             finished_out: false,
             finished_in: false,
         };
-        packed.push(&connection(1_795_000_000));
+        packed.push(&connection(1_795_000_000), true);
         let before = packed.bytes.len();
-        packed.push(&connection(1_795_000_400));
+        packed.push(&connection(1_795_000_400), true);
         assert_eq!(packed.bytes.len() - before, 8);
     }
 }

@@ -339,28 +339,44 @@ impl<'view> Counter<'view> {
         let known = TimeWindow::new(instant(from.saturating_add(IDLE_TIMEOUT_SECONDS)), end).ok();
         let Some(known) = known.filter(|known| known.seconds() >= MIN_KNOWN) else { return Some(whole) };
         let before = TimeWindow::new(whole.start(), known.start()).ok()?;
-        let worse = self.fullest(before) > self.fullest(known).max(PORTS_PER_ADDRESS / 2)
-            || self.unanswered(before) > self.unanswered(known).max(MIN_UNANSWERED);
+        let [full_before, full] = self.fullest_of(whole, [before, known]);
+        let worse = full_before > full.max(PORTS_PER_ADDRESS / 2) || {
+            let [unanswered_before, unanswered] = self.unanswered([before, known]);
+            unanswered_before > unanswered.max(MIN_UNANSWERED)
+        };
         Some(if worse { whole } else { known })
     }
 
     /// The most ports that any destination held within these minutes.
-    pub(super) fn fullest(&self, window: TimeWindow) -> u32 {
-        let of_gateway = self.sides.iter().filter(|((side, _), _)| *side == Side::Gateway);
-        let held = |ports: &Ports| highest(&Sweep::over(all_holdings(ports), window).hold, window).0;
-        of_gateway.map(|(_, ports)| held(ports)).max().unwrap_or(0)
+    fn fullest(&self, window: TimeWindow) -> u32 {
+        let [held] = self.fullest_of(window, [window]);
+        held
     }
 
-    /// Attempts that began within these minutes and got no answer, as the clients' side shows.
-    pub(super) fn unanswered(&self, window: TimeWindow) -> usize {
-        let (from, to) = (window.start().as_second(), window.end().as_second());
+    /// The same of several parts of the minutes.
+    fn fullest_of<const N: usize>(&self, window: TimeWindow, parts: [TimeWindow; N]) -> [u32; N] {
+        let mut fullest = [0; N];
+        for (_, ports) in self.sides.iter().filter(|((side, _), _)| *side == Side::Gateway) {
+            let sweep = Sweep::over(all_holdings(ports), window);
+            for (most, part) in fullest.iter_mut().zip(parts) {
+                *most = highest(&sweep.hold, part).0.max(*most);
+            }
+        }
+        fullest
+    }
+
+    /// Attempts that began within each of these minutes and got no answer, as the clients' side shows.
+    fn unanswered<const N: usize>(&self, windows: [TimeWindow; N]) -> [usize; N] {
+        let mut unanswered = [0; N];
         let of_clients = self.sides.iter().filter(|((side, _), _)| *side == Side::Client);
         let stretches = of_clients.flat_map(|(_, ports)| ports.lives.lives()).flat_map(Lives::stretches);
-        stretches
-            .filter(|stretch| {
-                stretch.unanswered().is_some() && (from..to).contains(&i64::from(stretch.start))
-            })
-            .count()
+        for stretch in stretches.filter(|stretch| stretch.unanswered().is_some()) {
+            for (count, window) in unanswered.iter_mut().zip(windows) {
+                let within = window.start().as_second()..window.end().as_second();
+                *count += usize::from(within.contains(&i64::from(stretch.start)));
+            }
+        }
+        unanswered
     }
 
     pub(super) fn finish(mut self) -> Evidence {
@@ -388,6 +404,7 @@ impl<'view> Counter<'view> {
             self.sides.iter().filter(of_side(Side::Client)).map(|((_, d), ports)| (*d, ports)).collect();
         let mut fullest_at: HashMap<Destination, Peak> = HashMap::new();
         let mut lost: HashMap<Destination, Vec<u64>> = HashMap::new();
+        let few = self.sides.iter().filter(of_side(Side::Gateway)).count() <= SWEPT_BY_STEP;
         for ((_, destination), ports) in self.sides.iter().filter(of_side(Side::Gateway)) {
             let by_port = Destination { address: None, ..*destination };
             // Summed once for each: very many destinations may share a port.
@@ -397,6 +414,9 @@ impl<'view> Counter<'view> {
             });
             let sweep = Sweep::over(all_holdings(ports), window);
             let peak = sweep.peak(asked, steps, lost);
+            if few {
+                evidence.step_peaks.insert(*destination, sweep.by_step(steps));
+            }
             evidence.peaks.insert(*destination, peak);
             evidence.fullest_addresses.extend(
                 fullest_address(ports, (window, asked), &sweep, &self.addresses)
@@ -413,7 +433,7 @@ impl<'view> Counter<'view> {
         let mut fullest: Vec<(u32, u32, Destination)> =
             evidence.peaks.iter().map(|(d, peak)| (peak.hold, peak.most, *d)).collect();
         fullest.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, _, destination) in fullest.into_iter().take(SWEPT_BY_STEP) {
+        for (_, _, destination) in fullest.into_iter().take(if few { 0 } else { SWEPT_BY_STEP }) {
             let Some(ports) = self.sides.get(&(Side::Gateway, destination)) else { continue };
             evidence.step_peaks.insert(destination, Sweep::over(all_holdings(ports), window).by_step(steps));
         }
