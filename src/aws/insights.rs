@@ -611,7 +611,7 @@ async fn follow(
     let mut answer = Answer::default();
     let (mut next, mut pages) = (None, 0);
     loop {
-        let cut = |rows: usize, why: &str, fix: String| {
+        let cut = |rows: usize, why: &str, fix: Fix| {
             Abandoned::ended(
                 Cause::Other,
                 format!("only {rows} rows of the answer could be read: {why}"),
@@ -619,7 +619,7 @@ async fn follow(
             )
         };
         if pages == MAX_PAGES {
-            let fix = "ask about fewer minutes with --window".to_owned();
+            let fix = "ask about fewer minutes with --window".into();
             return Err(cut(answer.rows.len(), &format!("they fill more than {MAX_PAGES} pages"), fix));
         }
         let page = results(calls, id, next.as_deref(), rows_of_page, deadline)
