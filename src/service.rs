@@ -16,7 +16,8 @@ use crate::alarm::{
 };
 use crate::aws::doctor::Questions;
 use crate::aws::{
-    self, Budget, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic, described_alarms,
+    self, BucketObjects, Budget, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic,
+    described_alarms,
 };
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
@@ -24,8 +25,10 @@ use crate::continuation::{Continuation, Successor};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::doctor::{self, Checkup, Examined, Facts, Standing, Tell};
+use crate::evidence::bucket::{BucketFiles, Most};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
+use crate::evidence::live::Live;
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
 use crate::looks::{self, Roles, Unheard, until_known};
@@ -447,7 +450,8 @@ impl Service {
         let unread = ledger.bucket.as_ref().and_then(ReportBucket::unread);
         let mut surveyed = surveyed.set_by_hand(by_hand).missing(unread);
         let memory = self.answered.snapshot();
-        let source = LogsInsights::new(&queries).remembering(self.answered.clone());
+        let insights = LogsInsights::new(&queries).remembering(self.answered.clone());
+        let source = Live::new(&insights, self.bucket_files(looking));
         if incident.one_of_several && surveyed.had_no_errors() {
             let reason = "the alarm is on several gateways, and this one refused nothing in these minutes";
             tracing::info!(id = surveyed.id(), reason, "ignored");
@@ -463,8 +467,11 @@ impl Service {
             if self.answered != memory {
                 bucket.remember_rungs(&self.answered, clock.now()).await;
             }
-            let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
-            bucket.keep(&bundle).await;
+            // Of files in S3 a bundle holds nothing: they stay where they are.
+            if !source.has_read_files() {
+                let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
+                bucket.keep(&bundle).await;
+            }
         }
         Ok(triaged.diagnosis.to_json())
     }
@@ -601,14 +608,16 @@ impl Service {
         let queries = self.queries(looking);
         let surveyed = Surveyed::new(incident.clone(), &networks).await.set_by_hand(by_hand);
         let memory = self.answered.snapshot();
-        let source = LogsInsights::new(&queries).remembering(self.answered.clone());
+        let insights = LogsInsights::new(&queries).remembering(self.answered.clone());
+        let source = Live::new(&insights, self.bucket_files(looking));
         let looked = surveyed.look(&networks, &source, limits).await;
         let triaged = match looked {
             Ok(triaged) => triaged,
             Err(error) => match error.0 {},
         };
-        let bundle = Bundle::of(event, incident, &surveyed, &triaged, queries.asked(), memory);
-        Ok((triaged, Some(bundle)))
+        let bundle = (!source.has_read_files())
+            .then(|| Bundle::of(event, incident, &surveyed, &triaged, queries.asked(), memory));
+        Ok((triaged, bundle))
     }
 
     /// Sends a diagnosis to the configured topic, and its page to the configured bucket; without a topic the
@@ -697,6 +706,11 @@ impl Service {
 
     fn queries(&self, deadline: Deadline) -> Recording<InsightsQueries> {
         Recording::new(InsightsQueries::new(&self.clients, self.budget(), deadline))
+    }
+
+    /// The flow logs that are in S3.
+    fn bucket_files(&self, deadline: Deadline) -> BucketFiles<BucketObjects> {
+        BucketFiles::new(BucketObjects::new(&self.clients, self.budget(), deadline), Most::IN_FUNCTION)
     }
 
     /// The embedded source, where it is configured.

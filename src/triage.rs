@@ -167,6 +167,11 @@ impl Surveyed {
 /// Source: "Flow log records", Aggregation interval, in the Amazon VPC user guide.
 const DELIVERY: SignedDuration = SignedDuration::from_mins(10);
 
+/// The same of a flow log that is delivered to S3: "in about 10 minutes", and files begin every five.
+///
+/// Source: as above.
+const DELIVERY_TO_S3: SignedDuration = SignedDuration::from_mins(25);
+
 /// Records that end so near to the end of the window are all that there are.
 const NEAR_END: SignedDuration = SignedDuration::from_secs(60);
 
@@ -174,7 +179,7 @@ const NEAR_END: SignedDuration = SignedDuration::from_secs(60);
 /// covered, or where nothing could be asked.
 fn records_until(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp> {
     let coverage = &evidence.coverage;
-    let asked = coverage.source == Source::LogsInsights && !evidence.unanswered;
+    let asked = coverage.source != Source::Files && !evidence.unanswered;
     if !asked || diagnosis.verdict == Verdict::Confirmed {
         return None;
     }
@@ -184,7 +189,8 @@ fn records_until(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp
         return None;
     }
     let interval = SignedDuration::from_secs(i64::from(coverage.aggregation_seconds));
-    end.checked_add(interval + DELIVERY).ok()
+    let delivery = if coverage.source == Source::S3 { DELIVERY_TO_S3 } else { DELIVERY };
+    end.checked_add(interval + delivery).ok()
 }
 
 /// Diagnoses one incident with one look at the evidence.

@@ -14,6 +14,7 @@ mod faults;
 mod files;
 mod flow_logs;
 mod host_names;
+mod in_bucket;
 mod insights_queries;
 mod ladder;
 mod late_logs;

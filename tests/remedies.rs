@@ -1590,6 +1590,7 @@ fn flow_log(format: &str, aggregation_seconds: u32) -> FlowLog {
         log_class: Some(LogClass::Standard),
         kept_from: None,
         stored_bytes: None,
+        in_bucket: None,
     }
 }
 

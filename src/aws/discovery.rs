@@ -18,7 +18,7 @@ use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 use crate::network::{
     EndpointService, FlowLog, GatewayKind, HostName, Metric, NatAddress, NatGateway, Network, NetworkSource,
-    Parties, Provenance,
+    Parties, Provenance, is_account,
 };
 use crate::reverse_dns::ReverseDns;
 use crate::words::one_line;
@@ -143,7 +143,7 @@ impl Discovery<'_> {
         let (mut gateway, mut gaps) = self.gateway(incident).await;
         let (
             (flow_logs, uncovered),
-            (ranges, unranged),
+            ((ranges, owner), unranged),
             (around, unknown),
             (resolver, unnamed),
             (by_zone, unmeasured),
@@ -155,6 +155,10 @@ impl Discovery<'_> {
             self.metrics_by_zone(incident, &gateway),
         );
         gateway.vpc_cidrs = ranges;
+        // Only the owner of a VPC can make NAT gateways in it, and flow logs show to who made them.
+        let mut flow_logs = flow_logs;
+        let in_buckets = flow_logs.iter_mut().filter_map(|log| log.in_bucket.as_mut());
+        in_buckets.for_each(|files| files.account.clone_from(&owner));
         // Of a gateway that was not found there is nothing to ask for.
         let flow_logs_unknown =
             flow_logs.is_empty() && (!uncovered.is_empty() || gateway.provenance == Provenance::Unknown);
@@ -324,20 +328,24 @@ impl Discovery<'_> {
         (logs, gaps)
     }
 
-    /// All address ranges of the VPC. Without them, addresses are told to be inside by their being
+    /// All address ranges of the VPC, and the account that owns it. Without them, addresses are told to be inside by their being
     /// private ones, which is wrong only for VPCs that use public ranges, and for private gateways.
-    async fn vpc_ranges(&self, id: Option<&str>) -> (Vec<IpNet>, Vec<Gap>) {
-        let Some(id) = id else { return (Vec::new(), Vec::new()) };
+    async fn vpc_ranges(&self, id: Option<&str>) -> ((Vec<IpNet>, Option<String>), Vec<Gap>) {
+        let Some(id) = id else { return Default::default() };
         let request = self.clients.ec2.describe_vpcs().vpc_ids(id);
         let answer = within(self.deadline, DESCRIBE_VPC, async {
             request.send().await.map_err(|error| Failure::of(DESCRIBE_VPC, &error))
         });
         match answer.await {
-            Ok(output) => (output.vpcs().iter().flat_map(ranges).collect(), Vec::new()),
+            Ok(output) => {
+                let vpcs = output.vpcs();
+                let owner = vpcs.iter().find_map(Vpc::owner_id).filter(|owner| is_account(owner));
+                ((vpcs.iter().flat_map(ranges).collect(), owner.map(str::to_owned)), Vec::new())
+            }
             Err(failure) => {
                 let mut gap = failure.gap("the address ranges of the gateway's VPC", "*");
                 gap.why.push_str("; private addresses are taken for clients, which is nearly always right");
-                (Vec::new(), vec![gap])
+                (Default::default(), vec![gap])
             }
         }
     }

@@ -1,14 +1,16 @@
 //! Which flow logs cover a gateway: asked of EC2, or named by the caller.
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, FlowLog as Described, LogDestinationType, TrafficType as DescribedTraffic};
+use aws_sdk_ec2::types::{
+    DestinationFileFormat, Filter, FlowLog as Described, LogDestinationType, TrafficType as DescribedTraffic,
+};
 
 use super::discovery::Overrides;
 use super::errors::{Failure, cleaned, within};
 use crate::deadline::Deadline;
 use crate::flow::LogFormat;
 use crate::gap::Gap;
-use crate::network::{FlowLog, FlowLogDestination, GatewayKind, NatGateway, TrafficType};
+use crate::network::{FlowLog, FlowLogDestination, GatewayKind, InBucket, NatGateway, TrafficType};
 
 const DESCRIBE: &str = "ec2:DescribeFlowLogs";
 
@@ -136,8 +138,23 @@ fn mapped(log: &Described) -> Result<Option<FlowLog>, Gap> {
         delivery_error,
         log_class: None,
         stored_bytes: None,
+        in_bucket: (destination == FlowLogDestination::S3).then(|| in_bucket(log)).flatten(),
         kept_from: None,
     }))
+}
+
+/// Where its files are. What it does not say is AWS's default: plain text, with neither Hive's folders nor hours.
+///
+/// Source: `DestinationOptionsResponse` in the Amazon EC2 API.
+fn in_bucket(log: &Described) -> Option<InBucket> {
+    let options = log.destination_options();
+    Some(InBucket {
+        place: log.log_destination()?.parse().ok()?,
+        hive: options.and_then(|o| o.hive_compatible_partitions()).unwrap_or_default(),
+        per_hour: options.and_then(|o| o.per_hour_partition()).unwrap_or_default(),
+        parquet: options.and_then(|o| o.file_format()) == Some(&DestinationFileFormat::Parquet),
+        account: None,
+    })
 }
 
 /// The name in `arn:partition:logs:region:account:log-group:NAME:*`.
@@ -162,6 +179,7 @@ pub(super) fn named(overrides: &Overrides, vpc_id: Option<&str>) -> Vec<FlowLog>
         log_class: None,
         kept_from: None,
         stored_bytes: None,
+        in_bucket: None,
     };
     overrides.log_groups.iter().map(log).collect()
 }
@@ -203,6 +221,7 @@ mod tests {
                 log_class: None,
                 kept_from: None,
                 stored_bytes: None,
+                in_bucket: None,
             }
         );
     }

@@ -128,11 +128,11 @@ impl Budget {
         self.0.spent.get()
     }
 
-    fn left(&self) -> u64 {
+    pub(super) fn left(&self) -> u64 {
         self.most().saturating_sub(self.spent())
     }
 
-    fn spend(&self, bytes: u64) {
+    pub(super) fn spend(&self, bytes: u64) {
         self.0.spent.set(self.spent().saturating_add(bytes));
     }
 }

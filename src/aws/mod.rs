@@ -3,6 +3,7 @@
 
 mod alarms;
 mod bucket;
+mod buckets;
 mod discovery;
 pub(crate) mod doctor;
 mod errors;
@@ -29,6 +30,7 @@ use aws_sdk_sns::config::ProvideCredentials as _;
 
 pub use alarms::described_alarms;
 pub use bucket::ReportBucket;
+pub use buckets::BucketObjects;
 pub use discovery::{Discovery, Overrides};
 pub use function::invoke_later;
 pub use insights::{Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
@@ -109,7 +111,7 @@ pub struct Clients {
     pub quotas: aws_sdk_servicequotas::Client,
     /// Route 53 Resolver, for where the questions of clients are logged.
     pub resolver: aws_sdk_route53resolver::Client,
-    /// S3, for what is kept of a report.
+    /// S3, for flow logs that are there and for what is kept of a report.
     pub s3: aws_sdk_s3::Client,
     /// SNS, for the report.
     pub sns: aws_sdk_sns::Client,

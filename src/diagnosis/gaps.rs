@@ -82,7 +82,7 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let (from, until) = (coverage.logs_from?, coverage.logs_until?);
     let again = match coverage.source {
         Source::Files => Fix::from("run again with the files of the missing minutes"),
-        Source::LogsInsights => Fix::ask_again("run again once they have arrived"),
+        Source::LogsInsights | Source::S3 => Fix::ask_again("run again once they have arrived"),
     };
     let window = findings.evidence.window;
     let (start, end) = (findings.evidence.asked.start(), window.end());
@@ -94,7 +94,7 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             words::instant(kept)
         )),
         // What begins earlier arrives earlier.
-        None if coverage.source == Source::LogsInsights => {
+        None if coverage.source != Source::Files => {
             Fix::never("nothing brings them back: the flow log may be younger; later incidents are covered")
         }
         None => again.clone(),
@@ -577,7 +577,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
                 "nat-triage analyze --flow-logs FILES",
             ),
         ),
-        Source::Files if findings.evidence.ends_visible => Gap::new(
+        Source::Files | Source::S3 if findings.evidence.ends_visible => Gap::new(
             what,
             if findings.refused == 0 && wide.tally.ended > 0 {
                 format!(
@@ -593,7 +593,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             },
             metric(),
         ),
-        Source::Files => {
+        Source::Files | Source::S3 => {
             let why = if wide.destination.port == 0 {
                 format!(
                     "{why}: of a protocol without ports, one record may stand for as many connections as it has packets"

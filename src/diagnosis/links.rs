@@ -43,7 +43,8 @@ pub(super) fn with_links(findings: &Findings<'_>) -> Vec<QueryRun> {
     let console = console(findings);
     let linked = |query: &QueryRun| {
         let window = TimeWindow::new(query.from, query.to).ok();
-        let url = console.as_ref().zip(window);
+        // What was read elsewhere than in log groups does not open in Logs Insights.
+        let url = console.as_ref().filter(|_| !query.log_groups.is_empty()).zip(window);
         QueryRun {
             console_url: url.map(|(c, window)| c.logs_insights(&query.text, &query.log_groups, window)),
             ..query.clone()

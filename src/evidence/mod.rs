@@ -1,15 +1,17 @@
 //! What the flow logs show: how many ports each destination held, when, and who held them.
 //!
-//! [`EvidenceSource`] is the role; [`files`] reads flow-log files, and the live path asks Logs
-//! Insights with the queries of [`insights`]. Both fill the same [`Evidence`], sampled at the same
-//! instants, so that one diagnosis follows from either.
+//! [`EvidenceSource`] is the role; [`files`] reads flow-log files, [`bucket`] reads those that are in S3, and
+//! [`insights`] asks Logs Insights; [`live`] chooses between the latter two. All fill the same [`Evidence`], sampled
+//! at the same instants, so that one diagnosis follows from any.
 
+pub mod bucket;
 pub mod files;
 mod infer;
 pub mod insights;
 mod lately;
 mod leg;
 mod leg_rules;
+pub mod live;
 mod lives;
 mod packed;
 mod port_tables;
@@ -187,6 +189,8 @@ pub enum Source {
     Files,
     /// CloudWatch Logs Insights.
     LogsInsights,
+    /// Flow-log files in S3, read in place.
+    S3,
 }
 
 /// How much of the window the flow logs held.

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::InBucket;
+
 /// Where a flow log is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -85,4 +87,7 @@ pub struct FlowLog {
     /// How many bytes its log group holds, compressed; `None` where that is not known.
     #[serde(default)]
     pub stored_bytes: Option<u64>,
+    /// Where its files are, where it is delivered to S3 and they can be read there.
+    #[serde(default)]
+    pub in_bucket: Option<InBucket>,
 }

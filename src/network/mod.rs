@@ -5,6 +5,7 @@
 //! a look-up may fail to supply is optional: a missing fact is a gap in the report, not an error.
 
 mod addresses;
+mod buckets;
 mod endpoints;
 mod flow_logs;
 mod metric_name;
@@ -25,6 +26,9 @@ use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 
 pub use addresses::{is_private, nat64_address, nat64_destination};
+pub use buckets::{
+    BucketPlace, FILE_INTERVAL, FileName, InBucket, InvalidPlace, Keys, Listing, is_account, is_harmless,
+};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
 pub use flow_logs::{FlowLog, FlowLogDestination, LogClass, TrafficType};
 pub use metric_name::MetricName;

@@ -43,7 +43,8 @@ fn query(query: &QueryRun) -> String {
     let scanned =
         query.bytes_scanned.map_or(String::new(), |bytes| format!(", {} scanned", words::bytes(bytes)));
     let cost = query.cost_usd.map_or(String::new(), |cost| format!(", {}", words::dollars(cost)));
-    format!("Query: {}{scanned}{cost}", query.purpose)
+    let sort = if query.log_groups.is_empty() { "Read" } else { "Query" };
+    format!("{sort}: {}{scanned}{cost}", query.purpose)
 }
 
 /// What all of it rests on, a fact each.
@@ -78,6 +79,7 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
     let source = match coverage.source {
         Source::Files => "flow-log files",
         Source::LogsInsights => "CloudWatch Logs Insights",
+        Source::S3 => "flow-log files in S3",
     };
     let until =
         coverage.logs_until.map_or_else(String::new, |until| format!(", up to {}", words::instant(until)));

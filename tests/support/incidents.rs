@@ -51,6 +51,7 @@ pub(crate) fn network(facts: &Facts, format: &str, covers: &str, aggregation_sec
         log_class: Some(LogClass::Standard),
         kept_from: None,
         stored_bytes: None,
+        in_bucket: None,
     };
     Network { gateway, flow_logs: vec![flow_log], ..Network::default() }
 }

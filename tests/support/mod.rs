@@ -5,6 +5,7 @@ pub(crate) mod between;
 pub(crate) mod chat;
 pub(crate) mod cli;
 pub(crate) mod contract;
+pub(crate) mod delivery;
 pub(crate) mod evaluator;
 pub(crate) mod incidents;
 #[cfg(feature = "aws")]

@@ -70,7 +70,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     let (triaged, bundle) = service.diagnose(time, event.as_ref(), incident).await?;
     if let Some(folder) = &args.save_bundle {
         let bundle = bundle
-            .context("there is nothing to save: NAT_TRIAGE_FLOW_LOGS names the files, which say it all")?;
+            .context("there is nothing to save: the records are in files, in S3 or in those that NAT_TRIAGE_FLOW_LOGS names, and a bundle does not hold them")?;
         save(&bundle, folder)?;
     }
     let mut diagnosis = triaged.diagnosis;

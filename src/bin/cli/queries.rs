@@ -27,6 +27,7 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
         log_class: Some(LogClass::Standard),
         kept_from: None,
         stored_bytes: None,
+        in_bucket: None,
     };
     let queries = planned(&gateway, &log, &format, args.window)
         .context("cannot ask Logs Insights; give the gateway's addresses with --nat-ip")?;

@@ -125,6 +125,20 @@ pub(super) fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
     })
 }
 
+/// The flow log that shows the most of those whose files in S3 can be read, its format, and what speaks for it.
+pub(in crate::evidence) fn best_in_bucket(network: &Network) -> Option<(&FlowLog, LogFormat, String)> {
+    let readable = |log: &&FlowLog| log.in_bucket.is_some() && log.traffic != TrafficType::Reject;
+    let formats =
+        network.flow_logs.iter().filter(readable).filter_map(|log| Some((log, log.format.parse().ok()?)));
+    let best = formats.max_by(|(a, of_a), (b, of_b): &(_, LogFormat)| {
+        worth(a, of_a).cmp(&worth(b, of_b)).then_with(|| b.id.cmp(&a.id))
+    });
+    best.map(|(log, format)| {
+        let why = reason(log, &format, network.flow_logs.len());
+        (log, format, why)
+    })
+}
+
 /// Another flow log whose lines in the same log group look like this one's.
 fn indistinct(log: &FlowLog, format: &LogFormat, usable: &[(u32, &FlowLog, LogFormat)]) -> Option<Gap> {
     let (_, other, _) = usable.iter().find(|(_, other, of)| {
@@ -162,6 +176,16 @@ pub(super) fn before_its_time(chosen: &Chosen, window: TimeWindow, from: Timesta
 /// The format of a flow log that Logs Insights can be asked about, or why it can't be.
 fn readable(log: &FlowLog) -> Result<LogFormat, Gap> {
     let what = format!("flow log {}", log.id);
+    if let Some(files) = &log.in_bucket {
+        return Err(Gap::new(
+            what,
+            "it is delivered to S3, where Logs Insights can't ask",
+            format!(
+                "read its files: nat-triage analyze --flow-logs {}",
+                words::in_shell(&files.place.to_string())
+            ),
+        ));
+    }
     if log.destination != FlowLogDestination::CloudWatchLogs || log.log_group.is_none() {
         return Err(Gap::new(
             what,

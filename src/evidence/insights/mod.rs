@@ -37,6 +37,7 @@ use super::{Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step,
 use choose::{Chosen, before_its_time, choose};
 use ladder::Ladder;
 
+pub(super) use choose::best_in_bucket;
 pub use constructs::{Backing, CONSTRUCTS, Construct};
 pub use query::{ESTIMATE, MAX_CHARACTERS, MAX_ROWS, Query, Question, Scope, Unaskable};
 pub use recording::{Asked, Recording};
@@ -171,6 +172,12 @@ pub fn planned(
     let incident = Incident { window: Some(window), ..Incident::default() };
     let ladder = Ladder::new(&chosen, &viewpoint, &incident, window, None);
     Rung::ALL.into_iter().map(|rung| Ok((rung, ladder.query(rung)?))).collect()
+}
+
+/// Whether a flow log of the network can be asked about these minutes.
+pub(super) fn can_ask(network: &Network, window: TimeWindow) -> bool {
+    let chosen = choose(network, &mut Vec::new());
+    chosen.is_some_and(|chosen| chosen.kept_from.is_none_or(|from| from < window.end()))
 }
 
 /// Destinations whose clients are asked for: without ends of connections the fullest-looking ones

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::error::FileError;
 use super::spool::Spool;
@@ -48,6 +49,7 @@ pub(super) struct Source {
 enum Place {
     File(PathBuf),
     Kept(Spool),
+    Memory(Arc<Vec<u8>>),
 }
 
 impl Source {
@@ -55,11 +57,16 @@ impl Source {
         Ok(match &self.place {
             Place::File(path) => Box::new(File::open(path)?),
             Place::Kept(spool) => spool.read(),
+            Place::Memory(bytes) => Box::new(bytes.as_slice()),
         })
     }
 
     fn kept(name: String, spool: Spool) -> Self {
         Self { name, bytes: spool.bytes(), place: Place::Kept(spool) }
+    }
+
+    fn in_memory(name: String, bytes: Arc<Vec<u8>>) -> Self {
+        Self { name, bytes: bytes.len() as u64, place: Place::Memory(bytes) }
     }
 }
 
@@ -124,11 +131,20 @@ impl Inputs {
 
     /// Named contents that are in memory already, read as files are.
     pub fn from_memory(contents: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let sources = contents
-            .into_iter()
-            .map(|(name, bytes)| Source::kept(harmless(&name), Spool::of(bytes)))
-            .collect();
-        Self { sources, ..Self::default() }
+        Self::shared(contents.into_iter().map(|(name, bytes)| (name, Arc::new(bytes))))
+    }
+
+    /// The same, of contents that others hold too.
+    pub fn shared(contents: impl IntoIterator<Item = (String, Arc<Vec<u8>>)>) -> Self {
+        let mut inputs = Self::default();
+        inputs.add(contents);
+        inputs
+    }
+
+    /// Adds such contents behind what is there.
+    pub fn add(&mut self, contents: impl IntoIterator<Item = (String, Arc<Vec<u8>>)>) {
+        let named = contents.into_iter().map(|(name, bytes)| Source::in_memory(harmless(&name), bytes));
+        self.sources.extend(named);
     }
 
     /// How many bytes there are to read, as stored; `None` where that is not known to be any.

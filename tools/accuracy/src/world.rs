@@ -96,6 +96,7 @@ pub(crate) fn network(simulation: &Simulation, setup: &Setup, incident: &Inciden
         log_class: Some(LogClass::Standard),
         kept_from: None,
         stored_bytes: None,
+        in_bucket: None,
     };
     let metrics = if setup.metrics { metrics(simulation.metrics(), incident) } else { Vec::new() };
     Network { gateway, flow_logs: vec![flow_log], metrics, ..Network::default() }

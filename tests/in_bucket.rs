@@ -1,0 +1,427 @@
+//! Flow logs in S3 lead to the diagnosis that the same records lead to elsewhere, and what was not read is named.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Scale, Simulation, View};
+use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
+use nat_triage::evidence::Source;
+use nat_triage::evidence::bucket::{BucketFiles, Cause, Most};
+use nat_triage::evidence::insights::LogsInsights;
+use nat_triage::evidence::live::Live;
+use nat_triage::flow::reader::{Inputs, Options};
+use nat_triage::gap::Gap;
+use nat_triage::incident::Incident;
+use nat_triage::network::{FlowLog, FlowLogDestination, InBucket, Known, Network};
+use nat_triage::triage::{Triaged, triage};
+
+use crate::support::delivery::{Bucket, Delivered, Refusing};
+use crate::support::evaluator::Evaluator;
+use crate::support::incidents::{file, incident, network, store};
+
+/// Ports per address: few enough to be quick.
+const CAPACITY: u32 = 400;
+const FLOW_LOG: &str = "fl-0a1b2c3d4e5f60718";
+const FOLDER: &str = "central/";
+
+/// The records of a VPC's flow log, and what is known around them.
+struct Case {
+    simulation: Simulation,
+    format: LogFormat,
+    hive: bool,
+    per_hour: bool,
+    parquet: bool,
+}
+
+impl Case {
+    fn of(pattern: Pattern) -> Self {
+        let simulated = Simulated::random_of(0, Scale::Reduced { capacity: CAPACITY }, pattern, true);
+        Self {
+            simulation: simulated.simulate(),
+            format: LogFormat::v11(),
+            hive: false,
+            per_hour: false,
+            parquet: false,
+        }
+    }
+
+    fn objects_of(&self, flow_log: &str, account: &str) -> BTreeMap<String, Vec<u8>> {
+        let region = self.simulation.facts().region;
+        let Self { hive, per_hour, parquet, .. } = *self;
+        let delivered =
+            Delivered { account, region: &region, flow_log, folder: FOLDER, hive, per_hour, parquet };
+        let records = self.simulation.records(&View::of_vpc(self.format.clone()));
+        delivered.files(&records, &self.format.header())
+    }
+
+    fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.objects_of(FLOW_LOG, &self.simulation.facts().account_id)
+    }
+
+    fn bucket(&self) -> Bucket {
+        Bucket::of(self.objects())
+    }
+
+    fn incident(&self) -> Incident {
+        incident(&self.simulation.facts())
+    }
+
+    /// The network with a flow log in S3 only.
+    fn network(&self) -> Network {
+        let facts = self.simulation.facts();
+        let mut network = network(&facts, &self.format.header(), &facts.vpc_id, 60);
+        network.region = Some(facts.region.clone());
+        let place = format!("arn:aws:s3:::flow-logs/{FOLDER}").parse().expect("a place");
+        let in_bucket = InBucket {
+            place,
+            hive: self.hive,
+            per_hour: self.per_hour,
+            parquet: self.parquet,
+            account: Some(facts.account_id),
+        };
+        network.flow_logs[0] = FlowLog {
+            id: FLOW_LOG.into(),
+            log_group: None,
+            log_class: None,
+            destination: FlowLogDestination::S3,
+            in_bucket: Some(in_bucket),
+            ..network.flow_logs[0].clone()
+        };
+        network
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { ports_per_address: self.simulation.facts().ports_per_address }
+    }
+
+    async fn triaged(&self, bucket: &Bucket, network: Network) -> Triaged {
+        self.triaged_within(bucket, network, Most::ON_MACHINE).await
+    }
+
+    async fn triaged_within(&self, bucket: &Bucket, network: Network, most: Most) -> Triaged {
+        let insights = LogsInsights::new(Evaluator::new(store(&[])));
+        let source = Live::new(&insights, BucketFiles::new(bucket, most));
+        triage(self.incident(), &Known(network), &source, self.limits()).await.expect("never fails")
+    }
+
+    async fn diagnosed(&self, bucket: &Bucket) -> Diagnosis {
+        self.triaged(bucket, self.network()).await.diagnosis
+    }
+
+    /// The one gap that has these words in its reason.
+    async fn gap(&self, bucket: &Bucket, words: &str) -> (Diagnosis, Gap) {
+        let diagnosis = self.diagnosed(bucket).await;
+        let gap = only(&diagnosis, words);
+        (diagnosis, gap)
+    }
+}
+
+fn only(diagnosis: &Diagnosis, words: &str) -> Gap {
+    let gaps: Vec<&Gap> = diagnosis.gaps.iter().filter(|gap| gap.why.contains(words)).collect();
+    let [gap] = gaps[..] else { panic!("{words}: {:#?}", diagnosis.gaps) };
+    gap.clone()
+}
+
+/// What has to be the same whichever way the records were read.
+fn answer(diagnosis: &Diagnosis) -> impl PartialEq + std::fmt::Debug + use<> {
+    (diagnosis.verdict, diagnosis.pattern, diagnosis.destinations.clone(), diagnosis.clients.clone())
+}
+
+async fn from_files(case: &Case) -> Diagnosis {
+    let records = case.simulation.records(&View::of_vpc(case.format.clone()));
+    let text = file(&records, &case.format.header()).into_bytes();
+    let inputs = Inputs::from_memory([("flow.log".to_owned(), text)]);
+    let files = nat_triage::evidence::files::FlowLogFiles::new(inputs, Options::default(), |_| {});
+    triage(case.incident(), &Known(case.network()), &files, case.limits()).await.expect("readable").diagnosis
+}
+
+async fn assert_agrees(pattern: Pattern, parquet: bool) {
+    for (hive, per_hour) in [(false, false), (false, true), (true, false), (true, true)] {
+        let case = Case { hive, per_hour, parquet, ..Case::of(pattern) };
+        let in_place = case.diagnosed(&case.bucket()).await;
+        let of_files = from_files(&case).await;
+        assert_eq!(in_place.verdict, Verdict::Confirmed, "{}", in_place.headline);
+        assert_eq!(answer(&in_place), answer(&of_files), "{hive} {per_hour}");
+        assert_eq!(in_place.coverage.source, Source::S3);
+        assert_eq!(in_place.gaps, of_files.gaps, "nothing is missing that the files have");
+    }
+}
+
+#[tokio::test]
+async fn text_in_s3_leads_to_the_diagnosis_of_the_same_files() {
+    assert_agrees(Pattern::Leak, false).await;
+    assert_agrees(Pattern::Churn, false).await;
+}
+
+#[cfg(feature = "parquet")]
+#[tokio::test]
+async fn parquet_in_s3_leads_to_the_diagnosis_of_the_same_files() {
+    assert_agrees(Pattern::Leak, true).await;
+}
+
+#[tokio::test]
+async fn s3_and_logs_insights_agree_on_the_same_records() {
+    let case = Case::of(Pattern::Leak);
+    let in_place = case.diagnosed(&case.bucket()).await;
+    let facts = case.simulation.facts();
+    let records = case.simulation.records(&View::of_vpc(case.format.clone()));
+    let known = Known(network(&facts, &case.format.header(), &facts.vpc_id, 60));
+    let insights = LogsInsights::new(Evaluator::new(store(&records)));
+    let asked =
+        triage(case.incident(), &known, &insights, case.limits()).await.expect("never fails").diagnosis;
+    let said = |diagnosis: &Diagnosis| {
+        let top = diagnosis.destinations.first().expect("a destination");
+        let clients: Vec<_> = top.clients.iter().map(|client| client.address).collect();
+        (diagnosis.verdict, diagnosis.pattern, top.address, top.port, clients)
+    };
+    assert_eq!(said(&in_place), said(&asked));
+}
+
+#[tokio::test]
+async fn only_the_files_of_the_window_and_of_the_flow_log_are_read() {
+    let case = Case::of(Pattern::Leak);
+    let account = case.simulation.facts().account_id;
+    let ours = case.objects();
+    let mut objects = ours.clone();
+    objects.extend(case.objects_of("fl-00000000000000000", &account));
+    objects.extend(case.objects_of(FLOW_LOG, "999999999999"));
+    objects.insert(format!("{FOLDER}AWSLogs/{account}/CloudTrail/x.json.gz"), b"{}".to_vec());
+    // The same records a day later, and a day before: another incident's.
+    let window = case.incident().window.expect("known");
+    for day in [-86_400, 86_400] {
+        let delivered = Delivered {
+            account: &account,
+            region: &case.simulation.facts().region,
+            flow_log: FLOW_LOG,
+            folder: FOLDER,
+            hive: false,
+            per_hour: false,
+            parquet: false,
+        };
+        let stamp = window.start().as_second() + day;
+        objects.insert(delivered.key(stamp - stamp.rem_euclid(300)), b"damaged".to_vec());
+    }
+    let bucket = Bucket::of(objects);
+    let diagnosis = case.diagnosed(&bucket).await;
+    let fetched = bucket.fetched.borrow().clone();
+    assert!(!fetched.is_empty() && fetched.iter().all(|key| ours.contains_key(key)), "{fetched:?}");
+    let alone = case.diagnosed(&case.bucket()).await;
+    assert_eq!(answer(&diagnosis), answer(&alone));
+    // Its cost is stated: lists and fetches at the list price, and the bytes.
+    let run = diagnosis.queries.first().expect("a run");
+    assert_eq!(run.bytes_scanned, Some(bucket.spent.get()));
+    assert!(run.cost_usd.is_some_and(|cost| cost > 0.0 && cost < 0.01), "{run:?}");
+    assert_eq!(run.console_url, None, "there is nothing to open in Logs Insights");
+}
+
+#[tokio::test]
+async fn logs_insights_comes_first_and_s3_where_it_holds_nothing() {
+    let case = Case::of(Pattern::Leak);
+    let facts = case.simulation.facts();
+    let in_groups = network(&facts, &case.format.header(), &facts.vpc_id, 60).flow_logs.remove(0);
+    let mut both = case.network();
+    both.flow_logs.insert(0, in_groups);
+    let records = case.simulation.records(&View::of_vpc(case.format.clone()));
+    let bucket = case.bucket();
+    for (kept, source) in [(&records[..], Source::LogsInsights), (&[], Source::S3)] {
+        let insights = LogsInsights::new(Evaluator::new(store(kept)));
+        let live = Live::new(&insights, BucketFiles::new(&bucket, Most::ON_MACHINE));
+        let looked = triage(case.incident(), &Known(both.clone()), &live, case.limits()).await;
+        let diagnosis = looked.expect("never fails").diagnosis;
+        assert_eq!((diagnosis.coverage.source, diagnosis.verdict), (source, Verdict::Confirmed));
+        assert_eq!(live.has_read_files(), source == Source::S3);
+        let why = diagnosis.coverage.flow_log.expect("a reason");
+        assert_eq!(why.contains("CloudWatch Logs gave no record"), source == Source::S3, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_bucket_gets_the_exact_statement_of_its_policy() {
+    let case = Case::of(Pattern::Leak);
+    let facts = case.simulation.facts();
+    let denied = || Some(Refusing { with: "AWSLogs", cause: Cause::Denied });
+    for bucket in [
+        Bucket { lists_refused: denied(), ..case.bucket() },
+        Bucket { fetches_refused: denied(), ..case.bucket() },
+    ] {
+        let (diagnosis, gap) = case.gap(&bucket, "s3 said no").await;
+        assert_eq!(diagnosis.verdict, Verdict::CannotTell);
+        assert!(gap.decides);
+        let statement = format!(
+            r#"{{"Action":["s3:ListBucket","s3:GetObject"],"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{}:root"}},"Resource":["arn:aws:s3:::flow-logs","arn:aws:s3:::flow-logs/{FOLDER}AWSLogs/*"]}}"#,
+            facts.account_id
+        );
+        assert!(gap.fix.ends_with(&statement), "{}", gap.fix);
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_of_s3_says_what_would_show_the_files() {
+    let case = Case::of(Pattern::Leak);
+    let key = "arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d";
+    for (cause, fix) in [
+        (Cause::KeyDenied(Some(key.into())), format!("allow kms:Decrypt on {key}")),
+        (Cause::Archived, "s3:RestoreObject".into()),
+        (Cause::NoBucket, "the bucket flow-logs was deleted".into()),
+        (Cause::Other, "do what the cause does not tell".into()),
+    ] {
+        let refusing = Refusing { with: "AWSLogs", cause: cause.clone() };
+        let bucket = Bucket { fetches_refused: Some(refusing), ..case.bucket() };
+        let (diagnosis, gap) = case.gap(&bucket, "s3 said no").await;
+        assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{cause:?}");
+        assert!(gap.decides && gap.fix.contains(&fix), "{cause:?}: {gap:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_denied_folder_spares_the_others_and_is_named() {
+    let case = Case { per_hour: true, ..Case::of(Pattern::Leak) };
+    let window = case.incident().window.expect("known");
+    let hour = window.start().checked_sub(SignedDuration::from_mins(5)).expect("in range");
+    let folder: &'static str = hour.strftime("/%H/").to_string().leak();
+    // Of an incident within one hour the folder is all there is.
+    let all = case.objects();
+    let spared = all.keys().filter(|key| !key.contains(folder)).count();
+    let refusing = Refusing { with: folder, cause: Cause::Denied };
+    let bucket = Bucket { lists_refused: Some(refusing), ..case.bucket() };
+    let (diagnosis, gap) = case.gap(&bucket, "s3 said no").await;
+    assert!(gap.decides && gap.why.contains(folder), "{gap:?}");
+    assert_ne!(diagnosis.verdict, Verdict::NotSupported);
+    assert!(spared == 0 || bucket.listed.borrow().len() > 1, "{:?}", bucket.listed);
+}
+
+#[tokio::test]
+async fn ten_thousand_small_files_are_read_within_bounds() {
+    let case = Case::of(Pattern::Leak);
+    let mut objects = BTreeMap::new();
+    for (key, bytes) in case.objects() {
+        for copy in 0..1_000 {
+            // The records are in one of them; the others hold a header line.
+            let text =
+                if copy == 0 { bytes.clone() } else { format!("{}\n", case.format.header()).into_bytes() };
+            objects.insert(key.replace("_0a1b2c3d.", &format!("_{copy:08x}.")), text);
+        }
+    }
+    let bucket = Bucket::of(objects);
+    let triaged = case.triaged_within(&bucket, case.network(), Most::IN_FUNCTION).await;
+    let gap = only(&triaged.diagnosis, "are read in place");
+    assert!(gap.decides && gap.fix.contains("aws s3 cp s3://flow-logs/central/AWSLogs/"), "{gap:?}");
+    assert_eq!(bucket.fetched.borrow().len(), Most::IN_FUNCTION.objects);
+    assert_ne!(triaged.diagnosis.verdict, Verdict::NotSupported, "what is left out may be what matters");
+}
+
+#[tokio::test]
+async fn a_file_of_gigabytes_is_left_out_and_the_rest_is_read() {
+    let case = Case::of(Pattern::Leak);
+    let mut bucket = case.bucket();
+    let window = case.incident().window.expect("known");
+    let all = case.objects();
+    // The last file of the window.
+    let stamp = window.end().strftime("%Y%m%dT%H").to_string();
+    let key = all.keys().filter(|key| key.contains(&stamp)).next_back().expect("a file").clone();
+    bucket.sizes.insert(key.clone(), 5 * 1024 * 1024 * 1024);
+    let (diagnosis, gap) = case.gap(&bucket, "are read in place").await;
+    assert!(gap.why.contains(&key) && gap.what.contains("5.0 GiB"), "{gap:?}");
+    assert!(gap.fix.contains("nat-triage analyze --flow-logs flow-logs --nat-ip "), "{gap:?}");
+    assert!(!bucket.fetched.borrow().contains(&key));
+    assert!(diagnosis.coverage.files_failed == 1 && diagnosis.verdict != Verdict::NotSupported);
+}
+
+#[tokio::test]
+async fn files_beyond_the_scan_limit_of_the_event_are_left_out() {
+    let case = Case::of(Pattern::Leak);
+    let total: usize = case.objects().values().map(Vec::len).sum();
+    let bucket = Bucket { allowed: Some(total as u64 / 2), ..case.bucket() };
+    let (_, gap) = case.gap(&bucket, "NAT_TRIAGE_MAX_SCAN_GIB").await;
+    assert!(gap.decides, "{gap:?}");
+    assert!(bucket.spent.get() <= total as u64 / 2);
+}
+
+#[tokio::test]
+async fn files_in_an_archive_are_not_asked_for() {
+    let case = Case::of(Pattern::Leak);
+    let bucket = Bucket { archived: case.objects().into_keys().collect(), ..case.bucket() };
+    let (diagnosis, gap) = case.gap(&bucket, "in an archive").await;
+    assert!(gap.fix.contains("s3:RestoreObject"), "{gap:?}");
+    assert_eq!(bucket.fetched.borrow().len(), 0);
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell);
+}
+
+#[tokio::test]
+async fn files_that_are_yet_to_come_are_waited_for() {
+    let case = Case::of(Pattern::Leak);
+    let bucket = Bucket::default();
+    let triaged = case.triaged(&bucket, case.network()).await;
+    let gap = only(&triaged.diagnosis, "there is none with a time stamp");
+    assert!(gap.decides && gap.fix.starts_with("run again in 20 minutes"), "{gap:?}");
+    assert_eq!(triaged.diagnosis.verdict, Verdict::CannotTell);
+    assert!(triaged.records_until.is_some_and(|until| until > case.incident().window.expect("known").end()));
+}
+
+#[tokio::test]
+async fn minutes_without_a_file_between_others_are_named() {
+    let case = Case::of(Pattern::Leak);
+    let objects = case.objects();
+    let bucket = case.bucket();
+    case.diagnosed(&bucket).await;
+    let mut read = bucket.fetched.borrow().clone();
+    read.sort();
+    assert!(read.len() >= 3, "{read:?}");
+    let hole = read[read.len() / 2].clone();
+    let without = objects.into_iter().filter(|(key, _)| *key != hole).collect();
+    let (_, gap) = case.gap(&Bucket::of(without), "there is no file of").await;
+    let stamp = hole.rsplit('_').nth(1).expect("a stamp");
+    let clock = format!("{}:{}", &stamp[9..11], &stamp[11..13]);
+    assert!(gap.why.contains(&clock), "{clock}: {gap:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_knows_is_found_among_the_folders() {
+    for hive in [false, true] {
+        let case = Case { hive, ..Case::of(Pattern::Leak) };
+        let mut network = case.network();
+        network.flow_logs[0].in_bucket.as_mut().expect("there").account = None;
+        let mut asked = case.incident();
+        asked.alarm.as_mut().expect("there").account = None;
+        let bucket = case.bucket();
+        let insights = LogsInsights::new(Evaluator::new(store(&[])));
+        let source = Live::new(&insights, BucketFiles::new(&bucket, Most::ON_MACHINE));
+        let triaged = triage(asked, &Known(network), &source, case.limits()).await.expect("never fails");
+        assert_eq!(triaged.diagnosis.verdict, Verdict::Confirmed, "{}", triaged.diagnosis.headline);
+    }
+}
+
+#[tokio::test]
+async fn a_later_look_fetches_only_what_is_new() {
+    let case = Case::of(Pattern::Leak);
+    let objects = case.objects();
+    let bucket = case.bucket();
+    case.diagnosed(&bucket).await;
+    let mut all = bucket.fetched.take();
+    all.sort();
+    let late = all.last().expect("a file").clone();
+    let kept = bucket.objects.borrow_mut().remove(&late).expect("there");
+    let insights = LogsInsights::new(Evaluator::new(store(&[])));
+    let source = Live::new(&insights, BucketFiles::new(&bucket, Most::ON_MACHINE));
+    let known = Known(case.network());
+    triage(case.incident(), &known, &source, case.limits()).await.expect("never fails");
+    assert_eq!(bucket.fetched.take().len(), all.len() - 1);
+    bucket.objects.borrow_mut().insert(late.clone(), kept);
+    triage(case.incident(), &known, &source, case.limits()).await.expect("never fails");
+    assert_eq!(bucket.fetched.take(), [late]);
+    assert_eq!(objects, bucket.objects.take());
+}
+
+#[tokio::test]
+async fn files_that_hold_no_flow_log_are_no_evidence_of_calm() {
+    let case = Case::of(Pattern::Leak);
+    let damaged =
+        case.objects().into_keys().map(|key| (key, b"\x00\x01\x02 not a flow log".to_vec())).collect();
+    let diagnosis = case.diagnosed(&Bucket::of(damaged)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell);
+    assert!(
+        diagnosis.gaps.iter().any(|gap| gap.decides && gap.what.contains(FLOW_LOG)),
+        "{:#?}",
+        diagnosis.gaps
+    );
+}
