@@ -12,8 +12,9 @@ use nat_triage::bundle::Bundle;
 use nat_triage::diagnosis::{Diagnosis, Limits};
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
+use nat_triage::evidence::window_to_look_at;
 use nat_triage::flow::reader::{Input, Inputs, Options};
-use nat_triage::incident::Incident;
+use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::{Known, NatGateway, Network};
 use nat_triage::triage::{Surveyed, triage};
 
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
 
     network.gateway = named_gateway(network.gateway, &args.gateway);
 
-    let inputs = Inputs::open(&args.flow_logs)?;
+    let inputs = opened(&args.flow_logs, window_to_look_at(&incident, &network)).await?;
     let bar = progress(inputs.total_bytes());
     let options = Options { format: args.log_format.clone(), ..Options::default() };
     let source = FlowLogFiles::new(inputs, options, |bytes| bar.set_position(bytes));
@@ -76,6 +77,31 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     output::tell_of(&gaps);
     diagnosis.gaps.extend(gaps);
     output::diagnosis(&diagnosis, &args.writing)
+}
+
+/// What is to be read: files, and what of S3 may hold records of the window, in memory.
+#[cfg(feature = "aws")]
+async fn opened(named: &[Input], window: Option<TimeWindow>) -> anyhow::Result<Inputs> {
+    let (places, others): (Vec<Input>, Vec<Input>) =
+        named.iter().cloned().partition(|input| matches!(input, Input::InBucket(_)));
+    let mut inputs = if others.is_empty() { Inputs::default() } else { Inputs::open(&others)? };
+    for place in places {
+        if let Input::InBucket(place) = place {
+            crate::live::fetch(&place, window, &mut inputs).await?;
+        }
+    }
+    Ok(inputs)
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "as with AWS")]
+async fn opened(named: &[Input], _: Option<TimeWindow>) -> anyhow::Result<Inputs> {
+    if let Some(Input::InBucket(place)) = named.iter().find(|input| matches!(input, Input::InBucket(_))) {
+        anyhow::bail!(
+            "this build leaves AWS out, and so cannot read {place}: copy the files, and name the copy; or install nat-triage with cargo install --locked --path ., without --no-default-features"
+        );
+    }
+    Ok(Inputs::open(named)?)
 }
 
 /// Makes a live diagnosis once more from what it rested on.

@@ -107,7 +107,8 @@ pub(crate) struct Writing {
 
 #[derive(Debug, Args)]
 pub(crate) struct Analyze {
-    /// Flow-log files or folders; - is standard input.
+    // Not as a comment of documentation, in which a URL would have to be a link.
+    #[arg(help = "Flow-log files or folders; - is standard input, and s3://BUCKET/PREFIX are objects in S3")]
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "bundle", value_parser = input)]
     pub(crate) flow_logs: Vec<Input>,
     /// What a live diagnosis rested on: a folder that triage --save-bundle wrote, or an object of the report bucket.
@@ -136,7 +137,7 @@ pub(crate) struct Analyze {
 
 /// Which account and Region are asked, and as whom.
 #[cfg(feature = "aws")]
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Account {
     /// The profile of the AWS configuration files to use, as the AWS CLI has it.
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -223,9 +224,8 @@ pub(crate) struct Queries {
     pub(crate) aggregation: u32,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the form that clap takes")]
-fn input(text: &str) -> Result<Input, std::convert::Infallible> {
-    Ok(if text == "-" { Input::Stdin } else { Input::Path(PathBuf::from(text)) })
+fn input(text: &str) -> Result<Input, nat_triage::network::InvalidPlace> {
+    text.parse()
 }
 
 /// The minutes of a question to Logs Insights.

@@ -7,12 +7,15 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use nat_triage::aws::{self, Chosen, Clients, SdkConfig};
-use nat_triage::bundle::{self, Bundle};
+use nat_triage::aws::{self, BucketObjects, Budget, Chosen, Clients, SdkConfig};
+use nat_triage::bundle::{Bundle, FILE as BUNDLE_FILE};
 use nat_triage::config::{Config, MAX_SCAN_GIB, TOPIC_ARN};
 use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::doctor::{self, Tonight};
-use nat_triage::incident::Incident;
+use nat_triage::evidence::bucket::{self, Most};
+use nat_triage::flow::reader::Inputs;
+use nat_triage::incident::{Incident, TimeWindow};
+use nat_triage::network::BucketPlace;
 use nat_triage::service::{Service, Time};
 use nat_triage::words;
 
@@ -136,9 +139,30 @@ pub(crate) async fn account(named: &Account, is_asked: bool) -> anyhow::Result<S
     Ok(sdk)
 }
 
+/// Fetches what is below a place in S3 and may hold records of the window, into memory.
+pub(crate) async fn fetch(
+    place: &BucketPlace,
+    window: Option<TimeWindow>,
+    inputs: &mut Inputs,
+) -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    let sdk = account(&Account::default(), true).await?;
+    let budget = Budget::of_gib(config.max_scan_gib);
+    let objects = BucketObjects::new(&Clients::new(&sdk), budget, Deadline::after(PATIENCE));
+    let below = bucket::below(&objects, place, window, Most::ON_MACHINE).await?;
+    output::problem(&format!(
+        "read {} of {} from {place}",
+        words::counted(below.files, "file"),
+        words::bytes(below.bytes)
+    ));
+    inputs.add(below.contents);
+    below.failed.into_iter().for_each(|failed| inputs.add_failed(failed));
+    Ok(())
+}
+
 /// Writes a bundle into a folder, which is made where there is none.
 fn save(bundle: &Bundle, folder: &Path) -> anyhow::Result<()> {
-    let path = folder.join(bundle::FILE);
+    let path = folder.join(BUNDLE_FILE);
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(&path, bundle.to_json()))
         .with_context(|| format!("failed to write {}", path.display()))

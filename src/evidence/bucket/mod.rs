@@ -1,6 +1,7 @@
-//! Evidence from flow-log files where they are: in S3. Nothing is written to disk; what is read of one window is
-//! bounded in objects, bytes and time, and what was left out is named. Knows no SDK: [`Objects`] is the role that
-//! lists and fetches.
+//! Evidence from flow-log files where they are: in S3.
+//!
+//! Nothing is written to disk. What is read of one window is bounded in objects, bytes and time, and what was left out
+//! is named. Knows no SDK: [`Objects`] is the role that lists and fetches.
 
 mod reading;
 mod told;
@@ -20,10 +21,11 @@ use crate::incident::{Incident, TimeWindow};
 use crate::network::{BucketPlace, FILE_INTERVAL, FileName, FlowLog, Keys, Listing, Network, is_account};
 
 use super::files::lead_seconds;
+use super::insights::best_in_bucket;
 use super::{Evidence, QueryRun, Source, window_to_look_at};
 use told::Told;
 
-pub use reading::{Fetched, Most, fetched, read};
+pub use reading::{Below, Fetched, Most, below, fetched, read};
 
 /// Listings and objects that are asked for at a time.
 const LISTINGS_AT_ONCE: usize = 4;
@@ -138,6 +140,23 @@ impl<O: Objects> BucketFiles<O> {
     /// A source that lists and fetches with `objects`, and holds no more than `most`.
     pub fn new(objects: O, most: Most) -> Self {
         Self { objects, most, fetched: RefCell::default() }
+    }
+
+    /// What the best flow log in S3 shows of these minutes, where there is one: for a check-up.
+    pub async fn try_out(
+        &self,
+        network: &Network,
+        window: TimeWindow,
+    ) -> Option<(FlowLog, LogFormat, Evidence)> {
+        let incident = Incident {
+            gateway: network.gateway.id.clone(),
+            window: Some(window),
+            exact_window: true,
+            ..Incident::default()
+        };
+        let (log, format, why) = best_in_bucket(network)?;
+        let evidence = self.collect(&incident, &mut network.clone(), (log, &format), &why).await;
+        Some((log.clone(), format, evidence))
     }
 
     /// Evidence from the files of this flow log, which was chosen for the reason `why`. Whatever keeps it from being

@@ -7,14 +7,15 @@ use std::time::Duration;
 use futures_util::stream::iter;
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::{Object, Objects, Refused};
+use super::{Cause, MAX_LISTED, Object, Objects, Refused, stamps};
 use crate::deadline::Deadline;
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::{Evidence, EvidenceSource as _};
 use crate::flow::LogFormat;
-use crate::flow::reader::{Inputs, Options, ReadError};
-use crate::incident::Incident;
-use crate::network::{BucketPlace, Network};
+use crate::flow::reader::{FailedFile, Inputs, Options, ReadError};
+use crate::incident::{Incident, TimeWindow};
+use crate::network::{BucketPlace, FileName, Listing, Network};
+use crate::words;
 
 /// Objects that are fetched at a time. S3 gives one connection some 90 MB a second, and takes thousands of requests a
 /// second below one prefix; a small function's processor is the bound.
@@ -101,7 +102,7 @@ pub async fn fetched<O: Objects>(
                 fetched.bytes += bytes.len() as u64;
                 fetched.contents.insert(object.key, Arc::new(bytes));
             }
-            Some(Err(refused)) if refused.cause == super::Cause::OutOfTime => {
+            Some(Err(refused)) if refused.cause == Cause::OutOfTime => {
                 fetched.out_of_time = true;
                 fetched.left.push(object);
             }
@@ -143,4 +144,77 @@ pub async fn read(
             Err(_) => unreachable!("nobody cancels it"),
         },
     }
+}
+
+/// What is below a place in S3.
+#[derive(Debug, Default)]
+pub struct Below {
+    /// Names and contents.
+    pub contents: Vec<(String, Arc<Vec<u8>>)>,
+    /// How many.
+    pub files: u64,
+    /// Their bytes, as stored.
+    pub bytes: u64,
+    /// What could not be had, with what would show it.
+    pub failed: Vec<FailedFile>,
+}
+
+/// The longer of the two intervals that AWS offers: what a file's name does not tell.
+const LONGEST_AGGREGATION: u32 = 600;
+
+/// Everything below a place in S3; of a flow log's own files those that may hold records of the window, where there is
+/// one.
+///
+/// # Errors
+/// When the place can't be listed.
+pub async fn below<O: Objects>(
+    objects: &O,
+    place: &BucketPlace,
+    window: Option<TimeWindow>,
+    most: Most,
+) -> Result<Below, Refused> {
+    let listing = Listing { prefix: place.prefix().to_owned(), after: None, up_to: None };
+    let listed = objects.list(place, &listing, MAX_LISTED).await?;
+    let within = window.map(|window| stamps(window, LONGEST_AGGREGATION));
+    let may_matter = |object: &Object| {
+        let stamp = FileName::of_key(&object.key).map(|name| name.stamp);
+        within.zip(stamp).is_none_or(|((from, until), stamp)| stamp >= from && stamp <= until)
+    };
+    // Consoles make an empty object of a folder.
+    let is_file = |object: &Object| object.bytes > 0 && !object.key.ends_with('/');
+    let wanted = listed.objects.into_iter().filter(|object| is_file(object) && may_matter(object));
+    let (archived, wanted): (Vec<Object>, Vec<Object>) = wanted.partition(|object| object.archived);
+    let fetched = fetched(objects, place, wanted, most, BTreeMap::new()).await;
+    let failed =
+        |object: &Object, error: String, fix: String| FailedFile { name: place.url(&object.key), error, fix };
+    let copy = format!(
+        "copy it, and read the copy: aws s3 cp --recursive {} flow-logs",
+        words::in_shell(&place.to_string())
+    );
+    let mut below = Below { files: fetched.contents.len() as u64, bytes: fetched.bytes, ..Below::default() };
+    let too_much = if fetched.out_of_time {
+        "there was no time to fetch it".to_owned()
+    } else {
+        format!(
+            "it was not fetched: at most {} and {} are read at a time, and no more than NAT_TRIAGE_MAX_SCAN_GIB allows",
+            words::counted(most.objects as u64, "file"),
+            words::bytes(most.bytes)
+        )
+    };
+    below.failed.extend(fetched.left.iter().map(|object| failed(object, too_much.clone(), copy.clone())));
+    let refused = fetched.refused.iter();
+    below.failed.extend(refused.map(|(object, of)| failed(object, of.why.clone(), of.fix.clone())));
+    let restore = "restore it from the archive with s3:RestoreObject, and then run again";
+    let in_archive = "it is in an archive, from which S3 gives nothing at once";
+    below.failed.extend(archived.iter().map(|object| failed(object, in_archive.into(), restore.into())));
+    if listed.more {
+        let error = format!(
+            "it has more than {} files; the others were not looked at",
+            words::count(MAX_LISTED as u64)
+        );
+        let fix = "name a longer prefix, such as that of a day".to_owned();
+        below.failed.push(FailedFile { name: place.to_string(), error, fix });
+    }
+    below.contents = fetched.contents.into_iter().map(|(key, bytes)| (place.url(&key), bytes)).collect();
+    Ok(below)
 }

@@ -200,7 +200,7 @@ impl Told<'_> {
         let bytes: u64 = fetched.left.iter().map(|object| object.bytes).sum();
         let largest = fetched.left.iter().map(|object| object.bytes).max().unwrap_or(0);
         let why = if fetched.out_of_time {
-            "there was no time to read them".to_owned()
+            "there was no time to fetch them with s3:GetObject".to_owned()
         } else if bytes > left && largest <= most.bytes && fetched.bytes + bytes <= most.bytes {
             format!("NAT_TRIAGE_MAX_SCAN_GIB leaves {} to this event", words::bytes(left))
         } else {

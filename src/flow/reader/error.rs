@@ -92,6 +92,8 @@ pub(super) enum FileError {
     Open { source: io::Error },
     #[error("neither a file, a folder nor a pipe")]
     Special,
+    #[error("it is in S3, and was not fetched")]
+    NotFetched,
     #[error("empty")]
     Empty,
     #[error("reading it broke off; what came before is counted")]
@@ -199,6 +201,10 @@ impl FileError {
                 Fix::run_to("decompress it, and read the outcome", format!("lz4 -dc {file} > {log}"))
             }
             Self::Packed(Packing::Snappy) => "decompress it with what compressed it".into(),
+            Self::NotFetched => Fix::run_to(
+                "copy it, and read the copy",
+                format!("aws s3 cp --recursive {file} flow-logs"),
+            ),
             Self::Unfinished(_) => {
                 "save the results again, by aws logs get-query-results with the query's id, once \
                  their status is Complete"

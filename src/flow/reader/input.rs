@@ -1,7 +1,6 @@
 //! What is to be read: files, folders and standard input, opened into a list of sources.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use super::error::FileError;
 use super::spool::Spool;
 use super::{FailedFile, PassedOver, ReadError};
+use crate::network::{BucketPlace, InvalidPlace};
 
 /// What standard input is called.
 pub(super) const STDIN: &str = "standard input";
@@ -27,13 +27,19 @@ pub enum Input {
     Path(PathBuf),
     /// Standard input, `-`.
     Stdin,
+    /// Objects in S3, which the caller has to fetch: reading is no matter of a network.
+    InBucket(BucketPlace),
 }
 
 impl FromStr for Input {
-    type Err = Infallible;
+    type Err = InvalidPlace;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "-" { Self::Stdin } else { Self::Path(PathBuf::from(text)) })
+    fn from_str(text: &str) -> Result<Self, InvalidPlace> {
+        Ok(match text {
+            "-" => Self::Stdin,
+            place if BucketPlace::is_meant(place) => Self::InBucket(place.parse()?),
+            path => Self::Path(PathBuf::from(path)),
+        })
     }
 }
 
@@ -97,6 +103,9 @@ impl Inputs {
         let mut met = (inputs.len() > 1).then(HashSet::new);
         for input in inputs {
             match input {
+                Input::InBucket(place) => {
+                    opened.failed.push(FailedFile::new(&place.to_string(), &FileError::NotFetched));
+                }
                 Input::Stdin if stdin_named => opened.pass_over(STDIN.to_owned(), BEFORE),
                 Input::Stdin => {
                     stdin_named = true;
@@ -145,6 +154,11 @@ impl Inputs {
     pub fn add(&mut self, contents: impl IntoIterator<Item = (String, Arc<Vec<u8>>)>) {
         let named = contents.into_iter().map(|(name, bytes)| Source::in_memory(harmless(&name), bytes));
         self.sources.extend(named);
+    }
+
+    /// Adds a file of which nothing could be had.
+    pub fn add_failed(&mut self, file: FailedFile) {
+        self.failed.push(FailedFile { name: harmless(&file.name), ..file });
     }
 
     /// How many bytes there are to read, as stored; `None` where that is not known to be any.
