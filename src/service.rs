@@ -567,6 +567,11 @@ impl Service {
         let mut reading = doctor::reading(&network, window).await;
         let plan = doctor::plan(&network, &mut reading, window);
         let soon = deadline.for_one_thing(MAX_TIME_OF_GATEWAY);
+        if reading.log.is_none() {
+            let tried = self.bucket_files(soon).try_out(&network, window).await;
+            reading.in_bucket =
+                tried.map(|(log, format, evidence)| doctor::InBucket { log, format, evidence, window });
+        }
         let queries = InsightsQueries::new(&self.clients, self.budget(), soon);
         let Some((log, _)) = reading.log.as_ref().filter(|_| !plan.is_empty()) else {
             return Examined { network, gaps, reading, probe: None };

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Check, Examined, Row, Tonight, name_of};
 use crate::diagnosis::{better_flow_log, region_option};
-use crate::evidence::EvidenceSource as _;
 use crate::evidence::insights::{Answer, Cause, LogsInsights, LogsQueries, Query, Rung, Unanswered, planned};
+use crate::evidence::{Evidence, EvidenceSource as _};
 use crate::flow::{Field, LogFormat};
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
@@ -25,6 +25,21 @@ pub struct Reading {
     pub why: String,
     /// What cannot be read, and why.
     pub gaps: Vec<Gap>,
+    /// What was read of a flow log in S3, where none in CloudWatch Logs can be asked.
+    pub in_bucket: Option<InBucket>,
+}
+
+/// A flow log in S3, and what its files showed of ten minutes that are past.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InBucket {
+    /// It.
+    pub log: FlowLog,
+    /// Its format.
+    pub format: LogFormat,
+    /// What was read.
+    pub evidence: Evidence,
+    /// Which minutes.
+    pub window: TimeWindow,
 }
 
 /// What Logs Insights made of the questions about one gateway.
@@ -104,7 +119,7 @@ pub async fn reading(network: &Network, window: TimeWindow) -> Reading {
         let asked = log.log_group.as_ref().is_some_and(|group| log_groups.contains(group));
         (asked && chosen == Some(&format.to_string())).then(|| (log.clone(), format))
     });
-    Reading { log, log_groups, why: evidence.coverage.flow_log.unwrap_or_default(), gaps }
+    Reading { log, log_groups, why: evidence.coverage.flow_log.unwrap_or_default(), gaps, in_bucket: None }
 }
 
 /// Every question that would be asked about these minutes, from the one that tells most; none where there is no
@@ -154,6 +169,9 @@ pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
 fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
     let (about, Examined { network, reading, .. }) = (name_of(examined), examined);
     let better = || better_flow_log(network, network.gateway.id.as_ref(), region);
+    if let Some(read) = &reading.in_bucket {
+        return of_bucket(about, network, read, better);
+    }
     let Some((log, format)) = &reading.log else {
         let says = reading.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why)).collect::<Vec<_>>();
         if network.flow_logs_unknown {
@@ -185,6 +203,35 @@ fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
         _ => better(),
     };
     Row::bad(about, Check::FlowLog, Tonight::Partial, format!("{says}; but {}", troubles.join("; ")), fix)
+}
+
+/// The row of a flow log that is read in S3.
+fn of_bucket(about: &str, network: &Network, read: &InBucket, better: impl Fn() -> String) -> Row {
+    let InBucket { log, format, evidence, window } = read;
+    let row = |tonight, says: String, fix: String| Row::bad(about, Check::FlowLog, tonight, says, fix);
+    let mut gaps = evidence.gaps.iter().filter(|gap| gap.decides || evidence.coverage.records_read == 0);
+    let minutes = words::span(window.start(), window.end());
+    let why = evidence.coverage.flow_log.as_deref().unwrap_or_default();
+    if evidence.unanswered || evidence.coverage.records_read == 0 {
+        let tonight = if evidence.unanswered { Tonight::None } else { Tonight::Partial };
+        let said = gaps.next().map(|gap| (format!("{}: {}", gap.what, gap.why), gap.fix.clone()));
+        let (said, fix) = said.unwrap_or_else(|| ("nothing was read".to_owned(), better()));
+        return row(tonight, format!("{why}; of {minutes} it showed nothing: {said}"), fix);
+    }
+    let records = counted(evidence.coverage.records_read, "record");
+    let says = format!("{why}; {records} of the gateway from {minutes}");
+    let cannot = cannot_tell(network, log, format);
+    let mut troubles: Vec<String> = cannot.iter().map(|&text| text.to_owned()).collect();
+    let mut fix = None;
+    for gap in gaps {
+        troubles.push(format!("{}: {}", gap.what, gap.why));
+        fix = fix.or_else(|| Some(gap.fix.clone()));
+    }
+    if troubles.is_empty() {
+        return Row::good(about, Check::FlowLog, says);
+    }
+    let fix = fix.filter(|_| cannot.is_empty()).unwrap_or_else(better);
+    row(Tonight::Partial, format!("{says}; but {}", troubles.join("; ")), fix)
 }
 
 fn class(class: LogClass) -> &'static str {

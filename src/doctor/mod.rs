@@ -17,7 +17,7 @@ use crate::network::Network;
 use crate::words::{self, counted};
 
 pub use alarms::{Series, Watcher, invokers};
-pub use flow_logs::{Probe, Reading, Run, latest, plan, reading, recent};
+pub use flow_logs::{InBucket, Probe, Reading, Run, latest, plan, reading, recent};
 pub use invocation::Invoked;
 pub use standing::{Standing, Tell};
 pub use table::table;
