@@ -21,6 +21,10 @@ pub enum Resource {
     ReportObjects,
     /// The report bucket itself.
     ReportBucket,
+    /// Buckets that flow logs are delivered to.
+    FlowLogBuckets,
+    /// The flow logs' files in them.
+    FlowLogFiles,
     /// The KMS keys of the topic and of the bucket.
     Keys,
     /// The queue of failed invocations.
@@ -41,6 +45,8 @@ impl Resource {
             Self::Topic => "the topic",
             Self::ReportObjects => "`arn:aws:s3:::BUCKET/nat-triage/*`",
             Self::ReportBucket => "`arn:aws:s3:::BUCKET`",
+            Self::FlowLogBuckets => "each bucket that a flow log is delivered to",
+            Self::FlowLogFiles => "`…/AWSLogs/*` in each bucket that a flow log is delivered to",
             Self::Keys => "the key",
             Self::FailureQueue => "the dead-letter queue",
             Self::OwnFunction => "the function",
@@ -59,6 +65,8 @@ pub enum Need {
     Helpful,
     /// Only with the report bucket (`NAT_TRIAGE_REPORT_BUCKET`, the parameter `ReportBucket`).
     WithReportBucket,
+    /// Only where flow logs are delivered to S3 (the parameter `FlowLogBuckets`).
+    WithFlowLogsInS3,
     /// No call of ours: S3 looks for it where an object of the report bucket is not there.
     BesideReportBucket,
     /// No call of ours: SNS and S3 use a key in our name, where the topic or the bucket has one of its own.
@@ -75,6 +83,7 @@ impl Need {
             Self::Required => "always",
             Self::Helpful => "to say more",
             Self::WithReportBucket => "with `NAT_TRIAGE_REPORT_BUCKET`",
+            Self::WithFlowLogsInS3 => "where flow logs are delivered to S3, with `FlowLogBuckets`",
             Self::BesideReportBucket => "by S3, with `NAT_TRIAGE_REPORT_BUCKET`",
             Self::WithKey => "by SNS or S3, where the topic or the bucket has a KMS key of its own",
             Self::Lambda => "by Lambda, for the function",
@@ -85,7 +94,7 @@ impl Need {
     #[must_use]
     pub fn is_a_call(self) -> bool {
         match self {
-            Self::Required | Self::Helpful | Self::WithReportBucket => true,
+            Self::Required | Self::Helpful | Self::WithReportBucket | Self::WithFlowLogsInS3 => true,
             Self::BesideReportBucket | Self::WithKey | Self::Lambda => false,
         }
     }
@@ -213,10 +222,22 @@ pub const PERMISSIONS: [Permission; 32] = [
         "An alarm may be reported twice, and the link to the page does not open.",
     ),
     on(
+        Resource::FlowLogFiles,
+        "s3:GetObject",
+        Need::WithFlowLogsInS3,
+        "Flow logs in S3 are not read: a gateway without another one gets no diagnosis.",
+    ),
+    on(
         Resource::ReportBucket,
         "s3:ListBucket",
         Need::BesideReportBucket,
         "S3 calls a mark forbidden that is not there, so the log can't tell a missing mark from a missing permission.",
+    ),
+    on(
+        Resource::FlowLogBuckets,
+        "s3:ListBucket",
+        Need::WithFlowLogsInS3,
+        "Flow logs in S3 are not found: a gateway without another one gets no diagnosis.",
     ),
     on(
         Resource::ReportObjects,

@@ -150,6 +150,27 @@ data "aws_iam_policy_document" "triage" {
     resources = ["*"]
   }
 
+  dynamic "statement" {
+    for_each = length(var.flow_log_buckets) > 0 ? ["buckets"] : []
+
+    content {
+      sid       = "FindFlowLogsInS3"
+      actions   = ["s3:ListBucket"]
+      resources = var.flow_log_buckets
+    }
+  }
+
+  # Whatever folder stands before AWSLogs.
+  dynamic "statement" {
+    for_each = length(var.flow_log_buckets) > 0 ? ["buckets"] : []
+
+    content {
+      sid       = "ReadFlowLogsInS3"
+      actions   = ["s3:GetObject"]
+      resources = [for bucket in var.flow_log_buckets : "${bucket}/*AWSLogs/*"]
+    }
+  }
+
   statement {
     sid       = "PublishTheReport"
     actions   = ["sns:GetTopicAttributes", "sns:Publish"]

@@ -62,6 +62,17 @@ variable "flow_log_format" {
   default     = ""
 }
 
+variable "flow_log_buckets" {
+  description = "The ARNs of the buckets that flow logs are delivered to. The function may list and read the flow logs in them."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for bucket in var.flow_log_buckets : can(regex("^arn:aws[a-z-]*:s3:::[a-z0-9.-]{3,63}$", bucket))])
+    error_message = "Each of flow_log_buckets is the ARN of a bucket, such as arn:aws:s3:::flow-logs."
+  }
+}
+
 variable "keep_reports" {
   description = "Whether reports leave their page, a mark and what they rest on in a bucket."
   type        = bool

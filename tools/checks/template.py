@@ -73,6 +73,13 @@ def resolved(value, variables):
             return variables.get(name, name)
         if function == "Fn::If":
             return resolved(argument[1], variables)
+        if function == "Fn::Split":
+            return resolved(argument[1], variables).split(argument[0])
+        if function == "Fn::Join":
+            return argument[0].join(resolved(argument[1], variables))
+        if function == "Fn::Sub" and isinstance(argument, list):
+            text, more = argument
+            return resolved({"Fn::Sub": text}, variables | resolved(more, variables))
         if function == "Fn::Sub":
             return re.sub(r"\$\{([^}]+)\}", lambda m: variables.get(m[1], m[1]), argument)
     return {key: resolved(item, variables) for key, item in value.items()}
@@ -210,6 +217,7 @@ def main():
         "LogGroups": "flow-logs*",
         "MoreLogGroups": "dns-queries",
         "FlowLogGroup": "shared-flow-logs",
+        "FlowLogBuckets": "arn:aws:s3:::flow-logs,arn:aws:s3:::central-flow-logs",
         "NatGatewayId": "nat-0123456789abcdef0",
         "Reports": "reports",
         "Reports.Arn": "arn:aws:s3:::reports",
