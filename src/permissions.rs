@@ -122,7 +122,7 @@ const fn on(resource: Resource, action: &'static str, need: Need, without: &'sta
 }
 
 /// Every action that the program makes, or that Lambda makes in its name, in the order of their names.
-pub const PERMISSIONS: [Permission; 32] = [
+pub const PERMISSIONS: &[Permission] = &[
     any(
         "cloudwatch:DescribeAlarms",
         Need::Helpful,
@@ -272,7 +272,7 @@ pub const PERMISSIONS: [Permission; 32] = [
 /// Never: the list holds nothing that JSON cannot.
 #[must_use]
 pub fn as_json() -> String {
-    serde_json::to_string_pretty(&PERMISSIONS).expect("holds nothing that JSON cannot") + "\n"
+    serde_json::to_string_pretty(PERMISSIONS).expect("holds nothing that JSON cannot") + "\n"
 }
 
 /// The list for people: `docs/permissions.md`.

@@ -214,7 +214,7 @@ fn of_bucket(about: &str, network: &Network, read: &InBucket, better: impl Fn() 
     let why = evidence.coverage.flow_log.as_deref().unwrap_or_default();
     if evidence.unanswered || evidence.coverage.records_read == 0 {
         let tonight = if evidence.unanswered { Tonight::None } else { Tonight::Partial };
-        let said = gaps.next().map(|gap| (format!("{}: {}", gap.what, gap.why), gap.fix.clone()));
+        let said = gaps.next().map(|gap| (format!("{}: {}", gap.what, gap.why), gap.fix.to_string()));
         let (said, fix) = said.unwrap_or_else(|| ("nothing was read".to_owned(), better()));
         return row(tonight, format!("{why}; of {minutes} it showed nothing: {said}"), fix);
     }
@@ -225,7 +225,7 @@ fn of_bucket(about: &str, network: &Network, read: &InBucket, better: impl Fn() 
     let mut fix = None;
     for gap in gaps {
         troubles.push(format!("{}: {}", gap.what, gap.why));
-        fix = fix.or_else(|| Some(gap.fix.clone()));
+        fix = fix.or_else(|| Some(gap.fix.to_string()));
     }
     if troubles.is_empty() {
         return Row::good(about, Check::FlowLog, says);

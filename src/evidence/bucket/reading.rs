@@ -13,6 +13,7 @@ use crate::evidence::files::FlowLogFiles;
 use crate::evidence::{Evidence, EvidenceSource as _};
 use crate::flow::LogFormat;
 use crate::flow::reader::{FailedFile, Inputs, Options, ReadError};
+use crate::gap::Fix;
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{BucketPlace, FileName, Listing, Network};
 use crate::words;
@@ -186,10 +187,10 @@ pub async fn below<O: Objects>(
     let (archived, wanted): (Vec<Object>, Vec<Object>) = wanted.partition(|object| object.archived);
     let fetched = fetched(objects, place, wanted, most, BTreeMap::new()).await;
     let failed =
-        |object: &Object, error: String, fix: String| FailedFile { name: place.url(&object.key), error, fix };
-    let copy = format!(
-        "copy it, and read the copy: aws s3 cp --recursive {} flow-logs",
-        words::in_shell(&place.to_string())
+        |object: &Object, error: String, fix: Fix| FailedFile { name: place.url(&object.key), error, fix };
+    let copy = Fix::run_to(
+        "copy it, and read the copy",
+        format!("aws s3 cp --recursive {} flow-logs", words::in_shell(&place.to_string())),
     );
     let mut below = Below { files: fetched.contents.len() as u64, bytes: fetched.bytes, ..Below::default() };
     let too_much = if fetched.out_of_time {
@@ -203,7 +204,7 @@ pub async fn below<O: Objects>(
     };
     below.failed.extend(fetched.left.iter().map(|object| failed(object, too_much.clone(), copy.clone())));
     let refused = fetched.refused.iter();
-    below.failed.extend(refused.map(|(object, of)| failed(object, of.why.clone(), of.fix.clone())));
+    below.failed.extend(refused.map(|(object, of)| failed(object, of.why.clone(), of.fix.as_str().into())));
     let restore = "restore it from the archive with s3:RestoreObject, and then run again";
     let in_archive = "it is in an archive, from which S3 gives nothing at once";
     below.failed.extend(archived.iter().map(|object| failed(object, in_archive.into(), restore.into())));
@@ -212,7 +213,7 @@ pub async fn below<O: Objects>(
             "it has more than {} files; the others were not looked at",
             words::count(MAX_LISTED as u64)
         );
-        let fix = "name a longer prefix, such as that of a day".to_owned();
+        let fix = "name a longer prefix, such as that of a day".into();
         below.failed.push(FailedFile { name: place.to_string(), error, fix });
     }
     below.contents = fetched.contents.into_iter().map(|(key, bytes)| (place.url(&key), bytes)).collect();

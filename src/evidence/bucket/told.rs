@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Cause, Fetched, MAX_LISTED, Most, Object, Refused};
 use crate::flow::reader::ReadError;
-use crate::gap::{ASK_AGAIN, Gap};
+use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{FILE_INTERVAL, FlowLog, InBucket, Network, is_account, is_harmless};
 use crate::words::{self, counted};
@@ -65,6 +65,10 @@ impl Told<'_> {
         )
     }
 
+    fn read_elsewhere(&self) -> Fix {
+        Fix::run_to("read them where there is more room", self.copy_and_analyze())
+    }
+
     fn analyze(&self, what: &str) -> String {
         let mut command = format!("nat-triage analyze --flow-logs {what}");
         let list = |items: Vec<String>| items.join(",");
@@ -103,7 +107,7 @@ impl Told<'_> {
                 words::instant(self.from),
                 words::instant(self.until)
             ),
-            format!("run again in 20 minutes: {ASK_AGAIN}"),
+            Fix::ask_again("run again in 20 minutes"),
         )
         .deciding()
     }
@@ -135,25 +139,25 @@ impl Told<'_> {
     }
 
     /// What to do about a refusal: for a denial the statements that are missing.
-    fn fix(&self, refused: &Refused) -> String {
+    fn fix(&self, refused: &Refused) -> Fix {
         let place = &self.files.place;
         match &refused.cause {
-            Cause::Denied => format!(
+            Cause::Denied => Fix::from(format!(
                 "allow s3:ListBucket on {} and s3:GetObject on {} to the role or user that nat-triage runs as (the parameter FlowLogBuckets of the template does); where the bucket is of another account, add this statement to its bucket policy; a bucket whose requesters pay is not read: {}",
                 place.bucket_arn(),
                 self.objects_arn(),
                 self.statement()
-            ),
-            Cause::KeyDenied(key) => format!(
+            )),
+            Cause::KeyDenied(key) => Fix::from(format!(
                 "allow kms:Decrypt on {} to the role or user that nat-triage runs as, in its own policy and in the key's",
                 key.as_deref().unwrap_or("the key that encrypts the bucket")
-            ),
-            Cause::NoBucket => format!(
+            )),
+            Cause::NoBucket => Fix::from(format!(
                 "see whether the bucket {} was deleted, or create a flow log to one that exists",
                 place.bucket()
-            ),
+            )),
             Cause::Archived => self.restore(),
-            Cause::OutOfTime | Cause::Other => refused.fix.clone(),
+            Cause::OutOfTime | Cause::Other => refused.fix.as_str().into(),
         }
     }
 
@@ -188,8 +192,8 @@ impl Told<'_> {
         })
     }
 
-    fn restore(&self) -> String {
-        format!("restore these files from the archive with s3:RestoreObject, and then run again: {ASK_AGAIN}")
+    fn restore(&self) -> Fix {
+        Fix::ask_again("restore these files from the archive with s3:RestoreObject, and then run again")
     }
 
     /// Objects for which there was no room.
@@ -219,7 +223,7 @@ impl Told<'_> {
                 words::bytes(bytes)
             ),
             format!("{why} ({})", named(&objects)),
-            format!("read them where there is more room: {}", self.copy_and_analyze()),
+            self.read_elsewhere(),
         );
         Some(gap.deciding())
     }
@@ -231,8 +235,7 @@ impl Told<'_> {
         } else {
             format!("a folder has more than {}", counted(MAX_LISTED as u64, "file"))
         };
-        let fix = format!("read them where there is more room: {}", self.copy_and_analyze());
-        Gap::new(format!("some files of flow log {}", self.log.id), why, fix).deciding()
+        Gap::new(format!("some files of flow log {}", self.log.id), why, self.read_elsewhere()).deciding()
     }
 
     /// Minutes without a file between others that have some.
@@ -256,7 +259,7 @@ impl Told<'_> {
                     "there is no file of {}, and there are files of the minutes before and after",
                     words::list(&holes[..holes.len().min(NAMED)])
                 ),
-                format!("run again in 20 minutes, as files may come late: {ASK_AGAIN}"),
+                Fix::ask_again("run again in 20 minutes, as files may come late"),
             )
         })
     }

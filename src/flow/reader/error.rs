@@ -201,10 +201,9 @@ impl FileError {
                 Fix::run_to("decompress it, and read the outcome", format!("lz4 -dc {file} > {log}"))
             }
             Self::Packed(Packing::Snappy) => "decompress it with what compressed it".into(),
-            Self::NotFetched => Fix::run_to(
-                "copy it, and read the copy",
-                format!("aws s3 cp --recursive {file} flow-logs"),
-            ),
+            Self::NotFetched => {
+                Fix::run_to("copy it, and read the copy", format!("aws s3 cp --recursive {file} flow-logs"))
+            }
             Self::Unfinished(_) => {
                 "save the results again, by aws logs get-query-results with the query's id, once \
                  their status is Complete"
