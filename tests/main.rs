@@ -15,6 +15,8 @@ mod files;
 mod flow_logs;
 mod host_names;
 mod in_bucket;
+#[cfg(feature = "aws")]
+mod in_bucket_wire;
 mod insights_queries;
 mod ladder;
 mod late_logs;

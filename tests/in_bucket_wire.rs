@@ -1,0 +1,146 @@
+//! What S3 says when it refuses, on the wire: the SDK's own requests, answered on loopback.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use nat_triage::aws::{BucketObjects, Budget, Clients, SdkConfig};
+use nat_triage::deadline::Deadline;
+use nat_triage::evidence::bucket::{Cause, Object, Objects as _};
+use nat_triage::network::{BucketPlace, Listing};
+use tiny_http::{Header, Response, Server};
+
+use crate::support::scene::REGION;
+
+/// What S3 answers: status, headers, body.
+type Said = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+fn error(status: u16, code: &str, message: &str) -> Said {
+    let body =
+        format!("<Error><Code>{code}</Code><Message>{message}</Message><RequestId>r-1</RequestId></Error>");
+    (status, vec![("content-type", "application/xml".into())], body.into_bytes())
+}
+
+/// S3 as it answers each request in turn, the last answer again and again; and who asked for which Region.
+struct Bucket {
+    url: String,
+    signed_for: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bucket {
+    fn saying(answers: Vec<Said>) -> Self {
+        let server = Server::http("127.0.0.1:0").expect("a port on loopback is free");
+        let url = format!("http://{}", server.server_addr());
+        let signed_for = Arc::<Mutex<Vec<String>>>::default();
+        let keep = Arc::clone(&signed_for);
+        thread::spawn(move || {
+            for (number, request) in server.incoming_requests().enumerate() {
+                let signature = request.headers().iter().find(|header| header.field.equiv("authorization"));
+                let scope = signature.and_then(|header| {
+                    let text = header.value.as_str();
+                    text.split('/').nth(2).map(str::to_owned)
+                });
+                keep.lock().expect("no test panicked").push(scope.unwrap_or_default());
+                let (status, headers, body) = answers[number.min(answers.len() - 1)].clone();
+                let headers = headers.iter().map(|(name, value)| {
+                    Header::from_bytes(name.as_bytes(), value.as_bytes()).expect("a header")
+                });
+                let response = headers.fold(Response::from_data(body), Response::with_header);
+                // Whoever went away has no more need of it.
+                let _ = request.respond(response.with_status_code(status));
+            }
+        });
+        Self { url, signed_for }
+    }
+
+    fn objects(&self) -> BucketObjects {
+        let keys = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+            .region(aws_config::Region::new(REGION))
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(keys))
+            .endpoint_url(&self.url)
+            .build();
+        BucketObjects::new(
+            &Clients::new(&config),
+            Budget::of_gib(1.0),
+            Deadline::after(Duration::from_secs(60)),
+        )
+    }
+}
+
+fn place() -> BucketPlace {
+    "s3://flow-logs/vpc".parse().expect("a place")
+}
+
+fn listing() -> Listing {
+    Listing { prefix: "vpc/".into(), after: None, up_to: None }
+}
+
+fn object(bytes: u64) -> Object {
+    Object { key: "vpc/x.log.gz".into(), bytes, archived: false }
+}
+
+fn page() -> Said {
+    let body = "<ListBucketResult><Contents><Key>vpc/a.log.gz</Key><Size>3</Size><StorageClass>STANDARD</StorageClass></Contents><Contents><Key>vpc/b.log.gz</Key><Size>5</Size><StorageClass>GLACIER</StorageClass></Contents></ListBucketResult>";
+    (200, vec![("content-type", "application/xml".into())], body.as_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn a_bucket_of_another_region_is_asked_there() {
+    let mut moved = error(301, "PermanentRedirect", "The bucket must be addressed elsewhere");
+    moved.1.push(("x-amz-bucket-region", "us-west-2".into()));
+    let wrong =
+        "The authorization header is malformed; the region 'eu-west-1' is wrong; expecting 'us-west-2'";
+    for first in [moved, error(400, "AuthorizationHeaderMalformed", wrong)] {
+        let bucket = Bucket::saying(vec![first, page()]);
+        let objects = bucket.objects();
+        let listed = objects.list(&place(), &listing(), 10).await.expect("listed");
+        assert_eq!(listed.objects.iter().map(|object| object.archived).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(objects.elsewhere(&place()).as_deref(), Some("us-west-2"));
+        assert_eq!(*bucket.signed_for.lock().expect("whole"), [REGION, "us-west-2"]);
+    }
+}
+
+#[tokio::test]
+async fn each_answer_of_s3_that_gives_nothing_has_its_cause() {
+    let key = "arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d";
+    let by_key = format!(
+        "User: x is not authorized to perform: kms:Decrypt on resource: {key} because no policy allows it"
+    );
+    for (said, cause) in [
+        (error(403, "AccessDenied", "Access Denied"), Cause::Denied),
+        (error(403, "AccessDenied", &by_key), Cause::KeyDenied(Some(key.into()))),
+        (
+            error(403, "InvalidObjectState", "The operation is not valid for the object's storage class"),
+            Cause::Archived,
+        ),
+        (error(404, "NoSuchBucket", "The specified bucket does not exist"), Cause::NoBucket),
+        (error(503, "SlowDown", "Please reduce your request rate"), Cause::Other),
+    ] {
+        let bucket = Bucket::saying(vec![said]);
+        let refused =
+            bucket.objects().fetch(&place(), &object(3), Deadline::after(Duration::from_secs(30))).await;
+        let refused = refused.expect_err("nothing was given");
+        assert_eq!(refused.cause, cause, "{refused:?}");
+        assert!(refused.why.starts_with("s3:GetObject") && !refused.fix.is_empty(), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_as_it_was_listed_is_not_used() {
+    let body = |bytes: &[u8]| (200, Vec::new(), bytes.to_vec());
+    for (given, listed) in [(&b"abcdef"[..], 3), (b"ab", 3)] {
+        let bucket = Bucket::saying(vec![body(given)]);
+        let by = Deadline::after(Duration::from_secs(30));
+        let refused =
+            bucket.objects().fetch(&place(), &object(listed), by).await.expect_err("another object");
+        assert_eq!(refused.cause, Cause::Other, "{refused:?}");
+    }
+    let bucket = Bucket::saying(vec![error(503, "SlowDown", "slow"), body(b"abc")]);
+    let objects = bucket.objects();
+    let left = objects.left();
+    let by = Deadline::after(Duration::from_secs(30));
+    assert_eq!(objects.fetch(&place(), &object(3), by).await, Ok(b"abc".to_vec()));
+    assert_eq!(objects.left(), left - 3, "its bytes count against what the event may scan");
+}
