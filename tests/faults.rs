@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use insights_server::{Dialect, InsightsServer};
-use nat_simulator::LogFormat;
+use insights_server::{Dialect, InsightsServer, Store};
+use nat_simulator::{LogFormat, View};
 use nat_triage::evidence::insights::CONSTRUCTS;
 use serde_json::Value;
 
 use crate::support::between::{Between, Beyond, Published, Wrong};
 use crate::support::chat::assert_shown;
 use crate::support::contract::assert_kept;
+use crate::support::delivery::Delivered;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{REGION, event, staged, started, stored};
 
@@ -28,8 +29,14 @@ const LARGEST: usize = 262_144;
 const AT_ONCE: usize = 8;
 
 /// The calls without which nothing can be decided.
-const DECIDING: [&str; 4] =
-    ["ec2:DescribeNatGateways", "ec2:DescribeFlowLogs", "logs:StartQuery", "logs:GetQueryResults"];
+const DECIDING: [&str; 6] = [
+    "ec2:DescribeNatGateways",
+    "ec2:DescribeFlowLogs",
+    "logs:StartQuery",
+    "logs:GetQueryResults",
+    "s3:ListBucket",
+    "s3:GetObject",
+];
 
 const PUBLISH: &str = "sns:Publish";
 
@@ -257,6 +264,55 @@ fn whatever_one_call_does_the_person_gets_one_true_message() {
     }
     println!("{table}");
     insta::assert_snapshot!(table);
+}
+
+/// Seconds that the function has where it reads the records itself: here it is built without optimisation.
+const ALLOWED_TO_READ: u64 = 120;
+
+#[test]
+fn whatever_s3_does_the_person_gets_one_true_message() {
+    const BUCKET: &str = "flow-logs";
+
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let delivered = Delivered {
+        account: "123456789012",
+        region: REGION,
+        flow_log: &scene.deliver_to(BUCKET, &format),
+        folder: "",
+        hive: false,
+        per_hour: false,
+        parquet: false,
+    };
+    let records = simulation.records(&View::of_vpc(format.clone()));
+    scene.put(BUCKET, &delivered.files(&records, &format.header()));
+    let insights = InsightsServer::start(Store::new());
+    let beyond = Beyond::new(scene.ec2.url(), &insights.endpoint(), scene.rest.url());
+    let event = event(&simulation, scene.id("gateway"));
+
+    let well = Outcome::of(&beyond, &event, None, ALLOWED_TO_READ);
+    let healthy = well.diagnosis().expect("a diagnosis").clone();
+    assert_eq!(text(&healthy, "verdict"), "confirmed", "{healthy:#}");
+    let of_s3: Vec<&String> = well.calls.iter().filter(|action| action.starts_with("s3:")).collect();
+    assert_eq!(of_s3, ["s3:GetObject", "s3:ListBucket"]);
+    let mut lines = Vec::new();
+    for action in of_s3 {
+        for wrong in [
+            Wrong::Denied,
+            Wrong::ThrottledForAWhile,
+            Wrong::ThrottledForEver,
+            Wrong::ServerError,
+            Wrong::Reset,
+            Wrong::Slow,
+            Wrong::Malformed,
+            Wrong::Empty,
+        ] {
+            let outcome = Outcome::of(&beyond, &event, Some((action.clone(), wrong)), ALLOWED_TO_READ);
+            let line = judged(action, wrong, &outcome, &healthy);
+            lines.push(line.replace(delivered.flow_log, "the flow log"));
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 /// What a service takes, slows or cuts, so that each rung of the ladder has to answer in its turn.

@@ -1,16 +1,100 @@
-//! What S3 says when it refuses, on the wire: the SDK's own requests, answered on loopback.
+//! Flow logs in S3 on the wire: the real programs against an emulator, and what S3 says when it refuses.
 
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use insights_server::{InsightsServer, Store};
+use nat_simulator::{LogFormat, View};
 use nat_triage::aws::{BucketObjects, Budget, Clients, SdkConfig};
 use nat_triage::deadline::Deadline;
 use nat_triage::evidence::bucket::{Cause, Object, Objects as _};
 use nat_triage::network::{BucketPlace, Listing};
+use serde_json::Value;
 use tiny_http::{Header, Response, Server};
 
-use crate::support::scene::REGION;
+use crate::support::contract::assert_kept;
+use crate::support::delivery::Delivered;
+use crate::support::runtime_api::{Answered, RuntimeApi};
+use crate::support::scene::{ACCOUNT, REGION, endpoints, event, function, staged};
+
+const BUCKET: &str = "flow-logs";
+
+#[test]
+fn an_alarm_on_a_gateway_with_flow_logs_in_s3_is_diagnosed() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let flow_log = scene.deliver_to(BUCKET, &format);
+    // The emulator's account, and the layout of a flow log without options.
+    let delivered = Delivered {
+        account: "123456789012",
+        region: REGION,
+        flow_log: &flow_log,
+        folder: "",
+        hive: false,
+        per_hour: false,
+        parquet: false,
+    };
+    let records = simulation.records(&View::of_vpc(format.clone()));
+    scene.put(BUCKET, &delivered.files(&records, &format.header()));
+    let insights = InsightsServer::start(Store::new());
+    let url = insights.endpoint();
+
+    let api = RuntimeApi::start();
+    let _function = function(&api, &scene, &url, scene.id("topic"));
+    let event = event(&simulation, scene.id("gateway"));
+    let Answered::Response(diagnosis) = api.invoke(&event, Duration::from_secs(240)) else {
+        panic!("a flow log in S3 is no error")
+    };
+    assert_kept(&diagnosis, "from S3");
+    let exhausted = simulation.truth().exhausted.expect("the leak exhausts its destination");
+    assert_eq!(diagnosis["verdict"], "confirmed", "{diagnosis:#}");
+    assert_eq!(diagnosis["destinations"][0]["address"], exhausted.address.to_string());
+    assert_eq!(diagnosis["destinations"][0]["held"]["estimate"], 55_000);
+    assert_eq!(diagnosis["coverage"]["source"], "s3");
+    let why = diagnosis["coverage"]["flow_log"].as_str().expect("a reason");
+    assert!(why.starts_with(&flow_log) && why.contains("read in place"), "{why}");
+    assert!(!diagnosis["gaps"].to_string().contains("s3:"), "{}", diagnosis["gaps"]);
+    let queries = insights.requests().iter().filter(|request| request.target.ends_with("StartQuery")).count();
+    assert_eq!(queries, 0, "there is nothing to ask Logs Insights");
+
+    // The same by hand, and from the objects alone.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("event.json");
+    std::fs::write(&path, event.to_string()).expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage"));
+        command.env_clear().args(args).stdin(Stdio::null()).envs(endpoints(&scene, &url)).envs(ACCOUNT);
+        let output = command.output().expect("nat-triage runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"), told)
+    };
+    let (status, text, told) = run(&["triage", "--event", path, "--format", "json"]);
+    assert_eq!(status, Some(0), "{told}");
+    let by_hand: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(by_hand["destinations"], diagnosis["destinations"]);
+    let place = format!("s3://{BUCKET}/AWSLogs/123456789012/");
+    let analyze = ["analyze", "--flow-logs", &place, "--event", path, "--nat-ip", scene.id("address")];
+    let (status, text, told) = run(&[&analyze[..], &["--format", "json"]].concat());
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains(&format!("from {place}")), "{told}");
+    let from_objects: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(from_objects["destinations"][0]["held"], diagnosis["destinations"][0]["held"]);
+
+    // Nothing came in of late: a check-up reads the bucket, and says so.
+    let (status, text, told) = run(&["doctor", "--format", "json"]);
+    assert_ne!(status, Some(0), "{told}");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    let rows = found["rows"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["check"] == "flow-log").expect("a row");
+    assert_eq!(row["tonight"], "partial", "{row}");
+    assert!(
+        row["says"].as_str().is_some_and(|says| says.contains("there is none with a time stamp")),
+        "{row}"
+    );
+}
 
 /// What S3 answers: status, headers, body.
 type Said = (u16, Vec<(&'static str, String)>, Vec<u8>);

@@ -175,6 +175,16 @@ impl Request {
         (1..).map_while(entry).collect()
     }
 
+    /// What is asked for.
+    fn path(&self) -> &str {
+        self.head.split_whitespace().nth(1).expect("a path")
+    }
+
+    /// Only S3 is asked by plain GET.
+    fn is_of_s3(&self) -> bool {
+        self.head.starts_with("GET ")
+    }
+
     /// The action as a policy names it.
     fn action(&self) -> String {
         if let Some(target) = self.header("x-amz-target") {
@@ -185,6 +195,10 @@ impl Request {
                 _ => "servicequotas",
             };
             return format!("{service}:{operation}");
+        }
+        if self.is_of_s3() {
+            let lists = self.path().contains("list-type=2");
+            return if lists { "s3:ListBucket" } else { "s3:GetObject" }.to_owned();
         }
         if let Some((_, operation)) = self.head.split_once("/operation/") {
             return format!("cloudwatch:{}", operation.split_whitespace().next().expect("a path"));
@@ -279,7 +293,9 @@ fn healthy(action: &str, request: &Request, beyond: &Beyond) -> Vec<u8> {
         let body = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>";
         return response(200, "text/xml", body.as_bytes());
     }
-    let key = (action.to_owned(), request.body.clone());
+    // What S3 is asked for stands in the path.
+    let of_path = if request.is_of_s3() { request.path() } else { "" };
+    let key = (format!("{action}{of_path}"), request.body.clone());
     if let Some(answer) = locked(&beyond.answers).get(&key) {
         return answer.clone();
     }
@@ -382,6 +398,8 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
     if wrong == Wrong::Empty {
         return match service {
             "cloudwatch" => response(200, CBOR, &[0xa0]),
+            "s3" if operation == "GetObject" => response(200, XML, b""),
+            "s3" => response(200, XML, b"<ListBucketResult></ListBucketResult>"),
             "logs" | "servicequotas" | "route53resolver" => response(200, JSON, b"{}"),
             _ => response(
                 200,
@@ -396,13 +414,14 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
     let (status, code) = match (wrong, service) {
         (Wrong::Denied, "ec2") => (403, "UnauthorizedOperation"),
         (Wrong::Denied, "sns") => (403, "AuthorizationError"),
-        (Wrong::Denied, "cloudwatch") => (403, "AccessDenied"),
+        (Wrong::Denied, "cloudwatch" | "s3") => (403, "AccessDenied"),
         (Wrong::Denied, _) => (400, "AccessDeniedException"),
         (Wrong::ThrottledForAWhile | Wrong::ThrottledForEver, "ec2") => (503, "RequestLimitExceeded"),
+        (Wrong::ThrottledForAWhile | Wrong::ThrottledForEver, "s3") => (503, "SlowDown"),
         (Wrong::ThrottledForAWhile | Wrong::ThrottledForEver, "sns") => (429, "Throttled"),
         (Wrong::ThrottledForAWhile | Wrong::ThrottledForEver, _) => (400, "ThrottlingException"),
         (Wrong::Code(code), _) => (400, code),
-        (_, "ec2" | "sns") => (500, "InternalError"),
+        (_, "ec2" | "s3" | "sns") => (500, "InternalError"),
         _ => (500, "InternalFailure"),
     };
     let message = "no, says the service";
@@ -418,6 +437,7 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
         "logs" | "servicequotas" | "route53resolver" => {
             response(status, JSON, format!(r#"{{"__type":"{code}","message":"{message}"}}"#).as_bytes())
         }
+        "s3" => response(status, XML, format!("<Error><Code>{code}</Code><Message>{message}</Message><RequestId>r-1</RequestId></Error>").as_bytes()),
         "ec2" => response(status, XML, format!("<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>r-1</RequestID></Response>").as_bytes()),
         _ => response(status, XML, format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>r-1</RequestId></ErrorResponse>").as_bytes()),
     }

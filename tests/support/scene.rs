@@ -1,5 +1,6 @@
 //! The function among emulators of AWS on loopback, and an alarm for it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -62,6 +63,26 @@ impl Scene {
     /// What the bucket holds, by key.
     pub(crate) fn kept(&self) -> Value {
         scene(&["kept".to_owned(), self.rest.url().to_owned(), self.id("bucket").to_owned()])
+    }
+
+    /// Delivers the VPC's flow log to a bucket, instead of to a log group; its id.
+    pub(crate) fn deliver_to(&self, bucket: &str, format: &LogFormat) -> String {
+        let fields: Vec<String> = format.header().split(' ').map(|field| format!("${{{field}}}")).collect();
+        let fields = fields.join(" ");
+        let args = ["deliver", self.ec2.url(), self.rest.url(), self.id("vpc"), &fields, "60", bucket];
+        scene(&args.map(str::to_owned)).as_str().expect("an id").to_owned()
+    }
+
+    /// Puts objects into a bucket.
+    pub(crate) fn put(&self, bucket: &str, objects: &BTreeMap<String, Vec<u8>>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (key, bytes) in objects {
+            let path = folder.path().join(key);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, bytes).expect("written");
+        }
+        let from = folder.path().to_str().expect("UTF-8");
+        scene(&["put", self.rest.url(), bucket, from].map(str::to_owned));
     }
 
     /// Subscribes to the topic, and waits until that is confirmed.
