@@ -1,7 +1,6 @@
 //! The whole path on the wire: the real function, invoked through a runtime API, asks emulators of
 //! AWS on loopback, and its diagnosis is read from a queue that is subscribed to the topic.
 
-use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
