@@ -337,7 +337,7 @@ impl Service {
             Turn::Late => return Err(Failure::InHand(id)),
         };
         let told = async {
-            match or_bug(self.report(time, event, incident, &ledger, Some(round))).await {
+            match or_bug(Box::pin(self.report(time, event, incident, &ledger, Some(round)))).await {
                 Err(bug @ Failure::Bug(_)) => {
                     let trouble = Trouble::broken(&id, event, &bug.chain());
                     self.told_of(time, "broken", &trouble, bug).await
@@ -372,7 +372,7 @@ impl Service {
         match incident.await {
             Ok(incident) => {
                 let nothing_sent = Ledgers { memory: None, bucket: None };
-                or_bug(self.report(time, event, incident, &nothing_sent, None)).await
+                or_bug(Box::pin(self.report(time, event, incident, &nothing_sent, None))).await
             }
             Err(error) => Err(Failure::Event(error)),
         }
@@ -485,7 +485,7 @@ impl Service {
 
     /// Answers who asks for a check-up, and tells the readers of the reports where they are to be told.
     async fn on_check_up(&self, time: Time, tell: Tell) -> Result<Value, Failure> {
-        let found = self.check_up(time).await;
+        let found = Box::pin(self.check_up(time)).await;
         let standing = Standing::of(&found);
         let bucket = self.bucket(time.deadline);
         let told = match &bucket {
@@ -854,7 +854,25 @@ impl Ledger for Ledgers<'_> {
 
 #[cfg(test)]
 mod tests {
+    use aws_config::BehaviorVersion;
+
     use super::*;
+
+    /// Each function that takes a future, and each `join`, holds a copy of it. A megabyte of them overflowed the stack
+    /// where the compiler did not put them together.
+    #[tokio::test]
+    async fn the_future_of_an_event_is_small() {
+        const MAX_BYTES: usize = 256 * 1024;
+
+        let settings = aws::SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        let service = Service::new(Config::default(), Clients::new(&settings));
+        let time = Time {
+            clock: Clock::showing(jiff::Timestamp::UNIX_EPOCH),
+            deadline: Deadline::after(Duration::from_secs(1)),
+        };
+        let size = size_of_val(&service.on_event(time, &Value::Null));
+        assert!(size <= MAX_BYTES, "{size} bytes");
+    }
 
     #[tokio::test]
     async fn a_mistake_of_ours_is_a_failure_that_says_what_it_was() {
