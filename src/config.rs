@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::flow::LogFormat;
+use crate::incident::is_account;
 use crate::report::HttpsReaders;
 
 /// Where to publish; without it the result is only returned and logged.
@@ -235,7 +236,7 @@ fn bucket(text: &str) -> Result<String, ConfigError> {
 
 /// An account's id: "AWS account identifiers" in the AWS account management guide.
 fn account(text: &str) -> Result<String, ConfigError> {
-    if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+    if is_account(text) {
         Ok(text.to_owned())
     } else {
         Err(ConfigError {

@@ -21,13 +21,13 @@ mod window;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
+use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint, is_account};
 use crate::network::Shape;
 pub use bounds::{Beyond, MAX_INCIDENTS, asked_once, bound};
 pub use by_hand::{Request, request};
 use envelope::{Found, opened};
 use ours::{names_ours, speaks_of_nat};
-use shapes::{Fired, is_account, short};
+use shapes::{Fired, short};
 use watched::{Metric, Series};
 
 /// The namespace of the alarms that we answer.

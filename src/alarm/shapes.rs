@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::AlarmError;
 use super::watched::{Series, of_contributor, of_metrics, of_one_metric};
+use crate::incident::is_account;
 
 /// Longest name that an alarm or a dimension's value can have in CloudWatch; more is not kept.
 const NAME: usize = 255;
@@ -130,11 +131,6 @@ fn place(
         part(4).filter(|text| is_account(text)).or(account.filter(|text| is_account(text))),
         part(3).filter(is_region).or(region.filter(is_region)),
     )
-}
-
-/// Whether a text is the number of an account.
-pub(super) fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// What keeps an alarm's actions from being taken, in a few words: a mute rule, or what suppresses a composite

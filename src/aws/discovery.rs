@@ -15,10 +15,10 @@ use super::{Clients, flow_logs, log_groups, metrics, owners, quotas, resolver_lo
 use crate::deadline::{Clock, Deadline};
 use crate::flow::LogFormat;
 use crate::gap::Gap;
-use crate::incident::{Incident, InterfaceId, NatGatewayId};
+use crate::incident::{Incident, InterfaceId, NatGatewayId, is_account};
 use crate::network::{
     EndpointService, FlowLog, GatewayKind, HostName, Metric, NatAddress, NatGateway, Network, NetworkSource,
-    Parties, Provenance, is_account,
+    Parties, Provenance,
 };
 use crate::reverse_dns::ReverseDns;
 use crate::words::one_line;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::is_id;
 use super::shapes::is_region;
+use crate::incident::is_account;
 
 /// A flow log begins new files at each multiple of this.
 ///
@@ -256,12 +257,6 @@ impl InBucket {
         let name = if self.hive { name.strip_prefix("aws-account-id=")? } else { name };
         is_account(name).then(|| name.to_owned())
     }
-}
-
-/// Whether a text is an account's id.
-#[must_use]
-pub fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The time stamp in a file's name, as `strftime` has it.

@@ -26,9 +26,7 @@ use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId};
 
 pub use addresses::{is_private, nat64_address, nat64_destination};
-pub use buckets::{
-    BucketPlace, FILE_INTERVAL, FileName, InBucket, InvalidPlace, Keys, Listing, is_account, is_harmless,
-};
+pub use buckets::{BucketPlace, FILE_INTERVAL, FileName, InBucket, InvalidPlace, Keys, Listing, is_harmless};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
 pub use flow_logs::{FlowLog, FlowLogDestination, LogClass, TrafficType};
 pub use metric_name::MetricName;

@@ -17,8 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::deadline::Deadline;
 use crate::flow::LogFormat;
 use crate::gap::Gap;
-use crate::incident::{Incident, TimeWindow};
-use crate::network::{BucketPlace, FILE_INTERVAL, FileName, FlowLog, Keys, Listing, Network, is_account};
+use crate::incident::{Incident, TimeWindow, is_account};
+use crate::network::{BucketPlace, FILE_INTERVAL, FileName, FlowLog, Keys, Listing, Network};
 
 use super::files::lead_seconds;
 use super::insights::best_in_bucket;
@@ -213,19 +213,18 @@ impl<O: Objects> BucketFiles<O> {
                     .await,
             )
         };
+        let mut known = None;
         let mut evidence = match reading {
-            Some((Ok(evidence), known)) => {
-                *network = known;
+            Some((Ok(evidence), learned)) => {
+                known = Some(learned);
                 evidence
             }
             Some((Err(error), _)) => {
-                let told = Told { log, files, network, incident, window, from, until };
                 gaps.push(told.unreadable(&error));
                 Evidence { unanswered: true, gaps: Vec::new(), ..none.clone() }
             }
             None => Evidence { unanswered: true, gaps: Vec::new(), ..none.clone() },
         };
-        let told = Told { log, files, network, incident, window, from, until };
         let records = evidence.coverage.records_read;
         evidence.queries.push(told.run(&found, count, bytes, Some(records)));
         evidence.gaps.splice(0..0, gaps);
@@ -236,6 +235,9 @@ impl<O: Objects> BucketFiles<O> {
         }
         let elsewhere = self.objects.elsewhere(&files.place);
         evidence.coverage.flow_log = Some(told.source(why, count, bytes, elsewhere.as_deref()));
+        if let Some(known) = known {
+            *network = known;
+        }
         evidence
     }
 

@@ -7,7 +7,7 @@ use super::{Cause, Fetched, MAX_LISTED, Most, Object, Refused};
 use crate::flow::reader::ReadError;
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{FILE_INTERVAL, FlowLog, InBucket, Network, is_account, is_harmless};
+use crate::network::{FILE_INTERVAL, FlowLog, InBucket, Network, is_harmless};
 use crate::words::{self, counted};
 
 /// So many keys are named.
@@ -167,7 +167,7 @@ impl Told<'_> {
 
     /// The statement that a bucket policy needs so that our account can read.
     fn statement(&self) -> String {
-        let account = self.account().filter(|account| is_account(account));
+        let account = self.account();
         let account = account.as_deref().unwrap_or("ACCOUNT");
         let place = &self.files.place;
         json!({
