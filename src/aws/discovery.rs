@@ -641,16 +641,6 @@ mod tests {
         assert!(gaps[0].why.contains("eu-west-1a (3)"), "{gaps:?}");
     }
 
-    /// Clients that reach nobody: nothing listens on port 1 of this machine.
-    fn nowhere() -> Clients {
-        let config = aws_config::SdkConfig::builder()
-            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
-            .region(aws_config::Region::new("eu-west-1"))
-            .endpoint_url("http://127.0.0.1:1")
-            .build();
-        Clients::new(&config)
-    }
-
     #[tokio::test]
     async fn an_aws_that_cannot_be_asked_leaves_gaps_and_what_was_named() {
         let overrides = Overrides {
@@ -659,7 +649,7 @@ mod tests {
             log_format: None,
             reverse_dns: None,
         };
-        let (clients, deadline) = (nowhere(), Deadline::after(Duration::from_secs(5)));
+        let (clients, deadline) = (Clients::reaching_nobody(), Deadline::after(Duration::from_secs(5)));
         let clock = Clock::showing(Timestamp::UNIX_EPOCH);
         let incident = Incident {
             alarm: None,

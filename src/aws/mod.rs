@@ -135,6 +135,17 @@ impl Clients {
         }
     }
 
+    /// Clients that reach nobody: nothing listens on port 1 of this machine.
+    #[cfg(test)]
+    pub(crate) fn reaching_nobody() -> Self {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url("http://127.0.0.1:1")
+            .build();
+        Self::new(&config)
+    }
+
     /// The Region that is asked, where one is set.
     #[must_use]
     pub fn region(&self) -> Option<&str> {
