@@ -36,8 +36,8 @@ pub struct BucketObjects {
     region: Option<String>,
     budget: Budget,
     deadline: Deadline,
-    /// The Region of each bucket that is in another one than ours.
-    elsewhere: RefCell<HashMap<String, String>>,
+    /// Each bucket that is in another Region than ours, with its Region and a client for that.
+    elsewhere: RefCell<HashMap<String, (String, Client)>>,
 }
 
 impl BucketObjects {
@@ -53,12 +53,9 @@ impl BucketObjects {
         }
     }
 
-    /// Settings that lead to the Region of the bucket.
-    fn settings(&self, place: &BucketPlace) -> aws_sdk_s3::config::Builder {
-        let region = self.elsewhere(place).map(Region::new);
-        let mut settings = aws_sdk_s3::Config::builder();
-        settings.set_region(region);
-        settings
+    /// The client for the Region of the bucket, where it is known to be another one.
+    fn client_elsewhere(&self, place: &BucketPlace) -> Option<Client> {
+        self.elsewhere.borrow().get(place.bucket()).map(|(_, client)| client.clone())
     }
 
     /// Asks, and asks once more in the bucket's Region where that is another one.
@@ -67,23 +64,26 @@ impl BucketObjects {
         place: &BucketPlace,
         action: &'static str,
         by: Deadline,
-        ask: impl Fn(Option<aws_sdk_s3::config::Builder>) -> F,
+        ask: impl Fn(&Client) -> F,
     ) -> Result<T, Refused>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let known = self.elsewhere(place).is_some();
+        let known = self.client_elsewhere(place);
         let asking = within(by, action, async {
-            let first = ask(known.then(|| self.settings(place))).await;
-            let error = match first {
+            let error = match ask(known.as_ref().unwrap_or(&self.client)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            match region_in(&error).filter(|region| self.region.as_ref() != Some(region) && !known) {
+            let is_new = |region: &String| self.region.as_ref() != Some(region) && known.is_none();
+            match region_in(&error).filter(is_new) {
                 Some(region) => {
-                    self.elsewhere.borrow_mut().insert(place.bucket().to_owned(), region);
-                    ask(Some(self.settings(place))).await.map_err(|error| Failure::of(action, &error))
+                    let settings = self.client.config().to_builder().region(Region::new(region.clone()));
+                    let client = Client::from_conf(settings.build());
+                    let asked = ask(&client);
+                    self.elsewhere.borrow_mut().insert(place.bucket().to_owned(), (region, client));
+                    asked.await.map_err(|error| Failure::of(action, &error))
                 }
                 None => Err(Failure::of(action, &error)),
             }
@@ -149,21 +149,11 @@ impl Objects for BucketObjects {
         let mut token: Option<String> = None;
         let by = self.deadline.of_look_ups();
         loop {
-            let request = self
-                .client
-                .list_objects_v2()
-                .bucket(place.bucket())
-                .prefix(&listing.prefix)
-                .set_start_after(listing.after.clone())
-                .set_continuation_token(token.take());
             let page = self
-                .asked(place, LIST, by, |settings| {
-                    let request = request.clone().customize();
-                    match settings {
-                        Some(settings) => request.config_override(settings),
-                        None => request,
-                    }
-                    .send()
+                .asked(place, LIST, by, |client| {
+                    let request = client.list_objects_v2().bucket(place.bucket()).prefix(&listing.prefix);
+                    let request = request.set_start_after(listing.after.clone());
+                    request.set_continuation_token(token.clone()).send()
                 })
                 .await?;
             listed.calls += 1;
@@ -186,15 +176,9 @@ impl Objects for BucketObjects {
     }
 
     async fn folders(&self, place: &BucketPlace, below: &str) -> Result<Vec<String>, Refused> {
-        let request = self.client.list_objects_v2().bucket(place.bucket()).prefix(below).delimiter("/");
         let page = self
-            .asked(place, LIST, self.deadline.of_look_ups(), |settings| {
-                let request = request.clone().customize();
-                match settings {
-                    Some(settings) => request.config_override(settings),
-                    None => request,
-                }
-                .send()
+            .asked(place, LIST, self.deadline.of_look_ups(), |client| {
+                client.list_objects_v2().bucket(place.bucket()).prefix(below).delimiter("/").send()
             })
             .await?;
         let folders = page.common_prefixes.unwrap_or_default();
@@ -202,17 +186,11 @@ impl Objects for BucketObjects {
     }
 
     async fn fetch(&self, place: &BucketPlace, object: &Object, by: Deadline) -> Result<Vec<u8>, Refused> {
-        let request = self.client.get_object().bucket(place.bucket()).key(&object.key);
         self.budget.spend(object.bytes);
         for attempt in 1.. {
             let output = self
-                .asked(place, GET, by, |settings| {
-                    let request = request.clone().customize();
-                    match settings {
-                        Some(settings) => request.config_override(settings),
-                        None => request,
-                    }
-                    .send()
+                .asked(place, GET, by, |client| {
+                    client.get_object().bucket(place.bucket()).key(&object.key).send()
                 })
                 .await?;
             match within(by, GET, body(output, object.bytes)).await {
@@ -235,7 +213,7 @@ impl Objects for BucketObjects {
     }
 
     fn elsewhere(&self, place: &BucketPlace) -> Option<String> {
-        self.elsewhere.borrow().get(place.bucket()).cloned()
+        self.elsewhere.borrow().get(place.bucket()).map(|(region, _)| region.clone())
     }
 }
 
