@@ -105,15 +105,11 @@ impl Message {
             subject: subject.into(),
             people: trouble.text(),
             sms: ascii_line(subject, 140),
-            chat: chat::of_trouble(trouble).to_string(),
+            chat: chat::of_trouble(trouble),
             machines: Some(trouble.json()),
         };
-        let whole = texts.message(https);
-        if whole.size() <= LARGEST {
-            return whole;
-        }
         // It holds the event, which can have any size.
-        texts.fitting(https)
+        texts.within_limit(https)
     }
 
     /// The message of a check-up.
@@ -125,15 +121,11 @@ impl Message {
             attributes: attributes::of_checkup(found.tonight),
             people: checkup::mail(found),
             sms: ascii_line(&subject, 140),
-            chat: checkup::chat(found).to_string(),
+            chat: checkup::chat(found),
             machines: Some(checkup::machines(found)),
             subject,
         };
-        let whole = texts.message(https);
-        if whole.size() <= LARGEST {
-            return whole;
-        }
-        texts.fitting(https)
+        texts.within_limit(https)
     }
 
     /// Bytes that count towards the limit: attributes count with their names and the name of their type.
@@ -152,7 +144,7 @@ struct Texts {
     subject: String,
     people: String,
     sms: String,
-    chat: String,
+    chat: Value,
     /// Where nothing is said to machines, they get what people do.
     machines: Option<String>,
 }
@@ -169,28 +161,31 @@ impl Texts {
             subject: subject(diagnosis),
             people: mail(diagnosis, report_url),
             sms: sms(diagnosis),
-            chat: chat(diagnosis, report_url).to_string(),
+            chat: chat(diagnosis, report_url),
             machines: Some(escaped_json(&diagnosis.to_json().to_string())),
         };
         if diagnosis.replay { texts.of_replay() } else { texts }
     }
 
     /// Marked as of an incident that is past, where the reader looks first.
-    fn of_replay(self) -> Self {
-        let Self { id, subject, people, sms, chat, .. } = &self;
-        let mut chat: Value = serde_json::from_str(chat).unwrap_or_default();
-        let title = chat["content"]["title"].as_str().map(|title| format!("{REPLAY}: {title}"));
-        if let Some(title) = title {
-            chat["content"]["title"] = title.into();
+    fn of_replay(mut self) -> Self {
+        if let Some(title) = self.chat.pointer_mut("/content/title") {
+            *title = format!("{REPLAY}: {}", title.as_str().unwrap_or_default()).into();
         }
+        let Self { id, subject, people, sms, .. } = &self;
         Self {
             id: format!("{id}-replay"),
             subject: ascii_line(&format!("{REPLAY}: {subject}"), 99),
             people: format!("{REPLAY} of a past incident: nothing has happened now.\n\n{people}"),
             sms: sms::note(&format!("{REPLAY}: {sms}")),
-            chat: chat.to_string(),
             ..self
         }
+    }
+
+    /// One body for all protocols, cut only where it has to be.
+    fn within_limit(self, https: HttpsReaders) -> Message {
+        let whole = self.message(https);
+        if whole.size() <= LARGEST { whole } else { self.fitting(https) }
     }
 
     /// One body for all protocols, which fits: without anything for machines alone, and with the end of what
@@ -221,7 +216,7 @@ impl Texts {
         body.insert("email".into(), self.people.as_str().into());
         body.insert("sms".into(), self.sms.as_str().into());
         if https == HttpsReaders::Chat {
-            body.insert("https".into(), self.chat.as_str().into());
+            body.insert("https".into(), self.chat.to_string().into());
         }
         Message {
             subject: self.subject.clone(),
