@@ -74,7 +74,8 @@ where
     let provisional_at = Instant::now() + PROVISIONAL_AFTER;
     let mark = surveyed.mark();
     let mut told = roles.ledger.sent(&mark).await;
-    let is_late = |triaged: &Triaged| triaged.records_until.is_some_and(|until| clock.now() < until);
+    let is_late =
+        |triaged: &Triaged| triaged.diagnosis.coverage.records_due.is_some_and(|due| clock.now() < due);
     let mut last = loop {
         let began = Instant::now();
         let triaged = {

@@ -23,8 +23,6 @@ pub struct Triaged {
     pub network: Network,
     /// What could not be found out about the parties in it.
     pub unidentified: Vec<Gap>,
-    /// Until when records that were missing may still arrive; `None` where waiting changes nothing.
-    pub records_until: Option<Timestamp>,
 }
 
 /// An incident with what stands around its gateway, looked up once however often the flow logs are
@@ -96,9 +94,8 @@ impl Surveyed {
                 diagnosis = self.diagnosed(&network, &evidence, limits);
             }
         }
-        let records_until = records_until(&diagnosis, &evidence);
-        diagnosis.coverage.records_due = records_until;
-        Ok(Triaged { diagnosis, network, unidentified, records_until })
+        diagnosis.coverage.records_due = records_due(&diagnosis, &evidence);
+        Ok(Triaged { diagnosis, network, unidentified })
     }
 
     /// What a simpler question of the source tells while a better one is still asked; `None` where there is nothing
@@ -177,7 +174,7 @@ const NEAR_END: SignedDuration = SignedDuration::from_secs(60);
 
 /// Until when waiting may show more: not where the answer is certain, where the end of the window is
 /// covered, or where nothing could be asked.
-fn records_until(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp> {
+fn records_due(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp> {
     let coverage = &evidence.coverage;
     let asked = coverage.source != Source::Files && !evidence.unanswered;
     if !asked || diagnosis.verdict == Verdict::Confirmed {

@@ -368,7 +368,13 @@ async fn files_that_are_yet_to_come_are_waited_for() {
     let gap = only(&triaged.diagnosis, "there is none with a time stamp");
     assert!(gap.decides && gap.fix.to_string().starts_with("run again in 20 minutes"), "{gap:?}");
     assert_eq!(triaged.diagnosis.verdict, Verdict::CannotTell);
-    assert!(triaged.records_until.is_some_and(|until| until > case.incident().window.expect("known").end()));
+    assert!(
+        triaged
+            .diagnosis
+            .coverage
+            .records_due
+            .is_some_and(|due| due > case.incident().window.expect("known").end())
+    );
 }
 
 #[tokio::test]
