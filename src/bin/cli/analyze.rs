@@ -98,7 +98,8 @@ async fn opened(named: &[Input], window: Option<TimeWindow>) -> anyhow::Result<I
 async fn opened(named: &[Input], _: Option<TimeWindow>) -> anyhow::Result<Inputs> {
     if let Some(Input::InBucket(place)) = named.iter().find(|input| matches!(input, Input::InBucket(_))) {
         anyhow::bail!(
-            "this build leaves AWS out, and so cannot read {place}: copy the files, and name the copy; or install nat-triage with cargo install --locked --path ., without --no-default-features"
+            "this build leaves AWS out, and so cannot read {place}: copy the files, and name the copy; or {}",
+            crate::INSTALL_WITH_AWS
         );
     }
     Ok(Inputs::open(named)?)

@@ -17,6 +17,11 @@ use clap::Parser as _;
 
 use args::{Cli, Task};
 
+/// How to come by a build that can ask AWS.
+#[cfg(not(feature = "aws"))]
+const INSTALL_WITH_AWS: &str =
+    "install it with cargo install --locked --path . --bin nat-triage, without --no-default-features";
+
 /// A diagnosis was made, but from partial input, or it leaves the question open.
 const PARTIAL: u8 = 2;
 
@@ -44,7 +49,7 @@ fn main() -> ExitCode {
                 Task::Replay(args) => live::replay(&args).await,
                 #[cfg(not(feature = "aws"))]
                 Task::Triage { .. } | Task::Doctor { .. } | Task::Replay { .. } => Err(anyhow::anyhow!(
-                    "this build leaves AWS out, and so cannot ask a live account: install it with cargo install --locked --path . --bin nat-triage, without --no-default-features"
+                    "this build leaves AWS out, and so cannot ask a live account: {INSTALL_WITH_AWS}"
                 )),
             }
         })
