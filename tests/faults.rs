@@ -7,14 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use insights_server::{Dialect, InsightsServer, Store};
-use nat_simulator::{LogFormat, View};
+use nat_simulator::LogFormat;
 use nat_triage::evidence::insights::CONSTRUCTS;
 use serde_json::Value;
 
 use crate::support::between::{Between, Beyond, Published, Wrong};
 use crate::support::chat::assert_shown;
 use crate::support::contract::assert_kept;
-use crate::support::delivery::Delivered;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{REGION, event, staged, started, stored};
 
@@ -196,6 +195,18 @@ fn judged(action: &str, wrong: Wrong, outcome: &Outcome, healthy: &Value) -> Str
     format!("{case}: one message, {verdict}; unseen by it: {}", named(&unseen))
 }
 
+/// What can go wrong with any call.
+const USUAL: [Wrong; 8] = [
+    Wrong::Denied,
+    Wrong::ThrottledForAWhile,
+    Wrong::ThrottledForEver,
+    Wrong::ServerError,
+    Wrong::Reset,
+    Wrong::Slow,
+    Wrong::Malformed,
+    Wrong::Empty,
+];
+
 #[test]
 #[expect(clippy::print_stdout, reason = "how many faults were tried, and what came of them")]
 fn whatever_one_call_does_the_person_gets_one_true_message() {
@@ -210,18 +221,8 @@ fn whatever_one_call_does_the_person_gets_one_true_message() {
     let healthy = well.diagnosis().expect("a diagnosis").clone();
     assert_eq!(text(&healthy, "verdict"), "confirmed", "{healthy:#}");
 
-    let usual = [
-        Wrong::Denied,
-        Wrong::ThrottledForAWhile,
-        Wrong::ThrottledForEver,
-        Wrong::ServerError,
-        Wrong::Reset,
-        Wrong::Slow,
-        Wrong::Malformed,
-        Wrong::Empty,
-    ];
     let mut cases: Vec<(String, Wrong)> =
-        well.calls.iter().flat_map(|action| usual.map(|wrong| (action.clone(), wrong))).collect();
+        well.calls.iter().flat_map(|action| USUAL.map(|wrong| (action.clone(), wrong))).collect();
     for code in ["NotFound", "KMSAccessDenied", "KMSDisabled", "InvalidParameter"] {
         cases.push((PUBLISH.into(), Wrong::Code(code)));
     }
@@ -275,17 +276,7 @@ fn whatever_s3_does_the_person_gets_one_true_message() {
 
     let format = LogFormat::v3_pkt();
     let (scene, simulation) = staged(&format);
-    let delivered = Delivered {
-        account: "123456789012",
-        region: REGION,
-        flow_log: &scene.deliver_to(BUCKET, &format),
-        folder: "",
-        hive: false,
-        per_hour: false,
-        parquet: false,
-    };
-    let records = simulation.records(&View::of_vpc(format.clone()));
-    scene.put(BUCKET, &delivered.files(&records, &format.header()));
+    let flow_log = scene.fill(BUCKET, &simulation, &format);
     let insights = InsightsServer::start(Store::new());
     let beyond = Beyond::new(scene.ec2.url(), &insights.endpoint(), scene.rest.url());
     let event = event(&simulation, scene.id("gateway"));
@@ -297,23 +288,14 @@ fn whatever_s3_does_the_person_gets_one_true_message() {
     assert_eq!(of_s3, ["s3:GetObject", "s3:ListBucket"]);
     let mut lines = Vec::new();
     for action in of_s3 {
-        for wrong in [
-            Wrong::Denied,
-            Wrong::ThrottledForAWhile,
-            Wrong::ThrottledForEver,
-            Wrong::ServerError,
-            Wrong::Reset,
-            Wrong::Slow,
-            Wrong::Malformed,
-            Wrong::Empty,
-        ] {
+        for wrong in USUAL {
             let outcome = Outcome::of(&beyond, &event, Some((action.clone(), wrong)), ALLOWED_TO_READ);
             let line = judged(action, wrong, &outcome, &healthy);
             // How much the files hold, compressed, depends on the time of day that their records tell.
             let line = line
                 .split_once(", of ")
                 .map_or(line.clone(), |(line, _)| format!("{line}, of so much in all"));
-            lines.push(line.replace(delivered.flow_log, "the flow log"));
+            lines.push(line.replace(&flow_log, "the flow log"));
         }
     }
     insta::assert_snapshot!(lines.join("\n"));

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use insights_server::{InsightsServer, Store};
-use nat_simulator::{LogFormat, View};
+use nat_simulator::LogFormat;
 use nat_triage::aws::{BucketObjects, Budget, Clients, SdkConfig};
 use nat_triage::deadline::Deadline;
 use nat_triage::evidence::bucket::{Cause, Object, Objects as _};
@@ -15,7 +15,6 @@ use serde_json::Value;
 use tiny_http::{Header, Response, Server};
 
 use crate::support::contract::assert_kept;
-use crate::support::delivery::Delivered;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{ACCOUNT, REGION, endpoints, event, function, staged};
 
@@ -25,19 +24,7 @@ const BUCKET: &str = "flow-logs";
 fn an_alarm_on_a_gateway_with_flow_logs_in_s3_is_diagnosed() {
     let format = LogFormat::v3_pkt();
     let (scene, simulation) = staged(&format);
-    let flow_log = scene.deliver_to(BUCKET, &format);
-    // The emulator's account, and the layout of a flow log without options.
-    let delivered = Delivered {
-        account: "123456789012",
-        region: REGION,
-        flow_log: &flow_log,
-        folder: "",
-        hive: false,
-        per_hour: false,
-        parquet: false,
-    };
-    let records = simulation.records(&View::of_vpc(format.clone()));
-    scene.put(BUCKET, &delivered.files(&records, &format.header()));
+    let flow_log = scene.fill(BUCKET, &simulation, &format);
     let insights = InsightsServer::start(Store::new());
     let url = insights.endpoint();
 

@@ -10,6 +10,7 @@ use nat_simulator::{Incident, LogFormat, Simulation, View};
 use serde_json::{Value, json};
 
 use super::checkout;
+use super::delivery::Delivered;
 use super::incidents::{query_log, store};
 use super::processes::{Emulator, Running, environment};
 use super::runtime_api::RuntimeApi;
@@ -66,15 +67,33 @@ impl Scene {
     }
 
     /// Delivers the VPC's flow log to a bucket, instead of to a log group; its id.
-    pub(crate) fn deliver_to(&self, bucket: &str, format: &LogFormat) -> String {
+    fn deliver_to(&self, bucket: &str, format: &LogFormat) -> String {
         let fields: Vec<String> = format.header().split(' ').map(|field| format!("${{{field}}}")).collect();
         let fields = fields.join(" ");
         let args = ["deliver", self.ec2.url(), self.rest.url(), self.id("vpc"), &fields, "60", bucket];
         scene(&args.map(str::to_owned)).as_str().expect("an id").to_owned()
     }
 
+    /// Delivers the VPC's flow log with these records to a bucket; its id. It has the layout of a flow log without
+    /// options.
+    pub(crate) fn fill(&self, bucket: &str, simulation: &Simulation, format: &LogFormat) -> String {
+        let flow_log = self.deliver_to(bucket, format);
+        let delivered = Delivered {
+            account: EMULATED_ACCOUNT,
+            region: REGION,
+            flow_log: &flow_log,
+            folder: "",
+            hive: false,
+            per_hour: false,
+            parquet: false,
+        };
+        let records = simulation.records(&View::of_vpc(format.clone()));
+        self.put(bucket, &delivered.files(&records, &format.header()));
+        flow_log
+    }
+
     /// Puts objects into a bucket.
-    pub(crate) fn put(&self, bucket: &str, objects: &BTreeMap<String, Vec<u8>>) {
+    fn put(&self, bucket: &str, objects: &BTreeMap<String, Vec<u8>>) {
         let folder = tempfile::tempdir().expect("a folder");
         for (key, bytes) in objects {
             let path = folder.path().join(key);
@@ -113,6 +132,9 @@ fn scene(args: &[String]) -> Value {
     assert!(output.status.success(), "scene {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
+
+/// The account that every emulator has.
+const EMULATED_ACCOUNT: &str = "123456789012";
 
 /// A Region and credentials that are nobody's, and none from anywhere else.
 pub(crate) const ACCOUNT: [(&str, &str); 6] = [
@@ -241,7 +263,7 @@ pub(crate) const ASKED: &str = "payments.example.com";
 /// Its flow logs, of the whole VPC, and what its clients asked the resolver.
 pub(crate) fn stored(simulation: &Simulation, format: LogFormat) -> Store {
     let store = store(&simulation.records(&View::of_vpc(format)));
-    store.set_location(REGION, "123456789012");
+    store.set_location(REGION, EMULATED_ACCOUNT);
     let server = simulation.truth().exhausted.expect("the leak exhausts its destination").address;
     let asked_at = simulation.facts().errors[0].0 - 600;
     store.add_flow_log_lines(
