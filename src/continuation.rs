@@ -16,8 +16,8 @@ pub const MAX_CONTINUATIONS: u32 = 2;
 
 /// Largest event of an asynchronous invocation, in bytes.
 ///
-/// Source: "Lambda quotas", invocation payload, in the AWS Lambda developer guide: 256 KB for long, and 1 MB since
-/// October 2025.
+/// Source: `Invoke` in the AWS Lambda API reference, which takes 1 MB asynchronously today. It took 256 KB before, and
+/// an incident needs a few.
 const MAX_BYTES: usize = 256 * 1024;
 
 /// An incident whose flow logs are still arriving, as one invocation leaves it to the next.

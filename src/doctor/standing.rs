@@ -40,7 +40,9 @@ impl Tell {
     /// What an event asks for: `{"doctor": true}`, with `"tell": "changes"` or any other `tell`; or a schedule's own
     /// event, which tells of changes. `None` of an event that asks for no check-up.
     ///
-    /// Source: "Schedule Amazon EventBridge rules" in the EventBridge user guide, for the schedule's event.
+    /// The stack's schedule sends `{"doctor": true, "tell": "changes"}`. An event of EventBridge's own has the shape of
+    /// `example-eventbridge-schedule.json` among the fixtures of `aws_lambda_events`. No page of AWS shows the one of
+    /// EventBridge Scheduler, `aws.scheduler`: it is taken to have the rule's shape.
     #[must_use]
     pub fn of_event(event: &Value) -> Option<Self> {
         let is_of_schedule = event["detail-type"] == "Scheduled Event"
