@@ -44,7 +44,8 @@ locals {
     NAT_TRIAGE_REVERSE_DNS         = var.reverse_dns
     NAT_TRIAGE_REPORT_BUCKET       = local.bucket
     NAT_TRIAGE_REPORT_BUCKET_OWNER = var.keep_reports ? local.account : ""
-    NAT_TRIAGE_LOG_GROUPS          = var.flow_log_group
+    NAT_TRIAGE_LOG_GROUPS          = join(",", concat(compact([var.flow_log_group]), var.linked_log_groups))
+    NAT_TRIAGE_NAT_IPS             = join(",", var.gateway_addresses)
     NAT_TRIAGE_LOG_FORMAT          = var.flow_log_format
   }
 }
@@ -79,8 +80,12 @@ resource "aws_lambda_function" "triage" {
       error_message = "Give email or existing_topic_arn, so that the reports reach somebody."
     }
     precondition {
-      condition     = var.flow_log_format == "" || var.flow_log_group != ""
-      error_message = "flow_log_format is the format of flow_log_group, so give both."
+      condition     = var.flow_log_format == "" || var.flow_log_group != "" || length(var.linked_log_groups) > 0
+      error_message = "flow_log_format is the format of flow_log_group or of linked_log_groups, so give one of them too."
+    }
+    precondition {
+      condition     = length(var.linked_log_groups) == 0 || (var.flow_log_format != "" && length(var.gateway_addresses) > 0)
+      error_message = "Nobody can look up a linked account's gateway and flow log, so give flow_log_format and gateway_addresses."
     }
   }
 
@@ -148,6 +153,16 @@ data "aws_iam_policy_document" "triage" {
       "servicequotas:GetServiceQuota",
     ]
     resources = ["*"]
+  }
+
+  dynamic "statement" {
+    for_each = length(var.linked_log_groups) > 0 ? ["groups"] : []
+
+    content {
+      sid       = "QueryFlowLogsOfLinkedAccounts"
+      actions   = ["logs:StartQuery"]
+      resources = flatten([for group in var.linked_log_groups : [group, "${group}:*"]])
+    }
   }
 
   dynamic "statement" {

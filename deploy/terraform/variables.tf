@@ -56,6 +56,23 @@ variable "flow_log_group" {
   default     = ""
 }
 
+variable "linked_log_groups" {
+  description = "Only in a CloudWatch monitoring account, about a gateway of a linked account: the ARNs of the log groups of its flow log. Give flow_log_format and gateway_addresses too."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for group in var.linked_log_groups : can(regex("^arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:[A-Za-z0-9_/.#-]{1,512}$", group))])
+    error_message = "Each of linked_log_groups is the ARN of a log group, without :* at its end."
+  }
+}
+
+variable "gateway_addresses" {
+  description = "Only where DescribeNatGateways can't tell: the private addresses of the one gateway that this stack watches."
+  type        = list(string)
+  default     = []
+}
+
 variable "flow_log_format" {
   description = "The fields of that flow log, in order."
   type        = string
