@@ -6,24 +6,18 @@ use super::Clients;
 use super::errors::{Failure, within};
 use crate::deadline::Deadline;
 use crate::gap::Gap;
-use crate::network::Quotas;
+use crate::network::{Quota, Quotas};
 
 const QUOTA: &str = "servicequotas:GetServiceQuota";
 const ADDRESSES: &str = "ec2:DescribeAddresses";
 
 const WHAT: &str = "how many more addresses the account may have";
 
-/// Elastic IP addresses per public NAT gateway, and per Region.
-///
-/// Source: "Amazon VPC quotas" in the Amazon VPC user guide.
-const PER_GATEWAY: (&str, &str) = ("vpc", "L-5F53652F");
-const PER_REGION: (&str, &str) = ("ec2", "L-0263D0A3");
-
 /// What may be, and what there is, side by side. What could not be asked for is left open.
 pub(super) async fn quotas(clients: &Clients, deadline: Deadline) -> (Quotas, Vec<Gap>) {
     let (per_gateway, per_region, in_use) = tokio::join!(
-        quota(clients, PER_GATEWAY, deadline),
-        quota(clients, PER_REGION, deadline),
+        quota(clients, Quotas::PER_GATEWAY, deadline),
+        quota(clients, Quotas::PER_REGION, deadline),
         in_use(clients, deadline),
     );
     let mut gaps: Vec<Gap> = Vec::new();
@@ -47,12 +41,8 @@ pub(super) async fn quotas(clients: &Clients, deadline: Deadline) -> (Quotas, Ve
 
 /// The quota as it applies to the account; `None` where nobody raised it and the service knows no value of
 /// its own for the account.
-async fn quota(
-    clients: &Clients,
-    (service, code): (&str, &str),
-    deadline: Deadline,
-) -> Result<Option<u32>, Failure> {
-    let request = clients.quotas.get_service_quota().service_code(service).quota_code(code);
+async fn quota(clients: &Clients, quota: Quota, deadline: Deadline) -> Result<Option<u32>, Failure> {
+    let request = clients.quotas.get_service_quota().service_code(quota.service).quota_code(quota.code);
     let answer = within(deadline, QUOTA, async {
         match request.send().await {
             Ok(output) => Ok(output.quota.and_then(|quota| quota.value)),

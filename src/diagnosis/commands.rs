@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::findings::Findings;
 use crate::gap::ASK_AGAIN;
 use crate::incident::{NatGatewayId, TimeWindow};
-use crate::network::MetricName;
+use crate::network::{MetricName, Quota};
 use crate::words;
 
 pub(super) use crate::words::argument as quoted;
@@ -30,6 +30,22 @@ fn printable(text: &str) -> String {
 /// ` --region eu-west-1`, where the Region is known.
 pub(crate) fn region_option(region: Option<&str>) -> String {
     region.map_or_else(String::new, |region| format!(" --region {}", quoted(region)))
+}
+
+/// Asks AWS to raise a quota.
+pub(crate) fn raise_quota(Quota { service, code }: Quota, to: u32, region: Option<&str>) -> String {
+    format!(
+        "aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} --desired-value {to}{}",
+        region_option(region)
+    )
+}
+
+/// Shows what a quota allows.
+pub(super) fn show_quota(Quota { service, code }: Quota, region: Option<&str>) -> String {
+    format!(
+        "aws service-quotas get-service-quota --service-code {service} --quota-code {code} --query Quota.Value{}",
+        region_option(region)
+    )
 }
 
 /// Shows who owns private addresses: one command for those of each family, as their filters differ.

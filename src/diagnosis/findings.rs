@@ -202,7 +202,7 @@ impl Ranked {
 }
 
 /// The name of an IANA protocol number; the number itself where NAT gateways do not translate it.
-pub(super) fn protocol_name(protocol: u8) -> String {
+pub(crate) fn protocol_name(protocol: u8) -> String {
     match protocol {
         1 => "icmp".into(),
         6 => "tcp".into(),

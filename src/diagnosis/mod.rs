@@ -33,8 +33,9 @@ use crate::incident::{Alarm, Incident, TimeWindow};
 use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_ADDRESS, Provenance};
 
 pub use answer::Answer;
-pub(crate) use commands::region_option;
+pub(crate) use commands::{raise_quota, region_option};
 use findings::Findings;
+pub(crate) use findings::protocol_name;
 pub(crate) use gaps::better_flow_log;
 pub use links::Link;
 use refusals::{EXPLAINING, FEWEST};

@@ -33,7 +33,7 @@ pub use metric_name::MetricName;
 pub use names::{HostName, NameSource};
 pub(crate) use owners::is_id;
 pub use owners::{Handles, Owner, OwnerKind, OwnerSource};
-pub use room::{Quotas, SiblingGateway};
+pub use room::{Quota, Quotas, SiblingGateway};
 pub use routes::{Route, RouteTable, Subnet};
 pub(crate) use shapes::{Shape, is_region};
 

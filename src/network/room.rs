@@ -55,14 +55,38 @@ pub struct Quotas {
     pub elastic_ips_in_use: Option<u32>,
 }
 
+/// A quota, as Service Quotas names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// The service's code.
+    pub service: &'static str,
+    /// The quota's code.
+    pub code: &'static str,
+}
+
 impl Quotas {
+    /// Elastic IP addresses per public NAT gateway.
+    ///
+    /// Source: "Amazon VPC quotas" in the Amazon VPC user guide.
+    pub const PER_GATEWAY: Quota = Quota { service: "vpc", code: "L-5F53652F" };
+
+    /// Elastic IP addresses per Region.
+    ///
+    /// Source: "Amazon VPC quotas" in the Amazon VPC user guide.
+    pub const PER_REGION: Quota = Quota { service: "ec2", code: "L-0263D0A3" };
+
+    /// Most addresses that a gateway of one subnet can have, whatever the quota.
+    ///
+    /// Source: "Amazon VPC quotas" (L-5F53652F) and "NAT gateway basics" in the Amazon VPC user guide.
+    pub const MAX_ADDRESSES_PER_GATEWAY: u32 = 8;
+
     /// Elastic IP addresses per public NAT gateway where nobody raised it.
     ///
-    /// Source: "Amazon VPC quotas" in the Amazon VPC user guide (L-5F53652F).
+    /// Source: as [`Quotas::PER_GATEWAY`].
     pub const DEFAULT_ADDRESSES_PER_GATEWAY: u32 = 2;
 
     /// Elastic IP addresses per Region where nobody raised it.
     ///
-    /// Source: "Amazon VPC quotas" in the Amazon VPC user guide (L-0263D0A3).
+    /// Source: as [`Quotas::PER_REGION`].
     pub const DEFAULT_ELASTIC_IPS: u32 = 5;
 }

@@ -2,15 +2,12 @@
 
 use super::demand::{Demand, how_long_it_lasts};
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage};
-use crate::diagnosis::commands::{quoted, region_option};
+use crate::diagnosis::commands::{quoted, raise_quota, region_option, show_quota};
 use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, Undo, Verdict, When};
-use crate::network::{GatewayKind, NatAddress, Provenance, Quotas};
+use crate::network::{GatewayKind, NatAddress, Provenance, Quota, Quotas};
 use crate::words;
 
-/// Most addresses that a gateway of one subnet can have, whatever the quota.
-///
-/// Source: "Amazon VPC quotas" (L-5F53652F) and "NAT gateway basics" in the Amazon VPC user guide.
-const MAX_ADDRESSES: u32 = 8;
+const MAX_ADDRESSES: u32 = Quotas::MAX_ADDRESSES_PER_GATEWAY;
 
 /// Most addresses that a regional gateway can have in each zone.
 ///
@@ -258,10 +255,7 @@ fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
 fn quota_allows(shortage: &Shortage<'_>, all: u32) -> Condition {
     Condition {
         unknown: format!("whether the quota lets a gateway have {all} addresses"),
-        command: format!(
-            "aws service-quotas get-service-quota --service-code vpc --quota-code L-5F53652F --query Quota.Value{}",
-            region_option(shortage.region())
-        ),
+        command: show_quota(Quotas::PER_GATEWAY, shortage.region()),
     }
 }
 
@@ -445,28 +439,23 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
 /// The quotas that have to be raised first: that of addresses per gateway, taken for the default one
 /// where it was not asked for, and that of the Region, where it is known to be too small.
 pub(super) fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u32) -> Vec<Command> {
-    let region = region_option(shortage.region());
-    let raise = |service: &str, code: &str, to: u32, of: &str| Command {
+    let raise = |quota: Quota, to: u32, of: &str| Command {
         does: format!("asks AWS for {to} addresses per {of}"),
-        run: format!(
-            "aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} --desired-value {to}{region}"
-        ),
-        verify: format!(
-            "aws service-quotas get-service-quota --service-code {service} --quota-code {code} --query Quota.Value{region}"
-        ),
+        run: raise_quota(quota, to, shortage.region()),
+        verify: show_quota(quota, shortage.region()),
         undo: Undo::nothing("a higher quota alone changes nothing"),
     };
     let kind = shortage.findings.network.gateway.kind;
     let mut raises = Vec::new();
     let per_gateway = quotas.addresses_per_gateway.unwrap_or(Quotas::DEFAULT_ADDRESSES_PER_GATEWAY);
     if kind == GatewayKind::Zonal && all > per_gateway {
-        raises.push(raise("vpc", "L-5F53652F", all, "gateway"));
+        raises.push(raise(Quotas::PER_GATEWAY, all, "gateway"));
     }
     if let (Some(most), Some(used)) = (quotas.elastic_ips, quotas.elastic_ips_in_use)
         && kind != GatewayKind::Private
         && used + add > most
     {
-        raises.push(raise("ec2", "L-0263D0A3", used + add, "Region"));
+        raises.push(raise(Quotas::PER_REGION, used + add, "Region"));
     }
     raises
 }
