@@ -585,7 +585,7 @@ impl Service {
                 questions
             }
         };
-        let probe = aws::doctor::probe(&queries, &plan, questions, window).await;
+        let probe = aws::doctor::probe(&queries, &network.gateway, &reading, &plan, questions, window).await;
         Examined { network, gaps, reading, probe: Some(probe) }
     }
 

@@ -23,7 +23,12 @@ fn of(topic: Topic) -> Checkup {
 }
 
 fn pending() -> Topic {
-    Topic::Known { arn: "arn:aws:sns:eu-west-1:123456789012:nat-triage".into(), confirmed: 0, pending: 1 }
+    Topic::Known {
+        arn: "arn:aws:sns:eu-west-1:123456789012:nat-triage".into(),
+        confirmed: 0,
+        pending: 1,
+        key: None,
+    }
 }
 
 #[test]

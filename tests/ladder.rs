@@ -4,12 +4,15 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 
 use insights_server::{Dialect, LogGroup, LogGroupClass, Store};
+use jiff::ToSpan as _;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Scale, Simulation, View};
 use nat_triage::diagnosis::{DestinationReport, Diagnosis, Limits, Verdict};
 use nat_triage::evidence::EvidenceSource;
 use nat_triage::evidence::insights::{
-    Answer, Asked, Cause, LogsInsights, LogsQueries, Query, Recording, Rung, RungMemory, Unanswered,
+    Agreement, Answer, Asked, Cause, LogsInsights, LogsQueries, Query, Recording, Rung, RungMemory,
+    Unanswered, compare,
 };
+use nat_triage::incident::TimeWindow;
 use nat_triage::network::{Known, LogClass, Metric, Network};
 use nat_triage::triage::triage;
 
@@ -56,6 +59,17 @@ impl Scene {
         let limits = Limits { ports_per_address: facts.ports_per_address };
         let known = Known(self.network.clone());
         triage(incident(&facts), &known, source, limits).await.expect("never fails").diagnosis
+    }
+
+    /// What two questions and a count say of the minute in which most errors were counted.
+    async fn compared(&self, queries: &impl LogsQueries, network: &Network) -> Agreement {
+        let log = &network.flow_logs[0];
+        let format = log.format.parse().expect("valid");
+        let groups: Vec<String> = log.log_group.iter().cloned().collect();
+        let start = network.metrics[0].greatest_at.expect("errors");
+        let minute = TimeWindow::new(start, start + 60.seconds()).expect("a minute");
+        let compared = compare(queries, &network.gateway, (log, &format), &groups, minute).await;
+        compared.expect("answers").expect("records")
     }
 
     fn exhausted(&self) -> String {
@@ -226,6 +240,39 @@ async fn a_question_that_takes_too_long_gives_way_to_one_about_less() {
     let diagnosis = scene.diagnose(Evaluator::speaking(scene.store.clone(), slow)).await;
     assert_eq!(answered(&diagnosis), Some(Rung::WorstMinute));
     assert_eq!(first(&diagnosis), scene.exhausted());
+}
+
+#[tokio::test]
+async fn two_questions_and_a_count_agree_about_one_minute() {
+    for pattern in [Pattern::Leak, Pattern::FanIn, Pattern::RetryStorm] {
+        for format in [LogFormat::v2_default(), LogFormat::v3_pkt(), LogFormat::v5(), LogFormat::v11()] {
+            let scene = Scene::of(pattern, &format);
+            let evaluator = Evaluator::new(scene.store.clone());
+            let agreement = scene.compared(&evaluator, &scene.network).await;
+            assert!(agreement.counted > 0, "{pattern:?} {format:?}");
+            assert!(!agreement.leaves_out(), "{pattern:?} {format:?}: {agreement:?}");
+            assert!(!agreement.contradicts(), "{pattern:?} {format:?}: {agreement:?}");
+            assert!(agreement.fullest.is_some_and(|fullest| fullest.held.hold > 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_that_leave_records_out_disagree_with_the_count() {
+    let scene = Scene::of(Pattern::Leak, &LogFormat::v3_pkt());
+    let losing = Losing { evaluator: Evaluator::new(scene.store.clone()), above: Rung::FirstAndLast };
+    let agreement = scene.compared(&losing, &scene.network).await;
+    assert!(agreement.leaves_out(), "{agreement:?}");
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_named_disagrees_with_the_count() {
+    let scene = Scene::of(Pattern::Leak, &LogFormat::v3_pkt());
+    let mut network = scene.network.clone();
+    network.gateway.addresses[0].private = Some("10.99.0.1".parse().expect("valid"));
+    let evaluator = Evaluator::new(scene.store.clone());
+    let agreement = scene.compared(&evaluator, &network).await;
+    assert!(agreement.leaves_out(), "{agreement:?}");
 }
 
 /// Loses rows of the questions above a rung.

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use super::Clients;
 use super::errors::{Failure, Kind, within};
 use crate::deadline::Deadline;
-use crate::doctor::{Invoked, Probe, Run, Series, Topic, Watcher};
-use crate::evidence::insights::{LogsQueries, Query, Rung, Unanswered};
+use crate::doctor::{Invoked, Probe, Reading, Run, Series, Topic, Watcher};
+use crate::evidence::insights::{COMPARED, LogsQueries, Query, Rung, Unanswered, busiest_minute, compare};
 use crate::gap::{Fix, Gap};
 use crate::incident::{NatGatewayId, TimeWindow};
+use crate::network::NatGateway;
 
 const GATEWAYS: &str = "ec2:DescribeNatGateways";
 const ALARMS: &str = "cloudwatch:DescribeAlarms";
@@ -138,6 +139,7 @@ pub(crate) async fn topic(clients: &Clients, arn: &str, deadline: Deadline) -> T
                 arn: arn.to_owned(),
                 confirmed: confirmed.unwrap_or_default(),
                 pending: pending.unwrap_or_default(),
+                key: output.attributes().and_then(|all| all.get("KmsMasterKeyId")).cloned(),
             }
         }
         Err(failure) if failure.kind == Kind::NotFound => {
@@ -167,9 +169,12 @@ pub(crate) async fn questions(
     questions
 }
 
-/// Asks the best of the questions that are answered about all of its minutes.
+/// Asks the best of the questions that are answered about all of its minutes, and compares what is said of the busiest
+/// one.
 pub(crate) async fn probe(
     queries: &impl LogsQueries,
+    gateway: &NatGateway,
+    reading: &Reading,
     plan: &[(Rung, Query)],
     questions: Questions,
     window: TimeWindow,
@@ -187,5 +192,15 @@ pub(crate) async fn probe(
             }))
         }
     };
-    Probe { questions, run }
+    let all_answered =
+        questions.iter().filter(|(rung, _)| COMPARED.contains(rung)).all(|(_, said)| said.is_ok());
+    let agreement = match (&run, &reading.log) {
+        (Some(Ok(run)), Some((log, format))) if all_answered => {
+            let minute = busiest_minute(gateway, (log, format), (run.rung, &run.answer), window);
+            let compared = compare(queries, gateway, (log, format), &reading.log_groups, minute).await;
+            compared.transpose()
+        }
+        _ => None,
+    };
+    Probe { questions, run, agreement }
 }

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Check, Examined, Row, Tonight, name_of};
+use super::{Check, Examined, Row, Tonight, agreement, name_of};
 use crate::diagnosis::{better_flow_log, region_option};
-use crate::evidence::insights::{Answer, Cause, LogsInsights, LogsQueries, Query, Rung, Unanswered, planned};
+use crate::evidence::insights::{
+    Agreement, Answer, Cause, LogsInsights, LogsQueries, Query, Rung, Unanswered, planned,
+};
 use crate::evidence::{Evidence, EvidenceSource as _};
 use crate::flow::{Field, LogFormat};
 use crate::gap::{Fix, Gap};
@@ -49,6 +51,9 @@ pub struct Probe {
     pub questions: Vec<(Rung, Result<(), Unanswered>)>,
     /// The best question that was answered, about ten minutes that are past; `None` where none was.
     pub run: Option<Result<Run, Unanswered>>,
+    /// What two questions and a plain count say of the busiest of these minutes; `None` where there is nothing to
+    /// compare.
+    pub agreement: Option<Result<Agreement, Unanswered>>,
 }
 
 /// One run of a question at its full length.
@@ -162,6 +167,7 @@ pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
     if let Some(probe) = &examined.probe {
         rows.push(questions(about, probe));
         rows.extend(probe.run.as_ref().map(|run| records(examined, run, region)));
+        rows.extend(probe.agreement.as_ref().map(|compared| agreement::row(about, compared)));
     }
     rows
 }

@@ -1,9 +1,11 @@
 //! Whether tonight's alarm would get its diagnosis: facts about an account and a Region in, rows that a person
 //! can act on out. Pure: what AWS says is looked up elsewhere.
 
+mod agreement;
 mod alarms;
 mod flow_logs;
 mod invocation;
+mod room;
 mod standing;
 mod table;
 
@@ -65,8 +67,12 @@ pub enum Check {
     Questions,
     /// Whether there are records, and what reading them takes.
     Records,
+    /// Whether two questions and a plain count say what fits together.
+    Agreement,
     /// What is asked about the gateway and its surroundings.
     LookUps,
+    /// Whether addresses can be added before a quota is raised.
+    Room,
     /// Where reports go.
     Topic,
     /// Where reports are kept.
@@ -84,7 +90,9 @@ impl Check {
             Self::FlowLog => "flow log",
             Self::Questions => "questions",
             Self::Records => "records",
+            Self::Agreement => "answers",
             Self::LookUps => "look-ups",
+            Self::Room => "room",
             Self::Topic => "topic",
             Self::Bucket => "bucket",
         }
@@ -102,7 +110,7 @@ pub struct Row {
     pub tonight: Tonight,
     /// What was found.
     pub says: String,
-    /// The one command or step that mends it; null where nothing has to be mended.
+    /// The one command or step that mends it, or that would show it; null where there is nothing to do.
     pub fix: Option<String>,
 }
 
@@ -184,6 +192,8 @@ pub enum Topic {
         confirmed: u64,
         /// Subscriptions that wait to be confirmed.
         pending: u64,
+        /// The KMS key that encrypts its messages, where there is one.
+        key: Option<String>,
     },
 }
 
@@ -239,6 +249,7 @@ pub fn check_up(facts: &Facts) -> Checkup {
     for one in examined {
         rows.push(alarms::row(one, facts.alarms.as_deref(), region));
         rows.extend(flow_logs::rows(one, region));
+        rows.extend(room::row(one, region));
     }
     rows.extend(facts.invoked.iter().map(|invoked| invocation::row(invoked, region)));
     rows.extend(look_ups(examined));
@@ -281,6 +292,11 @@ fn look_ups(examined: &[Examined]) -> Vec<Row> {
     complete.chain(incomplete).collect()
 }
 
+/// The key of SNS's own, which everybody may use who may publish.
+///
+/// Source: "Encrypting an Amazon SNS topic", the AWS managed key, in the Amazon SNS developer guide.
+const KEY_OF_SNS: &str = "alias/aws/sns";
+
 fn name_of(examined: &Examined) -> &str {
     examined.network.gateway.id.as_ref().map_or("a gateway", |id| id.as_str())
 }
@@ -295,7 +311,7 @@ fn topic(topic: &Topic, region: Option<&str>) -> Row {
         ),
         Topic::Missing(gap) => Row::of_gap("reports", Check::Topic, Tonight::None, gap),
         Topic::Unknown(gap) => Row::of_gap("reports", Check::Topic, Tonight::Partial, gap),
-        Topic::Known { arn, confirmed: 0, pending: 0 } => row(
+        Topic::Known { arn, confirmed: 0, pending: 0, .. } => row(
             Tonight::None,
             format!("nobody is subscribed to {arn}"),
             format!(
@@ -304,7 +320,7 @@ fn topic(topic: &Topic, region: Option<&str>) -> Row {
                 region_option(region)
             ),
         ),
-        Topic::Known { arn, confirmed: 0, pending } => row(
+        Topic::Known { arn, confirmed: 0, pending, .. } => row(
             Tonight::None,
             format!("nobody has confirmed {} to {arn}", counted(*pending, "subscription")),
             format!(
@@ -313,13 +329,26 @@ fn topic(topic: &Topic, region: Option<&str>) -> Row {
                 region_option(region)
             ),
         ),
-        Topic::Known { arn, confirmed, pending } => {
+        Topic::Known { arn, confirmed, pending, key } => {
             let waiting = match pending {
                 0 => String::new(),
                 more => format!("; {} not confirmed", counted(*more, "more subscription")),
             };
             let says = format!("{arn} has {}{waiting}", counted(*confirmed, "confirmed subscription"));
-            Row::good("reports", Check::Topic, says)
+            match key.as_deref() {
+                None | Some(KEY_OF_SNS) => Row::good("reports", Check::Topic, says),
+                Some(key) => row(
+                    Tonight::Full,
+                    format!(
+                        "{says}; only a message shows whether the function may use its key {}",
+                        words::one_line(key, 200)
+                    ),
+                    format!(
+                        "aws lambda invoke --function-name FUNCTION --cli-binary-format raw-in-base64-out --payload '{{\"doctor\": true, \"tell\": \"always\"}}' out.json{}",
+                        region_option(region)
+                    ),
+                ),
+            }
         }
     }
 }
@@ -352,6 +381,7 @@ mod tests {
                 arn: "arn:aws:sns:eu-west-1:123456789012:t".into(),
                 confirmed: 1,
                 pending: 0,
+                key: None,
             },
             bucket: Bucket::Writable("reports".into()),
         }
@@ -370,9 +400,22 @@ mod tests {
         for (confirmed, pending, tonight) in
             [(0, 0, Tonight::None), (0, 2, Tonight::None), (1, 0, Tonight::Full), (1, 2, Tonight::Full)]
         {
-            let row = topic(&Topic::Known { arn: arn.into(), confirmed, pending }, Some("eu-west-1"));
+            let row =
+                topic(&Topic::Known { arn: arn.into(), confirmed, pending, key: None }, Some("eu-west-1"));
             assert_eq!(row.tonight, tonight, "{}", row.says);
             assert_eq!(row.fix.is_some(), tonight != Tonight::Full, "{}", row.says);
         }
+    }
+    #[test]
+    fn a_key_of_its_own_is_tried_by_a_message() {
+        let of = |key: &str| {
+            let arn = "arn:aws:sns:eu-west-1:123456789012:t".to_owned();
+            topic(&Topic::Known { arn, confirmed: 1, pending: 0, key: Some(key.to_owned()) }, None)
+        };
+        let row = of("arn:aws:kms:eu-west-1:123456789012:key/1234abcd");
+        assert_eq!(row.tonight, Tonight::Full);
+        assert!(row.says.contains("key/1234abcd"), "{}", row.says);
+        assert!(row.fix.expect("a command").contains(r#"{"doctor": true, "tell": "always"}"#));
+        assert_eq!(of(KEY_OF_SNS).fix, None);
     }
 }

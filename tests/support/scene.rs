@@ -55,6 +55,14 @@ impl Scene {
         self.ids[name].as_str().unwrap_or_else(|| panic!("the scene has no {name}: {}", self.ids))
     }
 
+    /// Gives an incident's gateway the ids that the emulators chose.
+    fn name_gateway(&self, incident: &mut Incident) {
+        let gateway = &mut incident.gateways[0];
+        gateway.id = self.id("gateway").to_owned();
+        gateway.interface_id = Some(self.id("interface").to_owned());
+        gateway.addresses[0].private = self.id("address").parse().ok();
+    }
+
     /// An alarm on the gateway's errors, which goes into ALARM; its ARN.
     pub(crate) fn alarm(&self, name: &str, reason: &str, reason_data: &str) -> Value {
         let args = ["alarm", self.rest.url(), name, self.id("gateway"), reason, reason_data];
@@ -250,11 +258,19 @@ pub(crate) fn staged_trusting(format: &LogFormat, certificate: Option<&Path>) ->
     let errors = incident.simulate().facts().errors;
     let sums: Vec<u64> = errors.iter().map(|(_, sum)| *sum).collect();
     let scene = Scene::set_trusting(format, errors[0].0, &sums, certificate);
-    let gateway = &mut incident.gateways[0];
-    gateway.id = scene.id("gateway").to_owned();
-    gateway.interface_id = Some(scene.id("interface").to_owned());
-    gateway.addresses[0].private = scene.id("address").parse().ok();
-    (scene, incident.simulate())
+    scene.name_gateway(&mut incident);
+    let simulation = incident.simulate();
+    (scene, simulation)
+}
+
+/// The same leak at the scene's gateway, which ended a while ago.
+pub(crate) fn ended_before(scene: &Scene, seconds: i64) -> Simulation {
+    let mut incident = leak();
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs());
+    let end = now.expect("this century") - seconds;
+    incident.start += (end - incident.simulate().facts().end).div_euclid(60) * 60;
+    scene.name_gateway(&mut incident);
+    incident.simulate()
 }
 
 /// What clients asked the resolver for, to be led to the exhausted destination.

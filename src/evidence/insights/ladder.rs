@@ -61,6 +61,13 @@ pub(super) struct Ladder<'a> {
     refused: Cell<bool>,
 }
 
+/// What the rows of an answer say.
+pub(super) struct Accounted {
+    pub(super) evidence: Evidence,
+    /// Records for which the rows stand; `None` where they were cut.
+    pub(super) accounted: Option<u64>,
+}
+
 /// What became of one rung.
 struct Attempt {
     runs: Vec<QueryRun>,
@@ -112,6 +119,55 @@ impl<'a> Ladder<'a> {
         let (scope, _) = self.scopes();
         let steps = self.steps(rung, &scope).remove(0);
         self.build(rung, HELD_PORTS, &scope, steps)
+    }
+
+    /// The minute with the most errors, or the last one.
+    pub(super) fn worst(&self) -> TimeWindow {
+        self.worst
+    }
+
+    /// Where to look first.
+    pub(super) fn scope(&self) -> Scope {
+        self.scopes().0
+    }
+
+    /// What the text of a rung depends on, as it is asked first.
+    pub(super) fn question_about(&self, rung: Rung) -> Question<'_> {
+        self.question(rung, self.steps(rung, &self.scope()).remove(0), &self.chosen.log_groups)
+    }
+
+    /// Asks one question and no other, in the place where to look first.
+    pub(super) async fn ask_only(
+        &self,
+        rung: Rung,
+        queries: &impl LogsQueries,
+        none: &Evidence,
+    ) -> Result<Accounted, Unanswered> {
+        let answer = queries.run(&self.query(rung)?).await?;
+        Ok(self.read_only(rung, &answer, none))
+    }
+
+    /// Reads an answer to [`Ladder::query`].
+    pub(super) fn read_only(&self, rung: Rung, answer: &Answer, none: &Evidence) -> Accounted {
+        let question = self.question_about(rung);
+        let mut evidence = self.base(rung, question.steps, none);
+        let tallied = rows::add(&mut evidence, &answer.rows, rung, &question, &self.scope());
+        let accounted = (answer.rows.len() < MAX_ROWS).then_some(tallied.records);
+        Accounted { evidence, accounted }
+    }
+
+    /// The evidence that an answer to a question is added to.
+    fn base(&self, rung: Rung, steps: Steps, none: &Evidence) -> Evidence {
+        let (window, asked) =
+            if rung.asks_every_minute() { (self.window, none.asked) } else { (self.worst, self.worst) };
+        Evidence {
+            unanswered: false,
+            window,
+            asked,
+            steps,
+            ends_visible: rung.shows_ends() && self.chosen.format.has(Field::TcpFlags),
+            ..none.clone()
+        }
     }
 
     /// Asks from the first question on until one is answered. `none` is the evidence without any answer; what a
@@ -168,8 +224,7 @@ impl<'a> Ladder<'a> {
                 }
                 End::Unasked(unaskable) => {
                     let below = if matches!(unaskable, Unaskable::TooLong(_)) { rung.below() } else { None };
-                    let fix = fix(&unaskable);
-                    (Unanswered { why: unaskable.to_string(), fix, cause: Cause::Other }, below)
+                    (unaskable.into(), below)
                 }
             };
             self.refused.set(self.refused.get() || unanswered.cause == Cause::Refused);
@@ -453,7 +508,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
         }
         let mut evidence = match self.rung {
             Rung::Records => self.read_records(&answer, none, network).await,
-            _ => self.base(none),
+            _ => self.ladder.base(self.rung, self.steps, none),
         };
         let tallied = if self.rung == Rung::Records {
             Tallied { records: answer.rows.len() as u64, unusable: None }
@@ -481,24 +536,6 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
                 End::Short(Box::new(evidence), why)
             }
             None => End::Answered(Box::new(evidence), answer.rows.len() < MAX_ROWS),
-        }
-    }
-
-    /// The evidence that an answer to this question is added to.
-    fn base(&self, none: &Evidence) -> Evidence {
-        let ladder = self.ladder;
-        let (window, asked) = if self.rung.asks_every_minute() {
-            (ladder.window, none.asked)
-        } else {
-            (ladder.worst, ladder.worst)
-        };
-        Evidence {
-            unanswered: false,
-            window,
-            asked,
-            steps: self.steps,
-            ends_visible: self.rung.shows_ends() && self.ladder.chosen.format.has(Field::TcpFlags),
-            ..none.clone()
         }
     }
 
@@ -537,7 +574,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
             lines.push('\n');
         }
         let incident = Incident { window: Some(ladder.worst), ..ladder.incident.clone() };
-        let mut evidence = self.base(none);
+        let mut evidence = ladder.base(self.rung, self.steps, none);
         for format in [Some(chosen.format.clone()), None] {
             let inputs =
                 Inputs::from_memory([("the answer of Logs Insights".to_owned(), lines.clone().into_bytes())]);
@@ -685,6 +722,12 @@ fn worst_minute(window: TimeWindow, worst: Option<Timestamp>) -> TimeWindow {
         TimeWindow::new(start?, window.end()).ok()
     };
     known.or_else(last).unwrap_or(window)
+}
+
+impl From<Unaskable> for Unanswered {
+    fn from(unaskable: Unaskable) -> Self {
+        Self { why: unaskable.to_string(), fix: fix(&unaskable), cause: Cause::Other }
+    }
 }
 
 fn fix(unaskable: &Unaskable) -> Fix {

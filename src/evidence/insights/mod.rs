@@ -4,6 +4,7 @@
 //! There is never only one question. [`Rung`] lists them, from the one that tells most to the one that needs
 //! least; the ladder goes down where the service refuses, fails, cuts or is slow.
 
+mod agreement;
 mod article;
 mod choose;
 mod constructs;
@@ -37,6 +38,7 @@ use super::{Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step,
 use choose::{Chosen, before_its_time, choose};
 use ladder::Ladder;
 
+pub use agreement::{Agreement, COMPARED, Fullest, busiest_minute, compare};
 pub(super) use choose::best_in_bucket;
 pub use constructs::{Backing, CONSTRUCTS, Construct};
 pub use query::{ESTIMATE, MAX_CHARACTERS, MAX_ROWS, Query, Question, Scope, Unaskable};
