@@ -31,7 +31,7 @@ PERMISSIONS = json.loads((ROOT / "docs/permissions.json").read_text())
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/e2e", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--function", required=True, type=Path, help="nat-triage-lambda or its zip, for this machine")
-    parser.add_argument("--leak", required=True, type=Path, help="the example `leak` of tools/insights-server")
+    parser.add_argument("--leak", required=True, type=Path, help="the example `leak` of crates/insights-server")
     parser.add_argument("--template", type=Path, help="a packaged template other than that of this checkout")
     parser.add_argument("--only", nargs="+", metavar="ACTION", help="take away these actions only")
     given = parser.parse_args()

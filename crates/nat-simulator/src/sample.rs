@@ -384,7 +384,7 @@ fn readme(simulation: &Simulation, records: &[Record], text_bytes: usize, log_by
         "# Samples
 
 Synthetic. Nobody's traffic: every record comes from the NAT gateway simulator in
-`tools/nat-simulator`, whose crate documentation says what it models and what it assumes. All public
+`crates/nat-simulator`, whose crate documentation says what it models and what it assumes. All public
 addresses are documentation addresses. Made again, to the byte, with
 
     cargo run --release -p nat-simulator -- sample --out samples

@@ -36,3 +36,8 @@ pub use malformed::MalformedQuery;
 pub use query::{Output, Query, RunError, Statistics, Window};
 pub use server::{InsightsServer, Request};
 pub use store::{LogEvent, LogGroup, LogGroupClass, Store};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -87,3 +87,8 @@ pub use spec::{
     Weighted, Workload, Zone,
 };
 pub use truth::{ClientTruth, DestinationTruth, Truth, ZoneTruth};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
