@@ -68,7 +68,15 @@ fn told(folder: &str) -> String {
                 Outcome::Ignored(ignored) => writeln!(told, "  ignored: {}", ignored.reason),
                 Outcome::Unusable(error) => writeln!(told, "  unusable: {}", chain(&error)),
                 Outcome::Ended(ended) => {
-                    writeln!(told, "  ended: {} {:?} id {}", ended.reason(), ended.gateways, ended.id())
+                    let of = ended.gateways.iter().map(|of| {
+                        let began = of.began.as_ref().map(|began| {
+                            let window = began.window.expect("known");
+                            format!(" {window} id {}", began.id())
+                        });
+                        format!("{}{}", of.id, began.unwrap_or_default())
+                    });
+                    let of: Vec<String> = of.collect();
+                    writeln!(told, "  ended: {} [{}] id {}", ended.reason(), of.join(", "), ended.id())
                 }
                 Outcome::Incident(incident) => {
                     let alarm = incident.alarm.as_ref().expect("known");

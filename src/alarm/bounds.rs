@@ -43,12 +43,12 @@ pub fn bound(outcomes: &mut Vec<Outcome>) -> Option<Beyond> {
     (!beyond.is_empty()).then(|| {
         let mut gateways: Vec<NatGatewayId> = Vec::new();
         for outcome in &beyond {
-            let of = match outcome {
-                Outcome::Incident(incident) => incident.gateway.as_slice(),
-                Outcome::Ended(ended) => &ended.gateways,
-                _ => &[],
+            let of: Vec<&NatGatewayId> = match outcome {
+                Outcome::Incident(incident) => incident.gateway.iter().collect(),
+                Outcome::Ended(ended) => ended.gateways.iter().map(|of| &of.id).collect(),
+                _ => Vec::new(),
             };
-            gateways.extend(of.iter().take(MAX_INCIDENTS.saturating_sub(gateways.len())).cloned());
+            gateways.extend(of.into_iter().take(MAX_INCIDENTS.saturating_sub(gateways.len())).cloned());
         }
         gateways.dedup();
         Beyond { number: beyond.len(), gateways }

@@ -180,7 +180,18 @@ pub struct Ended {
     /// The alarm.
     pub alarm: Alarm,
     /// Its gateways.
-    pub gateways: Vec<NatGatewayId>,
+    pub gateways: Vec<EndedOf>,
+}
+
+/// What ended at one gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedOf {
+    /// The gateway.
+    pub id: NatGatewayId,
+    /// The zone, of a regional gateway's alarm.
+    pub zone: Option<String>,
+    /// The incident, as the alarm's own event told it when it fired; `None` where this event does not tell of it.
+    pub began: Option<Incident>,
 }
 
 impl Ended {
@@ -196,7 +207,7 @@ impl Ended {
         let alarm = &self.alarm;
         let at = alarm.at.as_second().to_string();
         let mut parts = vec![alarm.name.as_str(), &alarm.state, &at];
-        parts.extend(self.gateways.iter().map(NatGatewayId::as_str));
+        parts.extend(self.gateways.iter().map(|of| of.id.as_str()));
         parts.extend(alarm.contributor.as_deref());
         fingerprint(&parts.join("\u{0}"))
     }
@@ -412,11 +423,31 @@ fn of_alarm(fired: &Fired) -> Vec<Outcome> {
 /// An alarm on our metric that went back to OK from ALARM: what was in no alarm is not over.
 fn ended(fired: &Fired) -> Option<Ended> {
     let Series::Metrics(metrics) = &fired.series else { return None };
-    let ours = metrics.iter().filter(|metric| metric.is_ours());
-    let gateways: Vec<NatGatewayId> =
-        ours.filter_map(|metric| metric.dimension("NatGatewayId")?.parse().ok()).collect();
-    let over = fired.state == "OK" && fired.previous.as_deref() == Some("ALARM");
-    (over && !gateways.is_empty()).then(|| Ended { alarm: alarm(fired), gateways })
+    let previous = fired.previous.as_ref().filter(|previous| previous.state == "ALARM")?;
+    let before = previous.at.map(|at| Fired {
+        state: previous.state.clone(),
+        previous: None,
+        at,
+        reason: previous.reason.clone(),
+        reason_data: previous.reason_data.clone(),
+        ..fired.clone()
+    });
+    let ours: Vec<&Metric> = metrics.iter().filter(|metric| metric.is_ours()).collect();
+    let several = ours.len() > 1;
+    let of = |metric: &&Metric| {
+        Some(EndedOf {
+            id: metric.dimension("NatGatewayId")?.parse().ok()?,
+            zone: zone(metric),
+            began: before.as_ref().and_then(|before| incident(before, metric, several).ok()),
+        })
+    };
+    let gateways: Vec<EndedOf> = ours.iter().filter_map(of).collect();
+    (fired.state == "OK" && !gateways.is_empty()).then(|| Ended { alarm: alarm(fired), gateways })
+}
+
+/// The zone that a regional gateway's metric is of.
+fn zone(metric: &Metric) -> Option<String> {
+    metric.dimension("AvailabilityZone").filter(|zone| Shape::Zone.fits(zone)).map(str::to_owned)
 }
 
 fn alarm(fired: &Fired) -> Alarm {
@@ -444,7 +475,7 @@ fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Inci
         .filter(|account| is_account(account) && Some(account) != fired.account.as_ref());
     Ok(Incident {
         gateway: Some(gateway),
-        zone: metric.dimension("AvailabilityZone").filter(|zone| Shape::Zone.fits(zone)).map(str::to_owned),
+        zone: zone(metric),
         window: Some(window),
         exact_window: false,
         zone_from_metrics: false,

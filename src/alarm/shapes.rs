@@ -13,8 +13,20 @@ const NAME: usize = 255;
 /// Longest text that is kept of anything else; `reasonData` has at most 4,000 characters.
 const TEXT: usize = 4096;
 
+/// The state that an alarm left, as far as the event tells.
+#[derive(Clone, Debug)]
+pub(super) struct Previous {
+    pub(super) state: String,
+    /// Since when it was in that state.
+    pub(super) at: Option<Timestamp>,
+    /// Why it went into that state, in words.
+    pub(super) reason: String,
+    /// The text of that state's `reasonData`.
+    pub(super) reason_data: Option<String>,
+}
+
 /// One alarm's transition, whatever brought it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fired {
     pub(super) name: String,
     pub(super) arn: Option<String>,
@@ -22,7 +34,7 @@ pub(super) struct Fired {
     pub(super) region: Option<String>,
     pub(super) state: String,
     /// The state that it left, where the event says.
-    pub(super) previous: Option<String>,
+    pub(super) previous: Option<Previous>,
     pub(super) at: Timestamp,
     /// Why, in words.
     pub(super) reason: String,
@@ -173,7 +185,14 @@ pub(super) fn transition(around: &Around, data: &Map<String, Value>) -> Result<F
     };
     let at = time(state, "timestamp");
     let around_at = || around.time.as_deref().and_then(timestamp);
-    let previous = data.get("previousState").and_then(Value::as_object);
+    let previous = data.get("previousState").and_then(Value::as_object).and_then(|previous| {
+        Some(Previous {
+            state: text(previous, "value")?,
+            at: time(previous, "timestamp").ok(),
+            reason: text(previous, "reason").unwrap_or_default(),
+            reason_data: text(previous, "reasonData"),
+        })
+    });
     let (account, region) = place(around.arn.as_deref(), around.account.clone(), around.region.clone());
     Ok(Fired {
         name: name(data, "alarmName")?,
@@ -181,7 +200,7 @@ pub(super) fn transition(around: &Around, data: &Map<String, Value>) -> Result<F
         account,
         region,
         state: name(state, "value")?,
-        previous: previous.and_then(|previous| text(previous, "value")),
+        previous,
         // To the second both are the same.
         at: at.or_else(|lacks| around_at().ok_or(lacks))?,
         reason: text(state, "reason").unwrap_or_default(),
@@ -219,7 +238,12 @@ pub(super) fn sns(object: &Map<String, Value>) -> Result<Fired, AlarmError> {
         region,
         arn,
         state: name(object, "NewStateValue")?,
-        previous: text(object, "OldStateValue"),
+        previous: text(object, "OldStateValue").map(|state| Previous {
+            state,
+            at: None,
+            reason: String::new(),
+            reason_data: None,
+        }),
         at: time(object, "StateChangeTime")?,
         reason: text(object, "NewStateReason").unwrap_or_default(),
         reason_data: None,

@@ -10,7 +10,7 @@ use super::query::Query;
 use super::shapes::{get, named, seconds};
 
 /// What an alarm is on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Series {
     /// Metrics, some of which may be ours.
     Metrics(Vec<Metric>),
