@@ -48,6 +48,7 @@ pub mod looks;
 pub mod network;
 pub mod permissions;
 pub mod publish;
+pub mod recovery;
 pub mod report;
 #[cfg(feature = "aws")]
 pub mod reverse_dns;

@@ -1,6 +1,8 @@
 //! One event in, one answer out: the story of [`crate::triage`] and [`crate::looks`] with the live edges,
 //! for the function and for `nat-triage triage`.
 
+mod after;
+
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -12,7 +14,8 @@ use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 use crate::alarm::{
-    AlarmError, Outcome, Request, asked_once, bound, drill_of_query, is_drill, outcomes_from_event, request,
+    AlarmError, Ended, Outcome, Request, asked_once, bound, drill_of_query, is_drill, outcomes_from_event,
+    request,
 };
 use crate::aws::doctor::Questions;
 use crate::aws::{
@@ -283,9 +286,7 @@ impl Service {
                 return Ok(json!({ "ignored": true, "reason": ignored.reason }));
             }
             Outcome::Ended(ended) if self.config.notify_ok => {
-                let over = Trouble::over(&ended, event);
-                self.tell(time, &over).await?;
-                return Ok(json!({ "ended": true, "reason": over.reason, "id": over.id }));
+                return self.on_end(time, event, &ended).await;
             }
             Outcome::Ended(ended) => {
                 tracing::info!(reason = ended.reason(), "ignored");
@@ -298,6 +299,24 @@ impl Service {
             Outcome::Incident(incident) => incident,
         };
         self.on_incident(time, event, incident, 0).await
+    }
+
+    /// Tells that an alarm is over, and whether the ports of its gateways are free again.
+    async fn on_end(&self, time: Time, event: &Value, ended: &Ended) -> Result<Value, Failure> {
+        let id = ended.id();
+        if self.ledger(time.deadline).sent(&id).await.is_some() {
+            tracing::info!(id, "the end of this alarm was told before");
+            return Ok(json!({ "ignored": true, "reason": "its end was told before", "id": id }));
+        }
+        // A fault of ours must not keep the end from being told.
+        let looked = or_bug(async { Ok(Box::pin(self.look_after(time, ended)).await) }).await;
+        let recovery = looked.unwrap_or_else(|bug| {
+            tracing::error!(id, "the gateways were not looked at after the alarm: {}", bug.chain());
+            Vec::new()
+        });
+        let over = Trouble::over(ended, recovery, event);
+        self.tell(time, &over).await?;
+        Ok(json!({ "ended": true, "reason": over.reason, "recovery": over.recovery(), "id": over.id }))
     }
 
     /// Goes on with an incident whose flow logs an earlier invocation could not wait for.

@@ -12,9 +12,9 @@ use nat_triage::evidence::insights::{
     Agreement, Answer, Asked, Cause, LogsInsights, LogsQueries, Query, Recording, Rung, RungMemory,
     Unanswered, compare,
 };
-use nat_triage::incident::TimeWindow;
+use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::{Known, LogClass, Metric, Network};
-use nat_triage::triage::triage;
+use nat_triage::triage::{Triaged, triage};
 
 use crate::support::evaluator::Evaluator;
 use crate::support::incidents::{LOG_GROUP, incident, network, store};
@@ -59,6 +59,16 @@ impl Scene {
         let limits = Limits { ports_per_address: facts.ports_per_address };
         let known = Known(self.network.clone());
         triage(incident(&facts), &known, source, limits).await.expect("never fails").diagnosis
+    }
+
+    /// One minute of it, as the function would look at it by itself.
+    pub(crate) async fn look_at(&self, window: TimeWindow) -> Triaged {
+        let facts = self.simulation.facts();
+        let limits = Limits { ports_per_address: facts.ports_per_address };
+        let known = Known(self.network.clone());
+        let incident = Incident { window: Some(window), exact_window: true, alarm: None, ..incident(&facts) };
+        let insights = LogsInsights::new(Evaluator::new(self.store.clone()));
+        triage(incident, &known, &insights, limits).await.expect("never fails")
     }
 
     /// What two questions and a count say of the minute in which most errors were counted.

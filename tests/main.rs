@@ -24,6 +24,7 @@ mod misleading;
 mod mutations;
 mod permissions;
 mod readme;
+mod recoveries;
 mod remedies;
 mod reports;
 mod shapes;

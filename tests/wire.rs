@@ -313,7 +313,47 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again() {
     let over = serde_json::from_str(&text).expect("JSON");
     let (answered, envelope, _) = answered_and_published(&second, &scene, &over, 60);
     assert_eq!(answered["ended"], true, "{answered}");
-    assert!(envelope["Subject"].as_str().is_some_and(|s| s.contains("over")), "{envelope}");
+    assert!(envelope["Subject"].as_str().is_some_and(|s| s.contains("is not known")), "{envelope}");
+}
+
+/// The event of the alarm when it has gone back to OK.
+fn over(fired: &Value, at: i64) -> Value {
+    let mut event = fired.clone();
+    let data = &mut event["alarmData"];
+    data["previousState"] = data["state"].take();
+    let at = jiff::Timestamp::from_second(at).expect("this century");
+    let at = at.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string();
+    data["state"] = json!({ "value": "OK", "timestamp": at });
+    event
+}
+
+#[test]
+fn the_end_of_an_alarm_is_told_with_what_is_held_then() {
+    let (scene, simulation, insights) = staged_with_insights();
+    let url = insights.endpoint();
+    let settings = [&to_topic_and_bucket(&scene)[..], &[("NAT_TRIAGE_NOTIFY_OK", "true")]].concat();
+    let event = event(&simulation, scene.id("gateway"));
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &settings);
+    let (reported, _, _) = answered_and_published(&api, &scene, &event, 120);
+
+    let facts = simulation.facts();
+    let (answered, envelope, published) = answered_and_published(&api, &scene, &over(&event, facts.end), 120);
+    let recovery = &answered["recovery"][0];
+    assert_eq!(recovery["relief"], "still-full", "{answered:#}");
+    assert_eq!(recovery["incident_id"], reported["id"]);
+    assert_eq!(recovery["destination"]["then"], reported["destinations"][0]["held"]);
+    assert_eq!(recovery["refused_then"], reported["refused_attempts"]["counted"]);
+    assert_eq!(published["recovery"], answered["recovery"]);
+    let subject = envelope["Subject"].as_str().expect("text");
+    assert!(subject.contains("errors stopped, but") && subject.ends_with("full"), "{subject}");
+
+    // Long before, when few ports were held.
+    let early = over(&later(&event, 1), facts.errors[0].0 - 240);
+    let (answered, envelope, _) = answered_and_published(&api, &scene, &early, 120);
+    assert_eq!(answered["recovery"][0]["relief"], "freed", "{answered:#}");
+    let subject = envelope["Subject"].as_str().expect("text");
+    assert!(subject.contains("recovered"), "{subject}");
 }
 
 #[test]

@@ -132,7 +132,7 @@ variable "reserved_concurrency" {
 }
 
 variable "notify_ok" {
-  description = "Whether to be told that an alarm is over as well."
+  description = "Whether to be told when an alarm is over as well, and whether ports are free then."
   type        = bool
   default     = false
 }

@@ -18,6 +18,7 @@ use crate::diagnosis::{Diagnosis, Stage};
 use crate::doctor::Standing;
 use crate::evidence::insights::RungMemory;
 use crate::gap::Gap;
+use crate::incident::Incident;
 use crate::publish::{Leases, Ledger, Pages, Sent, Taken};
 use crate::report;
 
@@ -115,6 +116,12 @@ impl<'a> ReportBucket<'a> {
     pub async fn keep(&self, bundle: &Bundle) {
         let key = format!("{PREFIX}/{}/{}", bundle.incident().id(), bundle::FILE);
         let _ = self.put(&key, JSON, bundle.to_json(), false).await;
+    }
+
+    /// What the last report of an incident rested on; `None` where that was not kept, or cannot be read.
+    pub async fn kept(&self, incident: &Incident) -> Option<Bundle> {
+        let key = format!("{PREFIX}/{}/{}", incident.id(), bundle::FILE);
+        self.get(&key).await.ok().flatten()
     }
 
     /// Whether an object can be written to it: tries, with `nat-triage/doctor.json`.

@@ -3,6 +3,7 @@
 use super::trouble::{Kind, Trouble};
 use crate::diagnosis::{Diagnosis, Verdict};
 use crate::doctor::Tonight;
+use crate::recovery::Relief;
 
 /// How soon somebody has to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +25,14 @@ impl Severity {
         }
     }
 
-    fn of_trouble(kind: Kind) -> Self {
-        match kind {
+    fn of_trouble(trouble: &Trouble<'_>) -> Self {
+        match trouble.kind() {
             Kind::Failure => Self::Critical,
             Kind::UnreadableEvent => Self::Warning,
-            Kind::Recovery => Self::Info,
+            Kind::Recovery => match relief(trouble) {
+                Some(Relief::Freed) => Self::Info,
+                Some(Relief::CannotTell | Relief::StillFull) | None => Self::Warning,
+            },
         }
     }
 
@@ -84,8 +88,17 @@ pub(super) fn of_checkup(tonight: Tonight) -> Vec<Attribute> {
     vec![("kind", "check-up".to_owned()), ("severity", Severity::of_checkup(tonight).name().to_owned())]
 }
 
-/// `kind` and `severity`.
+/// Of several gateways the worst.
+fn relief(trouble: &Trouble<'_>) -> Option<Relief> {
+    trouble.recovery().iter().map(|one| one.relief).max()
+}
+
+/// `kind` and `severity`; of an alarm that is over `relief` too, where its gateways were looked at.
 pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Vec<Attribute> {
-    let kind = trouble.kind();
-    vec![("kind", kind.name().to_owned()), ("severity", Severity::of_trouble(kind).name().to_owned())]
+    let mut attributes = vec![
+        ("kind", trouble.kind().name().to_owned()),
+        ("severity", Severity::of_trouble(trouble).name().to_owned()),
+    ];
+    attributes.extend(relief(trouble).map(|relief| ("relief", relief.name().to_owned())));
+    attributes
 }

@@ -13,6 +13,7 @@ use super::first_step::{FirstStep, first_step, what_to_do};
 use super::lead::lead;
 use super::sms::subject;
 use super::timeline::Timeline;
+use super::trouble::Kind;
 use super::wording::{
     FIX, asides, attribution_note, capacity, client_name, clients_heading, gaps_by_fix, incident, label,
     not_listed, outside, sure, verdict_in_words, when, worth_showing,
@@ -46,7 +47,7 @@ pub fn chat(diagnosis: &Diagnosis, report_url: Option<&str>) -> Value {
     let gateway = gateway.unwrap_or("unknown-gateway");
     let verdict = verdict_in_words(diagnosis.verdict);
     let thread = match &diagnosis.alarm {
-        Some(alarm) => format!("{} {gateway}", safe(&outside(&alarm.name))),
+        Some(alarm) => thread(&alarm.name, gateway),
         None => gateway.to_owned(),
     };
     let remedies = diagnosis.remedies.iter().filter(|_| diagnosis.verdict != Verdict::NotSupported);
@@ -82,6 +83,11 @@ fn next_step(remedy: &Remedy) -> String {
     }
 }
 
+/// The thread of all that is said of an alarm on a gateway.
+pub(super) fn thread(alarm: &str, gateway: &str) -> String {
+    format!("{} {gateway}", safe(&outside(alarm)))
+}
+
 /// A text that is no diagnosis.
 #[must_use]
 pub fn note(text: &str) -> Value {
@@ -94,8 +100,9 @@ pub(super) fn of_trouble(trouble: &Trouble<'_>) -> Value {
     let (words, command) = trouble.what_to_do();
     let command = command.map_or(String::new(), |command| format!("\n{}", code_block(&command)));
     let reason = safe(&trouble.reason_shown());
-    let description = format!("Why: {reason}.\n\nWhat to do: {words}{command}");
-    let metadata = json!({ "threadId": trouble.id, "summary": trouble.subject() });
+    let why = if trouble.kind() == Kind::Recovery { "" } else { "Why: " };
+    let description = format!("{why}{reason}.\n\nWhat to do: {words}{command}");
+    let metadata = json!({ "threadId": trouble.thread(), "summary": trouble.subject() });
     notification(&trouble.id, trouble.subject(), &description, &[], &[], &metadata)
 }
 

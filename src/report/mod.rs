@@ -10,6 +10,7 @@ mod lead;
 mod lines;
 pub mod markdown;
 pub mod message;
+mod recovery;
 pub mod schema;
 pub mod sms;
 pub mod text;

@@ -8,7 +8,7 @@ use crate::words::{self, ascii_line};
 const LONGEST: usize = 140;
 
 /// Fewer than 100 characters are allowed (`PublishInput` in the Amazon SNS API).
-const SUBJECT: usize = 99;
+pub(super) const SUBJECT: usize = 99;
 
 /// Destination, how full, who holds it, how sure; at most 140 characters of the GSM alphabet.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn subject(diagnosis: &Diagnosis) -> String {
 }
 
 /// As many characters of a gateway's id as it is recognised by: `nat-0a1b2c3d`.
-const ID: usize = 12;
+pub(super) const ID: usize = 12;
 
 /// The answer, with who holds the ports and what else is full where that fits into `most` characters: half an
 /// address would name somebody else.

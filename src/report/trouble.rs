@@ -4,21 +4,22 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::chat;
 use super::first_step;
 use super::lines::wrap;
+use super::recovery;
+use super::sms::SUBJECT;
 use crate::alarm::{Beyond, Ended, MAX_INCIDENTS};
 use crate::gap::Fix;
 use crate::incident::NatGatewayId;
-use crate::words::{count, counted, escaped_json, one_line, outside};
+use crate::recovery::Recovery;
+use crate::words::{ascii_line, count, counted, escaped_json, outside};
 
 /// The version of the JSON that machines get instead of a diagnosis.
 pub(super) const SCHEMA: &str = "nat-triage.trouble.v1";
 
 /// Longest part of the reason that is shown.
 const REASON: usize = 1_000;
-
-/// Longest part of an alarm's name that is shown.
-const ALARM_NAME: usize = 80;
 
 /// Longest part of the event that is shown to people; machines get it whole.
 const EVENT: usize = 2_000;
@@ -55,8 +56,12 @@ pub struct Trouble<'e> {
     /// What went wrong, with its causes.
     pub reason: String,
     kind: Kind,
-    title: &'static str,
+    title: String,
     fix: Fix,
+    /// Of an alarm that is over, what each of its gateways was found to be.
+    recovery: Vec<Recovery>,
+    /// Where a chat shows it; the id where there is none.
+    thread: Option<String>,
     event: &'e Value,
 }
 
@@ -72,8 +77,10 @@ impl<'e> Trouble<'e> {
             id: id.into(),
             reason: reason.into(),
             kind: Kind::UnreadableEvent,
-            title: "nat-triage got an event that it cannot read; no NAT gateway was looked at",
+            title: "nat-triage got an event that it cannot read; no NAT gateway was looked at".into(),
             fix,
+            recovery: Vec::new(),
+            thread: None,
             event,
         }
     }
@@ -93,8 +100,10 @@ impl<'e> Trouble<'e> {
                 named.join(", ")
             ),
             kind: Kind::UnreadableEvent,
-            title: "nat-triage got an event about too many NAT gateways; it looked at the first of them",
+            title: "nat-triage got an event about too many NAT gateways; it looked at the first of them".into(),
             fix: "look at the ErrorPortAllocation of those that are left, and invoke the function with {\"nat_gateway_id\": \"ID\"} for each that had errors".into(),
+            recovery: Vec::new(),
+            thread: None,
             event,
         }
     }
@@ -106,32 +115,44 @@ impl<'e> Trouble<'e> {
             id: id.into(),
             reason: reason.into(),
             kind: Kind::Failure,
-            title: "nat-triage failed on an alarm of a NAT gateway; there is no diagnosis",
+            title: "nat-triage failed on an alarm of a NAT gateway; there is no diagnosis".into(),
             fix: Fix::ask_again(
                 "look at the gateway's ErrorPortAllocation yourself, save the event below as EVENT.json, and run",
             ),
+            recovery: Vec::new(),
+            thread: None,
             event,
         }
     }
 
-    /// An alarm that ended.
+    /// An alarm that ended, and what its gateways were found to be then.
     #[must_use]
-    pub fn over(ended: &Ended, event: &'e Value) -> Self {
-        let gateways: Vec<&str> = ended.gateways.iter().map(NatGatewayId::as_str).collect();
-        let alarm = &ended.alarm;
+    pub fn over(ended: &Ended, recovery: Vec<Recovery>, event: &'e Value) -> Self {
+        let thread = match &ended.gateways[..] {
+            [one] => Some(chat::thread(&ended.alarm.name, one.id.as_str())),
+            _ => None,
+        };
         Self {
             id: ended.id(),
-            reason: format!(
-                "the alarm {} on {} went back to OK at {}",
-                one_line(&alarm.name, ALARM_NAME),
-                gateways.join(", "),
-                alarm.at
-            ),
+            reason: recovery::paragraphs(ended, &recovery).join("\n"),
             kind: Kind::Recovery,
-            title: "nat-triage: the NAT gateway refuses no more connections; its alarm is over",
-            fix: "nothing tonight; what filled it may come back, and the report of the alarm says what to change".into(),
+            title: ascii_line(&recovery::title(&recovery), SUBJECT),
+            fix: recovery::fix(ended, &recovery),
+            recovery,
+            thread,
             event,
         }
+    }
+
+    /// What each gateway of an alarm that is over was found to be.
+    #[must_use]
+    pub fn recovery(&self) -> &[Recovery] {
+        &self.recovery
+    }
+
+    /// The thread in which a chat shows it.
+    pub(super) fn thread(&self) -> &str {
+        self.thread.as_deref().unwrap_or(&self.id)
     }
 
     /// What sort of message it is.
@@ -142,8 +163,8 @@ impl<'e> Trouble<'e> {
 
     /// ASCII, at most 99 characters, one line.
     #[must_use]
-    pub fn subject(&self) -> &'static str {
-        self.title
+    pub fn subject(&self) -> &str {
+        &self.title
     }
 
     /// What a person can do about it: in words, and with which command.
@@ -163,7 +184,14 @@ impl<'e> Trouble<'e> {
         let mut text = String::new();
         wrap(&mut text, "", &format!("{}.", self.title));
         text.push('\n');
-        wrap(&mut text, "", &format!("Why: {}.", self.reason_shown()));
+        if self.kind == Kind::Recovery {
+            for paragraph in self.reason.lines() {
+                wrap(&mut text, "", &outside(paragraph, REASON));
+                text.push('\n');
+            }
+        } else {
+            wrap(&mut text, "", &format!("Why: {}.", self.reason_shown()));
+        }
         wrap(&mut text, "", &format!("What to do: {words}{}", if command.is_some() { ":" } else { "." }));
         if let Some(line) = command.as_deref() {
             text.push_str(line);
@@ -181,8 +209,8 @@ impl<'e> Trouble<'e> {
     /// For machines.
     #[must_use]
     pub fn json(&self) -> String {
-        let Self { id, reason, kind, title, fix, event } = self;
-        let json = Json { schema: SCHEMA, id, kind: *kind, title, reason, fix, event };
+        let Self { id, reason, kind, title, fix, recovery, event, .. } = self;
+        let json = Json { schema: SCHEMA, id, kind: *kind, title, reason, fix, recovery, event };
         escaped_json(&serde_json::to_string(&json).expect("it holds nothing that JSON cannot"))
     }
 }
@@ -198,12 +226,14 @@ pub(super) struct Json<'a> {
     /// What sort of message it is.
     kind: Kind,
     /// What it is, in a few words.
-    title: &'static str,
+    title: &'a str,
     /// What went wrong, with its causes.
     reason: &'a str,
     /// What a person can do about it.
     #[schemars(with = "String")]
     fix: &'a Fix,
+    /// Of an alarm that is over, whether the ports of each of its gateways are free again; empty otherwise.
+    recovery: &'a [Recovery],
     /// The event as it arrived.
     event: &'a Value,
 }

@@ -1,0 +1,86 @@
+//! After an alarm: a look at its gateways when it has gone back to OK.
+
+use futures_util::future::join_all;
+use jiff::SignedDuration;
+use tokio::time::{Instant, sleep};
+
+use super::{Service, Time};
+use crate::alarm::{Ended, EndedOf};
+use crate::aws::ReportBucket;
+use crate::bundle::Bundle;
+use crate::diagnosis::Limits;
+use crate::evidence::insights::LogsInsights;
+use crate::incident::{Incident, TimeWindow};
+use crate::looks;
+use crate::recovery::{Look, Recovery, compare};
+use crate::triage::{Triaged, triage};
+
+/// How long before the alarm went back to OK the minutes begin that are looked at, and how many they are.
+const LAST_MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+impl Service {
+    /// What the gateways of an alarm that is over were found to be.
+    pub(super) async fn look_after(&self, time: Time, ended: &Ended) -> Vec<Recovery> {
+        join_all(ended.gateways.iter().map(|of| self.look_after_one(time, ended, of))).await
+    }
+
+    async fn look_after_one(&self, time: Time, ended: &Ended, of: &EndedOf) -> Recovery {
+        let bucket = self.bucket(time.deadline);
+        let (then, now) =
+            futures_util::future::join(told_then(bucket.as_ref(), of), self.settled(time, ended, of)).await;
+        fn look(triaged: &Triaged) -> Look<'_> {
+            Look { diagnosis: &triaged.diagnosis, network: &triaged.network }
+        }
+        let recovery = compare(of.id.as_str(), then.as_ref().map(look), now.as_ref().map(look));
+        let began = of.began.as_ref();
+        Recovery {
+            incident_id: began.map(Incident::id),
+            began: began.and_then(|began| Some(began.alarm.as_ref()?.at)),
+            ..recovery
+        }
+    }
+
+    /// The last minute before the alarm went back to OK, looked at until its records have arrived or there is no time.
+    async fn settled(&self, time: Time, ended: &Ended, of: &EndedOf) -> Option<Triaged> {
+        let incident = Incident {
+            gateway: Some(of.id.clone()),
+            zone: of.zone.clone(),
+            window: Some(last_minute(ended)?),
+            exact_window: true,
+            ..Incident::default()
+        };
+        loop {
+            let began = Instant::now();
+            let looked = Box::pin(self.diagnose(time, None, incident.clone())).await;
+            let triaged = match looked {
+                Ok((triaged, _)) => triaged,
+                Err(failure) => {
+                    tracing::warn!("not looked at after the alarm: {}", failure.chain());
+                    return None;
+                }
+            };
+            let due = triaged.diagnosis.coverage.records_due;
+            let is_late = due.is_some_and(|due| time.clock.now() < due);
+            let time_left = time.deadline.before_publishing().remaining();
+            if !is_late || time_left < looks::BETWEEN + began.elapsed() * 2 {
+                return Some(triaged);
+            }
+            tracing::info!("flow logs are still arriving; looking again in a while");
+            sleep(looks::BETWEEN).await;
+        }
+    }
+}
+
+/// The last whole minute before the alarm went back to OK.
+fn last_minute(ended: &Ended) -> Option<TimeWindow> {
+    let end = jiff::Timestamp::from_second(ended.alarm.at.as_second().div_euclid(60) * 60).ok()?;
+    TimeWindow::new(end.checked_sub(LAST_MINUTE).ok()?, end).ok()
+}
+
+/// The alarm's own report, made once more from what was kept of it.
+async fn told_then(bucket: Option<&ReportBucket<'_>>, of: &EndedOf) -> Option<Triaged> {
+    let bundle: Bundle = bucket?.kept(of.began.as_ref()?).await?;
+    let source = LogsInsights::new(&bundle).remembering(bundle.memory());
+    let made = triage(bundle.incident(), &bundle, &source, Limits::default()).await;
+    made.ok()
+}
