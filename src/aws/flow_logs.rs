@@ -168,7 +168,7 @@ fn group_of_arn(arn: &str) -> Option<String> {
 pub(super) fn named(overrides: &Overrides, vpc_id: Option<&str>) -> Vec<FlowLog> {
     let format = overrides.log_format.clone().unwrap_or_else(LogFormat::version_2);
     let log = |group: &String| FlowLog {
-        id: "override".to_owned(),
+        id: FlowLog::NAMED.to_owned(),
         resource_id: vpc_id.unwrap_or_default().to_owned(),
         log_group: Some(group.clone()),
         destination: FlowLogDestination::CloudWatchLogs,

@@ -331,17 +331,22 @@ fn records(examined: &Examined, run: &Result<Run, Unanswered>, region: Option<&s
     let seconds = took.as_secs_f64();
     let asked = format!("question {} took {seconds:.1} s{cost}", rung.number());
     if answer.records_matched == Some(0) || answer.records_matched.is_none() && answer.rows.is_empty() {
-        let resources = examined.network.flow_logs.iter().map(|log| words::argument(&log.id));
-        let ids = resources.collect::<Vec<_>>().join(" ");
+        let described = examined.network.flow_logs.iter().filter(|log| !log.is_named());
+        let ids: Vec<String> = described.map(|log| words::argument(&log.id)).collect();
+        let shows = match &ids[..] {
+            [] => String::new(),
+            ids => format!(
+                "; this shows whether delivery fails: aws ec2 describe-flow-logs --flow-log-ids {}{}",
+                ids.join(" "),
+                region_option(region)
+            ),
+        };
         return Row::bad(
             about,
             Check::Records,
             Tonight::Partial,
             format!("no record of it from {minutes}: it carried nothing, or they do not arrive; {asked}"),
-            format!(
-                "send something through it and look again; this shows whether delivery fails: aws ec2 describe-flow-logs --flow-log-ids {ids}{}",
-                region_option(region)
-            ),
+            format!("send something through it and look again{shows}"),
         );
     }
     let records = answer.records_matched.map_or_else(|| "records".into(), |number| counted(number, "record"));

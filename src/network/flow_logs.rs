@@ -61,7 +61,7 @@ pub enum LogClass {
 /// A flow log that covers the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowLog {
-    /// Its id, `fl-…`.
+    /// Its id, `fl-…`; [`FlowLog::NAMED`] where nobody described it.
     pub id: String,
     /// The interface, subnet, VPC or gateway it was made for.
     pub resource_id: String,
@@ -90,4 +90,15 @@ pub struct FlowLog {
     /// Where its files are, where it is delivered to S3 and they can be read there.
     #[serde(default)]
     pub in_bucket: Option<InBucket>,
+}
+
+impl FlowLog {
+    /// What stands for the id of a flow log whose log group and format were named, as it reads behind `flow log`.
+    pub const NAMED: &str = "of NAT_TRIAGE_LOG_GROUPS";
+
+    /// Whether nobody described it: its log group and format were named.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.id == Self::NAMED
+    }
 }

@@ -166,7 +166,7 @@ impl Network {
         }
         sieve.items(Some(&mut self.flow_logs), |sieve, log| {
             sieve.fact("a log group", &mut log.log_group, Shape::LogGroup);
-            sieve.fits("a flow log", &log.id, Shape::Id("fl"))
+            log.is_named() || sieve.fits("a flow log", &log.id, Shape::Id("fl"))
         });
         sieve.items(self.subnets.as_mut(), |sieve, subnet| {
             sieve.fact("the zone of a subnet", &mut subnet.zone, Shape::Zone);

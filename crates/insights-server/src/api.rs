@@ -123,6 +123,7 @@ struct StopQuery {
 struct DescribeLogGroups {
     log_group_name_prefix: Option<String>,
     log_group_name_pattern: Option<String>,
+    log_group_identifiers: Option<Vec<String>>,
     next_token: Option<String>,
     limit: Option<i64>,
 }
@@ -263,6 +264,13 @@ impl Api {
         if request.log_group_name_prefix.is_some() && request.log_group_name_pattern.is_some() {
             return Err(Exception::invalid("logGroupNamePrefix and logGroupNamePattern exclude each other"));
         }
+        // Source: `DescribeLogGroups` in the CloudWatch Logs API: up to 50 names or ARNs, and only a limit beside them.
+        let named = request.log_group_identifiers.as_ref();
+        if named.is_some()
+            && (request.log_group_name_prefix.is_some() || request.log_group_name_pattern.is_some())
+        {
+            return Err(Exception::invalid("logGroupIdentifiers excludes a prefix and a pattern"));
+        }
         let limit = match request.limit {
             None => LARGEST_GROUP_PAGE,
             Some(limit) => usize::try_from(limit)
@@ -278,7 +286,11 @@ impl Api {
                 .filter(|group| {
                     let prefix = request.log_group_name_prefix.as_deref().unwrap_or_default();
                     let pattern = request.log_group_name_pattern.as_deref().unwrap_or_default();
-                    group.name.starts_with(prefix)
+                    let is_named = |names: &Vec<String>| {
+                        names.iter().any(|name| *name == group.name || *name == shelf.arn(&group.name))
+                    };
+                    named.is_none_or(is_named)
+                        && group.name.starts_with(prefix)
                         && group.name.to_lowercase().contains(&pattern.to_lowercase())
                         && request.next_token.as_ref().is_none_or(|after| group.name > *after)
                 })

@@ -325,6 +325,10 @@ fn log_groups_are_described_with_both_of_their_arns() {
         })
     );
     assert_eq!(answer["logGroups"].as_array().unwrap().len(), 2);
+    let arn = answer["logGroups"][0]["logGroupArn"].clone();
+    let named = describe(json!({ "logGroupIdentifiers": [arn] }));
+    assert_eq!(named["logGroups"][0], answer["logGroups"][0]);
+    assert_eq!(named["logGroups"].as_array().map(Vec::len), Some(1));
     let first = describe(json!({ "limit": 2 }));
     let rest = describe(json!({ "limit": 2, "nextToken": first["nextToken"] }));
     assert_eq!(rest["logGroups"][0]["logGroupName"], "other");

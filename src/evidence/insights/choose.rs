@@ -244,5 +244,9 @@ fn reason(log: &FlowLog, format: &LogFormat, of: usize) -> String {
     } else {
         format!("of {of} that cover the gateway")
     };
-    format!("{} of {}, {of}: it {}", log.id, log.resource_id, merits.join(", "))
+    let merits = merits.join(", ");
+    if log.is_named() {
+        return format!("the flow log {}: it {merits}", log.id);
+    }
+    format!("{} of {}, {of}: it {merits}", log.id, log.resource_id)
 }
