@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::flow::LogFormat;
 use crate::incident::is_account;
+use crate::network::is_region;
 use crate::report::HttpsReaders;
 
 /// Where to publish; without it the result is only returned and logged.
@@ -38,13 +39,16 @@ pub const HTTPS: &str = "NAT_TRIAGE_HTTPS";
 /// Whether to ask the DNS for the names of destinations: `true`, `false`, or the name server to ask.
 pub const REVERSE_DNS: &str = "NAT_TRIAGE_REVERSE_DNS";
 
+/// The name or the ARN of the EventBridge bus that gets each message as an event as well.
+pub const EVENT_BUS: &str = "NAT_TRIAGE_EVENT_BUS";
+
 /// What Lambda calls the function; not set elsewhere.
 ///
 /// Source: "Defined runtime environment variables" in the AWS Lambda developer guide.
 pub const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Every name that this program reads.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
@@ -56,6 +60,7 @@ pub const NAMES: [&str; 12] = [
     NOTIFY_OK,
     HTTPS,
     REVERSE_DNS,
+    EVENT_BUS,
     FUNCTION_NAME,
 ];
 
@@ -84,6 +89,8 @@ pub struct Config {
     pub https: HttpsReaders,
     /// [`REVERSE_DNS`]; `None` asks nobody.
     pub reverse_dns: Option<NameServer>,
+    /// [`EVENT_BUS`].
+    pub event_bus: Option<String>,
     /// [`FUNCTION_NAME`].
     pub function_name: Option<String>,
 }
@@ -182,6 +189,7 @@ impl Config {
             notify_ok,
             https,
             reverse_dns,
+            event_bus: set(EVENT_BUS).map(event_bus).transpose()?,
             function_name: set(FUNCTION_NAME).map(str::to_owned),
         })
     }
@@ -208,15 +216,37 @@ fn topic_arn(text: &str) -> Result<String, ConfigError> {
     }
 }
 
-/// A log group's name, as the CloudWatch Logs API allows it.
-fn log_group(text: &str) -> Result<String, ConfigError> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-/.#".contains(&b);
-    if text.len() <= 512 && text.bytes().all(allowed) {
+/// A bus's name or ARN, as `PutEvents` in the Amazon EventBridge API reference has it.
+fn event_bus(text: &str) -> Result<String, ConfigError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/.-_:".contains(&b);
+    let is_arn = text.starts_with("arn:") && text.contains(":events:");
+    if text.len() <= 1_600 && text.bytes().all(allowed) && (is_arn || !text.contains(':')) {
         Ok(text.to_owned())
     } else {
         Err(ConfigError {
+            name: EVENT_BUS,
+            why: format!("{:?} is neither the name nor the ARN of an event bus", short(text)),
+        })
+    }
+}
+
+/// A log group's name, as the CloudWatch Logs API allows it; of another account's, its ARN.
+fn log_group(text: &str) -> Result<String, ConfigError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-/.#".contains(&b);
+    let is_name = |name: &str| (1..=512).contains(&name.len()) && name.bytes().all(allowed);
+    let group = text.trim_end_matches(":*");
+    let parts: Vec<&str> = group.split(':').collect();
+    let is_arn = matches!(parts[..], ["arn", partition, "logs", region, account, "log-group", name]
+        if partition.starts_with("aws") && is_region(region) && is_account(account) && is_name(name));
+    if is_name(group) || is_arn {
+        Ok(group.to_owned())
+    } else {
+        Err(ConfigError {
             name: LOG_GROUPS,
-            why: format!("{:?} is not the name of a log group", short(text)),
+            why: format!(
+                "{:?} is neither the name of a log group nor its ARN, such as arn:aws:logs:eu-west-1:123456789012:log-group:/vpc/flow",
+                short(text)
+            ),
         })
     }
 }
@@ -304,6 +334,8 @@ mod tests {
         for (name, text) in [
             (TOPIC_ARN, "my-topic"),
             (LOG_GROUPS, "a b"),
+            (LOG_GROUPS, "arn:aws:s3:::flow-logs"),
+            (LOG_GROUPS, "arn:aws:logs:eu-west-1:12:log-group:/vpc/flow"),
             (LOG_FORMAT, "srcaddr only"),
             (NAT_IPS, "10.0.0.220;10.0.0.221"),
             (REPORT_BUCKET, "s3://reports"),
@@ -312,6 +344,7 @@ mod tests {
             (NOTIFY_OK, "sometimes"),
             (HTTPS, "slack"),
             (REVERSE_DNS, "dns.example"),
+            (EVENT_BUS, "arn:aws:sns:eu-west-1:123456789012:nat-triage"),
             (MAX_SCAN_GIB, "50 GiB"),
         ] {
             let error = config(name, text).expect_err(name);
@@ -339,6 +372,13 @@ mod tests {
         let at = |text: &str| Some(NameServer::At(text.parse().expect("valid")));
         assert_eq!(told("10.0.0.2"), at("10.0.0.2:53"));
         assert_eq!(told("[fd00:ec2::253]:5353"), at("[fd00:ec2::253]:5353"));
+    }
+
+    #[test]
+    fn log_groups_of_linked_accounts_are_named_by_their_arn() {
+        let arn = "arn:aws:logs:eu-west-1:111122223333:log-group:/vpc/flow";
+        let groups = |text: &str| config(LOG_GROUPS, text).expect("valid").log_groups;
+        assert_eq!(groups(&format!("{arn}:*, /vpc/ours")), [arn, "/vpc/ours"]);
     }
 
     #[test]

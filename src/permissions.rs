@@ -29,6 +29,8 @@ pub enum Resource {
     Keys,
     /// The queue of failed invocations.
     FailureQueue,
+    /// The event bus.
+    EventBus,
     /// The function itself.
     OwnFunction,
     /// The function's own log group.
@@ -49,6 +51,7 @@ impl Resource {
             Self::FlowLogFiles => "`…/AWSLogs/*` in each bucket that a flow log is delivered to",
             Self::Keys => "the key",
             Self::FailureQueue => "the dead-letter queue",
+            Self::EventBus => "the event bus",
             Self::OwnFunction => "the function",
             Self::OwnLog => "the function's log group",
         }
@@ -67,6 +70,8 @@ pub enum Need {
     WithReportBucket,
     /// Only where flow logs are delivered to S3 (the parameter `FlowLogBuckets`).
     WithFlowLogsInS3,
+    /// Only with an event bus (`NAT_TRIAGE_EVENT_BUS`, the parameter `EventBus`).
+    WithEventBus,
     /// No call of ours: S3 looks for it where an object of the report bucket is not there.
     BesideReportBucket,
     /// No call of ours: SNS and S3 use a key in our name, where the topic or the bucket has one of its own.
@@ -84,6 +89,7 @@ impl Need {
             Self::Helpful => "to say more",
             Self::WithReportBucket => "with `NAT_TRIAGE_REPORT_BUCKET`",
             Self::WithFlowLogsInS3 => "where flow logs are delivered to S3, with `FlowLogBuckets`",
+            Self::WithEventBus => "with `NAT_TRIAGE_EVENT_BUS`",
             Self::BesideReportBucket => "by S3, with `NAT_TRIAGE_REPORT_BUCKET`",
             Self::WithKey => "by SNS or S3, where the topic or the bucket has a KMS key of its own",
             Self::Lambda => "by Lambda, for the function",
@@ -94,7 +100,11 @@ impl Need {
     #[must_use]
     pub fn is_a_call(self) -> bool {
         match self {
-            Self::Required | Self::Helpful | Self::WithReportBucket | Self::WithFlowLogsInS3 => true,
+            Self::Required
+            | Self::Helpful
+            | Self::WithReportBucket
+            | Self::WithFlowLogsInS3
+            | Self::WithEventBus => true,
             Self::BesideReportBucket | Self::WithKey | Self::Lambda => false,
         }
     }
@@ -171,6 +181,12 @@ pub const PERMISSIONS: &[Permission] = &[
         "ec2:DescribeVpcs",
         Need::Helpful,
         "The VPC's address ranges are not known, so clients are told from destinations less well.",
+    ),
+    on(
+        Resource::EventBus,
+        "events:PutEvents",
+        Need::WithEventBus,
+        "The bus gets no events; the topic gets each message all the same.",
     ),
     on(Resource::Keys, "kms:Decrypt", Need::WithKey, "Nothing can be written where the key encrypts."),
     on(

@@ -813,12 +813,19 @@ struct Topic<'a> {
 
 impl Publisher for Topic<'_> {
     async fn publish(&self, message: &Message) -> Result<Receipt, PublishError> {
-        match &self.service.config.topic_arn {
-            Some(arn) => {
-                SnsTopic::new(&self.service.clients, arn.clone(), self.deadline).publish(message).await
-            }
+        let Config { topic_arn, event_bus, .. } = &self.service.config;
+        let clients = &self.service.clients;
+        let sent = match topic_arn {
+            Some(arn) => SnsTopic::new(clients, arn.clone(), self.deadline).publish(message).await,
             None => Nowhere.publish(message).await,
+        };
+        // A message that the topic did not take may still be heard by the bus, and the other way round.
+        if let Some(bus) = event_bus
+            && let Err(why) = aws::put_event(clients, bus, &message.event, self.deadline).await
+        {
+            tracing::error!(id = message.id, bus, "the event bus did not get the message: {why}");
         }
+        sent
     }
 }
 

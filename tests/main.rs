@@ -9,6 +9,7 @@ mod cost;
 mod counted;
 mod documents;
 mod drills;
+mod event_bus;
 #[cfg(feature = "aws")]
 mod faults;
 mod files;

@@ -17,12 +17,12 @@ use crate::support::contract::assert_trouble;
 
 const GATEWAY: &str = "nat-0a1b2c3d4e5f60718";
 
-fn event() -> Value {
+pub(crate) fn event() -> Value {
     let text = std::fs::read_to_string(checkout().join("events/alarm-ok.json")).expect("there");
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn ended() -> Ended {
+pub(crate) fn ended() -> Ended {
     match outcomes_from_event(&event()).remove(0) {
         Outcome::Ended(ended) => ended,
         other => panic!("{other:?}"),
@@ -96,7 +96,7 @@ async fn without_records_only_the_metric_can_tell() {
     assert_eq!(compare(GATEWAY, None, Some(look(&now))).relief, Relief::CannotTell);
 }
 
-fn recovery(relief: Relief, now: Option<(u32, u32)>) -> Recovery {
+pub(crate) fn recovery(relief: Relief, now: Option<(u32, u32)>) -> Recovery {
     let held = |(at_least, at_most): (u32, u32)| HeldPorts {
         at_least,
         estimate: (at_least + at_most) / 2,

@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -314,6 +314,100 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again() {
     let (answered, envelope, _) = answered_and_published(&second, &scene, &over, 60);
     assert_eq!(answered["ended"], true, "{answered}");
     assert!(envelope["Subject"].as_str().is_some_and(|s| s.contains("is not known")), "{envelope}");
+}
+
+#[test]
+fn a_linked_accounts_gateway_is_diagnosed_by_what_is_named() {
+    let (scene, simulation, insights) = staged_with_insights();
+    let format = LogFormat::v3_pkt().header();
+    let group = format!("arn:aws:logs:{REGION}:123456789012:log-group:{LOG_GROUP}");
+    let named = [
+        ("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")),
+        ("NAT_TRIAGE_LOG_GROUPS", &group),
+        ("NAT_TRIAGE_LOG_FORMAT", &format),
+        ("NAT_TRIAGE_NAT_IPS", scene.id("address")),
+    ];
+    let url = insights.endpoint();
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &named);
+    // EC2 of this account knows no such gateway.
+    let event = event(&simulation, "nat-0fedcba9876543210");
+    let (answered, _, _) = answered_and_published(&api, &scene, &event, 120);
+    assert_eq!(answered["verdict"], "confirmed", "{answered:#}");
+    let exhausted = simulation.truth().exhausted.expect("full").address.to_string();
+    assert_eq!(answered["destinations"][0]["address"], exhausted);
+    let asked = insights.requests().into_iter().find(|request| request.target.ends_with("StartQuery"));
+    assert_eq!(asked.expect("a query").body["logGroupIdentifiers"], json!([group]));
+}
+
+/// A service that takes events, or refuses them, and keeps what it got.
+struct Bus {
+    url: String,
+    got: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Bus {
+    fn answering(status: u16, body: &'static str) -> Self {
+        let server = Server::http("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", server.server_addr().to_ip().expect("an address"));
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&got);
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for mut request in server.incoming_requests() {
+                let target = request.headers().iter().find(|header| header.field.equiv("X-Amz-Target"));
+                let target = target.map_or_else(String::new, |header| header.value.to_string());
+                let mut text = String::new();
+                request.as_reader().read_to_string(&mut text).expect("a body");
+                kept.lock().expect("no panic").push((target, serde_json::from_str(&text).expect("JSON")));
+                let answer = Response::from_string(body).with_status_code(status);
+                let _ = request.respond(answer);
+            }
+        });
+        Self { url, got }
+    }
+
+    fn got(&self) -> Vec<(String, Value)> {
+        self.got.lock().expect("no panic").clone()
+    }
+}
+
+#[test]
+fn an_event_bus_gets_the_message_and_its_refusal_costs_none() {
+    let (scene, simulation, insights) = staged_with_insights();
+    let url = insights.endpoint();
+    let settings = [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_EVENT_BUS", "default")];
+    let event = event(&simulation, scene.id("gateway"));
+    for (nth, (status, body)) in [
+        (200, r#"{"FailedEntryCount":0,"Entries":[{"EventId":"11710aed-b79e-4468-a20b-bb3c0c3b4860"}]}"#),
+        (200, r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"no"}]}"#),
+        (
+            400,
+            r#"{"__type":"AccessDeniedException","message":"not authorized to perform: events:PutEvents"}"#,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let bus = Bus::answering(status, body);
+        let endpoints: Vec<(&str, &str)> = endpoints(&scene, &url)
+            .into_iter()
+            .chain([("AWS_ENDPOINT_URL_EVENTBRIDGE", bus.url.as_str())])
+            .collect();
+        let api = RuntimeApi::start();
+        let _function = started(&api, &endpoints, &settings);
+        let event = later(&event, i64::try_from(nth).expect("few"));
+        let (answered, envelope, _) = answered_and_published(&api, &scene, &event, 120);
+        let got = bus.got();
+        let (target, put) = got.last().expect("it was asked");
+        assert_eq!(target, "AWSEvents.PutEvents");
+        let [entry] = &put["Entries"].as_array().expect("a list")[..] else { panic!("{put}") };
+        assert_eq!((&entry["EventBusName"], &entry["Source"]), (&json!("default"), &json!("nat-triage")));
+        assert_eq!(entry["DetailType"], "NAT Gateway Diagnosis");
+        let detail: Value = serde_json::from_str(entry["Detail"].as_str().expect("text")).expect("JSON");
+        assert_eq!((&detail["report"], &detail["summary"]), (&answered, &envelope["Subject"]));
+        assert_eq!(detail["incident_id"], answered["id"]);
+    }
 }
 
 /// The event of the alarm when it has gone back to OK.

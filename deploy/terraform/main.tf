@@ -42,6 +42,7 @@ locals {
     NAT_TRIAGE_NOTIFY_OK           = tostring(var.notify_ok)
     NAT_TRIAGE_HTTPS               = var.https_readers
     NAT_TRIAGE_REVERSE_DNS         = var.reverse_dns
+    NAT_TRIAGE_EVENT_BUS           = var.event_bus
     NAT_TRIAGE_REPORT_BUCKET       = local.bucket
     NAT_TRIAGE_REPORT_BUCKET_OWNER = var.keep_reports ? local.account : ""
     NAT_TRIAGE_LOG_GROUPS          = join(",", concat(compact([var.flow_log_group]), var.linked_log_groups))
@@ -162,6 +163,16 @@ data "aws_iam_policy_document" "triage" {
       sid       = "QueryFlowLogsOfLinkedAccounts"
       actions   = ["logs:StartQuery"]
       resources = flatten([for group in var.linked_log_groups : [group, "${group}:*"]])
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.event_bus != "" ? ["bus"] : []
+
+    content {
+      sid       = "PutEvents"
+      actions   = ["events:PutEvents"]
+      resources = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${var.event_bus}"]
     }
   }
 

@@ -131,6 +131,12 @@ variable "reserved_concurrency" {
   }
 }
 
+variable "event_bus" {
+  description = "The name of an EventBridge bus of this account and Region that gets each message as an event as well."
+  type        = string
+  default     = ""
+}
+
 variable "notify_ok" {
   description = "Whether to be told when an alarm is over as well, and whether ports are free then."
   type        = bool

@@ -293,14 +293,15 @@ impl Discovery<'_> {
             metric.or_else(|| alarm.account.as_ref().map(|account| told("its alarm", account)))
         });
         let account = account.unwrap_or_default();
-        Gap::new(
+        let gap = Gap::new(
             format!("the gateway {id}"),
             format!(
                 "it does not exist in {ours} in this account, or was deleted more than an hour ago{elsewhere}{account}"
             ),
             "check the alarm's dimension NatGatewayId, and run nat-triage in the gateway's account and Region",
-        )
-        .deciding()
+        );
+        // Where its addresses are named, its records can be told apart all the same.
+        if self.overrides.nat_ips.is_empty() { gap.deciding() } else { gap }
     }
 
     /// The gateway by what the operator says of it. A zone dimension is a regional gateway's.
@@ -661,8 +662,10 @@ mod tests {
             errors_reported: None,
             one_of_several: false,
         };
-        let (network, gaps) = Discovery::new(&clients, overrides, clock, deadline).network(&incident).await;
+        let (mut network, gaps) =
+            Discovery::new(&clients, overrides, clock, deadline).network(&incident).await;
         assert_eq!(network.gateway.provenance, Provenance::Named);
+        assert_eq!(network.take_out_misfits(), None, "a flow log that was named has no id of AWS's");
         assert_eq!(
             (network.gateway.addresses.len(), network.flow_logs.len(), network.metrics.len()),
             (1, 1, 0)

@@ -7,6 +7,7 @@ mod buckets;
 mod discovery;
 pub(crate) mod doctor;
 mod errors;
+mod event_bus;
 mod flow_logs;
 mod function;
 mod insights;
@@ -32,6 +33,7 @@ pub use alarms::described_alarms;
 pub use bucket::ReportBucket;
 pub use buckets::BucketObjects;
 pub use discovery::{Discovery, Overrides};
+pub use event_bus::put_event;
 pub use function::invoke_later;
 pub use insights::{Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
 pub use topic::SnsTopic;
@@ -105,6 +107,8 @@ pub struct Clients {
     pub ec2: aws_sdk_ec2::Client,
     /// CloudWatch, for metrics and for the alarms beneath a composite one.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    /// EventBridge, for the bus that gets each message.
+    pub events: aws_sdk_eventbridge::Client,
     /// Lambda, for the function's next invocation.
     pub lambda: aws_sdk_lambda::Client,
     /// Service Quotas, for how many addresses there may be.
@@ -126,6 +130,7 @@ impl Clients {
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             ec2: aws_sdk_ec2::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            events: aws_sdk_eventbridge::Client::new(config),
             lambda: aws_sdk_lambda::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
             resolver: aws_sdk_route53resolver::Client::new(config),

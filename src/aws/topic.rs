@@ -148,6 +148,7 @@ fn fix(failure: &Failure, arn: &str, region: Option<&str>, message: &Message) ->
 mod tests {
     use super::super::errors::tests::refused;
     use super::*;
+    use crate::report::BusEvent;
 
     const ARN: &str = "arn:aws:sns:eu-west-1:123456789012:nat-triage";
 
@@ -157,6 +158,7 @@ mod tests {
             body: r#"{"default":"text"}"#.into(),
             id: "nt-1".into(),
             attributes: vec![("kind", "diagnosis".to_owned())],
+            event: BusEvent { detail_type: "NAT Gateway Diagnosis", detail: "{}".into() },
         }
     }
 

@@ -6,6 +6,7 @@ use super::Trouble;
 use super::attributes::{self, Attribute};
 use super::chat::{self, chat};
 use super::checkup;
+use super::event::{BusEvent, Parts};
 use super::sms::{self, sms, subject};
 use super::text::mail;
 use crate::diagnosis::{Diagnosis, Stage};
@@ -46,6 +47,8 @@ pub struct Message {
     pub id: String,
     /// For the filters of subscriptions.
     pub attributes: Vec<Attribute>,
+    /// For an event bus, where there is one.
+    pub event: BusEvent,
 }
 
 /// How much of each list is kept: destinations, clients of each, steps of the timelines of all
@@ -101,6 +104,7 @@ impl Message {
         let subject = trouble.subject();
         let texts = Texts {
             id: trouble.id.clone(),
+            incident_id: trouble.incident_id(),
             attributes: attributes::of_trouble(trouble),
             subject: subject.into(),
             people: trouble.text(),
@@ -118,6 +122,7 @@ impl Message {
         let subject = checkup::subject(found);
         let texts = Texts {
             id: checkup::id(found),
+            incident_id: None,
             attributes: attributes::of_checkup(found.tonight),
             people: checkup::mail(found),
             sms: ascii_line(&subject, 140),
@@ -140,6 +145,8 @@ impl Message {
 /// What each kind of subscriber gets.
 struct Texts {
     id: String,
+    /// The incident that it is about, where it is about one.
+    incident_id: Option<String>,
     attributes: Vec<Attribute>,
     subject: String,
     people: String,
@@ -157,6 +164,7 @@ impl Texts {
                 Stage::Provisional => format!("{}-provisional", diagnosis.id),
                 Stage::Final => diagnosis.id.clone(),
             },
+            incident_id: Some(diagnosis.id.clone()),
             attributes: attributes::of_diagnosis(diagnosis),
             subject: subject(diagnosis),
             people: mail(diagnosis, report_url),
@@ -223,6 +231,13 @@ impl Texts {
             body: Value::Object(body).to_string(),
             id: self.id.clone(),
             attributes: self.attributes.clone(),
+            event: BusEvent::of(&Parts {
+                id: &self.id,
+                incident_id: self.incident_id.as_deref(),
+                summary: &self.subject,
+                attributes: &self.attributes,
+                report: self.machines.as_deref(),
+            }),
         }
     }
 }

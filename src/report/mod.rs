@@ -4,6 +4,7 @@ mod attributes;
 mod basis;
 pub mod chat;
 mod checkup;
+mod event;
 mod first_step;
 pub mod html;
 mod lead;
@@ -19,6 +20,7 @@ mod trouble;
 mod wording;
 
 pub use attributes::Attribute;
+pub use event::{BusEvent, SOURCE as EVENT_SOURCE};
 pub use message::{HttpsReaders, Message};
 pub use trouble::{Kind as TroubleKind, Trouble};
 

@@ -150,6 +150,15 @@ impl<'e> Trouble<'e> {
         &self.recovery
     }
 
+    /// The incident that it is about, where it is about one: of an alarm that is over, the one that the alarm told.
+    pub(super) fn incident_id(&self) -> Option<String> {
+        match (self.kind, &self.recovery[..]) {
+            (Kind::Recovery, [one]) => one.incident_id.clone(),
+            (Kind::Failure, _) => Some(self.id.clone()),
+            (Kind::Recovery | Kind::UnreadableEvent, _) => None,
+        }
+    }
+
     /// The thread in which a chat shows it.
     pub(super) fn thread(&self) -> &str {
         self.thread.as_deref().unwrap_or(&self.id)

@@ -25,9 +25,9 @@ impl Service {
     }
 
     async fn look_after_one(&self, time: Time, ended: &Ended, of: &EndedOf) -> Recovery {
-        let bucket = self.bucket(time.deadline);
-        let (then, now) =
-            futures_util::future::join(told_then(bucket.as_ref(), of), self.settled(time, ended, of)).await;
+        // One after the other: each holds as much as a diagnosis takes.
+        let now = self.settled(time, ended, of).await;
+        let then = told_then(self.bucket(time.deadline).as_ref(), of).await;
         fn look(triaged: &Triaged) -> Look<'_> {
             Look { diagnosis: &triaged.diagnosis, network: &triaged.network }
         }

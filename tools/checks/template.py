@@ -217,6 +217,7 @@ def main():
         "LogGroups": "flow-logs*",
         "MoreLogGroups": "dns-queries",
         "FlowLogGroup": "shared-flow-logs",
+        "EventBus": "default",
         "LinkedLogGroups": "arn:aws:logs:eu-west-1:111122223333:log-group:flow-logs",
         "FlowLogBuckets": "arn:aws:s3:::flow-logs,arn:aws:s3:::central-flow-logs",
         "NatGatewayId": "nat-0123456789abcdef0",

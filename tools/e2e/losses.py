@@ -13,6 +13,7 @@ DECIDING = {"ec2:DescribeNatGateways", "ec2:DescribeFlowLogs", "logs:StartQuery"
 
 # What no run here can show, and why.
 NOT_SHOWN = {
+    "events:PutEvents": "the stack has no event bus, and the statement is there only with one",
     "kms:Decrypt": "the stack has no key, and the statement is there only with one",
     "kms:GenerateDataKey*": "the stack has no key, and the statement is there only with one",
     "logs:CreateLogStream": "ministack writes the function's log by itself, and asks no policy",
