@@ -12,7 +12,7 @@ pub const SOURCE: &str = "nat-triage";
 
 /// Largest entry, in bytes: source, detail type and detail.
 ///
-/// Source: "Calculating PutEvents event entry size" in the Amazon EventBridge user guide: less than 256 KB.
+/// Source: "Calculating `PutEvents` event entry size" in the Amazon EventBridge user guide: less than 256 KB.
 const MAX_ENTRY: usize = 256 * 1024 - 1;
 
 /// One event.
