@@ -128,8 +128,20 @@ const MIN_TIME_OF_GATEWAY: Duration = Duration::from_secs(20);
 /// the records.
 type Form = (GatewayKind, Vec<String>, String);
 
-/// Under which an answer names one of several gateways that had no error.
-const BLAMELESS: &str = "nat_gateway";
+/// What one outcome of an event came to.
+#[derive(Clone, Debug)]
+struct Reply {
+    /// As it is returned.
+    value: Value,
+    /// Whether it is that the gateway, one of several of an alarm, refused nothing in these minutes.
+    is_blameless: bool,
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        Self { value, is_blameless: false }
+    }
+}
 
 /// What time there is for one event.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +227,7 @@ impl Service {
         }
         let of_good = async {
             let asked = outcomes.iter().map(|outcome| self.answer(time, event, outcome.clone()));
-            let answers = join_all(asked).await.into_iter().collect::<Result<Vec<Value>, Failure>>()?;
+            let answers = join_all(asked).await.into_iter().collect::<Result<Vec<Reply>, Failure>>()?;
             let asked = outcomes.iter().zip(&answers);
             let again = asked.map(|(outcome, answer)| async {
                 if is_blameless_with_all_others(outcome, answer, &outcomes, &answers) {
@@ -224,7 +236,8 @@ impl Service {
                     Ok(answer.clone())
                 }
             });
-            join_all(again).await.into_iter().collect::<Result<Vec<Value>, Failure>>()
+            let answers = join_all(again).await.into_iter().collect::<Result<Vec<Reply>, Failure>>()?;
+            Ok::<Vec<Value>, Failure>(answers.into_iter().map(|answer| answer.value).collect())
         };
         let errors: Vec<AlarmError> = unusable.into_iter().filter_map(Outcome::into_error).collect();
         let of_bad = async {
@@ -279,23 +292,23 @@ impl Service {
         }
     }
 
-    async fn answer(&self, time: Time, event: &Value, outcome: Outcome) -> Result<Value, Failure> {
+    async fn answer(&self, time: Time, event: &Value, outcome: Outcome) -> Result<Reply, Failure> {
         let incident = match outcome {
             Outcome::Ignored(ignored) => {
                 tracing::info!(reason = ignored.reason, "ignored");
-                return Ok(json!({ "ignored": true, "reason": ignored.reason }));
+                return Ok(json!({ "ignored": true, "reason": ignored.reason }).into());
             }
             Outcome::Ended(ended) if self.config.notify_ok => {
-                return self.on_end(time, event, &ended).await;
+                return self.on_end(time, event, &ended).await.map(Reply::from);
             }
             Outcome::Ended(ended) => {
                 tracing::info!(reason = ended.reason(), "ignored");
-                return Ok(json!({ "ignored": true, "reason": ended.reason() }));
+                return Ok(json!({ "ignored": true, "reason": ended.reason() }).into());
             }
             Outcome::Composite(composite) => {
                 return Box::pin(self.answer(time, event, composite.from_event_alone())).await;
             }
-            Outcome::Unusable(error) => return self.unusable(time, event, &error, 1).await,
+            Outcome::Unusable(error) => return self.unusable(time, event, &error, 1).await.map(Reply::from),
             Outcome::Incident(incident) => incident,
         };
         self.on_incident(time, event, incident, 0).await
@@ -333,7 +346,7 @@ impl Service {
         }
         // The invocation before this one looked a moment ago.
         sleep(looks::BETWEEN.min(time.deadline.remaining() / 3)).await;
-        self.on_incident(time, &event, incident, round).await
+        Ok(self.on_incident(time, &event, incident, round).await?.value)
     }
 
     /// Reports one incident, unless another process does. `round` invocations have looked at it before.
@@ -343,7 +356,7 @@ impl Service {
         event: &Value,
         incident: Incident,
         round: u32,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Reply, Failure> {
         let id = incident.id();
         let ledger = self.ledger(time.deadline);
         let (leases, mark) = (&ledger.bucket, incident.mark());
@@ -351,7 +364,9 @@ impl Service {
             Turn::Ours(lease) => lease,
             Turn::Reported => {
                 tracing::info!(id, "this alarm's report has gone out before");
-                return Ok(json!({ "ignored": true, "reason": "its report has gone out before", "id": id }));
+                return Ok(
+                    json!({ "ignored": true, "reason": "its report has gone out before", "id": id }).into()
+                );
             }
             Turn::Late => return Err(Failure::InHand(id)),
         };
@@ -359,7 +374,7 @@ impl Service {
             match or_bug(Box::pin(self.report(time, event, incident, &ledger, Some(round)))).await {
                 Err(bug @ Failure::Bug(_)) => {
                     let trouble = Trouble::broken(&id, event, &bug.chain());
-                    self.told_of(time, "broken", &trouble, bug).await
+                    self.told_of(time, "broken", &trouble, bug).await.map(Reply::from)
                 }
                 told => told,
             }
@@ -391,7 +406,8 @@ impl Service {
         match incident.await {
             Ok(incident) => {
                 let nothing_sent = Ledgers { memory: None, bucket: None };
-                or_bug(Box::pin(self.report(time, event, incident, &nothing_sent, None))).await
+                let reply = or_bug(Box::pin(self.report(time, event, incident, &nothing_sent, None))).await?;
+                Ok(reply.value)
             }
             Err(error) => Err(Failure::Event(error)),
         }
@@ -412,7 +428,7 @@ impl Service {
                     alarm: Some(alarm),
                     ..Incident::default()
                 };
-                self.answer(time, event, Outcome::Incident(incident)).await
+                Ok(self.answer(time, event, Outcome::Incident(incident)).await?.value)
             }
             Err(gap) => {
                 let error = AlarmError::WhichGateway { found: format!("{}: {}", gap.what, gap.why) };
@@ -441,7 +457,7 @@ impl Service {
         incident: Incident,
         ledger: &Ledgers<'_>,
         round: Option<u32>,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Reply, Failure> {
         let Time { clock, deadline } = time;
         let outbox = self.outbox(deadline);
         let looking = deadline.before_publishing();
@@ -453,11 +469,13 @@ impl Service {
             let roles =
                 Roles { networks: &networks, source: &files, outbox: &outbox, ledger, successor: &() };
             let triaged = match until_known(&mut surveyed, &roles, limits, clock, looking).await {
-                Err(Unheard::NoEvidence(error)) => return self.unread(time, event, &surveyed, error.0).await,
+                Err(Unheard::NoEvidence(error)) => {
+                    return self.unread(time, event, &surveyed, error.0).await.map(Reply::from);
+                }
                 told => told?,
             };
             self.measure(clock, &triaged.diagnosis);
-            return Ok(triaged.diagnosis.to_json());
+            return Ok(triaged.diagnosis.to_json().into());
         }
         let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
@@ -474,7 +492,8 @@ impl Service {
         if incident.one_of_several && surveyed.had_no_errors() {
             let reason = "the alarm is on several gateways, and this one refused nothing in these minutes";
             tracing::info!(id = surveyed.id(), reason, "ignored");
-            return Ok(json!({ "ignored": true, "reason": reason, BLAMELESS: incident.gateway }));
+            let value = json!({ "ignored": true, "reason": reason, "nat_gateway": incident.gateway });
+            return Ok(Reply { value, is_blameless: true });
         }
         let successor =
             NextInvocation { service: self, event, incident: &incident, round, deadline: looking };
@@ -492,7 +511,7 @@ impl Service {
                 bucket.keep(&bundle).await;
             }
         }
-        Ok(triaged.diagnosis.to_json())
+        Ok(triaged.diagnosis.to_json().into())
     }
 
     /// Learns, once in a process, which questions earlier processes found answered.
@@ -783,14 +802,13 @@ impl Service {
 /// the alarm would not have fired: the metrics are late then.
 fn is_blameless_with_all_others(
     outcome: &Outcome,
-    answer: &Value,
+    answer: &Reply,
     outcomes: &[Outcome],
-    answers: &[Value],
+    answers: &[Reply],
 ) -> bool {
-    let blameless = |answer: &Value| answer.get(BLAMELESS).is_some();
     let transition = |outcome: &Outcome| outcome.alarm().map(|alarm| (alarm.name.clone(), alarm.at));
     let of_alarm = outcomes.iter().zip(answers).filter(|(other, _)| transition(other) == transition(outcome));
-    blameless(answer) && of_alarm.map(|(_, answer)| answer).all(blameless)
+    answer.is_blameless && of_alarm.map(|(_, answer)| answer).all(|answer| answer.is_blameless)
 }
 
 /// A panic as a failure that can be told of: it must not take the person's message with it.
