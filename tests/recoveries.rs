@@ -164,6 +164,33 @@ fn what_the_records_do_not_show_is_not_claimed() {
 }
 
 #[test]
+fn of_several_gateways_the_worst_is_the_answer() {
+    let other = |relief| Recovery {
+        gateway: "nat-0fedcba9876543210".into(),
+        destination: None,
+        ..recovery(relief, None)
+    };
+    let subject = |all: Vec<Recovery>| {
+        let event = event();
+        Trouble::over(&ended(), all, &event).subject().to_owned()
+    };
+    let freed = || recovery(Relief::Freed, Some((1_190, 1_260)));
+    assert_eq!(
+        subject(vec![freed(), other(Relief::StillFull)]),
+        "nat-triage: errors stopped, but 1 of 2 NAT gateways is still full"
+    );
+    assert_eq!(
+        subject(vec![freed(), other(Relief::CannotTell)]),
+        "nat-triage: 1 of 2 NAT gateways has free ports; of the others that is not known"
+    );
+    assert_eq!(
+        subject(vec![freed(), other(Relief::Freed)]),
+        "nat-triage: all 2 NAT gateways of the alarm have free ports"
+    );
+    insta::assert_snapshot!(told(vec![freed(), other(Relief::CannotTell)]));
+}
+
+#[test]
 fn an_end_that_was_not_looked_at_says_so() {
     insta::assert_snapshot!(told(Vec::new()));
 }

@@ -18,18 +18,20 @@ pub(super) fn title(all: &[Recovery]) -> String {
         several => {
             let of = |relief: Relief| several.iter().filter(|one| one.relief == relief).count();
             let all = several.len();
+            let verb =
+                |count: usize, one: &'static str, more: &'static str| if count == 1 { one } else { more };
             match (of(Relief::Freed), of(Relief::StillFull)) {
                 (freed, 0) if freed == all => {
                     format!("nat-triage: all {all} NAT gateways of the alarm have free ports")
                 }
-                (freed, 0) => {
-                    format!(
-                        "nat-triage: {freed} of {all} NAT gateways have free ports; of the others it is not known"
-                    )
-                }
-                (_, full) => {
-                    format!("nat-triage: errors stopped, but {full} of {all} NAT gateways are still full")
-                }
+                (freed, 0) => format!(
+                    "nat-triage: {freed} of {all} NAT gateways {} free ports; of the others that is not known",
+                    verb(freed, "has", "have")
+                ),
+                (_, full) => format!(
+                    "nat-triage: errors stopped, but {full} of {all} NAT gateways {} still full",
+                    verb(full, "is", "are")
+                ),
             }
         }
     }
