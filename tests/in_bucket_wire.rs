@@ -173,6 +173,28 @@ async fn a_bucket_of_another_region_is_asked_there() {
     }
 }
 
+#[test]
+fn at_a_terminal_a_refusal_names_the_place_and_what_to_do() {
+    for (answer, to_do) in [
+        (error(403, "AccessDenied", "Access Denied"), "allow s3:ListBucket on the bucket"),
+        (error(404, "NoSuchBucket", "The specified bucket does not exist"), "check the bucket's name"),
+    ] {
+        let bucket = Bucket::saying(vec![answer]);
+        let output = Command::new(env!("CARGO_BIN_EXE_nat-triage"))
+            .env_clear()
+            .args(["analyze", "--flow-logs", "s3://flow-logs/vpc/"])
+            .args(["--window", "2026-11-18T02:00:00Z/2026-11-18T02:10:00Z"])
+            .envs(ACCOUNT)
+            .env("AWS_ENDPOINT_URL_S3", &bucket.url)
+            .stdin(Stdio::null())
+            .output()
+            .expect("nat-triage runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("failed to read s3://flow-logs/vpc") && told.contains(to_do), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn each_answer_of_s3_that_gives_nothing_has_its_cause() {
     let key = "arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d";

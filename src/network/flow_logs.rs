@@ -61,7 +61,7 @@ pub enum LogClass {
 /// A flow log that covers the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowLog {
-    /// Its id, `fl-…`; [`FlowLog::NAMED`] where nobody described it.
+    /// Its id, `fl-…`.
     pub id: String,
     /// The interface, subnet, VPC or gateway it was made for.
     pub resource_id: String,

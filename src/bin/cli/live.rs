@@ -12,7 +12,7 @@ use nat_triage::bundle::{Bundle, FILE as BUNDLE_FILE};
 use nat_triage::config::{Config, MAX_SCAN_GIB, TOPIC_ARN};
 use nat_triage::deadline::{Clock, Deadline};
 use nat_triage::doctor::{self, Tonight};
-use nat_triage::evidence::bucket::{self, Most};
+use nat_triage::evidence::bucket::{self, Cause, Most, Refused};
 use nat_triage::flow::reader::Inputs;
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::BucketPlace;
@@ -149,7 +149,9 @@ pub(crate) async fn fetch(
     let sdk = account(&Account::default(), true).await?;
     let budget = Budget::of_gib(config.max_scan_gib);
     let objects = BucketObjects::new(&Clients::new(&sdk), budget, Deadline::after(PATIENCE));
-    let below = bucket::below(&objects, place, window, Most::ON_MACHINE).await?;
+    let below = bucket::below(&objects, place, window, Most::ON_MACHINE)
+        .await
+        .map_err(|refused| anyhow::anyhow!("failed to read {place}: {refused}; {}", to_do(&refused)))?;
     output::problem(&format!(
         "read {} of {} from {place}",
         words::counted(below.files, "file"),
@@ -158,6 +160,19 @@ pub(crate) async fn fetch(
     inputs.add(below.contents);
     below.failed.into_iter().for_each(|failed| inputs.add_failed(failed));
     Ok(())
+}
+
+/// What to do where S3 did not answer.
+fn to_do(refused: &Refused) -> &str {
+    match refused.cause {
+        Cause::Denied => {
+            "allow s3:ListBucket on the bucket and s3:GetObject on its objects to whom nat-triage runs as"
+        }
+        Cause::KeyDenied(_) => "allow kms:Decrypt on the key that encrypts the objects",
+        Cause::NoBucket => "check the bucket's name, and the account that it is in",
+        Cause::Archived => "restore the objects first",
+        Cause::OutOfTime | Cause::Other => &refused.fix,
+    }
 }
 
 /// Writes a bundle into a folder, which is made where there is none.
