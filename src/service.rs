@@ -559,11 +559,15 @@ impl Service {
                 _ => doctor::Bucket::NotSet,
             }
         };
-        let (ids, alarms, topic, bucket) = tokio::join!(
+        let next_invocation = async {
+            Some(aws::try_invoking(&self.clients, self.config.function_name.as_deref()?, soon).await)
+        };
+        let (ids, alarms, topic, bucket, next_invocation) = tokio::join!(
             aws::doctor::gateways(&self.clients, soon),
             aws::doctor::watchers(&self.clients, soon),
             topic,
-            bucket
+            bucket,
+            next_invocation
         );
         let mut passed_over = Vec::new();
         let gateways = match ids {
@@ -586,7 +590,18 @@ impl Service {
         };
         let invoked = aws::doctor::invoked(&self.clients, invokers, deadline.of_look_ups()).await;
         let region = self.clients.region().map(str::to_owned);
-        doctor::check_up(&Facts { at: now, region, gateways, passed_over, alarms, invoked, topic, bucket })
+        doctor::check_up(&Facts {
+            at: now,
+            region,
+            gateways,
+            passed_over,
+            alarms,
+            invoked,
+            topic,
+            bucket,
+            next_invocation,
+            event_bus: self.config.event_bus.clone(),
+        })
     }
 
     /// What a diagnosis of a gateway would rest on. Questions of the same form to the same log groups are asked

@@ -19,6 +19,8 @@ fn of(topic: Topic) -> Checkup {
             "s3:PutObject was denied: AccessDenied",
             "allow s3:PutObject on arn:aws:s3:::reports/nat-triage/* to the role or user that nat-triage runs as",
         )),
+        next_invocation: None,
+        event_bus: None,
     })
 }
 

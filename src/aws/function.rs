@@ -1,4 +1,4 @@
-//! The function itself: its next invocation.
+//! The function itself: its next invocation, and whether there may be one.
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
@@ -6,6 +6,7 @@ use aws_sdk_lambda::types::InvocationType;
 use super::Clients;
 use super::errors::{Failure, within};
 use crate::deadline::Deadline;
+use crate::gap::Gap;
 
 const INVOKE: &str = "lambda:InvokeFunction";
 
@@ -28,4 +29,20 @@ pub async fn invoke_later(
         sent.map_err(|error| Failure::of(INVOKE, &error))
     });
     taken.await.map(drop).map_err(|failure| failure.to_string())
+}
+
+/// Asks Lambda whether the function `name` may be invoked, and does not run it.
+///
+/// Source: `InvocationType` of `Invoke` in the AWS Lambda API reference: `DryRun` validates parameter values and verifies
+/// that the role has permission to invoke the function.
+///
+/// # Errors
+/// When Lambda says no, or says nothing.
+pub(crate) async fn try_invoking(clients: &Clients, name: &str, deadline: Deadline) -> Result<(), Gap> {
+    let call = clients.lambda.invoke().function_name(name).invocation_type(InvocationType::DryRun);
+    let tried = within(deadline.for_one_thing(MAX_TIME), INVOKE, async {
+        call.send().await.map_err(|error| Failure::of(INVOKE, &error))
+    });
+    let why_it_matters = "whether the function can go on where flow logs are late";
+    tried.await.map(drop).map_err(|failure| failure.gap(why_it_matters, name))
 }

@@ -35,6 +35,7 @@ pub use buckets::BucketObjects;
 pub use discovery::{Discovery, Overrides};
 pub use event_bus::put_event;
 pub use function::invoke_later;
+pub(crate) use function::try_invoking;
 pub use insights::{Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
 pub use topic::SnsTopic;
 

@@ -77,6 +77,10 @@ pub enum Check {
     Topic,
     /// Where reports are kept.
     Bucket,
+    /// Whether the function may invoke itself, to wait for late flow logs.
+    LateLogs,
+    /// Where reports go as events.
+    EventBus,
 }
 
 impl Check {
@@ -95,6 +99,8 @@ impl Check {
             Self::Room => "room",
             Self::Topic => "topic",
             Self::Bucket => "bucket",
+            Self::LateLogs => "late logs",
+            Self::EventBus => "event bus",
         }
     }
 }
@@ -227,6 +233,10 @@ pub struct Facts {
     pub topic: Topic,
     /// The bucket of the reports.
     pub bucket: Bucket,
+    /// Whether the function may invoke itself; `None` where it is not the function that looks.
+    pub next_invocation: Option<Result<(), Gap>>,
+    /// The event bus of the reports, where there is one.
+    pub event_bus: Option<String>,
 }
 
 /// The rows of what was looked up.
@@ -264,6 +274,8 @@ pub fn check_up(facts: &Facts) -> Checkup {
     }
     rows.push(topic(&facts.topic, region));
     rows.push(bucket(&facts.bucket));
+    rows.extend(facts.next_invocation.as_ref().map(late_logs));
+    rows.extend(facts.event_bus.as_deref().map(|bus| event_bus(bus, region)));
     let tonight = rows.iter().map(|row| row.tonight).max().unwrap_or(Tonight::None);
     Checkup { schema: SCHEMA, at: facts.at, region: facts.region.clone(), tonight, rows }
 }
@@ -343,14 +355,36 @@ fn topic(topic: &Topic, region: Option<&str>) -> Row {
                         "{says}; only a message shows whether the function may use its key {}",
                         words::one_line(key, 200)
                     ),
-                    format!(
-                        "aws lambda invoke --function-name FUNCTION --cli-binary-format raw-in-base64-out --payload '{{\"doctor\": true, \"tell\": \"always\"}}' out.json{}",
-                        region_option(region)
-                    ),
+                    send_message(region),
                 ),
             }
         }
     }
+}
+
+/// The command that makes the function send a check-up to the readers of its reports.
+fn send_message(region: Option<&str>) -> String {
+    format!(
+        "aws lambda invoke --function-name FUNCTION --cli-binary-format raw-in-base64-out --payload '{{\"doctor\": true, \"tell\": \"always\"}}' out.json{}",
+        region_option(region)
+    )
+}
+
+fn late_logs(tried: &Result<(), Gap>) -> Row {
+    match tried {
+        Ok(()) => Row::good(
+            "reports",
+            Check::LateLogs,
+            "the function may invoke itself, and so wait for flow logs that arrive late",
+        ),
+        Err(gap) => Row::of_gap("reports", Check::LateLogs, Tonight::Partial, gap),
+    }
+}
+
+/// EventBridge has no call that tries without sending.
+fn event_bus(bus: &str, region: Option<&str>) -> Row {
+    let says = format!("only a message shows whether {} takes events", words::one_line(bus, 200));
+    Row::bad("reports", Check::EventBus, Tonight::Full, says, send_message(region))
 }
 
 fn bucket(bucket: &Bucket) -> Row {
@@ -384,6 +418,8 @@ mod tests {
                 key: None,
             },
             bucket: Bucket::Writable("reports".into()),
+            next_invocation: None,
+            event_bus: None,
         }
     }
 
@@ -406,6 +442,25 @@ mod tests {
             assert_eq!(row.fix.is_some(), tonight != Tonight::Full, "{}", row.says);
         }
     }
+
+    #[test]
+    fn a_function_that_cannot_go_on_says_less_of_late_logs() {
+        let gap = Gap::new("whether it can go on", "denied", "allow lambda:InvokeFunction");
+        for (tried, tonight) in [(Ok(()), Tonight::Full), (Err(gap), Tonight::Partial)] {
+            let facts = Facts { next_invocation: Some(tried), ..facts() };
+            let checkup = check_up(&facts);
+            let row = checkup.rows.iter().find(|row| row.check == Check::LateLogs).expect("a row");
+            assert_eq!(row.tonight, tonight, "{}", row.says);
+        }
+    }
+
+    #[test]
+    fn an_event_bus_is_tried_by_a_message() {
+        let row = event_bus("pager", Some("eu-west-1"));
+        assert!(row.says.contains("pager"), "{}", row.says);
+        assert!(row.fix.expect("a command").ends_with("out.json --region eu-west-1"));
+    }
+
     #[test]
     fn a_key_of_its_own_is_tried_by_a_message() {
         let of = |key: &str| {

@@ -169,9 +169,11 @@ class NeverStarts(Gap):
 
 
 class Late(Gap):
-    """Records that are not there when the time is over: nobody goes on, and the last word goes out without them."""
+    """Records that are not there when the time is over: nobody goes on, and the last word goes out without them. The
+    doctor says so before."""
 
     def run(self, scene, policies):
+        self.check_up = Doctor.run(self, scene, policies)
         return scene.run(policies, scene.event_of_now(), timeout=30)
 
     def seen(self, scene, outcome, full):
@@ -180,7 +182,9 @@ class Late(Gap):
         problems += same("the verdict", message.get("verdict"), "cannot-tell")
         if not any("run again" in gap["fix"] for gap in message["gaps"]):
             problems.append(f"no gap says when to ask again: {json.dumps(message)[:800]}")
-        return "of records that are late: the last word, without them, which says when to ask again", problems
+        told, of_doctor = Doctor.seen(self, scene, self.check_up, full)
+        told = f"of records that are late: the last word, without them, which says when to ask again; {told}"
+        return told, problems + of_doctor
 
 
 OTHERS = {
