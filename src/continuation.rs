@@ -22,7 +22,6 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// An incident whose flow logs are still arriving, as one invocation leaves it to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Continuation {
     schema: String,
     /// How many invocations have looked at it before.
@@ -42,6 +41,14 @@ impl Continuation {
     #[must_use]
     pub fn new(round: u32, incident: Incident, event: Value, told: Option<Sent>, scanned_bytes: u64) -> Self {
         Self { schema: SCHEMA.into(), round, incident, event, told, scanned_bytes }
+    }
+
+    /// The event that first told of an incident that another version of the program left, which this one cannot read:
+    /// to begin with it anew loses nothing. `None` of any other event, and of one beyond the most.
+    #[must_use]
+    pub fn original_of(event: &Value) -> Option<&Value> {
+        let round = event["round"].as_u64().filter(|round| *round <= u64::from(MAX_CONTINUATIONS));
+        (event["schema"] == SCHEMA && round.is_some()).then(|| &event["event"])
     }
 
     /// The continuation that an event is; `None` of any other event, and of one beyond the most.
@@ -106,6 +113,18 @@ mod tests {
     #[test]
     fn an_event_that_lambda_would_refuse_is_not_left() {
         assert_eq!(left(1, json!({ "junk": "x".repeat(MAX_BYTES) })).to_event(), None);
+    }
+
+    #[test]
+    fn what_another_version_left_begins_anew() {
+        let alarm = json!({ "alarmData": {} });
+        let left =
+            json!({ "schema": SCHEMA, "round": 1, "incident": { "of": "another version" }, "event": alarm });
+        assert_eq!(Continuation::of_event(&left), None);
+        assert_eq!(Continuation::original_of(&left), Some(&alarm));
+        let beyond = json!({ "schema": SCHEMA, "round": MAX_CONTINUATIONS + 1, "event": alarm });
+        assert_eq!(Continuation::original_of(&beyond), None);
+        assert_eq!(Continuation::original_of(&alarm), None);
     }
 
     #[test]

@@ -109,13 +109,20 @@ where
         sleep(BETWEEN).await;
         surveyed.refresh(roles.networks).await;
     };
-    if is_late(&last) && roles.successor.take_over(told.as_ref()).await {
-        tracing::info!(id = last.diagnosis.id, "flow logs are still arriving; another invocation goes on");
-        last.diagnosis.stage = Stage::Provisional;
-        if !says_the_same(told.as_ref(), &last.diagnosis) {
-            provisional(roles, &mark, last.diagnosis.clone(), Sent::of).await;
+    if is_late(&last) {
+        let so_far = Diagnosis { stage: Stage::Provisional, ..last.diagnosis.clone() };
+        // Without a common ledger the successor knows nothing but what is left to it here.
+        let news = (!says_the_same(told.as_ref(), &so_far)).then(|| Sent::of(&so_far));
+        if roles.successor.take_over(news.as_ref().or(told.as_ref())).await {
+            tracing::info!(id = so_far.id, "flow logs are still arriving; another invocation goes on");
+            if let Some(news) = news {
+                // The successor takes it for told: what does not go out is for the next attempt.
+                send(roles.outbox, &so_far).await?;
+                roles.ledger.record(&mark, &news).await;
+            }
+            last.diagnosis = so_far;
+            return Ok(last);
         }
-        return Ok(last);
     }
     let sent = Sent::of(&last.diagnosis);
     if says_the_same(told.as_ref(), &last.diagnosis) {

@@ -317,19 +317,28 @@ impl Service {
     /// Tells that an alarm is over, and whether the ports of its gateways are free again.
     async fn on_end(&self, time: Time, event: &Value, ended: &Ended) -> Result<Value, Failure> {
         let id = ended.id();
-        if self.ledger(time.deadline).sent(&id).await.is_some() {
-            tracing::info!(id, "the end of this alarm was told before");
-            return Ok(json!({ "ignored": true, "reason": "its end was told before", "id": id }));
-        }
-        // A fault of ours must not keep the end from being told.
-        let looked = or_bug(async { Ok(Box::pin(self.look_after(time, ended)).await) }).await;
-        let recovery = looked.unwrap_or_else(|bug| {
-            tracing::error!(id, "the gateways were not looked at after the alarm: {}", bug.chain());
-            Vec::new()
-        });
-        let over = Trouble::over(ended, recovery, event);
-        self.tell(time, &over).await?;
-        Ok(json!({ "ended": true, "reason": over.reason, "recovery": over.recovery(), "id": over.id }))
+        let ledger = self.ledger(time.deadline);
+        let leases = &ledger.bucket;
+        let lease = match wait_for_turn(leases, &ledger, &id, time.clock, time.deadline).await {
+            Turn::Ours(lease) => lease,
+            Turn::Reported => {
+                tracing::info!(id, "the end of this alarm was told before");
+                return Ok(json!({ "ignored": true, "reason": "its end was told before", "id": id }));
+            }
+            Turn::Late => return Err(Failure::InHand(id)),
+        };
+        let told = async {
+            // A fault of ours must not keep the end from being told.
+            let looked = or_bug(async { Ok(Box::pin(self.look_after(time, ended)).await) }).await;
+            let recovery = looked.unwrap_or_else(|bug| {
+                tracing::error!(id, "the gateways were not looked at after the alarm: {}", bug.chain());
+                Vec::new()
+            });
+            let over = Trouble::over(ended, recovery, event);
+            self.tell(time, &over).await?;
+            Ok(json!({ "ended": true, "reason": over.reason, "recovery": over.recovery(), "id": over.id }))
+        };
+        hold(leases, lease, time.clock, told).await
     }
 
     /// Goes on with an incident whose flow logs an earlier invocation could not wait for.

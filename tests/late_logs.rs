@@ -280,6 +280,20 @@ async fn whoever_waits_for_another_invocation_is_told_so_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_successor_without_our_ledger_tells_nothing_again() {
+    let (inbox, next) = (Inbox::default(), Next { takes: true, ..Next::default() });
+    let night = Night { batches: &[EARLY], hangs: 0, allowed: 100 };
+    let first = night.told_beside(&inbox, &Memory::default(), &next).await;
+    assert_eq!(first.lines().len(), 1);
+    let left = next.told.borrow().last().cloned().flatten().expect("what went out");
+    let of_another = Memory::default();
+    of_another.record(&first.mark, &left).await;
+    let night = Night { batches: &[EARLY], hangs: 0, allowed: LAMBDA };
+    let second = night.told_beside(&inbox, &of_another, &Next::default()).await;
+    assert_eq!(second.lines(), first.lines(), "it says no more");
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_nobody_goes_on_the_last_look_is_the_last_word() {
     let next = Next::default();
     let night = Night { batches: &[EARLY], hangs: 0, allowed: 60 };
