@@ -8,6 +8,7 @@ use crate::flow::LogFormat;
 use crate::incident::is_account;
 use crate::network::is_region;
 use crate::report::HttpsReaders;
+use crate::watch::Thresholds;
 
 /// Where to publish; without it the result is only returned and logged.
 pub const TOPIC_ARN: &str = "NAT_TRIAGE_TOPIC_ARN";
@@ -30,6 +31,16 @@ pub const MAX_SCAN_GIB: &str = "NAT_TRIAGE_MAX_SCAN_GIB";
 /// [`MAX_SCAN_GIB`] where it is not set: about half a dollar at the list price of us-east-1.
 pub const DEFAULT_MAX_SCAN_GIB: f64 = 100.0;
 
+/// The part of its capacity, in percent, from which a destination is told of.
+pub const WATCH_PERCENT: &str = "NAT_TRIAGE_WATCH_PERCENT";
+/// The part of its capacity, in percent, below which such a destination has room again.
+pub const WATCH_OVER_PERCENT: &str = "NAT_TRIAGE_WATCH_OVER_PERCENT";
+/// The most that looks how full the gateways are may scan together in a day, in GiB.
+pub const WATCH_GIB_PER_DAY: &str = "NAT_TRIAGE_WATCH_GIB_PER_DAY";
+
+/// [`WATCH_GIB_PER_DAY`] where it is not set: about a tenth of a dollar at the list price of us-east-1.
+pub const DEFAULT_WATCH_GIB_PER_DAY: f64 = 20.0;
+
 /// Whether to tell that an alarm ended: `true` or `false`.
 pub const NOTIFY_OK: &str = "NAT_TRIAGE_NOTIFY_OK";
 
@@ -48,7 +59,7 @@ pub const EVENT_BUS: &str = "NAT_TRIAGE_EVENT_BUS";
 pub const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Every name that this program reads.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 16] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
@@ -57,6 +68,9 @@ pub const NAMES: [&str; 13] = [
     REPORT_BUCKET,
     REPORT_BUCKET_OWNER,
     MAX_SCAN_GIB,
+    WATCH_PERCENT,
+    WATCH_OVER_PERCENT,
+    WATCH_GIB_PER_DAY,
     NOTIFY_OK,
     HTTPS,
     REVERSE_DNS,
@@ -83,6 +97,10 @@ pub struct Config {
     pub report_bucket_owner: Option<String>,
     /// [`MAX_SCAN_GIB`]; [`DEFAULT_MAX_SCAN_GIB`] where it is not set.
     pub max_scan_gib: f64,
+    /// [`WATCH_PERCENT`] and [`WATCH_OVER_PERCENT`], as fractions of 1.
+    pub watch: Thresholds,
+    /// [`WATCH_GIB_PER_DAY`]; [`DEFAULT_WATCH_GIB_PER_DAY`] where it is not set.
+    pub watch_gib_per_day: f64,
     /// [`NOTIFY_OK`].
     pub notify_ok: bool,
     /// [`HTTPS`].
@@ -173,7 +191,13 @@ impl Config {
         let flow_logs = list(FLOW_LOGS).into_iter().map(PathBuf::from).collect();
         let report_bucket = set(REPORT_BUCKET).map(bucket).transpose()?;
         let report_bucket_owner = set(REPORT_BUCKET_OWNER).map(account).transpose()?;
-        let max_scan_gib = set(MAX_SCAN_GIB).map(gib).transpose()?.unwrap_or(DEFAULT_MAX_SCAN_GIB);
+        let max_scan_gib = set(MAX_SCAN_GIB)
+            .map(|text| gib(MAX_SCAN_GIB, text))
+            .transpose()?
+            .unwrap_or(DEFAULT_MAX_SCAN_GIB);
+        let watch = thresholds(set(WATCH_PERCENT), set(WATCH_OVER_PERCENT))?;
+        let watch_gib_per_day =
+            set(WATCH_GIB_PER_DAY).map(|text| gib(WATCH_GIB_PER_DAY, text)).transpose()?;
         let notify_ok = set(NOTIFY_OK).map(yes_or_no).transpose()?.unwrap_or_default();
         let https = set(HTTPS).map(https_readers).transpose()?.unwrap_or_default();
         let reverse_dns = set(REVERSE_DNS).map(name_server).transpose()?.flatten();
@@ -186,6 +210,8 @@ impl Config {
             report_bucket,
             report_bucket_owner,
             max_scan_gib,
+            watch,
+            watch_gib_per_day: watch_gib_per_day.unwrap_or(DEFAULT_WATCH_GIB_PER_DAY),
             notify_ok,
             https,
             reverse_dns,
@@ -276,12 +302,37 @@ fn account(text: &str) -> Result<String, ConfigError> {
     }
 }
 
-fn gib(text: &str) -> Result<f64, ConfigError> {
+fn gib(name: &'static str, text: &str) -> Result<f64, ConfigError> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| ConfigError {
-        name: MAX_SCAN_GIB,
+        name,
         why: format!("{:?} is not a number of GiB above 0, such as 50", short(text)),
     })
+}
+
+/// Percents above 0 and at most 100, the second below the first.
+fn thresholds(warn: Option<&str>, over: Option<&str>) -> Result<Thresholds, ConfigError> {
+    let part = |name: &'static str, text: &str| {
+        let percents = text.parse().ok().filter(|number: &f64| *number > 0.0 && *number <= 100.0);
+        percents.map(|percents| percents / 100.0).ok_or_else(|| ConfigError {
+            name,
+            why: format!("{:?} is not a number of percents, above 0 and at most 100", short(text)),
+        })
+    };
+    let usual = Thresholds::default();
+    let warn = warn.map(|text| part(WATCH_PERCENT, text)).transpose()?;
+    let over = over.map(|text| part(WATCH_OVER_PERCENT, text)).transpose()?;
+    // As far below as the usual one is.
+    let clear = over.unwrap_or_else(|| warn.map_or(usual.clear, |warn| warn * 0.875));
+    let warn = warn.unwrap_or(usual.warn);
+    if clear < warn {
+        Ok(Thresholds { warn, clear })
+    } else {
+        Err(ConfigError {
+            name: WATCH_OVER_PERCENT,
+            why: format!("{} is not below {WATCH_PERCENT}, which is {}", clear * 100.0, warn * 100.0),
+        })
+    }
 }
 
 fn yes_or_no(text: &str) -> Result<bool, ConfigError> {
@@ -342,6 +393,9 @@ mod tests {
             (REPORT_BUCKET_OWNER, "12345"),
             (MAX_SCAN_GIB, "-1"),
             (NOTIFY_OK, "sometimes"),
+            (WATCH_PERCENT, "0.8%"),
+            (WATCH_OVER_PERCENT, "80"),
+            (WATCH_GIB_PER_DAY, "0"),
             (HTTPS, "slack"),
             (REVERSE_DNS, "dns.example"),
             (EVENT_BUS, "arn:aws:sns:eu-west-1:123456789012:nat-triage"),
@@ -379,6 +433,14 @@ mod tests {
         let arn = "arn:aws:logs:eu-west-1:111122223333:log-group:/vpc/flow";
         let groups = |text: &str| config(LOG_GROUPS, text).expect("valid").log_groups;
         assert_eq!(groups(&format!("{arn}:*, /vpc/ours")), [arn, "/vpc/ours"]);
+    }
+
+    #[test]
+    fn a_warning_ends_below_where_it_begins() {
+        let watch = |text| config(WATCH_PERCENT, text).expect("valid").watch;
+        assert_eq!(Config::default().watch, Thresholds::default());
+        let at_forty = watch("40");
+        assert!((at_forty.clear - 0.35).abs() < 1e-9, "{at_forty:?}");
     }
 
     #[test]

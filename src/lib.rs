@@ -13,6 +13,7 @@
 //! - [`evidence`]: held ports over time, from files or from Logs Insights.
 //! - [`diagnosis`]: verdict, pattern, ranking and remedies. Pure.
 //! - [`doctor`]: whether tonight's alarm would get its diagnosis. Pure.
+//! - [`watch`]: how full each destination is, before any connection is refused. Pure.
 //! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
 //! - [`publish`]: where a report goes.
 //! - [`triage`]: the one story: incident, network, evidence, diagnosis, report, publish.
@@ -56,4 +57,5 @@ pub mod reverse_dns;
 pub mod service;
 pub mod telemetry;
 pub mod triage;
+pub mod watch;
 pub mod words;

@@ -2,6 +2,7 @@
 //! for the function and for `nat-triage triage`.
 
 mod after;
+mod watching;
 
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -43,6 +44,7 @@ use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
 use crate::telemetry::embedded_metrics;
 use crate::triage::{Surveyed, Triaged};
+use crate::watch;
 use crate::words;
 
 /// Why an event got no answer, or its answer did not go out.
@@ -162,6 +164,8 @@ pub struct Service {
     recalled: OnceCell<()>,
     /// Lines of metrics that nobody has taken yet.
     measured: RefCell<Vec<String>>,
+    /// What the last look how full the gateways are leaves to the next, where no bucket keeps it.
+    watched: RefCell<watch::Memory>,
     /// What all queries of the event in hand may scan together.
     budget: RefCell<Budget>,
 }
@@ -178,6 +182,7 @@ impl Service {
             answered: RungMemory::default(),
             recalled: OnceCell::new(),
             measured: RefCell::default(),
+            watched: RefCell::default(),
         }
     }
 
@@ -203,8 +208,18 @@ impl Service {
         if let Some(left) = Continuation::of_event(event) {
             return self.go_on(time, left).await;
         }
+        if let Some(original) = Continuation::original_of(event) {
+            tracing::warn!("an earlier version left this incident, which this one begins anew");
+            return Box::pin(self.on_event(time, original)).await;
+        }
         if let Some(tell) = Tell::of_event(event) {
             return self.on_check_up(time, tell).await;
+        }
+        if watching::is_asked_for(event) {
+            return self.on_watch(time).await;
+        }
+        if watching::is_weekly(event) {
+            return self.on_week(time).await;
         }
         if let Some(request) = request(event) {
             return self.by_hand(time, event, request).await;

@@ -554,6 +554,7 @@ fn the_schema_of_a_context_is_that_of_what_is_read() {
 fn the_json_is_what_its_schema_says() {
     assert_written("diagnosis.v1.schema.json", &nat_triage::report::schema::schema());
     assert_written("trouble.v1.schema.json", &nat_triage::report::schema::trouble());
+    assert_written("warning.v1.schema.json", &nat_triage::report::schema::warning());
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", LINES).run();
     assert_kept(&json(&ran), "by the command line");
 }

@@ -10,6 +10,7 @@ use crate::ladder::Scene;
 use crate::recoveries::{ended, event, recovery};
 use crate::support::checkout;
 use crate::support::evaluator::Evaluator;
+use crate::watch::{filling, room_again, warning};
 
 async fn diagnosis() -> Diagnosis {
     let scene = Scene::of(Pattern::Leak, &LogFormat::v3_pkt());
@@ -111,6 +112,18 @@ async fn pagerduty_opens_an_incident_with_the_answer() {
     assert_eq!(payload["source"], "nat-triage in eu-west-1");
     let severity = payload["severity"].as_str().expect("text");
     assert!(["critical", "error", "warning", "info"].contains(&severity), "{severity}");
+}
+
+#[test]
+fn a_warning_opens_and_resolves_one_incident() {
+    let of = |turn| seen(&Message::of_warning(&warning(turn), HttpsReaders::Chat));
+    let (filling, room) = (of(filling()), of(room_again()));
+    assert_eq!(filling["detail-type"], "NAT Gateway Warning");
+    let [Some(opened), None] = paged(&filling) else { panic!("{filling:#}") };
+    let [None, Some(resolved)] = paged(&room) else { panic!("{room:#}") };
+    assert_eq!(opened["payload"]["severity"], "warning");
+    assert_eq!(opened["dedup_key"], resolved["dedup_key"]);
+    assert_ne!(filling["detail"]["id"], room["detail"]["id"], "each is told once");
 }
 
 #[tokio::test]

@@ -31,5 +31,6 @@ mod reports;
 mod shapes;
 mod support;
 mod telemetry;
+mod watch;
 #[cfg(feature = "aws")]
 mod wire;

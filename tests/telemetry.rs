@@ -1,9 +1,10 @@
 //! How the function itself does, as CloudWatch reads it.
 
 use nat_triage::diagnosis::Diagnosis;
-use nat_triage::telemetry::{METRICS, NAMESPACE, embedded_metrics};
+use nat_triage::telemetry::{GATEWAY_METRICS, METRICS, NAMESPACE, RANK_METRIC, embedded_metrics};
 use serde_json::Value;
 
+use crate::support::checkout;
 use crate::support::cli::Cli;
 
 fn line_of_sample() -> Value {
@@ -48,4 +49,39 @@ fn seconds_count_from_the_alarm_to_the_report() {
     let line = line_of_sample();
     assert_eq!((&line["SecondsToReport"], &line["Diagnoses"]), (&21.into(), &1.into()));
     assert_eq!(line["Verdict"], "confirmed");
+}
+
+/// The metrics that a query of Metrics Insights names: `SELECT MAX(Name) FROM SCHEMA("nat-triage", Dimension, …)`.
+fn selected(sql: &str) -> Option<(String, Vec<String>)> {
+    let (name, rest) = sql.split_once('(')?.1.split_once(')')?;
+    let schema = rest.split_once("SCHEMA(")?.1.split_once(')')?.0;
+    let mut parts = schema.split(',').map(|part| part.trim().to_owned());
+    (parts.next()? == "\"nat-triage\"").then(|| (name.to_owned(), parts.collect()))
+}
+
+#[test]
+fn dashboards_show_only_metrics_that_are_written() {
+    let read = |name: &str| std::fs::read_to_string(checkout().join(name)).expect("there");
+    let grafana: Value = serde_json::from_str(&read("deploy/grafana.json")).expect("JSON");
+    let overview: Value = serde_json::from_str(&read("deploy/terraform/dashboard.json")).expect("JSON");
+    let of_grafana = grafana["panels"].as_array().expect("panels").iter();
+    let of_grafana = of_grafana.map(|panel| panel["targets"][0]["sqlExpression"].as_str().expect("a query"));
+    let of_overview = overview["widgets"].as_array().expect("widgets").iter();
+    let of_overview =
+        of_overview.filter_map(|widget| widget["properties"]["metrics"][0][0]["expression"].as_str());
+    let written = |name: &str, dimensions: &[String]| {
+        let dimensions: Vec<&str> = dimensions.iter().map(String::as_str).collect();
+        match dimensions[..] {
+            ["FunctionName", "Verdict"] => METRICS.iter().any(|(metric, _)| *metric == name),
+            ["NatGatewayId"] => GATEWAY_METRICS.iter().any(|(metric, _)| *metric == name),
+            ["NatGatewayId", "Rank"] => RANK_METRIC.0 == name,
+            _ => false,
+        }
+    };
+    let mut ours = 0;
+    for (name, dimensions) in of_grafana.chain(of_overview).filter_map(selected) {
+        assert!(written(&name, &dimensions), "{name} by {dimensions:?}");
+        ours += 1;
+    }
+    assert_eq!(ours, 6, "four panels of Grafana, two widgets of CloudWatch");
 }

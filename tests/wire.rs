@@ -15,7 +15,7 @@ use tiny_http::{Response, Server};
 
 use crate::support::chat::assert_shown;
 use crate::support::checkout;
-use crate::support::contract::{assert_kept, assert_trouble};
+use crate::support::contract::{assert_kept, assert_trouble, assert_warning};
 use crate::support::incidents::{LOG_GROUP, store};
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
@@ -438,6 +438,10 @@ fn the_end_of_an_alarm_is_told_with_what_is_held_then() {
     assert_eq!(recovery["incident_id"], reported["id"]);
     assert_eq!(recovery["destination"]["then"], reported["destinations"][0]["held"]);
     assert_eq!(recovery["refused_then"], reported["refused_attempts"]["counted"]);
+    assert!(
+        recovery["refused_in_all"]["errors"].as_f64() >= recovery["refused_then"].as_f64(),
+        "{recovery:#}"
+    );
     assert_eq!(published["recovery"], answered["recovery"]);
     let subject = envelope["Subject"].as_str().expect("text");
     assert!(subject.contains("errors stopped, but") && subject.ends_with("full"), "{subject}");
@@ -867,4 +871,84 @@ fn the_doctor_says_what_an_alarm_tonight_would_lack() {
     let gaps = answered["gaps"].as_array().expect("a list");
     let unread = gaps.iter().find(|gap| gap["what"] == "whether this alarm was reported before");
     assert!(unread.is_some_and(|gap| gap["why"].to_string().contains("s3:GetObject")), "{gaps:?}");
+}
+
+/// What `nat-triage watch` says of the scene: its exit status, and the JSON.
+fn watched(scene: &Scene, insights: &str, args: &[&str]) -> (Option<i32>, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_nat-triage"))
+        .args(["watch", "--format", "json"])
+        .args(args)
+        .env_clear()
+        .envs(endpoints(scene, insights))
+        .envs(ACCOUNT)
+        .stdin(Stdio::null())
+        .output()
+        .expect("nat-triage runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let found = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {told}"));
+    (output.status.code(), found)
+}
+
+#[test]
+fn a_destination_that_fills_up_is_told_of_before_it_is_full() {
+    let format = LogFormat::v3_pkt();
+    let (scene, _) = staged(&format);
+    // The leak refuses its first connection in a minute from now.
+    let rise = |from_now: i64| {
+        let simulation = ended_before(&scene, 0);
+        let (first_error, end) = (simulation.facts().errors[0].0, simulation.facts().end);
+        ended_before(&scene, first_error - end - from_now)
+    };
+    let simulation = rise(60);
+    let insights = InsightsServer::start(stored(&simulation, format));
+    let url = insights.endpoint();
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = i64::try_from(seconds(SystemTime::now())).expect("this century");
+    let known = simulation.metrics().iter().filter(|metrics| metrics.minute < now);
+    let connections: Vec<u64> = known.map(|metrics| metrics.active_connection_count).collect();
+    let queries = || insights.requests().iter().filter(|sent| sent.target.ends_with("StartQuery")).count();
+
+    // Without a datapoint nobody knows, and with few connections nothing is asked.
+    let (status, found) = watched(&scene, &url, &[]);
+    assert_eq!((status, &found["gateways"][0]["state"]), (Some(2), &json!("unknown")), "{found:#}");
+    scene.put_metric("ActiveConnectionCount", simulation.facts().start, &vec![100; connections.len()]);
+    let (status, found) = watched(&scene, &url, &[]);
+    assert_eq!((status, &found["gateways"][0]["state"]), (Some(0), &json!("quiet")), "{found:#}");
+    assert_eq!(queries(), 0);
+
+    scene.put_metric("ActiveConnectionCount", simulation.facts().start, &connections);
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints(&scene, &url), &to_topic_and_bucket(&scene));
+    let event = json!({ "watch": true });
+    let (answered, envelope, published) = answered_and_published(&api, &scene, &event, 120);
+    assert_warning(&published, "by the queue");
+    assert_eq!(answered["told"], json!([published]), "{answered:#}");
+    let full = simulation.truth().exhausted.expect("in a minute");
+    assert_eq!(published["destination"], full.to_string());
+    assert!(published["utilization_by_now"].as_f64() >= Some(0.8), "{published:#}");
+    let subject = envelope["Subject"].as_str().expect("text");
+    assert!(subject.contains("fills up") && subject.contains(&full.address.to_string()), "{subject}");
+
+    // The next look tells nothing new, in another process too.
+    let again = RuntimeApi::start();
+    let _another = started(&again, &endpoints(&scene, &url), &to_topic_and_bucket(&scene));
+    for api in [&api, &again] {
+        let Answered::Response(found) = api.invoke(&event, Duration::from_secs(120)) else {
+            panic!("the second look failed")
+        };
+        assert_eq!(
+            (&found["told"], &found["gateways"][0]["state"]),
+            (&json!([]), &json!("read")),
+            "{found:#}"
+        );
+    }
+
+    let (weekly, _, published) = answered_and_published(&api, &scene, &json!({ "watch": "weekly" }), 60);
+    assert_eq!((&weekly, &weekly["schema"]), (&published, &json!("nat-triage.fleet.v1")));
+    let [of_gateway] = &weekly["gateways"].as_array().expect("a list")[..] else { panic!("{weekly:#}") };
+    assert_eq!(of_gateway["this_week"]["connections"], json!(connections.iter().max()), "{weekly:#}");
+    assert_eq!(of_gateway["without_endpoint"], json!(["S3", "DynamoDB"]), "{weekly:#}");
+
+    let (status, found) = watched(&scene, &url, &["--nat-id", "nat-0fedcba9876543210"]);
+    assert_eq!((status, found["gaps"].as_array().map(Vec::len)), (Some(2), Some(1)), "{found:#}");
 }

@@ -39,6 +39,9 @@ locals {
   environment = {
     NAT_TRIAGE_TOPIC_ARN           = local.topic_arn
     NAT_TRIAGE_MAX_SCAN_GIB        = tostring(var.max_scan_gib)
+    NAT_TRIAGE_WATCH_PERCENT       = tostring(var.warn_at_percent)
+    NAT_TRIAGE_WATCH_OVER_PERCENT  = tostring(var.warning_over_at_percent)
+    NAT_TRIAGE_WATCH_GIB_PER_DAY   = tostring(var.watch_gib_per_day)
     NAT_TRIAGE_NOTIFY_OK           = tostring(var.notify_ok)
     NAT_TRIAGE_HTTPS               = var.https_readers
     NAT_TRIAGE_REVERSE_DNS         = var.reverse_dns
@@ -421,6 +424,56 @@ resource "aws_lambda_permission" "check_up" {
   function_name = aws_lambda_function.triage.function_name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.check_up[0].arn
+}
+
+resource "aws_cloudwatch_event_rule" "watch" {
+  count               = var.early_warning ? 1 : 0
+  name                = "${var.name}-watch"
+  description         = "Asks nat-triage how full each NAT gateway is"
+  schedule_expression = "rate(5 minutes)"
+}
+
+resource "aws_cloudwatch_event_target" "watch" {
+  count = var.early_warning ? 1 : 0
+  rule  = aws_cloudwatch_event_rule.watch[0].name
+  arn   = aws_lambda_function.triage.arn
+  input = "{\"watch\": true}"
+
+  # The next one comes in five minutes: an old one is of no use.
+  retry_policy {
+    maximum_event_age_in_seconds = 240
+  }
+}
+
+resource "aws_lambda_permission" "watch" {
+  count         = var.early_warning ? 1 : 0
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.triage.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.watch[0].arn
+}
+
+# An hour after the check-up.
+resource "aws_cloudwatch_event_rule" "fleet" {
+  count               = var.early_warning ? 1 : 0
+  name                = "${var.name}-fleet"
+  description         = "Asks nat-triage for the page of the NAT gateways, week on week"
+  schedule_expression = "cron(0 8 ? * MON *)"
+}
+
+resource "aws_cloudwatch_event_target" "fleet" {
+  count = var.early_warning ? 1 : 0
+  rule  = aws_cloudwatch_event_rule.fleet[0].name
+  arn   = aws_lambda_function.triage.arn
+  input = "{\"watch\": \"weekly\"}"
+}
+
+resource "aws_lambda_permission" "fleet" {
+  count         = var.early_warning ? 1 : 0
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.triage.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.fleet[0].arn
 }
 
 resource "aws_cloudwatch_dashboard" "overview" {

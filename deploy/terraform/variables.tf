@@ -143,6 +143,30 @@ variable "notify_ok" {
   default     = false
 }
 
+variable "early_warning" {
+  description = "Whether the function looks every five minutes how full the gateways are, and tells of a destination that fills up."
+  type        = bool
+  default     = true
+}
+
+variable "warn_at_percent" {
+  description = "The part of its ports, in percent, from which readers are told of a destination."
+  type        = number
+  default     = 80
+}
+
+variable "warning_over_at_percent" {
+  description = "The part below which such a destination has room again; less than warn_at_percent."
+  type        = number
+  default     = 70
+}
+
+variable "watch_gib_per_day" {
+  description = "The most that early warning may scan in a day, in GiB (20 cost $0.11 in us-east-1)."
+  type        = number
+  default     = 20
+}
+
 variable "weekly_check_up" {
   description = "Whether the function looks every week at what a diagnosis would rest on, and tells of changes."
   type        = bool

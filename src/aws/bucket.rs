@@ -21,6 +21,7 @@ use crate::gap::Gap;
 use crate::incident::Incident;
 use crate::publish::{Leases, Ledger, Pages, Sent, Taken};
 use crate::report;
+use crate::watch::Memory;
 
 const GET: &str = "s3:GetObject";
 const PUT: &str = "s3:PutObject";
@@ -34,6 +35,9 @@ const CHECK_UP: &str = "nat-triage/doctor.json";
 
 /// Where it is written down what the last check-up found that readers were told of.
 const STANDING: &str = "nat-triage/check-up.json";
+
+/// Where it is written down what one look how full the gateways are leaves to the next.
+const WATCH: &str = "nat-triage/watch.json";
 
 /// Where it is written down which questions log groups answer.
 const RUNGS: &str = "nat-triage/questions.json";
@@ -144,6 +148,16 @@ impl<'a> ReportBucket<'a> {
     /// Writes down what the readers know of this check-up. It does so each time: the bucket forgets what is old.
     pub async fn remember_checkup(&self, standing: &Standing) {
         let _ = self.put(STANDING, JSON, json(standing), false).await;
+    }
+
+    /// What the last look how full the gateways are left; `None` where that is not known.
+    pub async fn watched(&self) -> Option<Memory> {
+        self.get(WATCH).await.ok().flatten()
+    }
+
+    /// Writes down what a look how full the gateways are leaves to the next.
+    pub async fn remember_watch(&self, memory: &Memory) {
+        let _ = self.put(WATCH, JSON, json(memory), false).await;
     }
 
     /// Which questions log groups answered, as an earlier process wrote it down; nothing where that is not known

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::Clients;
+use super::discovery::mapped;
 use super::errors::{Failure, Kind, within};
 use crate::deadline::Deadline;
 use crate::doctor::{Invoked, Probe, Reading, Run, Series, Topic, Watcher};
@@ -21,6 +22,12 @@ const TOPIC: &str = "sns:GetTopicAttributes";
 
 /// The ids of the Region's gateways, in order, without those that are deleted.
 pub(crate) async fn gateways(clients: &Clients, deadline: Deadline) -> Result<Vec<NatGatewayId>, Gap> {
+    let all = described(clients, deadline).await?;
+    Ok(all.into_iter().filter_map(|gateway| gateway.id).collect())
+}
+
+/// The Region's gateways, in the order of their ids, without those that are deleted.
+pub(crate) async fn described(clients: &Clients, deadline: Deadline) -> Result<Vec<NatGateway>, Gap> {
     let all = clients.ec2.describe_nat_gateways().into_paginator().items().send();
     let all = within(deadline, GATEWAYS, async {
         all.try_collect().await.map_err(|error| Failure::of(GATEWAYS, &error))
@@ -28,13 +35,17 @@ pub(crate) async fn gateways(clients: &Clients, deadline: Deadline) -> Result<Ve
     let all = all.await.map_err(|failure| failure.gap("which NAT gateways there are", "*"))?;
     // A gateway that is gone is described for an hour more.
     let gone = |state: &str| state == "deleted" || state == "deleting" || state == "failed";
-    let mut ids: Vec<NatGatewayId> = all
+    let mut gateways: Vec<(NatGatewayId, NatGateway)> = all
         .iter()
         .filter(|gateway| !gateway.state().is_some_and(|state| gone(state.as_str())))
-        .filter_map(|gateway| gateway.nat_gateway_id()?.parse().ok())
+        .filter_map(|gateway| {
+            let id: NatGatewayId = gateway.nat_gateway_id()?.parse().ok()?;
+            let mapped = mapped(&id, gateway, None);
+            Some((id, mapped))
+        })
         .collect();
-    ids.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-    Ok(ids)
+    gateways.sort_unstable_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+    Ok(gateways.into_iter().map(|(_, gateway)| gateway).collect())
 }
 
 /// The Region's alarms.

@@ -128,7 +128,8 @@ impl Budget {
         self.0.spent.get()
     }
 
-    pub(super) fn left(&self) -> u64 {
+    /// What may still be scanned, in bytes.
+    pub(crate) fn left(&self) -> u64 {
         self.most().saturating_sub(self.spent())
     }
 

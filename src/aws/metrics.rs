@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::types::{
 use jiff::Timestamp;
 
 use super::errors::{Failure, within};
-use super::whole;
+use super::{Clients, whole};
 use crate::deadline::Deadline;
 use crate::gap::Gap;
 use crate::incident::{NatGatewayId, TimeWindow};
@@ -41,6 +41,15 @@ const HOURS_BEFORE: i64 = 3 * 3600;
 
 const DAY: i64 = 24 * 3600;
 
+/// How far back from the window datapoints are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// To the same time of the day before: what is usual.
+    DayBefore,
+    /// No farther than the window.
+    Window,
+}
+
 /// Most pages that are read: a window of a day with the day before is 23,040 datapoints, and a page
 /// holds up to 100,800.
 const MOST_PAGES: usize = 20;
@@ -52,13 +61,13 @@ const ROOM: [(&str, &str); 2] = [("ErrorPortAllocation", "Sum"), ("ActiveConnect
 /// call takes 500.
 ///
 /// Source: `GetMetricData` in the Amazon CloudWatch API.
-const MOST_SERIES: usize = 60;
+pub(super) const MOST_SERIES: usize = 60;
 
 /// The metrics of one gateway: in one zone where it is a regional one, as these carry both dimensions.
 #[derive(Clone, Copy, Debug)]
-struct Series<'a> {
-    gateway: &'a NatGatewayId,
-    zone: Option<&'a str>,
+pub(super) struct Series<'a> {
+    pub(super) gateway: &'a NatGatewayId,
+    pub(super) zone: Option<&'a str>,
 }
 
 /// The metrics of a gateway, asked for in one call.
@@ -69,8 +78,8 @@ pub(super) async fn metrics(
     window: TimeWindow,
     deadline: Deadline,
 ) -> (Vec<Metric>, Vec<Gap>) {
-    let question =
-        Question { series: &[Series { gateway, zone }], metrics: &METRICS, what: "the gateway's metrics" };
+    let series = [Series { gateway, zone }];
+    let question = Question::new(&series, &METRICS, "the gateway's metrics");
     let (mut of_series, gaps) = question.answer(client, window, deadline).await;
     (of_series.pop().unwrap_or_default(), gaps)
 }
@@ -91,7 +100,7 @@ pub(super) async fn of_zones(
         .take(MOST_SERIES)
         .map(|zone| Series { gateway: id, zone: Some(zone) })
         .collect();
-    let question = Question { series: &series, metrics: &METRICS, what: "the gateway's metrics" };
+    let question = Question::new(&series, &METRICS, "the gateway's metrics");
     let (mut by_name, gaps) = question.answer(client, window, deadline).await;
     let by_id = by_name.split_off(names.len().min(by_name.len()));
     for (metrics, other) in by_name.iter_mut().zip(by_id) {
@@ -117,8 +126,7 @@ pub(super) async fn of_siblings(
     }
     let series: Vec<NatGatewayId> = zonal.iter().map(|sibling| sibling.id.clone()).collect();
     let series: Vec<Series<'_>> = series.iter().map(|gateway| Series { gateway, zone: None }).collect();
-    let question =
-        Question { series: &series, metrics: &ROOM, what: "how full the VPC's other gateways are" };
+    let question = Question::new(&series, &ROOM, "how full the VPC's other gateways are");
     let (of_series, gaps) = question.answer(client, window, deadline).await;
     for (sibling, metrics) in zonal.iter_mut().zip(of_series) {
         let value = |name: &str| metrics.iter().find(|m| m.name == name).map(|metric| whole(metric.value));
@@ -128,31 +136,83 @@ pub(super) async fn of_siblings(
     gaps
 }
 
+/// The errors of a gateway in the window, of a regional one in a zone; `None` where CloudWatch does not tell.
+pub(crate) async fn errors_of(
+    clients: &Clients,
+    gateway: &NatGatewayId,
+    zone: Option<&str>,
+    window: TimeWindow,
+    deadline: Deadline,
+) -> Option<Metric> {
+    let series = [Series { gateway, zone }];
+    let question =
+        Question::new(&series, &ERRORS, "how many connections were refused in all").of_window_only();
+    let (mut of_series, gaps) = question.answer(&clients.cloudwatch, window, deadline).await;
+    for gap in gaps {
+        tracing::warn!("not known {}: {}", gap.what, gap.why);
+    }
+    of_series.pop()?.pop()
+}
+
+/// What was refused.
+const ERRORS: [(&str, &str); 1] = [("ErrorPortAllocation", "Sum")];
+
 /// One question: all `metrics` of all `series`, and what is missing without its answer.
-struct Question<'a> {
+pub(super) struct Question<'a> {
     series: &'a [Series<'a>],
     metrics: &'a [(&'static str, &'static str)],
     what: &'static str,
+    namespace: &'static str,
+    period: i32,
+    reach: Reach,
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
+    /// The question about each minute of the window, and what is usual, to the metrics of NAT gateways.
+    pub(super) fn new(
+        series: &'a [Series<'a>],
+        metrics: &'a [(&'static str, &'static str)],
+        what: &'static str,
+    ) -> Self {
+        Self { series, metrics, what, namespace: "AWS/NATGateway", period: PERIOD, reach: Reach::DayBefore }
+    }
+
+    /// The same, of the window only.
+    pub(super) fn of_window_only(self) -> Self {
+        Self { reach: Reach::Window, ..self }
+    }
+
+    /// The same, of whole days.
+    pub(super) fn by_day(self) -> Self {
+        Self { period: 24 * 3600, ..self }
+    }
+
+    /// The same, to metrics of another namespace.
+    pub(super) fn in_namespace(self, namespace: &'static str) -> Self {
+        Self { namespace, ..self }
+    }
+
     /// The metrics of each series, in their order. CloudWatch keeps datapoints of one minute for 15 days:
     /// of an older window nothing is found, and a metric of which there is nothing is left out, for that
     /// is not the same as 0.
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         client: &Client,
         window: TimeWindow,
         deadline: Deadline,
     ) -> (Vec<Vec<Metric>>, Vec<Gap>) {
         let minutes = Minutes::of(window);
+        let from = match self.reach {
+            Reach::DayBefore => minutes.baseline.min(minutes.start - DAY),
+            Reach::Window => minutes.start,
+        };
         let mut points = Points::default();
         let mut token = None;
         for _ in 0..MOST_PAGES {
             let request = client
                 .get_metric_data()
                 .set_metric_data_queries(Some(self.queries()))
-                .start_time(DateTime::from_secs(minutes.baseline.min(minutes.start - DAY)))
+                .start_time(DateTime::from_secs(from))
                 .end_time(DateTime::from_secs(minutes.end))
                 .scan_by(ScanBy::TimestampAscending)
                 .set_next_token(token.take());
@@ -183,11 +243,12 @@ impl Question<'_> {
             dimensions.extend(zone.map(|zone| dimension("AvailabilityZone", zone)));
             let query = |(index, (name, statistic)): (usize, &(&str, &str))| {
                 let metric = MetricName::builder()
-                    .namespace("AWS/NATGateway")
+                    .namespace(self.namespace)
                     .metric_name(*name)
                     .set_dimensions(Some(dimensions.clone()))
                     .build();
-                let of_metric = MetricStat::builder().metric(metric).period(PERIOD).stat(*statistic).build();
+                let of_metric =
+                    MetricStat::builder().metric(metric).period(self.period).stat(*statistic).build();
                 MetricDataQuery::builder().id(id(series, index)).metric_stat(of_metric).build()
             };
             self.metrics.iter().enumerate().map(query).collect::<Vec<_>>()
@@ -328,7 +389,7 @@ mod tests {
     }
 
     fn question<'a>(series: &'a [Series<'a>]) -> Question<'a> {
-        Question { series, metrics: &METRICS, what: "the gateway's metrics" }
+        Question::new(series, &METRICS, "the gateway's metrics")
     }
 
     fn minutes() -> Minutes {

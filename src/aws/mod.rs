@@ -8,6 +8,7 @@ mod discovery;
 pub(crate) mod doctor;
 mod errors;
 mod event_bus;
+mod fleet;
 mod flow_logs;
 mod function;
 mod insights;
@@ -34,9 +35,11 @@ pub use bucket::ReportBucket;
 pub use buckets::BucketObjects;
 pub use discovery::{Discovery, Overrides};
 pub use event_bus::put_event;
+pub(crate) use fleet::{connections_of, weeks_of};
 pub use function::invoke_later;
 pub(crate) use function::try_invoking;
 pub use insights::{Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
+pub(crate) use metrics::errors_of;
 pub use topic::SnsTopic;
 
 /// Longest that one attempt at a call may take. The slowest of them answers within a second or two

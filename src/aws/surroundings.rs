@@ -15,8 +15,8 @@ use crate::deadline::Deadline;
 use crate::gap::{Fix, Gap};
 use crate::incident::NatGatewayId;
 use crate::network::{
-    EndpointService, GatewayEndpoint, GatewayKind, InterfaceEndpoint, PrefixList, Route, RouteTable,
-    SiblingGateway, Subnet,
+    EndpointService, GatewayEndpoint, GatewayKind, InterfaceEndpoint, NatGateway, PrefixList, Route,
+    RouteTable, SiblingGateway, Subnet,
 };
 use crate::words;
 
@@ -72,6 +72,32 @@ pub(super) async fn of_vpc(
         found.interface_endpoints = Some(mapped(&endpoints, interface_endpoint, |e| &e.id));
     }
     (found, gaps)
+}
+
+/// Of each gateway, which of S3 and DynamoDB have no gateway endpoint in its VPC; `None` of one whose VPC is not known.
+pub(super) async fn missing_endpoints(
+    client: &Client,
+    gateways: &[NatGateway],
+    deadline: Deadline,
+) -> Result<Vec<Option<Vec<String>>>, Gap> {
+    const SERVICES: [(&str, &str); 2] = [(".s3", "S3"), (".dynamodb", "DynamoDB")];
+    let all = client.describe_vpc_endpoints().into_paginator().items().send();
+    let all = listed(deadline, ENDPOINTS, "which gateway endpoints there are", all.try_collect()).await?;
+    let known = gateways.iter().filter(|gateway| gateway.id.is_some());
+    let missing = known.map(|gateway| {
+        let vpc = gateway.vpc_id.as_deref()?;
+        let of_vpc: Vec<GatewayEndpoint> = all
+            .iter()
+            .filter(|endpoint| endpoint.vpc_id() == Some(vpc))
+            .filter_map(gateway_endpoint)
+            .collect();
+        let stands = |suffix: &str| {
+            of_vpc.iter().any(|endpoint| endpoint.stands() && endpoint.service_name.ends_with(suffix))
+        };
+        let missing = SERVICES.iter().filter(|(suffix, _)| !stands(suffix));
+        Some(missing.map(|(_, name)| (*name).to_owned()).collect())
+    });
+    Ok(missing.collect())
 }
 
 /// The prefix lists of the Region's services that have gateway endpoints, and others.

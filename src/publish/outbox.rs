@@ -5,6 +5,7 @@ use crate::diagnosis::Diagnosis;
 use crate::doctor::Checkup;
 use crate::gap::Gap;
 use crate::report::{HttpsReaders, Message, Trouble};
+use crate::watch::{Fleet, Warning};
 
 /// Keeps the page of a report, as HTML, where readers of the message can open it.
 #[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
@@ -60,6 +61,22 @@ impl<P: Publisher, G: Pages> Outbox<P, G> {
     /// When the message did not go out.
     pub async fn tell_of_checkup(&self, checkup: &Checkup) -> Result<Receipt, PublishError> {
         self.publisher.publish(&Message::of_checkup(checkup, self.https)).await
+    }
+
+    /// Tells that a destination fills up, or has room again.
+    ///
+    /// # Errors
+    /// When the message did not go out.
+    pub async fn warn(&self, warning: &Warning) -> Result<Receipt, PublishError> {
+        self.publisher.publish(&Message::of_warning(warning, self.https)).await
+    }
+
+    /// Sends the weekly page of the gateways.
+    ///
+    /// # Errors
+    /// When the message did not go out.
+    pub async fn tell_of_fleet(&self, fleet: &Fleet) -> Result<Receipt, PublishError> {
+        self.publisher.publish(&Message::of_fleet(fleet, self.https)).await
     }
 
     /// Tells that there is no diagnosis, and why.

@@ -4,6 +4,7 @@ use super::trouble::{Kind, Trouble};
 use crate::diagnosis::{Diagnosis, Verdict};
 use crate::doctor::Tonight;
 use crate::recovery::Relief;
+use crate::watch::{Turn, Warning};
 
 /// How soon somebody has to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,26 @@ pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
 /// `kind` and `severity`.
 pub(super) fn of_checkup(tonight: Tonight) -> Vec<Attribute> {
     vec![("kind", "check-up".to_owned()), ("severity", Severity::of_checkup(tonight).name().to_owned())]
+}
+
+/// `kind`, `severity` and `gateway`; of a destination that has room again `relief` too.
+pub(super) fn of_warning(warning: &Warning) -> Vec<Attribute> {
+    let (kind, severity, relief) = match warning.turn {
+        Turn::Filling { .. } => ("warning", Severity::Warning, None),
+        Turn::RoomAgain { .. } => ("warning-over", Severity::Info, Some(Relief::Freed)),
+    };
+    let mut attributes = vec![
+        ("kind", kind.to_owned()),
+        ("severity", severity.name().to_owned()),
+        ("gateway", warning.watched.gateway.clone()),
+    ];
+    attributes.extend(relief.map(|relief| ("relief", relief.name().to_owned())));
+    attributes
+}
+
+/// `kind` and `severity`.
+pub(super) fn of_fleet() -> Vec<Attribute> {
+    vec![("kind", "fleet".to_owned()), ("severity", Severity::Info.name().to_owned())]
 }
 
 /// Of several gateways the worst.

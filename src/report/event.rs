@@ -45,6 +45,8 @@ impl BusEvent {
         let detail_type = match kind.map_or("", |(_, kind)| kind) {
             "diagnosis" | "test" | "replay" => "NAT Gateway Diagnosis",
             "recovery" => "NAT Gateway Recovery",
+            "warning" | "warning-over" => "NAT Gateway Warning",
+            "fleet" => "NAT Gateway Fleet",
             "check-up" => "NAT Gateway Check-Up",
             _ => "nat-triage Trouble",
         };

@@ -7,11 +7,14 @@ use super::attributes::{self, Attribute};
 use super::chat::{self, chat};
 use super::checkup;
 use super::event::{BusEvent, Parts};
+use super::fleet;
 use super::sms::{self, sms, subject};
 use super::text::mail;
+use super::warning;
 use crate::diagnosis::{Diagnosis, Stage};
 use crate::doctor::Checkup;
 use crate::gap::Gap;
+use crate::watch::{Fleet, Warning};
 use crate::words::{ascii_line, escaped_json};
 
 /// Most bytes of a message, body and subject together.
@@ -128,6 +131,39 @@ impl Message {
             sms: ascii_line(&subject, 140),
             chat: checkup::chat(found),
             machines: Some(checkup::machines(found)),
+            subject,
+        };
+        texts.within_limit(https)
+    }
+
+    /// The message that a destination fills up, or has room again.
+    #[must_use]
+    pub fn of_warning(of: &Warning, https: HttpsReaders) -> Self {
+        let texts = Texts {
+            id: format!("{}-{}", of.id, of.turn.name()),
+            incident_id: Some(of.id.clone()),
+            attributes: attributes::of_warning(of),
+            subject: warning::subject(of),
+            people: warning::mail(of),
+            sms: warning::sms(of),
+            chat: warning::chat(of),
+            machines: Some(warning::machines(of)),
+        };
+        texts.within_limit(https)
+    }
+
+    /// The weekly page of a Region's gateways.
+    #[must_use]
+    pub fn of_fleet(of: &Fleet, https: HttpsReaders) -> Self {
+        let subject = fleet::subject(of);
+        let texts = Texts {
+            id: fleet::id(of),
+            incident_id: None,
+            attributes: attributes::of_fleet(),
+            people: fleet::mail(of),
+            sms: ascii_line(&subject, 140),
+            chat: fleet::chat(of),
+            machines: Some(fleet::machines(of)),
             subject,
         };
         texts.within_limit(https)

@@ -6,6 +6,7 @@ pub mod chat;
 mod checkup;
 mod event;
 mod first_step;
+mod fleet;
 pub mod html;
 mod lead;
 mod lines;
@@ -17,6 +18,7 @@ pub mod sms;
 pub mod text;
 mod timeline;
 mod trouble;
+mod warning;
 mod wording;
 
 pub use attributes::Attribute;

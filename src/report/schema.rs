@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::trouble;
 use crate::diagnosis::{self, Diagnosis};
 use crate::network::Network;
+use crate::watch::{WARNING_SCHEMA, Warning};
 
 /// The diagnosis: what `docs/diagnosis.v1.schema.json` holds.
 #[must_use]
@@ -18,6 +19,12 @@ pub fn schema() -> String {
 #[must_use]
 pub fn trouble() -> String {
     written(sent::<trouble::Json<'static>>(trouble::SCHEMA))
+}
+
+/// That a destination fills up, or has room again: what `docs/warning.v1.schema.json` holds.
+#[must_use]
+pub fn warning() -> String {
+    written(sent::<Warning>(WARNING_SCHEMA))
 }
 
 /// What AWS look-ups would have said, as `--context` takes it: what `docs/context.schema.json` holds.

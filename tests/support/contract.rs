@@ -8,6 +8,8 @@ use serde_json::Value;
 static DIAGNOSIS: LazyLock<Validator> = LazyLock::new(|| validator(&nat_triage::report::schema::schema()));
 static TROUBLE: LazyLock<Validator> = LazyLock::new(|| validator(&nat_triage::report::schema::trouble()));
 
+static WARNING: LazyLock<Validator> = LazyLock::new(|| validator(&nat_triage::report::schema::warning()));
+
 /// Formats of texts count too: times are times.
 fn validator(schema: &str) -> Validator {
     let schema = serde_json::from_str(schema).expect("JSON");
@@ -22,6 +24,11 @@ pub(crate) fn assert_kept(diagnosis: &Value, case: &str) {
 /// Checks what machines get instead of one.
 pub(crate) fn assert_trouble(trouble: &Value, case: &str) {
     assert_valid(&TROUBLE, trouble, case);
+}
+
+/// Checks what machines get of a destination that fills up, or has room again.
+pub(crate) fn assert_warning(warning: &Value, case: &str) {
+    assert_valid(&WARNING, warning, case);
 }
 
 fn assert_valid(schema: &Validator, value: &Value, case: &str) {

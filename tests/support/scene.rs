@@ -69,6 +69,19 @@ impl Scene {
         scene(&args.map(str::to_owned))
     }
 
+    /// Datapoints of another metric of the gateway, one for each minute.
+    pub(crate) fn put_metric(&self, name: &str, from: i64, values: &[u64]) {
+        let mut args = vec![
+            "metric".to_owned(),
+            self.rest.url().to_owned(),
+            self.id("gateway").to_owned(),
+            name.to_owned(),
+            from.to_string(),
+        ];
+        args.extend(values.iter().map(ToString::to_string));
+        scene(&args);
+    }
+
     /// What the bucket holds, by key.
     pub(crate) fn kept(&self) -> Value {
         scene(&["kept".to_owned(), self.rest.url().to_owned(), self.id("bucket").to_owned()])

@@ -112,19 +112,20 @@ def main():
             resources["aws_sqs_queue.failed"]["message_retention_seconds"],
             template["FailedInvocations"]["Properties"]["MessageRetentionPeriod"],
         ),
-        "schedule of the check-up": (
-            resources["aws_cloudwatch_event_rule.check_up"]["schedule_expression"],
-            template["CheckUpEveryWeek"]["Properties"]["ScheduleExpression"],
-        ),
-        "event of the check-up": (
-            json.loads(resources["aws_cloudwatch_event_target.check_up"]["input"].replace('\\"', '"')),
-            json.loads(template["CheckUpEveryWeek"]["Properties"]["Targets"][0]["Input"]),
-        ),
         "principal of alarms": (
             resources["aws_lambda_permission.alarms"]["principal"],
             template["AlarmsMayInvoke"]["Properties"]["Principal"],
         ),
     }
+    schedules = {"check_up": "CheckUpEveryWeek", "watch": "WatchEveryFiveMinutes", "fleet": "FleetEveryWeek"}
+    for mine, name in schedules.items():
+        rule = template[name]["Properties"]
+        target = resources[f"aws_cloudwatch_event_target.{mine}"]["input"].replace('\\"', '"')
+        same[f"schedule of {mine}"] = (
+            resources[f"aws_cloudwatch_event_rule.{mine}"]["schedule_expression"],
+            rule["ScheduleExpression"],
+        )
+        same[f"event of {mine}"] = (json.loads(target), json.loads(rule["Targets"][0]["Input"]))
     for name, (here, there) in same.items():
         check(here == there, f"{name}: {here} here, {there} in template.yaml")
 

@@ -46,6 +46,20 @@ pub(crate) enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         rest: Vec<String>,
     },
+    /// Say how full each NAT gateway of the Region is getting, before any connection is refused.
+    ///
+    /// The exit status is 0 where that is known of each gateway, and 2 where it is not of one. The flow logs of a
+    /// gateway are read only where it has so many connections that a destination may be filling up, or where --nat-id
+    /// names it.
+    #[cfg(feature = "aws")]
+    Watch(Watch),
+    /// Say how full each gateway is getting: not in this build, which leaves AWS out.
+    #[cfg(not(feature = "aws"))]
+    #[command(hide = true)]
+    Watch {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
     /// Make a past diagnosis again from its bundle, and send it once more, marked as a replay.
     #[cfg(feature = "aws")]
     Replay(Replay),
@@ -205,6 +219,19 @@ pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) account: Account,
     /// How to write the rows.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: TableFormat,
+}
+
+#[cfg(feature = "aws")]
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) account: Account,
+    /// Only this gateway, whose flow logs are read in any case.
+    #[arg(long, value_name = "ID")]
+    pub(crate) nat_id: Option<NatGatewayId>,
+    /// How to write what was seen.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: TableFormat,
 }

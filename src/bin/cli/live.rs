@@ -17,10 +17,11 @@ use nat_triage::flow::reader::Inputs;
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::BucketPlace;
 use nat_triage::service::{Service, Time};
+use nat_triage::watch::{self, Memory};
 use nat_triage::words;
 
 use crate::analyze::{again, read_json};
-use crate::args::{Account, Doctor, Replay, TableFormat, Triage, Writing};
+use crate::args::{Account, Doctor, Replay, TableFormat, Triage, Watch, Writing};
 use crate::event::{Asked, Meant, asked, more};
 use crate::output::{self, Outcome};
 
@@ -126,6 +127,21 @@ pub(crate) async fn doctor(args: &Doctor) -> anyhow::Result<Outcome> {
         Tonight::Partial => Outcome::Partial,
         Tonight::None => Outcome::Nothing,
     })
+}
+
+/// `nat-triage watch`: how full each gateway is getting.
+pub(crate) async fn watch(args: &Watch) -> anyhow::Result<Outcome> {
+    let config = Config::from_env()?;
+    let sdk = account(&args.account, true).await?;
+    let service = Service::new(config, Clients::new(&sdk));
+    let time = Time { clock: Clock::showing(jiff::Timestamp::now()), deadline: Deadline::after(PATIENCE) };
+    let found = service.watch(time, args.nat_id.as_ref(), &mut Memory::default()).await;
+    let text = match args.format {
+        TableFormat::Text => watch::table(&found),
+        TableFormat::Json => words::escaped_json(&serde_json::to_string_pretty(&found.to_json())?) + "\n",
+    };
+    output::write(&text, &Writing::default())?;
+    Ok(if found.is_whole() { Outcome::Whole } else { Outcome::Partial })
 }
 
 /// The settings of the account that is meant. Where it `is_asked`, there have to be credentials: every look-up

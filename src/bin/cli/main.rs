@@ -46,11 +46,15 @@ fn main() -> ExitCode {
                 #[cfg(feature = "aws")]
                 Task::Doctor(args) => live::doctor(&args).await,
                 #[cfg(feature = "aws")]
+                Task::Watch(args) => live::watch(&args).await,
+                #[cfg(feature = "aws")]
                 Task::Replay(args) => live::replay(&args).await,
                 #[cfg(not(feature = "aws"))]
-                Task::Triage { .. } | Task::Doctor { .. } | Task::Replay { .. } => Err(anyhow::anyhow!(
-                    "this build leaves AWS out, and so cannot ask a live account: {INSTALL_WITH_AWS}"
-                )),
+                Task::Triage { .. } | Task::Doctor { .. } | Task::Watch { .. } | Task::Replay { .. } => {
+                    Err(anyhow::anyhow!(
+                        "this build leaves AWS out, and so cannot ask a live account: {INSTALL_WITH_AWS}"
+                    ))
+                }
             }
         })
     });
