@@ -56,11 +56,30 @@ pub struct Recovery {
     pub destination: Option<Compared>,
     /// Errors that CloudWatch counted in the minutes of the alarm's own report; `null` where that is not known.
     pub refused_then: Option<f64>,
+    /// Errors that CloudWatch counted from the first minute of the alarm's own report until the alarm went back to OK;
+    /// `null` where that is not known.
+    pub refused_in_all: Option<RefusedInAll>,
     /// The most TCP connections that the gateway had in the last minute, to all destinations together; `null` where
     /// that is not known.
     pub connections_now: Option<u64>,
     /// What has changed around the gateway since the alarm's own report, in words. Nothing proves that any of it helped.
     pub changes: Vec<String>,
+}
+
+/// Errors over the whole of an alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct RefusedInAll {
+    /// The sum of `ErrorPortAllocation`.
+    pub errors: f64,
+    /// From when.
+    #[schemars(with = "String")]
+    pub from: Timestamp,
+    /// Until when.
+    #[schemars(with = "String")]
+    pub until: Timestamp,
+    /// The minute with most of them; `null` where that is not known.
+    #[schemars(with = "Option<String>")]
+    pub most_at: Option<Timestamp>,
 }
 
 /// Ports held to one destination, then and now.
@@ -174,6 +193,7 @@ pub fn compare(gateway: &str, then: Option<Look<'_>>, now: Option<Look<'_>>) -> 
             capacity,
         }),
         refused_then: then.and_then(|then| then.diagnosis.refused_attempts.counted),
+        refused_in_all: None,
         connections_now,
         changes: match (then, now) {
             (Some(then), Some(now)) => changes(then, now),

@@ -6,7 +6,7 @@ use nat_triage::alarm::{Ended, Outcome, outcomes_from_event};
 use nat_triage::diagnosis::HeldPorts;
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::Metric;
-use nat_triage::recovery::{Compared, Look, Recovery, Relief, compare};
+use nat_triage::recovery::{Compared, Look, Recovery, RefusedInAll, Relief, compare};
 use nat_triage::report::{HttpsReaders, Message, Trouble};
 use nat_triage::triage::Triaged;
 use serde_json::Value;
@@ -117,6 +117,7 @@ pub(crate) fn recovery(relief: Relief, now: Option<(u32, u32)>) -> Recovery {
             capacity: Some(110_000),
         }),
         refused_then: Some(104_885.0),
+        refused_in_all: None,
         connections_now: Some(1_734),
         changes: Vec::new(),
     }
@@ -146,6 +147,13 @@ fn told(recovery: Vec<Recovery>) -> String {
 #[test]
 fn a_recovery_says_what_was_held_and_what_is() {
     let mut freed = recovery(Relief::Freed, Some((1_190, 1_260)));
+    let at = |text: &str| text.parse().expect("valid");
+    freed.refused_in_all = Some(RefusedInAll {
+        errors: 288_310.0,
+        from: at("2026-11-18T02:11:00Z"),
+        until: at("2026-11-18T02:31:05Z"),
+        most_at: Some(at("2026-11-18T02:17:00Z")),
+    });
     freed.changes = vec![
         "2 of the gateway's addresses take connections, instead of 1".into(),
         "10.0.1.47 held 44,000 ports to 203.0.113.10:443/tcp, and holds 310 now".into(),

@@ -4,7 +4,7 @@ use super::sms::ID;
 use crate::alarm::Ended;
 use crate::diagnosis::{HeldPorts, region_option};
 use crate::gap::Fix;
-use crate::recovery::{Compared, Recovery, Relief};
+use crate::recovery::{Compared, Recovery, RefusedInAll, Relief};
 use crate::words::{self, count, counted, one_line};
 
 /// Longest part of an alarm's name that is shown.
@@ -125,7 +125,16 @@ fn of_gateway(one: &Recovery) -> [Vec<String>; 2] {
             }
         }
     });
-    if let Some(errors) = one.refused_then {
+    if let Some(RefusedInAll { errors, from, until, most_at }) = one.refused_in_all {
+        let most = most_at.map_or_else(String::new, |at| {
+            format!(", most of them in the minute from {}", words::instant(at))
+        });
+        sentences.push(format!(
+            "CloudWatch counted {} from {}{most}.",
+            counted(errors.round() as u64, "error"),
+            words::span(from, until)
+        ));
+    } else if let Some(errors) = one.refused_then {
         sentences.push(format!(
             "CloudWatch counted {} in the minutes of the alarm's report.",
             counted(errors.round() as u64, "error")

@@ -6,13 +6,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{Service, Time};
 use crate::alarm::{Ended, EndedOf};
-use crate::aws::ReportBucket;
+use crate::aws::{self, ReportBucket};
 use crate::bundle::Bundle;
 use crate::diagnosis::Limits;
 use crate::evidence::insights::LogsInsights;
 use crate::incident::{Incident, TimeWindow};
 use crate::looks;
-use crate::recovery::{Look, Recovery, compare};
+use crate::recovery::{Look, Recovery, RefusedInAll, compare};
 use crate::triage::{Triaged, triage};
 
 /// How long before the alarm went back to OK the minutes begin that are looked at, and how many they are.
@@ -31,13 +31,29 @@ impl Service {
         fn look(triaged: &Triaged) -> Look<'_> {
             Look { diagnosis: &triaged.diagnosis, network: &triaged.network }
         }
+        let refused_in_all = self.refused_in_all(time, ended, of).await;
         let recovery = compare(of.id.as_str(), then.as_ref().map(look), now.as_ref().map(look));
         let began = of.began.as_ref();
         Recovery {
             incident_id: began.map(Incident::id),
             began: began.and_then(|began| Some(began.alarm.as_ref()?.at)),
+            refused_in_all,
             ..recovery
         }
+    }
+
+    /// What CloudWatch counted from the minutes of the alarm's own report on.
+    async fn refused_in_all(&self, time: Time, ended: &Ended, of: &EndedOf) -> Option<RefusedInAll> {
+        let from = of.began.as_ref()?.window?.start();
+        let window = TimeWindow::new(from, ended.alarm.at).ok()?;
+        let deadline = time.deadline.of_look_ups();
+        let errors = aws::errors_of(&self.clients, &of.id, of.zone.as_deref(), window, deadline).await?;
+        Some(RefusedInAll {
+            errors: errors.value,
+            from,
+            until: window.end(),
+            most_at: errors.greatest_at.filter(|_| errors.value > 0.0),
+        })
     }
 
     /// The last minute before the alarm went back to OK, looked at until its records have arrived or there is no time.
