@@ -61,6 +61,7 @@
 //!   ([`Behaviour::TurnedAway`]). ECS, tag, sublocation, `reject-reason` and `encryption-status` fields
 //!   show `-`.
 
+mod climbs;
 mod engine;
 mod flow_log;
 mod metrics;
@@ -74,6 +75,7 @@ mod spec;
 mod truth;
 mod workload;
 
+pub use climbs::Climb;
 pub use flow_log::{Duplicates, Field, FlowKey, FormatError, LogFormat, Record, View, Viewpoint};
 pub use metrics::MinuteMetrics;
 pub use ports::{Allocation, FIRST_NAT_PORT, LAST_NAT_PORT, PORTS_PER_ADDRESS};

@@ -5,6 +5,7 @@
 
 mod article;
 mod case;
+pub mod early;
 mod evaluator;
 mod score;
 mod setup;

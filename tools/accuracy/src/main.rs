@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use accuracy::early;
 use accuracy::{Case, Outcome, Setup, Table, Trial};
 use clap::Parser;
 use indicatif::ProgressBar;
@@ -53,34 +54,86 @@ fn main() -> anyhow::Result<()> {
         }
         write!(io::stdout(), "{}", Table { case, setups: &setups, outcomes: &outcomes })?;
     }
+    early_warning(&args)
+}
+
+/// The early warning on rises of each seed: as many as are a fifth of the random incidents, for each is looked at a
+/// dozen times.
+fn early_warning(args: &Args) -> anyhow::Result<()> {
+    let setups: Vec<Setup> = early::setups()
+        .into_iter()
+        .filter(|setup| format!("early warning: {}", setup.name).contains(&args.only))
+        .collect();
+    if setups.is_empty() {
+        return Ok(());
+    }
+    let seeds = args.seeds.div_ceil(5);
+    let tried: Vec<(usize, early::Told)> = side_by_side(args.from, seeds, |seed| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let mut told = Vec::new();
+        for climb in early::climbs() {
+            for (index, setup) in setups.iter().enumerate() {
+                let one = runtime.block_on(early::watch(climb, seed, args.capacity, setup))?;
+                if args.all || args.misses && (one.false_alarm || one.fills && one.lead_minutes.is_none()) {
+                    writeln!(io::stderr(), "{climb:?}: {} seed {seed}: {one:?}", setup.name)?;
+                }
+                told.push((index, one));
+            }
+        }
+        Ok(told)
+    })?
+    .into_iter()
+    .flatten()
+    .collect();
+    writeln!(
+        io::stdout(),
+        "\nEarly warning, on {} rises over 30 to 90 minutes:\n\n{}",
+        seeds * early::climbs().len() as u64,
+        early::HEAD
+    )?;
+    for (index, setup) in setups.iter().enumerate() {
+        let of_setup = tried.iter().filter(|(of, _)| *of == index);
+        let row = early::Row { setup, told: of_setup.map(|(_, told)| *told).collect() };
+        writeln!(io::stdout(), "{row}")?;
+    }
     Ok(())
 }
 
-/// All seeds, on as many threads as there are processors.
-fn run(args: &Args, case: Case, seeds: u64, setups: &[Setup]) -> anyhow::Result<Vec<Outcome>> {
-    let next = AtomicU64::new(args.from);
+/// Works on all seeds, on as many threads as there are processors.
+fn side_by_side<T: Send>(
+    from: u64,
+    seeds: u64,
+    work: impl Fn(u64) -> anyhow::Result<T> + Sync,
+) -> anyhow::Result<Vec<T>> {
+    let next = AtomicU64::new(from);
     let progress = ProgressBar::new(seeds);
-    let outcomes = Mutex::new(Vec::new());
-    let work = || -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let done = Mutex::new(Vec::new());
+    let run = || -> anyhow::Result<()> {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= args.from + seeds {
+            if seed >= from + seeds {
                 return Ok(());
             }
-            let trial = Trial { case, seed, capacity: args.capacity };
-            let outcome = runtime.block_on(trial.run(setups))?;
-            outcomes.lock().expect("no thread panicked").push(outcome);
+            let one = work(seed)?;
+            done.lock().expect("no thread panicked").push(one);
             progress.inc(1);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         running.into_iter().try_for_each(|thread| thread.join().expect("no thread panicked"))
     })?;
     progress.finish_and_clear();
-    Ok(outcomes.into_inner().expect("no thread panicked"))
+    Ok(done.into_inner().expect("no thread panicked"))
+}
+
+/// All seeds of a case.
+fn run(args: &Args, case: Case, seeds: u64, setups: &[Setup]) -> anyhow::Result<Vec<Outcome>> {
+    side_by_side(args.from, seeds, |seed| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        runtime.block_on(Trial { case, seed, capacity: args.capacity }.run(setups))
+    })
 }
 
 /// Prints the misses, or all.

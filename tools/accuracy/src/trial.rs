@@ -158,7 +158,7 @@ fn has_word(line: &str, word: &str) -> bool {
 }
 
 /// The records in the log streams that CloudWatch Logs would keep them in.
-fn store(records: &[Record]) -> Store {
+pub(crate) fn store(records: &[Record]) -> Store {
     let store = Store::new();
     store.add_group(LogGroup::new(LOG_GROUP));
     let mut records: Vec<&Record> = records.iter().collect();
