@@ -10,7 +10,7 @@ use crate::alarm::is_drill;
 use crate::evidence::insights::{Answer, Asked, Cause, LogsQueries, Query, RungMemory, Unanswered};
 use crate::gap::Gap;
 use crate::incident::Incident;
-use crate::network::{Network, NetworkSource, Parties};
+use crate::network::{Changes, Network, NetworkSource, Parties};
 use crate::triage::{Surveyed, Triaged};
 
 /// The version of the document.
@@ -31,8 +31,11 @@ pub struct Bundle {
     incident: Incident,
     /// What stood around the gateway, before the evidence.
     surroundings: Found,
-    /// The same, with the parties that the evidence showed.
+    /// The same, with the parties that the evidence showed, and what was changed before.
     parties: Found,
+    /// What could not be seen of what was changed before.
+    #[serde(default)]
+    unlisted: Option<Gap>,
     answers: Vec<Asked>,
     /// Which questions were known to be refused.
     #[serde(default)]
@@ -95,6 +98,7 @@ impl Bundle {
             incident,
             surroundings: Found { network: network.clone(), gaps: gaps.to_vec() },
             parties: Found { network: triaged.network.clone(), gaps: triaged.unidentified.clone() },
+            unlisted: triaged.unlisted.clone(),
             answers,
             memory,
         }
@@ -123,7 +127,8 @@ impl Bundle {
     /// not have a say in what its reader runs.
     fn distrusted(mut self) -> Self {
         let found = [&mut self.surroundings, &mut self.parties];
-        let of_gaps = found.into_iter().flat_map(|found| &mut found.gaps).map(|gap| &mut gap.fix);
+        let of_gaps = found.into_iter().flat_map(|found| &mut found.gaps);
+        let of_gaps = of_gaps.chain(&mut self.unlisted).map(|gap| &mut gap.fix);
         let unanswered = self.answers.iter_mut().filter_map(|asked| asked.answer.as_mut().err());
         for fix in of_gaps.chain(unanswered.map(|unanswered| &mut unanswered.fix)) {
             if !fixes::is_ours(&fix.to_string()) {
@@ -227,6 +232,10 @@ mod fixes {
 impl NetworkSource for Bundle {
     async fn network(&self, _: &Incident) -> (Network, Vec<Gap>) {
         (self.surroundings.network.clone(), self.surroundings.gaps.clone())
+    }
+
+    async fn changes(&self, _: &Incident) -> (Option<Changes>, Option<Gap>) {
+        (self.parties.network.changes.clone(), self.unlisted.clone())
     }
 
     async fn identify(&self, _: &Parties, _: &Incident, network: &mut Network) -> Vec<Gap> {

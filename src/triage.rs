@@ -1,5 +1,6 @@
 //! The one story: incident, network, evidence, diagnosis, report, publish.
 
+use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
@@ -21,6 +22,8 @@ pub struct Triaged {
     pub diagnosis: Diagnosis,
     /// What stood around the gateway, for `--save-bundle` and for tests.
     pub network: Network,
+    /// What could not be seen of what was changed before.
+    pub unlisted: Option<Gap>,
     /// What could not be found out about the parties in it.
     pub unidentified: Vec<Gap>,
 }
@@ -78,8 +81,12 @@ impl Surveyed {
         limits: Limits,
     ) -> Result<Triaged, NoEvidence<E::Error>> {
         let mut network = self.network.clone();
-        let mut evidence = source.collect(&self.incident, &mut network).await.map_err(NoEvidence)?;
+        let (evidence, (changes, unlisted)) =
+            join(source.collect(&self.incident, &mut network), networks.changes(&self.incident)).await;
+        let mut evidence = evidence.map_err(NoEvidence)?;
+        network.changes = changes.or(network.changes.take());
         evidence.gaps.splice(0..0, self.gaps.iter().cloned());
+        evidence.gaps.extend(unlisted.clone());
         // Records tell of owners too.
         evidence.gaps.extend(network.take_out_misfits());
         let mut diagnosis = self.diagnosed(&network, &evidence, limits);
@@ -95,7 +102,7 @@ impl Surveyed {
             }
         }
         diagnosis.coverage.records_due = records_due(&diagnosis, &evidence);
-        Ok(Triaged { diagnosis, network, unidentified })
+        Ok(Triaged { diagnosis, network, unlisted, unidentified })
     }
 
     /// What a simpler question of the source tells while a better one is still asked; `None` where there is nothing

@@ -47,6 +47,10 @@ impl Scene {
         Self { simulation, network, store }
     }
 
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
     pub(crate) async fn diagnose(&self, queries: impl LogsQueries) -> Diagnosis {
         self.diagnose_with(&LogsInsights::new(queries)).await
     }

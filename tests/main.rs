@@ -2,6 +2,7 @@
 
 mod agreement;
 mod alarm_events;
+mod changes;
 mod check_ups;
 mod cli;
 mod contradictions;

@@ -1847,6 +1847,7 @@ fn each_argument_of_a_printed_command_is_one_that_we_wrote() {
             ecs_service: Some(hostile.into()),
             ecs_task: Some(hostile.into()),
             eks_cluster: Some(hostile.into()),
+            lambda_function: Some(hostile.into()),
             security_groups: vec![hostile.into()],
         };
         for kind in [OwnerKind::Instance, OwnerKind::EcsTask, OwnerKind::EksNode, OwnerKind::EksPod] {

@@ -11,8 +11,8 @@ use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::gap::Gap;
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::{
-    Handles, Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource, PrefixList, Route,
-    RouteTable, Subnet,
+    Change, Changes, Handles, Known, Metric, NameSource, Network, Owner, OwnerKind, OwnerSource, PrefixList,
+    Route, RouteTable, Subnet,
 };
 use nat_triage::report::message::LARGEST;
 use nat_triage::report::{self, HttpsReaders, Message, Trouble};
@@ -117,6 +117,35 @@ impl Night {
         self
     }
 
+    /// The same, with what CloudTrail recorded before it.
+    fn changed(mut self) -> Self {
+        let window = self.incident.window.expect("known");
+        let before = |minutes: i64| window.end() - jiff::SignedDuration::from_mins(minutes);
+        let change = |minutes, source: &str, name: &str, on: &[&str]| Change {
+            at: before(minutes),
+            event_id: Some("a6e1634d-4fa3-4b99-be61-9524e513b911".into()),
+            source: format!("{source}.amazonaws.com"),
+            name: name.into(),
+            user: Some("jane@example.com".into()),
+            role: Some("deploy".into()),
+            on: on.iter().map(ToString::to_string).collect(),
+        };
+        let gateway = self.network.gateway.id.as_ref().expect("known").to_string();
+        let vpc = self.network.gateway.vpc_id.clone().expect("known");
+        let mut changes = Changes::before(&self.incident, before(-2)).expect("has minutes");
+        changes.add([
+            change(40, "ec2", "RunInstances", &[&vpc, "i-0b1b2c3d4e5f60718"]),
+            change(31, "ec2", "RunInstances", &[&vpc, "i-0c1b2c3d4e5f60718"]),
+            change(25, "ec2", "ReplaceRoute", &["rtb-0a1b2c3d4e5f60718", "0.0.0.0/0", &gateway]),
+            change(20, "autoscaling", "SetDesiredCapacity", &["checkout-blue"]),
+            change(15, "lambda", "UpdateFunctionCode20150331v2", &["thumbnails"]),
+        ]);
+        changes.read_from = before(90);
+        changes.asked_after = vec![gateway];
+        self.network.changes = Some(changes);
+        self
+    }
+
     async fn surveyed(&self) -> Surveyed {
         Surveyed::new(self.incident.clone(), &Known(self.network.clone())).await
     }
@@ -201,6 +230,7 @@ async fn answers() -> Vec<(&'static str, Diagnosis)> {
     let start = Timestamp::from_second(end.as_second() - 14 * 3600).expect("valid");
     (hours.incident.window, hours.incident.exact_window) = (TimeWindow::new(start, end).ok(), true);
     answers.push(("hours", hours.diagnosis().await));
+    answers.push(("changed", Night::of(Pattern::Leak).changed().diagnosis().await));
     answers.push(("s3", Night::of(Pattern::LongLived).of_s3().diagnosis().await));
     answers
 }
@@ -621,6 +651,11 @@ fn hostile(diagnosis: &Diagnosis, text: &str) -> Diagnosis {
             (client.name, client.kind, client.zone) = (name(), name(), name());
         }
     }
+    for change in hostile.changes.iter_mut().flat_map(|changes| &mut changes.listed) {
+        (change.user, change.role, change.event_id) = (name(), name(), name());
+        change.on = vec![text.to_owned()];
+        text.clone_into(&mut change.event_name);
+    }
     hostile.coverage.flow_log = name();
     hostile.coverage.formats = vec![text.to_owned()];
     for gap in &mut hostile.gaps {
@@ -634,7 +669,7 @@ fn hostile(diagnosis: &Diagnosis, text: &str) -> Diagnosis {
 
 #[test]
 fn whatever_a_name_holds_every_format_is_harmless() {
-    let mut diagnosis = answer("leak").clone();
+    let mut diagnosis = answer("changed").clone();
     diagnosis.gaps.push(Gap::new("what", "why", "fix"));
     let long = format!("KRAKEN{}", "x".repeat(1_000));
     let benign = formats(&hostile(&diagnosis, "KRAKEN"));

@@ -164,6 +164,7 @@ fn handles(interface: &NetworkInterface, instances: &BTreeMap<String, Instance>)
             .find_map(|key| tag(tags, key))
             .or_else(|| cluster_of(tags))
             .map(owned),
+        lambda_function: lambda_in(interface.description().unwrap_or_default().trim()).map(owned),
     }
 }
 

@@ -4,6 +4,7 @@
 //! The types here are the contract: serialised, they are the diagnosis in JSON.
 
 mod answer;
+mod changes;
 mod clients;
 mod commands;
 mod findings;
@@ -33,6 +34,7 @@ use crate::incident::{Alarm, Incident, TimeWindow};
 use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_ADDRESS, Provenance};
 
 pub use answer::Answer;
+pub use changes::{ChangeReport, ChangesReport, Relation};
 pub(crate) use commands::{raise_quota, region_option};
 use findings::Findings;
 pub(crate) use findings::protocol_name;
@@ -463,6 +465,10 @@ pub struct Diagnosis {
     pub refused_attempts: RefusedAttempts,
     /// The gateway's metrics, where they were asked for.
     pub metrics: Vec<MetricReport>,
+    /// What was changed in the account before the alarm, where CloudTrail was asked: `null` where it was not, or did
+    /// not answer.
+    #[serde(default)]
+    pub changes: Option<ChangesReport>,
     /// Fixes, most helpful first.
     pub remedies: Vec<Remedy>,
     /// How much of the window the flow logs held.
@@ -614,6 +620,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
                 change: metric.change(),
             })
             .collect(),
+        changes: changes::changes(&findings),
         remedies: remedies::remedies(
             &findings,
             verdict,

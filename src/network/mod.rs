@@ -6,6 +6,7 @@
 
 mod addresses;
 mod buckets;
+mod changes;
 mod endpoints;
 mod flow_logs;
 mod metric_name;
@@ -27,6 +28,7 @@ use crate::incident::{Incident, InterfaceId, NatGatewayId};
 
 pub use addresses::{is_private, nat64_address, nat64_destination};
 pub use buckets::{BucketPlace, FILE_INTERVAL, FileName, InBucket, InvalidPlace, Keys, Listing, is_harmless};
+pub use changes::{Change, ChangeKind, Changes};
 pub use endpoints::{EndpointService, GatewayEndpoint, GatewayService, InterfaceEndpoint, PrefixList};
 pub use flow_logs::{FlowLog, FlowLogDestination, LogClass, TrafficType};
 pub use metric_name::MetricName;
@@ -279,6 +281,8 @@ pub struct Network {
     pub owners: Vec<Owner>,
     /// The quotas on addresses; `None` where they were not asked for.
     pub quotas: Option<Quotas>,
+    /// What was changed before the alarm; `None` where that was not asked for.
+    pub changes: Option<Changes>,
 }
 
 impl Network {
@@ -385,6 +389,13 @@ pub trait NetworkSource {
     /// can't be had, what is known stays.
     async fn refresh(&self, incident: &Incident, network: &mut Network) {
         let _ = (incident, network);
+    }
+
+    /// What was changed before the incident, and what could not be seen of it. It is asked while the evidence is
+    /// collected, so that nobody waits for it.
+    async fn changes(&self, incident: &Incident) -> (Option<Changes>, Option<Gap>) {
+        let _ = incident;
+        (None, None)
     }
 
     /// Adds to `network` who these parties are; what could not be found out is a gap.

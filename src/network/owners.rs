@@ -107,6 +107,8 @@ pub struct Handles {
     pub ecs_task: Option<String>,
     /// The EKS cluster.
     pub eks_cluster: Option<String>,
+    /// The Lambda function for which the interface was made; others may share it.
+    pub lambda_function: Option<String>,
 }
 
 impl Owner {

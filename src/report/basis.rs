@@ -1,5 +1,6 @@
 //! What a report rests on, a fact each, down to what the queries cost.
 
+use super::changes::none_found;
 use super::wording::{minutes, number, outside};
 use crate::diagnosis::{Diagnosis, MetricReport};
 use crate::evidence::{QueryRun, Source};
@@ -75,6 +76,7 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
         facts.extend(refused_beside_counted(diagnosis));
     }
     facts.extend(diagnosis.metrics.iter().map(metric));
+    facts.extend(none_found(diagnosis));
     let coverage = &diagnosis.coverage;
     let source = match coverage.source {
         Source::Files => "flow-log files",

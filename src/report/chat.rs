@@ -9,6 +9,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::Trouble;
+use super::changes;
 use super::first_step::{FirstStep, first_step, what_to_do};
 use super::lead::lead;
 use super::sms::subject;
@@ -27,8 +28,9 @@ const DESCRIPTION: usize = 8_000;
 const NEXT_STEP: usize = 350;
 const KEYWORD: usize = 75;
 
-/// Next steps and gaps that are said: a chat is read at a glance, and the mail has the rest.
+/// Next steps, changes and gaps that are said: a chat is read at a glance, and the mail has the rest.
 const STEPS: usize = 3;
+const CHANGES: usize = 2;
 const GAPS: usize = 3;
 
 /// Before and after a block of code.
@@ -178,6 +180,15 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
         }
         if let Some(more) = not_listed(top.clients_seen, top.clients.len(), "client") {
             writeln!(out, "{more}")?;
+        }
+    }
+    if let Some(told) = changes::told(diagnosis) {
+        writeln!(out, "\n{}, which need not be the cause:", changes::HEADING)?;
+        for change in told.changes.iter().take(CHANGES) {
+            writeln!(out, "- {}", safe(change))?;
+        }
+        if told.changes.len() > CHANGES {
+            writeln!(out, "- and {} more", told.changes.len() - CHANGES)?;
         }
     }
     if !diagnosis.gaps.is_empty() {

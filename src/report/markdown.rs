@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::basis::basis;
+use super::changes;
 use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
 use super::lead::lead;
 use super::timeline::{Step, Timeline};
@@ -49,6 +50,7 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     held_over_time(out, diagnosis)?;
     destinations(out, diagnosis)?;
     clients(out, diagnosis)?;
+    changes_before(out, diagnosis)?;
     if !diagnosis.remedies.is_empty() {
         writeln!(out, "\n## What to do")?;
     }
@@ -145,6 +147,19 @@ fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     }
     let more = not_listed(top.clients_seen, top.clients.len(), "client");
     more.map_or(Ok(()), |more| writeln!(out, "\n{more}"))
+}
+
+fn changes_before(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    let Some(told) = changes::told(diagnosis) else { return Ok(()) };
+    writeln!(out, "\n## {}\n\n{}\n", changes::HEADING, escaped(&told.intro))?;
+    told.changes.iter().try_for_each(|change| writeln!(out, "- {}", escaped(change)))?;
+    if let Some(others) = told.others {
+        writeln!(out, "\n{}", escaped(&others))?;
+    }
+    told.command.map_or(Ok(()), |command| {
+        writeln!(out, "\nTo see the first in full:")?;
+        fenced(out, &command)
+    })
 }
 
 /// One remedy; its commands are those of the remedy of number `same`, where there is one.

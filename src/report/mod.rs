@@ -2,6 +2,7 @@
 
 mod attributes;
 mod basis;
+mod changes;
 pub mod chat;
 mod checkup;
 mod event;

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use anstyle::{AnsiColor, Style};
 
 use super::basis::basis;
+use super::changes;
 use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
 use super::lead::lead;
 use super::lines::wrap;
@@ -113,6 +114,7 @@ impl Page {
         self.timeline(diagnosis);
         self.destinations(diagnosis);
         self.clients(diagnosis);
+        self.changes(diagnosis);
         self.remedies(diagnosis);
         self.gaps(diagnosis);
         self.links("LOOK FOR YOURSELF", diagnosis.links.iter().cloned());
@@ -266,6 +268,23 @@ impl Page {
         let refused = refused(client.refused);
         let (opened, bytes) = (words::count(client.connections), words::bytes(client.bytes));
         self.wrap("   ", &format!("Own ports used: {opened}; {bytes}{refused}"));
+    }
+
+    fn changes(&mut self, diagnosis: &Diagnosis) {
+        let Some(told) = changes::told(diagnosis) else { return };
+        self.heading(&changes::HEADING.to_uppercase());
+        self.wrap("", &told.intro);
+        for change in &told.changes {
+            self.wrap("- ", change);
+        }
+        if let Some(others) = &told.others {
+            self.wrap("", others);
+        }
+        if let Some(command) = told.command {
+            self.wrap("", "To see the first in full:");
+            let command = self.dressed(Part::Command, command);
+            self.line(command);
+        }
     }
 
     fn remedies(&mut self, diagnosis: &Diagnosis) {

@@ -8,6 +8,7 @@ mod chart;
 use askama::Template;
 
 use super::basis::basis;
+use super::changes::{self, Told};
 use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
 use super::lead::lead;
 use super::sms::subject;
@@ -79,6 +80,8 @@ struct Page<'a> {
     clients_heading: String,
     more_clients: Option<String>,
     clients: Vec<Row>,
+    changes_heading: &'static str,
+    changes: Option<Told>,
     remedies: Vec<Fix<'a>>,
     gaps: Vec<Unseen>,
     links: Vec<Link>,
@@ -200,6 +203,8 @@ impl<'a> Page<'a> {
             clients_heading: top.map_or(String::new(), clients_heading),
             more_clients: top.and_then(|top| not_listed(top.clients_seen, top.clients.len(), "client")),
             clients: top.map_or(&[][..], |top| &top.clients[..]).iter().map(Row::of_client).collect(),
+            changes_heading: changes::HEADING,
+            changes: changes::told(diagnosis),
             remedies: diagnosis.remedies.iter().map(Fix::of).collect(),
             gaps: gaps_by_fix(&diagnosis.gaps).iter().map(|gaps| Unseen::of(gaps)).collect(),
             links: links(diagnosis),
