@@ -50,6 +50,9 @@ pub const HTTPS: &str = "NAT_TRIAGE_HTTPS";
 /// Whether to ask the DNS for the names of destinations: `true`, `false`, or the name server to ask.
 pub const REVERSE_DNS: &str = "NAT_TRIAGE_REVERSE_DNS";
 
+/// Whether to ask CloudTrail what was changed before an alarm: `true`, which is usual, or `false`.
+pub const LOOK_UP_CHANGES: &str = "NAT_TRIAGE_LOOK_UP_CHANGES";
+
 /// The name or the ARN of the EventBridge bus that gets each message as an event as well.
 pub const EVENT_BUS: &str = "NAT_TRIAGE_EVENT_BUS";
 
@@ -59,7 +62,7 @@ pub const EVENT_BUS: &str = "NAT_TRIAGE_EVENT_BUS";
 pub const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Every name that this program reads.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
@@ -74,6 +77,7 @@ pub const NAMES: [&str; 16] = [
     NOTIFY_OK,
     HTTPS,
     REVERSE_DNS,
+    LOOK_UP_CHANGES,
     EVENT_BUS,
     FUNCTION_NAME,
 ];
@@ -107,6 +111,8 @@ pub struct Config {
     pub https: HttpsReaders,
     /// [`REVERSE_DNS`]; `None` asks nobody.
     pub reverse_dns: Option<NameServer>,
+    /// [`LOOK_UP_CHANGES`]; `true` where it is not set.
+    pub look_up_changes: bool,
     /// [`EVENT_BUS`].
     pub event_bus: Option<String>,
     /// [`FUNCTION_NAME`].
@@ -198,7 +204,8 @@ impl Config {
         let watch = thresholds(set(WATCH_PERCENT), set(WATCH_OVER_PERCENT))?;
         let watch_gib_per_day =
             set(WATCH_GIB_PER_DAY).map(|text| gib(WATCH_GIB_PER_DAY, text)).transpose()?;
-        let notify_ok = set(NOTIFY_OK).map(yes_or_no).transpose()?.unwrap_or_default();
+        let notify_ok =
+            set(NOTIFY_OK).map(|text| yes_or_no(NOTIFY_OK, text)).transpose()?.unwrap_or_default();
         let https = set(HTTPS).map(https_readers).transpose()?.unwrap_or_default();
         let reverse_dns = set(REVERSE_DNS).map(name_server).transpose()?.flatten();
         Ok(Self {
@@ -215,6 +222,10 @@ impl Config {
             notify_ok,
             https,
             reverse_dns,
+            look_up_changes: set(LOOK_UP_CHANGES)
+                .map(|text| yes_or_no(LOOK_UP_CHANGES, text))
+                .transpose()?
+                .unwrap_or(true),
             event_bus: set(EVENT_BUS).map(event_bus).transpose()?,
             function_name: set(FUNCTION_NAME).map(str::to_owned),
         })
@@ -335,11 +346,10 @@ fn thresholds(warn: Option<&str>, over: Option<&str>) -> Result<Thresholds, Conf
     }
 }
 
-fn yes_or_no(text: &str) -> Result<bool, ConfigError> {
-    text.to_ascii_lowercase().parse().map_err(|_| ConfigError {
-        name: NOTIFY_OK,
-        why: format!("{:?} is neither true nor false", short(text)),
-    })
+fn yes_or_no(name: &'static str, text: &str) -> Result<bool, ConfigError> {
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|_| ConfigError { name, why: format!("{:?} is neither true nor false", short(text)) })
 }
 
 fn https_readers(text: &str) -> Result<HttpsReaders, ConfigError> {

@@ -70,6 +70,8 @@ pub enum Need {
     WithReportBucket,
     /// Only where flow logs are delivered to S3 (the parameter `FlowLogBuckets`).
     WithFlowLogsInS3,
+    /// Only where changes are looked up (`NAT_TRIAGE_LOOK_UP_CHANGES`, the parameter `LookUpChanges`), which is usual.
+    WithChanges,
     /// Only with an event bus (`NAT_TRIAGE_EVENT_BUS`, the parameter `EventBus`).
     WithEventBus,
     /// No call of ours: S3 looks for it where an object of the report bucket is not there.
@@ -89,6 +91,7 @@ impl Need {
             Self::Helpful => "to say more",
             Self::WithReportBucket => "with `NAT_TRIAGE_REPORT_BUCKET`",
             Self::WithFlowLogsInS3 => "where flow logs are delivered to S3, with `FlowLogBuckets`",
+            Self::WithChanges => "to say more, unless `NAT_TRIAGE_LOOK_UP_CHANGES=false`",
             Self::WithEventBus => "with `NAT_TRIAGE_EVENT_BUS`",
             Self::BesideReportBucket => "by S3, with `NAT_TRIAGE_REPORT_BUCKET`",
             Self::WithKey => "by SNS or S3, where the topic or the bucket has a KMS key of its own",
@@ -104,6 +107,7 @@ impl Need {
             | Self::Helpful
             | Self::WithReportBucket
             | Self::WithFlowLogsInS3
+            | Self::WithChanges
             | Self::WithEventBus => true,
             Self::BesideReportBucket | Self::WithKey | Self::Lambda => false,
         }
@@ -133,6 +137,11 @@ const fn on(resource: Resource, action: &'static str, need: Need, without: &'sta
 
 /// Every action that the program makes, or that Lambda makes in its name, in the order of their names.
 pub const PERMISSIONS: &[Permission] = &[
+    any(
+        "cloudtrail:LookupEvents",
+        Need::WithChanges,
+        "The report does not say what was changed before the alarm.",
+    ),
     any(
         "cloudwatch:DescribeAlarms",
         Need::Helpful,

@@ -778,6 +778,7 @@ impl Service {
                 NameServer::OfMachine => ReverseDns::of_machine(),
                 NameServer::At(address) => ReverseDns::at(address),
             }),
+            changes: self.config.look_up_changes,
         };
         Discovery::new(&self.clients, overrides, clock, deadline)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use insights_server::{Dialect, InsightsServer, Store};
 use nat_simulator::LogFormat;
 use nat_triage::evidence::insights::CONSTRUCTS;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::between::{Between, Beyond, Published, Wrong};
 use crate::support::chat::assert_shown;
@@ -110,6 +110,7 @@ fn assert_nothing_made_of_nothing(action: &str, diagnosis: &Value, healthy: &Val
         "ec2:DescribeNetworkInterfaces" => {
             assert_eq!(name_sources("/destinations/0/clients", "lookup"), 0, "{case}");
         }
+        "cloudtrail:LookupEvents" => assert_eq!(diagnosis["changes"]["listed"], json!([]), "{case}"),
         "ec2:DescribePrefixLists" => {
             let offered = all("/remedies").iter().map(|remedy| text(remedy, "id"));
             let unfounded: Vec<_> = offered.filter(|id| id.starts_with("gateway-endpoint")).collect();
@@ -220,6 +221,8 @@ fn whatever_one_call_does_the_person_gets_one_true_message() {
     let well = Outcome::of(&beyond, &event, None, ALLOWED);
     let healthy = well.diagnosis().expect("a diagnosis").clone();
     assert_eq!(text(&healthy, "verdict"), "confirmed", "{healthy:#}");
+    let change = &healthy["changes"]["listed"][0];
+    assert_eq!((text(change, "event_name"), text(change, "relation")), ("ReplaceRoute", "gateway"));
 
     let mut cases: Vec<(String, Wrong)> =
         well.calls.iter().flat_map(|action| USUAL.map(|wrong| (action.clone(), wrong))).collect();

@@ -3,6 +3,8 @@
 mod agreement;
 mod alarm_events;
 mod changes;
+#[cfg(feature = "aws")]
+mod changes_wire;
 mod check_ups;
 mod cli;
 mod contradictions;

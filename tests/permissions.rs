@@ -9,7 +9,8 @@ use nat_triage::permissions::{self, PERMISSIONS};
 use crate::support::checkout;
 
 /// Services whose actions a policy of ours can name.
-const SERVICES: [&str; 12] = [
+const SERVICES: [&str; 13] = [
+    "cloudtrail",
     "cloudwatch",
     "ec2",
     "events",

@@ -45,6 +45,7 @@ locals {
     NAT_TRIAGE_NOTIFY_OK           = tostring(var.notify_ok)
     NAT_TRIAGE_HTTPS               = var.https_readers
     NAT_TRIAGE_REVERSE_DNS         = var.reverse_dns
+    NAT_TRIAGE_LOOK_UP_CHANGES     = tostring(var.look_up_changes)
     NAT_TRIAGE_EVENT_BUS           = var.event_bus
     NAT_TRIAGE_REPORT_BUCKET       = local.bucket
     NAT_TRIAGE_REPORT_BUCKET_OWNER = var.keep_reports ? local.account : ""
@@ -166,6 +167,16 @@ data "aws_iam_policy_document" "triage" {
       sid       = "QueryFlowLogsOfLinkedAccounts"
       actions   = ["logs:StartQuery"]
       resources = flatten([for group in var.linked_log_groups : [group, "${group}:*"]])
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.look_up_changes ? ["changes"] : []
+
+    content {
+      sid       = "LookUpChanges"
+      actions   = ["cloudtrail:LookupEvents"]
+      resources = ["*"]
     }
   }
 

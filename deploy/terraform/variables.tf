@@ -190,6 +190,12 @@ variable "reverse_dns" {
   default     = "false"
 }
 
+variable "look_up_changes" {
+  description = "Whether to ask CloudTrail's event history what was changed in the two hours before an alarm."
+  type        = bool
+  default     = true
+}
+
 variable "log_retention_days" {
   description = "How long the function's own log is kept."
   type        = number

@@ -11,14 +11,14 @@ use ipnet::IpNet;
 
 use super::errors::{Failure, Kind, cleaned, within};
 use super::surroundings::Surroundings;
-use super::{Clients, flow_logs, log_groups, metrics, owners, quotas, resolver_logs, surroundings};
+use super::{Clients, changes, flow_logs, log_groups, metrics, owners, quotas, resolver_logs, surroundings};
 use crate::deadline::{Clock, Deadline};
 use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId, NatGatewayId, is_account};
 use crate::network::{
-    EndpointService, FlowLog, GatewayKind, HostName, Metric, NatAddress, NatGateway, Network, NetworkSource,
-    Parties, Provenance,
+    Changes, EndpointService, FlowLog, GatewayKind, HostName, Metric, NatAddress, NatGateway, Network,
+    NetworkSource, Owner, Parties, Provenance,
 };
 use crate::reverse_dns::ReverseDns;
 use crate::words::one_line;
@@ -39,6 +39,8 @@ pub struct Overrides {
     pub log_format: Option<LogFormat>,
     /// Who is asked for the names of destinations that no client's question tells; nobody where `None`.
     pub reverse_dns: Option<ReverseDns>,
+    /// Whether CloudTrail is asked for what was changed before.
+    pub changes: bool,
 }
 
 /// The look-ups of one invocation.
@@ -84,13 +86,23 @@ impl NetworkSource for Discovery<'_> {
         }
     }
 
+    async fn changes(&self, incident: &Incident) -> (Option<Changes>, Option<Gap>) {
+        if !self.overrides.changes {
+            return (None, None);
+        }
+        let round = self.round();
+        changes::before(&self.clients.cloudtrail, incident, self.clock.now(), round.deadline).await
+    }
+
     async fn identify(&self, parties: &Parties, _: &Incident, network: &mut Network) -> Vec<Gap> {
         let round = self.round();
+        let mut changes = network.changes.take();
         let ((owners, mut gaps), services, (names, unnamed)) = tokio::join!(
-            owners::owners(&self.clients.ec2, &parties.clients, network, round.deadline),
+            round.owners_and_changes(parties, network, changes.as_mut()),
             round.endpoint_services(parties, network),
             round.names(parties, network),
         );
+        network.changes = changes;
         network.owners.extend(owners);
         network.names.extend(names);
         gaps.extend(unnamed);
@@ -105,6 +117,25 @@ impl Discovery<'_> {
     /// The same for the look-ups that begin now.
     fn round(&self) -> Self {
         Self { deadline: self.deadline.of_look_ups(), ..self.clone() }
+    }
+
+    /// Who has the clients' addresses, and what was changed before of the one that holds most.
+    async fn owners_and_changes(
+        &self,
+        parties: &Parties,
+        network: &Network,
+        changes: Option<&mut Changes>,
+    ) -> (Vec<Owner>, Vec<Gap>) {
+        let (owners, mut gaps) =
+            owners::owners(&self.clients.ec2, &parties.clients, network, self.deadline).await;
+        let greatest = parties.clients.first();
+        let known = owners.iter().chain(&network.owners).find(|owner| Some(&owner.address) == greatest);
+        if let Some((changes, holder)) = changes.zip(known) {
+            let unlisted =
+                changes::of_holder(&self.clients.cloudtrail, changes, &holder.handles, self.deadline).await;
+            gaps.extend(unlisted);
+        }
+        (owners, gaps)
     }
 
     /// What interface endpoints can be made for, where the names of the servers may lead to one.
@@ -647,8 +678,7 @@ mod tests {
         let overrides = Overrides {
             nat_ips: vec!["10.0.0.220".parse().expect("valid")],
             log_groups: vec!["/vpc/flow".into()],
-            log_format: None,
-            reverse_dns: None,
+            ..Overrides::default()
         };
         let (clients, deadline) = (Clients::reaching_nobody(), Deadline::after(Duration::from_secs(5)));
         let clock = Clock::showing(Timestamp::UNIX_EPOCH);

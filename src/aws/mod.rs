@@ -4,6 +4,7 @@
 mod alarms;
 mod bucket;
 mod buckets;
+mod changes;
 mod discovery;
 pub(crate) mod doctor;
 mod errors;
@@ -109,6 +110,8 @@ pub struct Clients {
     pub logs: aws_sdk_cloudwatchlogs::Client,
     /// EC2, for gateways, VPCs and flow logs.
     pub ec2: aws_sdk_ec2::Client,
+    /// CloudTrail, for what was changed before.
+    pub cloudtrail: aws_sdk_cloudtrail::Client,
     /// CloudWatch, for metrics and for the alarms beneath a composite one.
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     /// EventBridge, for the bus that gets each message.
@@ -133,6 +136,7 @@ impl Clients {
         Self {
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             ec2: aws_sdk_ec2::Client::new(config),
+            cloudtrail: aws_sdk_cloudtrail::Client::new(config),
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
             events: aws_sdk_eventbridge::Client::new(config),
             lambda: aws_sdk_lambda::Client::new(config),

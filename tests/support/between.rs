@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One way for a call to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +190,7 @@ impl Request {
         if let Some(target) = self.header("x-amz-target") {
             let (service, operation) = target.split_once('.').expect("a target");
             let service = match service {
+                "CloudTrail_20131101" => "cloudtrail",
                 "Logs_20140328" => "logs",
                 "Route53Resolver" => "route53resolver",
                 _ => "servicequotas",
@@ -293,6 +294,9 @@ fn healthy(action: &str, request: &Request, beyond: &Beyond) -> Vec<u8> {
         let body = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>";
         return response(200, "text/xml", body.as_bytes());
     }
+    if action == "cloudtrail:LookupEvents" {
+        return response(200, JSON, events(&request.body).to_string().as_bytes());
+    }
     // What S3 is asked for stands in the path.
     let of_path = if request.is_of_s3() { request.path() } else { "" };
     let key = (format!("{action}{of_path}"), request.body.clone());
@@ -322,6 +326,50 @@ fn healthy(action: &str, request: &Request, beyond: &Beyond) -> Vec<u8> {
         locked(&beyond.answers).insert(key, answer.clone());
     }
     answer
+}
+
+/// What CloudTrail's event history holds: that a route was led to the gateway by whose name it is asked for, ten
+/// minutes before the end of the time that is asked about.
+///
+/// Source: `LookupEvents` in the AWS CloudTrail API reference; "CloudTrail record contents" in its user guide.
+fn events(request: &[u8]) -> Value {
+    let asked: Value = serde_json::from_slice(request).expect("JSON");
+    let [from, until] = ["StartTime", "EndTime"].map(|name| asked[name].as_f64().expect("a time"));
+    let filters = asked["LookupAttributes"].as_array().expect("a list");
+    let [filter] = &filters[..] else { panic!("CloudTrail takes one filter: {filters:?}") };
+    if filter["AttributeKey"] != "ResourceName" {
+        return json!({ "Events": [] });
+    }
+    let at = until - 600.0;
+    assert!(from < at, "{asked}");
+    let record = json!({
+        "eventVersion": "1.11",
+        "userIdentity": {
+            "type": "AssumedRole",
+            "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
+            "sessionContext": { "sessionIssuer": { "type": "Role", "userName": "deploy" } },
+        },
+        "eventSource": "ec2.amazonaws.com",
+        "eventName": "ReplaceRoute",
+        "requestParameters": {
+            "routeTableId": "rtb-0a1b2c3d4e5f60718",
+            "destinationCidrBlock": "0.0.0.0/0",
+            "natGatewayId": filter["AttributeValue"],
+        },
+        "responseElements": { "_return": true },
+        "readOnly": false,
+    });
+    json!({ "Events": [{
+        "EventId": "a6e1634d-4fa3-4b99-be61-9524e513b911",
+        "EventName": "ReplaceRoute",
+        "EventSource": "ec2.amazonaws.com",
+        "EventTime": at,
+        "ReadOnly": "false",
+        "Username": "jane",
+        "AccessKeyId": "ASIAIOSFODNN7EXAMPLE",
+        "Resources": [{ "ResourceType": "AWS::EC2::RouteTable", "ResourceName": "rtb-0a1b2c3d4e5f60718" }],
+        "CloudTrailEvent": record.to_string(),
+    }] })
 }
 
 /// Content type, status and body of an answer after which the connection ends.
@@ -400,7 +448,7 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
             "cloudwatch" => response(200, CBOR, &[0xa0]),
             "s3" if operation == "GetObject" => response(200, XML, b""),
             "s3" => response(200, XML, b"<ListBucketResult></ListBucketResult>"),
-            "logs" | "servicequotas" | "route53resolver" => response(200, JSON, b"{}"),
+            "cloudtrail" | "logs" | "servicequotas" | "route53resolver" => response(200, JSON, b"{}"),
             _ => response(
                 200,
                 XML,
@@ -434,7 +482,7 @@ fn wrongly(action: &str, wrong: Wrong) -> Vec<u8> {
             let body = [vec![0xa2], text("__type"), text(code), text("message"), text(message)].concat();
             response(status, CBOR, &body)
         }
-        "logs" | "servicequotas" | "route53resolver" => {
+        "cloudtrail" | "logs" | "servicequotas" | "route53resolver" => {
             response(status, JSON, format!(r#"{{"__type":"{code}","message":"{message}"}}"#).as_bytes())
         }
         "s3" => response(status, XML, format!("<Error><Code>{code}</Code><Message>{message}</Message><RequestId>r-1</RequestId></Error>").as_bytes()),

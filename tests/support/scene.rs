@@ -125,6 +125,11 @@ impl Scene {
         scene(&["put", self.rest.url(), bucket, from].map(str::to_owned));
     }
 
+    /// Makes an ECS service in the gateway's subnet, which CloudTrail records.
+    pub(crate) fn change(&self) {
+        scene(&["change", self.rest.url(), self.id("subnet")].map(str::to_owned));
+    }
+
     /// Subscribes to the topic, and waits until that is confirmed.
     pub(crate) fn subscribe(&self, protocol: &str, url: &str) {
         let args = ["subscribe", self.rest.url(), self.id("topic"), protocol, url];

@@ -25,6 +25,7 @@ BY_MINISTACK = "ministack"
 BY_SIMULATOR = "the gate, by ministack's simulator of policies"
 # By the name in the scope of a signature: the namespace of actions, who answers, who authorises.
 SERVICES = {
+    "cloudtrail": ("cloudtrail", "ministack", BY_MINISTACK),
     "ec2": ("ec2", "moto", BY_MINISTACK),
     "logs": ("logs", "insights", BY_MINISTACK),
     "monitoring": ("cloudwatch", "ministack", BY_SIMULATOR),
