@@ -63,7 +63,7 @@ class Scene:
 
         backends = {"ministack": self.ministack, "moto": self.moto, "insights": self.traffic["url"]}
         self.gate = Gate(backends, self.stack.allows, LOG_GROUPS)
-        services = ["EC2", "SERVICE_QUOTAS", "ROUTE53RESOLVER", "CLOUDWATCH_LOGS", "CLOUDWATCH", "LAMBDA", "SNS", "S3"]
+        services = ["CLOUDTRAIL", "EC2", "SERVICE_QUOTAS", "ROUTE53RESOLVER", "CLOUDWATCH_LOGS", "CLOUDWATCH", "LAMBDA", "SNS", "S3"]
         # A service that has been forgotten finds nobody, rather than AWS.
         self.endpoints = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
         self.endpoints |= {f"AWS_ENDPOINT_URL_{service}": self.gate.url for service in services}
