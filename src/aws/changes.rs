@@ -384,6 +384,99 @@ mod tests {
         assert_eq!((change.user, change.on), (None, Vec::new()));
     }
 
+    const GATEWAY: &str = "nat-0a1b2c3d4e5f60718";
+    const GROUP: &str = "checkout-blue";
+
+    fn incident() -> Incident {
+        let window = "2026-11-18T02:11:00Z/2026-11-18T02:14:00Z".parse().expect("a window");
+        Incident { window: Some(window), gateway: GATEWAY.parse().ok(), ..Incident::default() }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-18T02:20:00Z".parse().expect("a time")
+    }
+
+    /// An account in which so much happens that every page of all changes has a next one. What was asked, and when.
+    fn busy_account() -> (Client, std::sync::mpsc::Receiver<(String, std::time::Instant)>) {
+        use aws_sdk_cloudtrail::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+
+        let server = tiny_http::Server::http("127.0.0.1:0").expect("a port is free");
+        let url = format!("http://{}", server.server_addr());
+        let (told, asked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for mut request in server.incoming_requests() {
+                let body: Value = serde_json::from_reader(request.as_reader()).expect("JSON");
+                let value =
+                    body["LookupAttributes"][0]["AttributeValue"].as_str().expect("a filter").to_owned();
+                let until = body["EndTime"].as_f64().expect("a time");
+                let pages = if body["NextToken"].is_null() { 1.0 } else { 2.0 };
+                let event = |before: f64, name: &str, source: &str, on: &str| {
+                    json!({
+                        "EventId": "a6e1634d-4fa3-4b99-be61-9524e513b911",
+                        "EventName": name,
+                        "EventSource": source,
+                        "EventTime": until - before,
+                        "Resources": [{ "ResourceName": on }],
+                    })
+                };
+                let answer = match value.as_str() {
+                    "false" => json!({
+                        "Events": [event(pages * 60.0, "RunInstances", "ec2.amazonaws.com", "i-1")],
+                        "NextToken": "more",
+                    }),
+                    GROUP => json!({ "Events": [
+                        event(3600.0, "SetDesiredCapacity", "autoscaling.amazonaws.com", GROUP)
+                    ] }),
+                    _ => json!({ "Events": [] }),
+                };
+                told.send((value, std::time::Instant::now())).expect("somebody listens");
+                request.respond(tiny_http::Response::from_string(answer.to_string())).expect("answered");
+            }
+        });
+        let keys = Credentials::new("test", "test", None, None, "test");
+        let config = aws_sdk_cloudtrail::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(keys))
+            .endpoint_url(url)
+            .build();
+        (Client::from_conf(config), asked)
+    }
+
+    #[tokio::test]
+    async fn where_too_much_happens_names_are_asked_after() {
+        let (client, asked) = busy_account();
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let (changes, gap) = before(&client, &incident(), now(), deadline).await;
+        let mut changes = changes.expect("answered");
+        assert_eq!((gap, changes.found.len()), (None, 2));
+        assert_eq!(changes.read_from, changes.until - SignedDuration::from_secs(120));
+        let holder = Handles {
+            scaling_group: Some(GROUP.into()),
+            instance_id: Some("i-1".into()),
+            eks_cluster: Some("prod".into()),
+            ..Handles::default()
+        };
+        assert_eq!(of_holder(&client, &mut changes, &holder, deadline).await, None);
+        assert_eq!(changes.found.last().expect("found").name, "SetDesiredCapacity");
+        assert_eq!(changes.asked_after, [GATEWAY, GROUP, "prod"]);
+        let asked: Vec<(String, std::time::Instant)> = asked.try_iter().collect();
+        let pages: Vec<_> = asked.iter().filter(|(value, _)| value == "false").map(|(_, at)| *at).collect();
+        assert_eq!((asked.len(), pages.len()), (5, MAX_PAGES), "{asked:?}");
+        assert!(pages[1] - pages[0] > BETWEEN / 2, "two requests a second");
+    }
+
+    #[tokio::test]
+    async fn where_all_was_read_nobody_is_asked_after_by_name() {
+        let client = crate::aws::Clients::reaching_nobody().cloudtrail;
+        let mut changes = Changes::before(&incident(), now()).expect("has minutes");
+        changes.read_from = changes.from;
+        let holder = Handles { scaling_group: Some(GROUP.into()), ..Handles::default() };
+        let deadline = Deadline::after(Duration::from_secs(60));
+        assert_eq!(of_holder(&client, &mut changes, &holder, deadline).await, None);
+        assert!(changes.asked_after.is_empty());
+    }
+
     #[tokio::test]
     async fn what_is_older_than_90_days_is_not_asked_for() {
         let client = crate::aws::Clients::reaching_nobody().cloudtrail;

@@ -135,7 +135,7 @@ fn is_of_holder(change: &Change, handles: &Handles) -> bool {
     if ids.into_iter().any(names) || handles.security_groups.iter().any(|id| change.names(id)) {
         return true;
     }
-    // A cluster has many services; a call that names none of them is about the cluster.
+    // Several clusters may have services of one name.
     let of_cluster = handles.ecs_cluster.is_none() || names(&handles.ecs_cluster);
     (change.is_of("autoscaling") && names(&handles.scaling_group))
         || (change.is_of("ecs") && of_cluster && names(&handles.ecs_service))
