@@ -2,7 +2,8 @@
 //!
 //! One request takes one filter. "Not read-only" finds everything, of whatever, but in an account in which much happens
 //! two pages of it reach back a few minutes only. So the gateway is asked after by its name as well, and so is what
-//! holds most ports, once that is known and where the pages do not reach back far enough.
+//! holds most ports, once that is known and where the pages do not reach back far enough. The latter is the only one that
+//! a report waits for; the others are asked beside the flow logs.
 
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ const MAX_NAMES: usize = 20;
 
 /// Longest that all of it may take. In large Regions an answer takes seconds.
 const MAX_TIME: Duration = Duration::from_secs(8);
+
+/// The same of what is asked after the greatest holder: a report waits for it.
+const MAX_HOLDER_TIME: Duration = Duration::from_secs(5);
 
 /// Two requests begin at once; a third one waits for so long. "Two per second, per account, per Region".
 ///
@@ -100,7 +104,7 @@ pub(super) async fn of_holder(
         &holder.instance_id,
     ];
     let names: Vec<String> = names.into_iter().flatten().take(MAX_HOLDER_NAMES).cloned().collect();
-    let found = of_names(client, changes, names, deadline.for_one_thing(MAX_TIME)).await;
+    let found = of_names(client, changes, names, deadline.for_one_thing(MAX_HOLDER_TIME)).await;
     take_in(changes, found).map(|failure| failure.gap(WHAT, "*"))
 }
 
