@@ -272,6 +272,10 @@ pub struct Incident {
     /// Whether the alarm is on several gateways or zones together: then this one may have had no error.
     #[serde(default)]
     pub one_of_several: bool,
+    /// Whether the alarm saw no error: somebody set it by hand, its datapoints are all 0, or it takes missing ones for
+    /// a breach.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_errors: bool,
 }
 
 impl Incident {
@@ -395,6 +399,7 @@ mod tests {
             zone_from_metrics: false,
             errors_reported: None,
             one_of_several: false,
+            without_errors: false,
         };
         assert_eq!(at(1).id(), at(1).id());
         assert_ne!(at(1).id(), at(2).id());

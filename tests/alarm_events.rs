@@ -654,3 +654,47 @@ proptest! {
         assert_answered(&serde_json::json!({ "Records": [{ "body": text }] }))?;
     }
 }
+
+#[test]
+fn an_alarm_that_saw_no_error_does_not_count_as_errors() {
+    let of = |reason: &str, data: Option<Value>| {
+        let mut event = sample("alarm");
+        let state = &mut event["alarmData"]["state"];
+        state["reason"] = reason.into();
+        state["reasonData"] = data.map_or(Value::Null, |data| data.to_string().into());
+        let incident = incident(&event);
+        (incident.without_errors, incident.errors_reported)
+    };
+    let point =
+        |value: f64| serde_json::json!([{ "timestamp": "2026-11-18T02:13:00.000+0000", "value": value }]);
+    let data = |recent: Value, decided: Value| {
+        Some(serde_json::json!({
+            "startDate": "2026-11-18T02:11:00.000+0000", "statistic": "Sum", "period": 60, "threshold": -1,
+            "recentDatapoints": recent, "evaluatedDatapoints": decided,
+        }))
+    };
+    let none = serde_json::json!([]);
+    let missing = "Threshold Crossed: no datapoints were received for 3 periods and 3 missing datapoints were treated as [Breaching].";
+    let crossed = |value: &str| {
+        format!(
+            "Threshold Crossed: 1 datapoint [{value} (18/11/26 02:13:00)] was greater than the threshold (-1.0)."
+        )
+    };
+    for (reason, data) in [
+        ("testing", None),
+        (missing, data(none.clone(), none.clone())),
+        (missing, None),
+        (&crossed("0.0"), data(serde_json::json!([0.0, 0.0]), point(0.0))),
+        (&crossed("0.0"), None),
+    ] {
+        assert_eq!(of(reason, data), (true, None), "{reason}");
+    }
+    for (reason, data) in [
+        (&*crossed("3.0"), data(serde_json::json!([0.0, 3.0]), point(3.0))),
+        (&crossed("3.0"), None),
+        ("", None),
+        ("Threshold Crossed: 3 datapoints were greater than the threshold (0.0).", None),
+    ] {
+        assert!(!of(reason, data).0, "{reason}");
+    }
+}

@@ -558,3 +558,16 @@ fn the_json_is_what_its_schema_says() {
     let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--format", "json"]).file("a.log", LINES).run();
     assert_kept(&json(&ran), "by the command line");
 }
+
+#[test]
+fn a_drill_that_is_read_from_a_file_is_answered_as_one() {
+    let context = r#"{"metrics": [{"name": "ErrorPortAllocation", "statistic": "Sum", "value": 0.0}]}"#;
+    let event =
+        std::fs::read(crate::support::checkout().join("events/alarm-no-reason-data.json")).expect("there");
+    let ran = Cli::new(["analyze", "--flow-logs", "a.log", "--event", "e.json", "--context", "c.json"])
+        .file("a.log", LINES)
+        .file("e.json", event)
+        .file("c.json", context)
+        .run();
+    assert!(ran.stdout.starts_with("TEST: "), "{}{}", ran.stdout, ran.stderr);
+}

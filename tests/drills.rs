@@ -47,6 +47,11 @@ fn log(window: TimeWindow) -> String {
 
 /// The diagnosis of an event while the gateway's own metric counts so many errors.
 async fn diagnosed(event: &Value, errors: f64) -> Diagnosis {
+    diagnosed_within(event, Some(errors), 400).await
+}
+
+/// The same of a gateway with so many ports, of which the metric may not be known.
+async fn diagnosed_within(event: &Value, errors: Option<f64>, ports: u32) -> Diagnosis {
     let incident = incident_of(event);
     let window = incident.window.expect("told");
     let gateway = NatGateway {
@@ -54,15 +59,15 @@ async fn diagnosed(event: &Value, errors: f64) -> Diagnosis {
         interface_ids: vec!["eni-0123456789abcdef0".parse().expect("valid")],
         ..NatGateway::default()
     };
-    let counted = Metric {
+    let counted = errors.map(|errors| Metric {
         name: "ErrorPortAllocation".into(),
         statistic: "Sum".into(),
         value: errors,
         ..Metric::default()
-    };
+    });
     let network = Network {
         gateway: gateway.with_addresses(&["10.0.0.220".parse().expect("valid")]),
-        metrics: vec![counted],
+        metrics: counted.into_iter().collect(),
         ..Network::default()
     };
     let inputs = Inputs::from_memory([("a.log".to_owned(), log(window).into_bytes())]);
@@ -70,7 +75,7 @@ async fn diagnosed(event: &Value, errors: f64) -> Diagnosis {
     let known = Known(network);
     let by_hand = is_drill(event, &incident);
     let surveyed = Surveyed::new(incident, &known).await.set_by_hand(by_hand);
-    surveyed.look(&known, &files, Limits { ports_per_address: 400 }).await.expect("readable").diagnosis
+    surveyed.look(&known, &files, Limits { ports_per_address: ports }).await.expect("readable").diagnosis
 }
 
 /// How many incidents of an event are drills.
@@ -168,4 +173,16 @@ async fn a_drill_without_a_flow_log_does_not_say_the_path_works() {
     assert_eq!(message.subject, "TEST: this arrives, but no flow log of NAT nat-0a1b2c3d gave an answer");
     assert!(message.attributes.contains(&("severity", "warning".to_owned())), "{:?}", message.attributes);
     assert!(!text::text(&told).contains("the path works;"));
+}
+
+#[tokio::test]
+async fn an_alarm_set_by_hand_confirms_nothing() {
+    let by_hand = diagnosed_within(&event("alarm-no-reason-data.json"), None, 40).await;
+    assert_eq!(by_hand.verdict, Verdict::Likely, "{}", by_hand.headline);
+    let mail = text::text(&by_hand);
+    assert!(!mail.contains("errors were counted"), "{mail}");
+    let why: Vec<&str> = by_hand.gaps.iter().map(|gap| gap.why.as_str()).collect();
+    assert!(why.iter().any(|why| why.starts_with("the alarm saw no error itself")), "{why:?}");
+    let of_cloudwatch = diagnosed_within(&event("alarm.json"), None, 40).await;
+    assert_eq!(of_cloudwatch.verdict, Verdict::Confirmed, "{}", of_cloudwatch.headline);
 }

@@ -99,6 +99,7 @@ async fn diagnosed_in(
         zone_from_metrics: false,
         errors_reported: errors,
         one_of_several: false,
+        without_errors: false,
     };
     let inputs = Inputs::from_memory([("a.log".to_owned(), text.as_bytes().to_vec())]);
     let files = FlowLogFiles::new(inputs, Options::default(), |_| {});

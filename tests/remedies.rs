@@ -174,6 +174,7 @@ impl Case {
             // CloudWatch counts no fewer than were refused: each SYN, and its repetitions.
             errors_reported: self.errors.map(|errors| errors.max(self.refused as f64 * 3.0)),
             one_of_several: false,
+            without_errors: false,
         };
         let inputs = Inputs::from_memory([("a.log".to_owned(), log.into_bytes())]);
         let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
@@ -808,6 +809,7 @@ fn regional(scales: bool) -> Diagnosis {
         zone_from_metrics: false,
         errors_reported: Some(100.0),
         one_of_several: false,
+        without_errors: false,
     };
     let inputs = Inputs::from_memory([("a.log".to_owned(), text.into_bytes())]);
     let files = FlowLogFiles::new(inputs, Options::default(), |_| {});
@@ -1630,6 +1632,7 @@ fn without_records(network: Network) -> Vec<String> {
         zone_from_metrics: false,
         errors_reported: None,
         one_of_several: false,
+        without_errors: false,
     };
     let evidence = nat_triage::evidence::Evidence::none(window, nat_triage::evidence::Source::LogsInsights);
     let limits = Limits { ports_per_address: CAPACITY };

@@ -482,6 +482,7 @@ fn incident(fired: &Fired, metric: &Metric, one_of_several: bool) -> Result<Inci
         // What the alarm counted is of all of them together.
         errors_reported: errors_reported.filter(|_| !one_of_several),
         one_of_several,
+        without_errors: is_by_hand(fired) || window::saw_no_error(fired),
         alarm: Some(Alarm { metric_account: elsewhere, ..alarm(fired) }),
     })
 }

@@ -129,6 +129,21 @@ pub(super) fn window(fired: &Fired, metric: &Metric) -> Result<(TimeWindow, Opti
     Ok((window.ok_or(AlarmError::Lacks { field: "timestamp" })?, None))
 }
 
+/// Whether an alarm says of its datapoints that none counted an error: each is 0 or less, or there was none and it takes
+/// that for a breach.
+///
+/// Source: "Configuring how CloudWatch alarms treat missing data" in the Amazon CloudWatch user guide, `breaching`.
+pub(super) fn saw_no_error(fired: &Fired) -> bool {
+    let reason = Reason::read(fired.reason_data.as_deref());
+    let mut values: Vec<f64> = reason.recent.iter().flatten().copied().collect();
+    values.extend(reason.evaluated.iter().map(|(_, value)| *value));
+    if values.is_empty() {
+        values = Said::read(&fired.reason, fired.at).points.into_iter().map(|(_, value)| value).collect();
+    }
+    let missing = || fired.reason.to_lowercase().contains("treated as [breaching]");
+    if values.is_empty() { missing() } else { values.iter().all(|value| *value <= 0.0) }
+}
+
 fn summed<'a>(points: impl Iterator<Item = &'a Point>, counts_errors: bool) -> Option<f64> {
     let sum: f64 = points.map(|(_, value)| value).sum();
     Some(sum).filter(|sum| counts_errors && *sum > 0.0 && sum.is_finite())

@@ -691,6 +691,7 @@ mod tests {
             zone_from_metrics: false,
             errors_reported: None,
             one_of_several: false,
+            without_errors: false,
         };
         let (mut network, gaps) =
             Discovery::new(&clients, overrides, clock, deadline).network(&incident).await;

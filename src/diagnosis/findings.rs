@@ -24,7 +24,7 @@ use crate::words;
 /// What is known of port allocation errors within the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Errors {
-    /// Neither alarm nor metric.
+    /// Neither alarm nor metric, or an alarm that saw none.
     Unknown,
     /// An alarm on them fired, without saying how many.
     Alarmed,
@@ -682,15 +682,16 @@ const MANY_OF_THEM: f64 = 0.1;
 
 fn errors(incident: &Incident, network: &Network) -> Errors {
     let counted = network.metric(MetricName::ErrorPortAllocation).map(|metric| metric.value);
+    let alarmed = incident.alarm.is_some() && !incident.without_errors;
     // The alarm saw errors: a metric without any has not caught up with it, unless they were another's.
-    let late = |counted: &f64| *counted <= 0.0 && incident.alarm.is_some() && !incident.one_of_several;
+    let late = |counted: &f64| *counted <= 0.0 && alarmed && !incident.one_of_several;
     let metric = counted.filter(|counted| incident.errors_reported.is_some() || !late(counted));
     match (metric, incident.errors_reported) {
         // The alarm saw these datapoints; a metric answer without them is older than the alarm.
         (Some(metric), Some(reported)) => Errors::Counted(metric.max(reported)),
         (Some(metric), None) => Errors::Counted(metric),
         (None, Some(reported)) => Errors::Counted(reported),
-        (None, None) if incident.alarm.is_some() => Errors::Alarmed,
+        (None, None) if alarmed => Errors::Alarmed,
         (None, None) => Errors::Unknown,
     }
 }

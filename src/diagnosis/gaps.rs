@@ -481,7 +481,11 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         || (verdict == Verdict::CannotTell && findings.errors == Errors::Alarmed);
     missing.then(|| {
         let what = "how many connections the gateway refused";
-        let why = "neither an alarm nor the ErrorPortAllocation metric told";
+        let why = if findings.incident.without_errors {
+            "the alarm saw no error itself, and the ErrorPortAllocation metric is not at hand"
+        } else {
+            "neither an alarm nor the ErrorPortAllocation metric told"
+        };
         Gap {
             decides: verdict == Verdict::CannotTell,
             ..Gap::new(what, why, Fix::run(errors_metric(findings)))

@@ -78,6 +78,7 @@ pub(crate) fn incident(facts: &Facts) -> Incident {
         exact_window: false,
         zone_from_metrics: false,
         one_of_several: false,
+        without_errors: false,
         errors_reported: Some(facts.errors.iter().map(|(_, sum)| *sum as f64).sum()),
     }
 }

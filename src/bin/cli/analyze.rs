@@ -6,8 +6,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
-use nat_triage::alarm::outcomes_from_event;
+use nat_triage::alarm::{is_drill, outcomes_from_event};
 use nat_triage::bundle::Bundle;
 use nat_triage::diagnosis::{Diagnosis, Limits};
 use nat_triage::evidence::files::FlowLogFiles;
@@ -16,7 +17,7 @@ use nat_triage::evidence::window_to_look_at;
 use nat_triage::flow::reader::{Input, Inputs, Options};
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::{Known, NatGateway, Network};
-use nat_triage::triage::{Surveyed, triage};
+use nat_triage::triage::Surveyed;
 
 use crate::args::{Analyze, Gateway};
 use crate::event::{Asked, Meant, asked, more, of_any};
@@ -32,14 +33,17 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     anyhow::ensure!(from_stdin <= 1, "standard input can be read once: more than one option names -");
     let mut network: Network = args.context.as_deref().map(read_json).transpose()?.unwrap_or_default();
     let mut gaps = Vec::new();
+    let mut by_hand = false;
     let mut incident = match args.event.as_deref() {
         None => Incident::default(),
         Some(path) => {
+            let event: Value = read_json(path)?;
             let named = args.gateway.nat_id.clone().or_else(|| network.gateway.id.clone());
             let meant = Meant { incident: args.incident.as_deref(), gateway: named.as_ref() };
-            match asked(outcomes_from_event(&read_json(path)?), path, meant)? {
+            match asked(outcomes_from_event(&event), path, meant)? {
                 Asked::Nothing(reason) => return output::ignored(&reason, &args.writing),
                 Asked::Incident { mut incident, mut others } => {
+                    by_hand = is_drill(&event, &incident);
                     let told = args.incident.is_some() || named.is_some() && named == incident.gateway;
                     if incident.one_of_several && !told && args.gateway.nat_id.is_none() {
                         gaps.push(of_any(&mut incident, &mut others));
@@ -71,7 +75,9 @@ pub(crate) async fn run(args: &Analyze) -> anyhow::Result<Outcome> {
     let bar = progress(inputs.total_bytes());
     let options = Options { format: args.log_format.clone(), ..Options::default() };
     let source = FlowLogFiles::new(inputs, options, |bytes| bar.set_position(bytes));
-    let triaged = triage(incident, &Known(network), &source, Limits::default()).await;
+    let known = Known(network);
+    let surveyed = Surveyed::new(incident, &known).await.set_by_hand(by_hand);
+    let triaged = surveyed.look(&known, &source, Limits::default()).await;
     bar.finish_and_clear();
     let mut diagnosis = triaged?.diagnosis;
     output::tell_of(&gaps);

@@ -48,6 +48,7 @@ pub(crate) fn incident(facts: &Facts, setup: &Setup, alarmed: Range<i64>) -> any
         zone_from_metrics: false,
         errors_reported: Some(errors),
         one_of_several: false,
+        without_errors: false,
     })
 }
 
