@@ -169,7 +169,11 @@ fn contradicted(findings: &Findings<'_>, top: &Ranked) -> bool {
     /// The part of the counted errors below which that is so.
     const HARDLY_ANY: f64 = 0.05;
 
-    let few = |errors: f64| (findings.refused as f64) < errors * HARDLY_ANY;
+    // Attempts towards a destination that had ports left speak for nothing here.
+    let full = |d: &&Ranked| d.turned_away || d.utilization.is_some_and(|part| part >= FULL);
+    let others = findings.destinations.iter().filter(|d| d.destination != top.destination).filter(full);
+    let refused = top.refused + others.map(|d| d.refused).sum::<u64>();
+    let few = |errors: f64| (refused as f64) < errors * HARDLY_ANY;
     let show = findings.refusals_show && findings.evidence.ends_visible && left_open(top);
     show && findings.errors.counted().is_some_and(few)
 }
