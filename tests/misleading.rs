@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use nat_triage::diagnosis::{Diagnosis, Limits, Pattern, Verdict};
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
-use nat_triage::incident::{Incident, TimeWindow};
+use nat_triage::incident::{Incident, NatGatewayId, TimeWindow};
 use nat_triage::network::{GatewayKind, Known, NatAddress, NatGateway, Network, Provenance};
 use nat_triage::report;
 use nat_triage::triage::triage;
@@ -692,4 +692,114 @@ async fn a_healthy_gateway_says_nothing_of_another_in_the_files() {
         "{:?}",
         diagnosis.gaps
     );
+}
+
+/// The records of a log as those of one interface, without the line of its fields.
+fn of_interface(log: &Log, interface: &str) -> String {
+    log.text.lines().skip(1).map(|line| format!("{interface} {line}\n")).collect()
+}
+
+const INTERFACES: [&str; 2] = ["eni-0a0a0a0a0a0a0a0a0", "eni-0b0b0b0b0b0b0b0b0"];
+
+/// Two gateways, each with room left: of both VPCs together as many ports are held as one gateway has.
+fn two_half_full() -> String {
+    let mut text = format!("interface-id {FULL_FORMAT}\n");
+    for (gateway, (client, held, ports)) in
+        [("10.0.1.9", 110, 1024), ("10.0.7.7", 95, 5000)].into_iter().enumerate()
+    {
+        let mut log = Log { ports, ..Log::new() };
+        for n in 0..held {
+            log.connection((client, 40_000 + n), SERVER, (0, 300), 0);
+        }
+        for n in 0..30 {
+            log.attempt((client, 50_000 + n), SERVER, (100, 100), false);
+        }
+        text += &of_interface(&log, INTERFACES[gateway]);
+    }
+    text
+}
+
+#[tokio::test]
+async fn gateways_of_two_vpcs_with_one_address_are_not_added_up() {
+    let text = two_half_full();
+    let named = NatGateway::default().with_addresses(&["10.0.0.220".parse().expect("valid")]);
+    let diagnosis = diagnosed(&text, named.clone(), (0, 301), Some(90.0)).await;
+    let top = &diagnosis.destinations[0];
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    assert_eq!((top.held.at_most, top.clients.len()), (110, 1), "{top:?}");
+    let gap = diagnosis.deciding_gaps().next().expect("one");
+    assert_eq!(gap.what, "which gateway is in question");
+    assert!(gap.why.contains(INTERFACES[1]) && gap.fix.to_string().contains("--eni"), "{gap:?}");
+    let mut one = named;
+    one.interface_ids = vec![INTERFACES[1].parse().expect("valid")];
+    let of_other = diagnosed(&text, one, (0, 301), Some(90.0)).await;
+    assert_eq!(of_other.destinations[0].held.at_most, 95, "{}", of_other.headline);
+    assert!(of_other.deciding_gaps().all(|gap| gap.what != "which gateway is in question"));
+}
+
+#[tokio::test]
+async fn what_is_routed_on_after_a_gateway_is_no_second_gateway() {
+    let mut log = nearly_full();
+    log.connection(("10.0.1.9", 50_000), SERVER, (0, 300), 0);
+    // A firewall's interface behind the gateway sees what it sends, and what comes back to it.
+    let passes = |line: &&str| line.starts_with("10.0.0.220 203.") || line.starts_with("203.");
+    let text = format!("interface-id {FULL_FORMAT}\n{}", of_interface(&log, INTERFACES[0]));
+    let behind: String =
+        log.text.lines().filter(passes).map(|line| format!("{} {line}\n", INTERFACES[1])).collect();
+    let named = NatGateway::default().with_addresses(&["10.0.0.220".parse().expect("valid")]);
+    let diagnosis = diagnosed(&(text + &behind), named, (0, 301), Some(100.0)).await;
+    assert!(diagnosis.gaps.iter().all(|gap| gap.what != "which gateway is in question"));
+    assert_eq!(diagnosis.nat_gateways[0].interface_ids, [INTERFACES[0]]);
+}
+
+#[tokio::test]
+async fn refusals_elsewhere_do_not_confirm_a_destination() {
+    let mut log = Log::new();
+    for n in 0..196 {
+        log.connection(("10.0.1.9", 40_000 + n), SERVER, (0, 300), 0);
+    }
+    let without = log.diagnosed((0, 301), Some(10_000.0)).await;
+    assert_eq!(without.verdict, Verdict::CannotTell, "{}", without.headline);
+    for n in 0..400 {
+        log.attempt(("10.0.1.9", 50_000 + n), ("203.0.113.99", 8_443), (100, 100), false);
+    }
+    let diagnosis = log.diagnosed((0, 301), Some(10_000.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    let gaps: Vec<&str> = diagnosis.deciding_gaps().map(|gap| gap.what.as_str()).collect();
+    assert!(gaps.contains(&"why 1,200 attempts never left the gateway"), "{gaps:?}");
+}
+
+/// A gateway that is full, and beside it one with little to do, each with an address of its own.
+fn a_full_one_beside_another() -> String {
+    let mut full = nearly_full();
+    full.connection(("10.0.1.9", 50_000), SERVER, (0, 300), 0);
+    for n in 0..30 {
+        full.attempt(("10.0.1.9", 51_000 + n), SERVER, (100, 100), false);
+    }
+    let mut other = Log::new();
+    for n in 0..20 {
+        other.connection(("10.0.3.9", 40_000 + n), ("198.51.100.9", 80), (0, 300), 0);
+    }
+    other.text = other.text.replace("10.0.0.220", "10.0.9.220");
+    let records = of_interface(&full, INTERFACES[0]) + &of_interface(&other, INTERFACES[1]);
+    format!("interface-id {FULL_FORMAT}\n{records}")
+}
+
+#[tokio::test]
+async fn of_several_gateways_in_the_records_none_has_the_alarms_id() {
+    let text = a_full_one_beside_another();
+    let id: NatGatewayId = "nat-0a1b2c3d4e5f60718".parse().expect("valid");
+    let named = NatGateway { id: Some(id.clone()), ..NatGateway::default() };
+    let diagnosis = diagnosed(&text, named, (0, 301), Some(90.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::Likely, "{}", diagnosis.headline);
+    assert_eq!(diagnosis.nat_gateways[0].id, None);
+    assert!(
+        diagnosis.headline.starts_with("The NAT gateway at eni-0a0a0a0a0a0a0a0a0"),
+        "{}",
+        diagnosis.headline
+    );
+    let mail = report::text::text(&diagnosis);
+    assert!(!mail.contains(id.as_str()), "{mail}");
+    let first: Vec<&str> = mail.split("\n\n").take(2).collect();
+    assert!(first.join(" ").replace('\n', " ").contains("The records show several gateways."), "{mail}");
 }

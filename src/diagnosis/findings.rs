@@ -325,7 +325,7 @@ impl<'a> Findings<'a> {
     /// Whether nothing says that the records are of the gateway in question: it was inferred from them, which
     /// of the alarm's they need not be.
     pub(super) fn perhaps_of_another(&self) -> bool {
-        self.network.gateway.provenance == Provenance::Inferred && self.gateway_id().is_some()
+        self.network.gateway.provenance == Provenance::Inferred && self.named_id().is_some()
     }
 
     /// Whether the records cannot be of the gateway in question: the alarm is on a zone of a regional one, and
@@ -357,8 +357,16 @@ impl<'a> Findings<'a> {
         all.any(|tally| tally.connections > tally.unanswered)
     }
 
-    /// The gateway's id, from the alarm or from the look-ups.
+    /// The gateway's id, from the alarm or from the look-ups. Where the records show several gateways, the one that
+    /// this is about need not be the one of that id: then there is none, as a command must not change another.
     pub(super) fn gateway_id(&self) -> Option<&NatGatewayId> {
+        // A regional gateway's own records tell its id.
+        let untold = self.evidence.several_gateways && self.network.gateway.kind != GatewayKind::Regional;
+        self.named_id().filter(|_| !untold)
+    }
+
+    /// The id of the gateway in question, whether or not the records are of it.
+    pub(super) fn named_id(&self) -> Option<&NatGatewayId> {
         self.network.gateway.id.as_ref().or(self.incident.gateway.as_ref())
     }
 

@@ -386,7 +386,7 @@ fn capacity(findings: &Findings<'_>) -> Option<Gap> {
         let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let list = shown.join(", ");
         let fix = "name all of the gateway's addresses with --nat-ip; each adds to its capacity";
-        match findings.gateway_id() {
+        match findings.gateway_id().or_else(|| findings.named_id().filter(|_| findings.of_another_kind())) {
             Some(id) if findings.of_another_kind() => Gap::new(
                 format!("any traffic of {id}"),
                 format!("its alarm is on a zone of a regional gateway, and these records are of one in a subnet, at {list}"),

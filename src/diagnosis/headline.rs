@@ -11,8 +11,14 @@ const NAME: usize = 48;
 
 /// Says which destination, how full, who holds it and how sure, or why that cannot be said.
 pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
-    let gateway =
-        findings.gateway_id().map_or_else(|| "The NAT gateway".to_owned(), |id| format!("NAT gateway {id}"));
+    let interface = findings.network.gateway.interface_ids.first();
+    let gateway = match (findings.gateway_id(), interface) {
+        (Some(id), _) => format!("NAT gateway {id}"),
+        (None, Some(interface)) if findings.evidence.several_gateways => {
+            format!("The NAT gateway at {interface}")
+        }
+        _ => "The NAT gateway".to_owned(),
+    };
     let Some(top) = findings.top() else {
         let why = if findings.evidence.unanswered {
             "its flow logs gave no answer"

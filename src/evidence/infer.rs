@@ -482,7 +482,9 @@ impl Inference {
                 provenance: Provenance::Inferred,
                 ..named.clone()
             };
-            let others = self.regional.keys().filter(|other| *other != id).map(ToString::to_string).collect();
+            // Records of a regional gateway tell its id: of one that was named there is no doubt.
+            let others = self.regional.keys().filter(|other| *other != id && named.id.is_none());
+            let others = others.map(ToString::to_string).collect();
             return Some(Inferred { gateway, others, one_sided: false });
         }
         let addressed = self.addressed();

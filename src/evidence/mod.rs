@@ -341,8 +341,10 @@ pub struct Evidence {
     /// Packets that a rule turned away (REJECT records) in the minutes in question. These hold no port, and the
     /// gateway did not refuse them.
     pub rejected: BTreeMap<Rejected, u64>,
-    /// Whether the records show several gateways, and nobody said which one is in question.
+    /// Whether it is in doubt that the records are of the gateway in question.
     pub ambiguous: bool,
+    /// Whether that is because there are several, so that the one that this is about need not be the alarm's.
+    pub several_gateways: bool,
     /// Whether the records look as if they had been filtered: that there is nothing else, they do not say.
     pub filtered: bool,
     /// Whether the source could not be asked, or gave no answer: there being no record then says
@@ -382,6 +384,7 @@ impl Evidence {
             unasked: BTreeMap::new(),
             at_clients: BTreeMap::new(),
             ambiguous: false,
+            several_gateways: false,
             filtered: false,
             unanswered: false,
             ends_visible: false,

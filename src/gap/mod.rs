@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 pub use fix::{ASK_AGAIN, Fix, Shows};
 
+/// What could not be seen where the records show several gateways and none of them is named.
+pub const WHICH_GATEWAY: &str = "which gateway is in question";
+
 /// Something that could not be seen, and what would show it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {

@@ -5,7 +5,7 @@ use crate::diagnosis::{
     RefusedAttempts, Remedy, Stage, Verdict, When,
 };
 use crate::evidence::Attribution;
-use crate::gap::{Gap, Shows};
+use crate::gap::{Gap, Shows, WHICH_GATEWAY};
 use crate::incident::TimeWindow;
 use crate::network::{NameSource, OwnerSource};
 use crate::words::{self, one_line};
@@ -122,6 +122,13 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
                 }
             }
         }
+    };
+    let which_gateway = diagnosis.deciding_gaps().any(|gap| gap.what == WHICH_GATEWAY);
+    let verdict = match diagnosis.verdict {
+        Verdict::Likely if which_gateway => format!(
+            "{verdict} The records show several gateways. This is the busiest of them, and not certainly the one in question."
+        ),
+        _ => verdict,
     };
     match diagnosis.pattern {
         Some(pattern) => format!("{verdict} Pattern: {}.", pattern_in_words(pattern)),

@@ -9,6 +9,7 @@ use super::at_work::AtWork;
 use super::common_ports::CommonPorts;
 use super::formats::{Assumed, Formats};
 use super::gaps::{Damage, Part, no_gateway};
+use super::shown_at::ShownAt;
 use super::sweep::{SWEPT_BY_STEP, Sweep, highest};
 use super::tables::{Interner, Ports, Volumes};
 use super::tallies::{all_holdings, fullest_address, holdings, lost_in_steps, tallies};
@@ -114,6 +115,8 @@ pub(super) struct Counter<'view> {
     pub(super) unusable: Spots,
     /// The interfaces whose records were the gateway's, where none is named.
     pub(super) seen_on: Vec<Box<[u8]>>,
+    /// At which interfaces the gateway's addresses show, where only these are known.
+    pub(super) shown_at: Option<ShownAt>,
 }
 
 impl<'view> Counter<'view> {
@@ -156,6 +159,7 @@ impl<'view> Counter<'view> {
             skipped: Spots::default(),
             unusable: Spots::default(),
             seen_on: Vec::new(),
+            shown_at: None,
         }
     }
 
@@ -512,6 +516,9 @@ impl Counter<'_> {
             return false;
         }
         self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
+        if let Some(shown_at) = &mut self.shown_at {
+            shown_at.note(record, self.viewpoint);
+        }
         !self.knows_no_gateway()
     }
 

@@ -8,8 +8,9 @@ use crate::evidence::Evidence;
 use crate::evidence::infer::{Inference, Inferred, Suspect};
 use crate::flow::LineError;
 use crate::flow::reader::{Reading, RejectReason};
+use crate::gap::WHICH_GATEWAY;
 use crate::gap::{Fix, Gap};
-use crate::incident::Incident;
+use crate::incident::{Incident, InterfaceId};
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Provenance};
 use crate::words;
 
@@ -132,14 +133,16 @@ pub(super) fn beginning_gap(evidence: &Evidence, incident: &Incident) -> Option<
 /// The gateway with what nobody named of it, its addresses and interface, as the records tell.
 pub(super) struct Told {
     pub(super) gateway: NatGateway,
+    /// Whether nothing shows it talk to a server.
+    pub(super) one_sided: bool,
     /// Whether there are several, and none was named.
-    pub(super) ambiguous: bool,
+    pub(super) several: bool,
     pub(super) gaps: Vec<Gap>,
 }
 
 impl Told {
     pub(super) fn of(named: &NatGateway, inference: &Inference) -> Self {
-        let mut told = Self { gateway: named.clone(), ambiguous: false, gaps: Vec::new() };
+        let mut told = Self { gateway: named.clone(), one_sided: false, several: false, gaps: Vec::new() };
         if named.provenance == Provenance::Named
             && named.kind == GatewayKind::Regional
             && !inference.saw_regional()
@@ -168,16 +171,22 @@ impl Told {
                         .deciding(),
                     );
                 }
+                let (gateway_kind, by_interface) = (gateway.kind, !gateway.interface_ids.is_empty());
                 told.gateway = gateway;
-                told.ambiguous = one_sided || !others.is_empty();
+                (told.one_sided, told.several) = (one_sided, !others.is_empty());
                 if !others.is_empty() {
                     told.gaps.push(Gap::new(
-                        "which gateway is in question",
+                        WHICH_GATEWAY,
                         format!(
                             "the records hold several and none was named: this is about the busiest; also seen: {}",
                             others.join(", ")
                         ),
-                        "run again with --eni or --nat-ip naming the gateway in question",
+                        // Gateways of several VPCs may have one private address.
+                        match (gateway_kind, by_interface) {
+                            (GatewayKind::Regional, _) => "run again with --nat-id naming the gateway in question",
+                            (_, true) => "run again with --eni naming the gateway in question",
+                            (_, false) => "run again with --nat-ip naming the gateway in question",
+                        },
                     ).deciding());
                 }
             }
@@ -185,6 +194,26 @@ impl Told {
         }
         told
     }
+}
+
+/// Several gateways have the address that was named, each in a VPC of its own, as their interfaces tell: the busiest
+/// first.
+pub(super) fn shared_address(gateway: &NatGateway, shown_on: &[InterfaceId]) -> Option<Gap> {
+    let [busiest, others @ ..] = shown_on else { return None };
+    let addresses: Vec<String> = gateway.logged_addresses().iter().map(ToString::to_string).collect();
+    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+    (!others.is_empty()).then(|| {
+        Gap::new(
+            WHICH_GATEWAY,
+            format!(
+                "the records show {} at several interfaces, which are different gateways': this is about the busiest, {busiest}; also seen: {}",
+                words::list(&addresses),
+                others.join(", ")
+            ),
+            "run again with --eni naming the gateway in question",
+        )
+        .deciding()
+    })
 }
 
 pub(super) fn reading_gaps(reading: &Reading, damage: &Damage) -> Vec<Gap> {

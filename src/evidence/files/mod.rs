@@ -8,6 +8,7 @@ mod common_ports;
 mod counter;
 mod formats;
 mod gaps;
+mod shown_at;
 mod sweep;
 mod tables;
 mod tallies;
@@ -16,7 +17,8 @@ use jiff::Timestamp;
 
 use self::counter::{Counter, Times};
 use self::formats::Assumed;
-use self::gaps::{Part, Told, beginning_gap, one_destination, reading_gaps};
+use self::gaps::{Part, Told, beginning_gap, one_destination, reading_gaps, shared_address};
+use self::shown_at::ShownAt;
 use super::infer::Inference;
 use super::repeats::Repeats;
 use super::roles::{FoundRoles, Roles};
@@ -26,8 +28,8 @@ use crate::flow::reader::{Inputs, Options, ReadError, Sink};
 use crate::flow::record::FlowRecord;
 use crate::flow::{Interval, LogFormat};
 use crate::gap::Gap;
-use crate::incident::Incident;
-use crate::network::{IDLE_TIMEOUT_SECONDS, Network, Provenance};
+use crate::incident::{Incident, InterfaceId};
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Network, Provenance};
 
 /// Records looked at before the pass itself.
 const SAMPLE: usize = 200_000;
@@ -57,15 +59,18 @@ impl EvidenceSource for FlowLogFiles<'_> {
     type Error = ReadError;
 
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, ReadError> {
-        let mut inference = Inference::default();
+        let named = network.gateway.clone();
+        let mut sampled = Sampled::of(&named);
         // A named interface may show late in the files.
         let gateway = &network.gateway;
         let sample = if gateway.logged_addresses().is_empty() && !gateway.interface_ids.is_empty() {
-            self.inputs.read(&self.options, &|_| {}, &mut inference)?
+            self.inputs.read(&self.options, &|_| {}, &mut sampled)?
         } else {
-            self.inputs.sample(&self.options, SAMPLE, &mut inference)?
+            self.inputs.sample(&self.options, SAMPLE, &mut sampled)?
         };
-        let named = network.gateway.clone();
+        let Sampled { mut inference, shown_at, .. } = sampled;
+        // The interfaces of the gateways that have the addresses, where only these are known.
+        let mut shown_on: Vec<InterfaceId> = shown_at.gateways();
         let mut told = Told::of(&named, &inference);
         let mut assumed = Assumed::of(sample.formats.iter());
         let mut all_remembered = false;
@@ -74,6 +79,10 @@ impl EvidenceSource for FlowLogFiles<'_> {
         let shown = window_to_look_at(incident, network);
         loop {
             network.gateway = told.gateway.clone();
+            let lacks_interface = is_known_by_address(&told.gateway);
+            if lacks_interface {
+                network.gateway.interface_ids = shown_on.first().cloned().into_iter().collect();
+            }
             let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
             let aggregation = inference.aggregation_seconds();
             let times = Times {
@@ -84,6 +93,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
             };
             let roles = Roles::knowing(roles_found.clone());
             let mut counter = Counter::new(&viewpoint, times, aggregation, assumed, roles);
+            counter.shown_at = lacks_interface.then(ShownAt::default);
             if all_remembered {
                 counter.repeats = Repeats::remembering_all();
             }
@@ -100,6 +110,15 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 let by_all = Told::of(&named, &all);
                 let same = by_all.gateway == told.gateway;
                 (told, inference) = (by_all, all);
+                if !same {
+                    assumed = found;
+                    continue;
+                }
+            }
+            if let Some(shown_at) = counter.shown_at.take() {
+                let by_all = shown_at.gateways();
+                let same = by_all.first() == shown_on.first();
+                shown_on = by_all;
                 if !same {
                     assumed = found;
                     continue;
@@ -127,6 +146,9 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 }
             }
             let mut gaps = std::mem::take(&mut told.gaps);
+            let shared = lacks_interface.then(|| shared_address(&network.gateway, &shown_on)).flatten();
+            let several_gateways = told.several || shared.is_some();
+            gaps.extend(shared);
             gaps.extend(counter.nothing_seen(&inference));
             gaps.extend(part.as_ref().map(Part::gap));
             gaps.extend(counter.astray_gap());
@@ -139,7 +161,8 @@ impl EvidenceSource for FlowLogFiles<'_> {
             let formats = counter.formats.of_gateway().unwrap_or(reading.formats);
             let common_ports = counter.common_ports;
             let mut evidence = counter.finish();
-            evidence.ambiguous = told.ambiguous;
+            evidence.several_gateways = several_gateways;
+            evidence.ambiguous = told.one_sided || several_gateways;
             evidence.coverage.records_rejected = damage.lines;
             evidence.coverage.files_failed = damage.files();
             evidence.coverage.skipdata = damage.skipdata;
@@ -150,6 +173,36 @@ impl EvidenceSource for FlowLogFiles<'_> {
             evidence.gaps = gaps;
             return Ok(evidence);
         }
+    }
+}
+
+/// Whether the addresses of a gateway are known beforehand, and not its interface.
+fn is_known_by_address(gateway: &NatGateway) -> bool {
+    let beforehand = matches!(gateway.provenance, Provenance::Named | Provenance::LookedUp);
+    let zonal = gateway.kind != GatewayKind::Regional;
+    beforehand && zonal && gateway.interface_ids.is_empty() && !gateway.logged_addresses().is_empty()
+}
+
+/// What a sample of the records tells.
+struct Sampled {
+    inference: Inference,
+    shown_at: ShownAt,
+    viewpoint: Option<Viewpoint>,
+}
+
+impl Sampled {
+    fn of(named: &NatGateway) -> Self {
+        let viewpoint = is_known_by_address(named).then(|| Viewpoint::of(named));
+        Self { inference: Inference::default(), shown_at: ShownAt::default(), viewpoint }
+    }
+}
+
+impl Sink for Sampled {
+    fn record(&mut self, record: &FlowRecord<'_>) {
+        if let Some(viewpoint) = &self.viewpoint {
+            self.shown_at.note(record, viewpoint);
+        }
+        self.inference.record(record);
     }
 }
 

@@ -1,0 +1,85 @@
+//! At which interfaces the records show a gateway's addresses, where nobody named its interface: a private address
+//! may be in use in several VPCs, and the gateways that have it are counted apart.
+
+use crate::evidence::leg_rules::LegTable;
+use crate::evidence::{Side, Viewpoint};
+use crate::flow::record::{Action, FlowRecord};
+use crate::incident::InterfaceId;
+
+/// An interface whose records are fewer than a hundredth of the busiest one's is no gateway's: somebody may have sent
+/// packets to the gateway's address.
+const NOISE: u64 = 100;
+
+/// So many interfaces are remembered.
+const MAX_INTERFACES: usize = 1_000;
+
+/// What one interface shows of the addresses.
+#[derive(Default)]
+struct Shown {
+    /// Records between clients and gateway.
+    of_clients: u64,
+    /// Records between gateway and servers.
+    of_servers: u64,
+}
+
+/// The interfaces at which the addresses show.
+#[derive(Default)]
+pub(super) struct ShownAt {
+    interfaces: Vec<(Box<[u8]>, Shown)>,
+    /// Where the interface of the last record is among them: nearly all are of the one before.
+    last: usize,
+}
+
+impl ShownAt {
+    /// Notes a record in which one of the addresses may show.
+    pub(super) fn note(&mut self, record: &FlowRecord<'_>, viewpoint: &Viewpoint) {
+        let Some(interface) = record.interface else { return };
+        // What a rule turned away was not translated.
+        let shows = viewpoint.is_gateway(record.src) || viewpoint.is_gateway(record.dst);
+        if !shows || record.action == Action::Reject {
+            return;
+        }
+        let table = LegTable::on_interface(record.pkt_src.is_some() && record.pkt_dst.is_some());
+        let Some(leg) = table.leg(record, viewpoint) else { return };
+        let is_last = self.interfaces.get(self.last).is_some_and(|(of, _)| **of == *interface);
+        if !is_last {
+            let place = self.interfaces.iter().position(|(of, _)| **of == *interface);
+            self.last = match place {
+                Some(place) => place,
+                None if self.interfaces.len() < MAX_INTERFACES => {
+                    self.interfaces.push((interface.into(), Shown::default()));
+                    self.interfaces.len() - 1
+                }
+                None => return,
+            };
+        }
+        let shown = &mut self.interfaces[self.last].1;
+        match leg.side {
+            Side::Client => shown.of_clients += 1,
+            Side::Gateway => shown.of_servers += 1,
+            Side::AtClient => {}
+        }
+    }
+
+    /// The interfaces that are gateways', the busiest first: those that show both clients and servers; where none
+    /// does, those that show one of the two. What a gateway sends may show once more where it is routed on, such as
+    /// at a firewall's or a transit gateway's interface, and there only with servers.
+    pub(super) fn gateways(&self) -> Vec<InterfaceId> {
+        let ranked = |weight: fn(&Shown) -> u64| {
+            let mut weighed: Vec<(u64, InterfaceId)> = self
+                .interfaces
+                .iter()
+                .map(|(id, shown)| (weight(shown), id))
+                .filter(|(weight, _)| *weight > 0)
+                .filter_map(|(weight, id)| Some((weight, std::str::from_utf8(id).ok()?.parse().ok()?)))
+                .collect();
+            weighed.sort_by(|(a, a_id), (b, b_id)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
+            let most = weighed.first().map_or(0, |(weight, _)| *weight);
+            weighed.retain(|(weight, _)| weight.saturating_mul(NOISE) > most);
+            weighed.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
+        };
+        let by: [fn(&Shown) -> u64; 3] =
+            [|s| s.of_clients.min(s.of_servers), |s| s.of_servers, |s| s.of_clients];
+        by.into_iter().map(ranked).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+}
