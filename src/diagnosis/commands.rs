@@ -86,7 +86,7 @@ pub(super) fn errors_since(findings: &Findings<'_>) -> String {
     let since = findings.evidence.window.end();
     let until = since.checked_add(DAY).unwrap_or(Timestamp::MAX);
     let window = TimeWindow::new(since, until).unwrap_or(findings.evidence.window);
-    errors_metric(findings.gateway_id(), findings.incident.zone.as_deref(), window, findings.region())
+    errors_metric(findings.gateway_id(), findings.metric_zone(), window, findings.region())
 }
 
 /// Most values that `get-metric-statistics` gives: the minutes of a day.

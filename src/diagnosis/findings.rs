@@ -370,6 +370,20 @@ impl<'a> Findings<'a> {
         self.network.gateway.id.as_ref().or(self.incident.gateway.as_ref())
     }
 
+    /// The zone whose metrics are in question: a regional gateway has none beside those of its zones. A word to be
+    /// filled in where the zone is not known.
+    ///
+    /// Source: "NAT gateway metrics and dimensions" in the Amazon VPC user guide.
+    pub(super) fn metric_zone(&self) -> Option<&str> {
+        let gateway = &self.network.gateway;
+        let only = || match &gateway.zones[..] {
+            [only] => only.as_str(),
+            _ => UNKNOWN_ZONE,
+        };
+        let regional = gateway.kind == GatewayKind::Regional;
+        self.incident.zone.as_deref().or_else(|| regional.then(only))
+    }
+
     /// The fullest destination.
     pub(super) fn top(&self) -> Option<&Ranked> {
         self.destinations.first()
@@ -669,6 +683,9 @@ impl<'a> Findings<'a> {
         self.evidence.services.get(&address).cloned().or_else(of_list)
     }
 }
+
+/// What stands in a command for the name of a zone.
+pub(super) const UNKNOWN_ZONE: &str = "AVAILABILITY_ZONE";
 
 /// Shares to four places: no count here is good for more, and shorter numbers read better.
 pub(super) fn rounded(share: f64) -> f64 {

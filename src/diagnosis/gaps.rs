@@ -2,7 +2,7 @@
 
 use super::commands;
 use super::commands::{quoted, region_option};
-use super::findings::{Errors, Findings, Unseen, protocol_name};
+use super::findings::{Errors, Findings, UNKNOWN_ZONE, Unseen, protocol_name};
 use super::refusals::Unplaced;
 use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
 use super::{Verdict, greater_unshown_part};
@@ -244,7 +244,7 @@ fn connections_uncounted(findings: &Findings<'_>) -> Option<Gap> {
             commands::metric(
                 MetricName::ActiveConnectionCount,
                 gateway.as_str(),
-                findings.incident.zone.as_deref(),
+                findings.metric_zone(),
                 findings.evidence.window,
                 findings.region(),
             ),
@@ -330,6 +330,10 @@ fn rejected(findings: &Findings<'_>) -> Option<Gap> {
 /// Clients of which nothing tells whether they are in the zone in question.
 fn zones(findings: &Findings<'_>) -> Option<Gap> {
     if findings.zone_unknown() {
+        if let Some(zone) = findings.incident.zone.as_deref() {
+            let zone = words::outside(zone, 40);
+            return Some(addresses_of_zone(findings, &zone).deciding());
+        }
         return Some(
             Gap::new(
                 "which zone's addresses ran out",
@@ -338,7 +342,7 @@ fn zones(findings: &Findings<'_>) -> Option<Gap> {
                     "look at each zone's errors",
                     commands::errors_metric(
                         findings.gateway_id(),
-                        Some("AVAILABILITY_ZONE"),
+                        Some(UNKNOWN_ZONE),
                         findings.evidence.window,
                         findings.region()
                     )
@@ -362,6 +366,24 @@ fn zones(findings: &Findings<'_>) -> Option<Gap> {
             region_option(findings.region())
         )),
     ))
+}
+
+/// The zone is known, and not which of the gateway's addresses are in it.
+fn addresses_of_zone(findings: &Findings<'_>, zone: &str) -> Gap {
+    let id = findings.gateway_id().map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
+    Gap::new(
+        format!("which of the gateway's addresses are in {zone}"),
+        format!(
+            "a regional gateway has ports for each zone apart. The alarm is on {zone}, and nothing says which addresses are in it"
+        ),
+        Fix::run_to(
+            "look at the zone of each address, and give the zones in --context FILE",
+            format!(
+                "aws ec2 describe-nat-gateways --nat-gateway-ids {id} --query 'NatGateways[].NatGatewayAddresses[].[PublicIp,AvailabilityZone,AvailabilityZoneId]' --output text{}",
+                region_option(findings.region())
+            ),
+        ),
+    )
 }
 
 fn capacity(findings: &Findings<'_>) -> Option<Gap> {
@@ -531,7 +553,7 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
 
 /// Shows the errors of the window, minute by minute.
 fn errors_metric(findings: &Findings<'_>) -> String {
-    let (gateway, zone) = (findings.gateway_id(), findings.incident.zone.as_deref());
+    let (gateway, zone) = (findings.gateway_id(), findings.metric_zone());
     commands::errors_metric(gateway, zone, findings.evidence.window, findings.region())
 }
 
@@ -614,7 +636,7 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
                         commands::metric(
                             MetricName::ActiveConnectionCount,
                             gateway.as_str(),
-                            findings.incident.zone.as_deref(),
+                            findings.metric_zone(),
                             window,
                             findings.region(),
                         ),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::findings::Findings;
+use super::findings::{Findings, UNKNOWN_ZONE};
 use crate::console::Console;
 use crate::evidence::QueryRun;
 use crate::incident::TimeWindow;
@@ -27,8 +27,8 @@ pub(super) fn links(findings: &Findings<'_>) -> Vec<Link> {
     if let Some(gateway) = findings.gateway_id() {
         links.push(link("The NAT gateway", console.nat_gateway(gateway)));
         let window = findings.evidence.window;
-        if window != TimeWindow::EPOCH {
-            let zone = findings.incident.zone.as_deref();
+        let zone = findings.metric_zone();
+        if window != TimeWindow::EPOCH && zone != Some(UNKNOWN_ZONE) {
             links.push(link(
                 "Its port allocation errors",
                 console.port_allocation_errors(gateway, zone, window),

@@ -275,6 +275,52 @@ impl Interface {
     }
 }
 
+/// What is known of a regional gateway, whose records show the clients' side and its own alike.
+#[derive(Default)]
+struct Regional {
+    records: u64,
+    /// Public addresses at its own side, by how much speaks for their being the gateway's.
+    own: BTreeMap<IpAddr, u64>,
+    /// Public addresses that clients talk to, by records: servers.
+    servers: HashMap<IpAddr, u64>,
+}
+
+impl Regional {
+    fn note(&mut self, record: &FlowRecord<'_>) {
+        self.records += 1;
+        let (src, dst) = (record.src, record.dst);
+        // Only between gateway and server are both ends public.
+        match (is_private(src), is_private(dst)) {
+            (true, true) => return,
+            (true, false) => return *self.servers.entry(dst).or_default() += 1,
+            (false, true) => return *self.servers.entry(src).or_default() += 1,
+            (false, false) => {}
+        }
+        let serves = |address| self.servers.contains_key(&address);
+        // Servers come and go, the gateway is an end of every one of these.
+        let weights = match (record.direction, serves(src), serves(dst)) {
+            (Some(Direction::Egress), ..) | (None, false, true) => [2, 0],
+            (Some(Direction::Ingress), ..) | (None, true, false) => [0, 2],
+            _ if is_service(record.dst_port, record.src_port) => [1, 0],
+            _ if is_service(record.src_port, record.dst_port) => [0, 1],
+            _ => [1, 1],
+        };
+        for (address, weight) in [src, dst].into_iter().zip(weights).filter(|(_, weight)| *weight > 0) {
+            *self.own.entry(address).or_default() += weight;
+        }
+    }
+
+    /// Its public addresses: none that clients talk to, and none that hardly shows.
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let serves = |address: &IpAddr, weight: u64| {
+            self.servers.get(address).is_some_and(|records| records * ADDRESSED >= weight)
+        };
+        let own = || self.own.iter().filter(move |(address, weight)| !serves(address, **weight));
+        let most = own().map(|(_, weight)| *weight).max().unwrap_or(0);
+        own().filter(move |(_, weight)| **weight * 20 >= most.max(1)).map(|(address, _)| *address)
+    }
+}
+
 /// What may be a gateway.
 pub(super) struct Suspect {
     /// Its address, where there is one candidate.
@@ -292,7 +338,7 @@ pub(super) struct Inference {
     /// Where that of the last record is, and what the record called it: nearly all are of the one before.
     last: Option<(Option<Box<[u8]>>, usize)>,
     recent: Recent,
-    regional: BTreeMap<NatGatewayId, (u64, BTreeMap<IpAddr, u64>)>,
+    regional: BTreeMap<NatGatewayId, Regional>,
     /// The longest record, in seconds: it tells the aggregation interval.
     longest: i64,
     /// How many records begin on each day of the epoch: times of 32 bits have 50,000 of them.
@@ -368,20 +414,7 @@ impl Inference {
 
     fn regional_record(&mut self, record: &FlowRecord<'_>) {
         let Some(id) = parsed(record.resource) else { return };
-        let (records, addresses) = self.regional.entry(id).or_default();
-        *records += 1;
-        // Only between gateway and server are both ends public.
-        if !is_private(record.src) && !is_private(record.dst) {
-            match record.direction {
-                Some(Direction::Egress) => *addresses.entry(record.src).or_default() += 2,
-                Some(Direction::Ingress) => *addresses.entry(record.dst).or_default() += 2,
-                // Servers come and go, the gateway is an end of every one of these.
-                None => {
-                    *addresses.entry(record.src).or_default() += 1;
-                    *addresses.entry(record.dst).or_default() += 1;
-                }
-            }
-        }
+        self.regional.entry(id).or_default().note(record);
     }
 
     /// Seconds that one record may span: flow logs know 60 and 600, and their times may be a minute
@@ -468,17 +501,14 @@ impl Inference {
             .regional
             .iter()
             .filter(|(id, _)| named.id.as_ref().is_none_or(|named| named == *id))
-            .max_by_key(|(_, (records, _))| *records);
-        if let Some((id, (_, addresses))) = regional
+            .max_by_key(|(_, regional)| regional.records);
+        if let Some((id, found)) = regional
             && named.interface_ids.is_empty()
         {
-            let most = addresses.values().max().copied().unwrap_or(0);
-            let public =
-                addresses.iter().filter(|(_, n)| **n * 20 >= most.max(1)).map(|(address, _)| *address);
             let gateway = NatGateway {
                 id: Some(id.clone()),
                 kind: GatewayKind::Regional,
-                addresses: public.map(|a| address(None, Some(a))).collect(),
+                addresses: found.addresses().map(|a| address(None, Some(a))).collect(),
                 provenance: Provenance::Inferred,
                 ..named.clone()
             };
