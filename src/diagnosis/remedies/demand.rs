@@ -106,6 +106,17 @@ fn ports_taken_a_minute(shortage: &Shortage<'_>) -> Option<f64> {
     (fastest >= f64::from(shortage.capacity) / 1_000.0).then_some(fastest)
 }
 
+/// Whether at this rate so many idle ports can have been held as were: each was taken within the idle timeout. Over
+/// steps of many minutes ports come and go between, and the rate that they show is too low.
+fn may_be_its_rate(shortage: &Shortage<'_>, rate: f64) -> bool {
+    /// The rate is an estimate.
+    const OFF_BY: f64 = 0.9;
+
+    let held = &shortage.top.held;
+    let idle = f64::from(held.estimate.saturating_sub(held.at_least));
+    rate * IDLE_TIMEOUT_SECONDS as f64 / 60.0 >= idle * OFF_BY
+}
+
 /// The part of all ports that abandoned connections may hold at a steady rate for more never to be wanted: the
 /// rate is an estimate.
 const CERTAINLY_ENOUGH: f64 = 0.8;
@@ -113,7 +124,8 @@ const CERTAINLY_ENOUGH: f64 = 0.8;
 /// How long so many free ports of `capacity` last against connections like those that filled the others, in a
 /// sentence.
 pub(super) fn how_long_it_lasts(shortage: &Shortage<'_>, free: u64, capacity: u64) -> String {
-    let Some(rate) = ports_taken_a_minute(shortage) else {
+    let rate = ports_taken_a_minute(shortage).filter(|rate| may_be_its_rate(shortage, *rate));
+    let Some(rate) = rate else {
         return "How long that lasts does not show: how fast the ports were taken is not in these records."
             .into();
     };
