@@ -693,6 +693,18 @@ fn addresses_of_a_gateway_that_nobody_looked_at_are_conditional() {
     );
 }
 
+#[test]
+fn an_address_that_was_named_does_not_tell_the_gateways_kind() {
+    let named = case(Pattern::LongLived).with(|network| {
+        let gateway = NatGateway { id: GATEWAY.parse().ok(), ..NatGateway::default() };
+        network.gateway = gateway.with_addresses(&["10.0.0.220".parse().expect("valid")]);
+    });
+    let remedy = named.offers("add-nat-addresses");
+    let condition = remedy.condition.clone().expect("conditional");
+    assert_eq!(condition.unknown, "whether the gateway can have another address");
+    assert!(everything_said(&remedy).contains("A private gateway takes private addresses"), "{remedy:?}");
+}
+
 fn with_addresses(addresses: u8, of_them_usable: u8) -> Case {
     let mut case = case(Pattern::LongLived).with(move |network| {
         network.gateway.addresses = (0..addresses)
@@ -1205,6 +1217,41 @@ fn of_several_holders_those_that_are_known_are_capped_first() {
 }
 
 #[test]
+fn each_client_that_is_shut_out_has_a_rule_of_its_own() {
+    let by = [(IN_A, 67), (IN_B, 67), ("10.0.1.10", 66)];
+    let remedy = case(Pattern::Leak).by(&by).offers("limit-connections-per-client");
+    let rules: Vec<&str> = remedy
+        .commands
+        .iter()
+        .filter_map(|command| {
+            Some(command.run.split_once("network-acl-entry ")?.1.split_once("--rule-number ")?.1)
+        })
+        .map(|after| after.split(' ').next().expect("a number"))
+        .collect();
+    assert_eq!(rules, ["1", "2", "3"], "{remedy:?}");
+    for (rule, command) in rules.iter().zip(&remedy.commands[1..]) {
+        let undo = command.undo.to_string();
+        assert!(undo.contains(&format!("--rule-number {rule} ")), "{undo}");
+    }
+    let said = everything_said(&remedy);
+    assert!(said.contains("they may leak again") && said.contains("breaks off their work"), "{said}");
+}
+
+#[test]
+fn the_size_before_is_noted_before_it_is_changed() {
+    let lowered = case(Pattern::LongLived).owned(OwnerKind::Instance, of_group());
+    let remedy = lowered.offers("limit-connections-per-client");
+    let undo = remedy.commands[0].undo.to_string();
+    let note = "Run the command under Verify before as well, and write down the desired capacity";
+    assert!(undo.contains("CAPACITY_BEFORE") && everything_said(&remedy).contains(note), "{remedy:?}");
+    assert!(remedy.commands[0].verify.contains("DesiredCapacity"), "{remedy:?}");
+    let lowered = case(Pattern::LongLived).owned(OwnerKind::EcsTask, service());
+    let remedy = lowered.offers("limit-connections-per-client");
+    assert!(remedy.commands[0].undo.to_string().contains("COUNT_BEFORE"), "{remedy:?}");
+    assert!(everything_said(&remedy).contains("write down the desired count"), "{remedy:?}");
+}
+
+#[test]
 fn a_client_joined_by_port_is_looked_at_before_it_is_stopped() {
     let v2 = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
     let mut text = format!("{v2}\n");
@@ -1257,6 +1304,12 @@ fn a_client_that_scans_is_to_be_isolated_whatever_else_is_found() {
         "{}",
         remedy.commands[3].undo.to_string()
     );
+    // Whatever egress a new group has is revoked: with IPv6 also ::/0.
+    assert!(
+        runs[2].contains("--security-group-rule-ids $(aws ec2 describe-security-group-rules "),
+        "{runs:?}"
+    );
+    assert!(!runs[2].contains("0.0.0.0/0"), "{runs:?}");
     let said = everything_said(remedy);
     assert!(
         said.contains("Do not stop, restart or terminate the client") && said.contains("locks out"),
@@ -1368,6 +1421,27 @@ fn retries_are_to_stop_in_a_retry_storm_alone() {
     for pattern in [Pattern::LongLived, Pattern::Leak, Pattern::Churn] {
         case(pattern).does_not_offer("stop-retry-storm");
     }
+}
+
+#[test]
+fn whether_the_silent_destination_answers_is_tried_first() {
+    let remedy = case(Pattern::RetryStorm).offers("stop-retry-storm");
+    let condition = remedy.condition.expect("not known");
+    assert!(condition.command.starts_with("nc -z -v -w 5 203.0.113.10 443"), "{condition:?}");
+    assert_eq!(remedy.commands[0].does, "shows who owns 10.0.1.9", "{:?}", remedy.commands);
+}
+
+#[test]
+fn of_very_many_who_retry_no_three_are_to_be_stopped() {
+    let clients: Vec<String> = (0..200).map(|n| format!("10.0.1.{}", 10 + n)).collect();
+    let by: Vec<(&str, u16)> = clients.iter().map(|client| (client.as_str(), 1)).collect();
+    let storm = case(Pattern::RetryStorm).by(&by);
+    let remedy = storm.offers("stop-retry-storm");
+    assert_eq!(
+        remedy.title,
+        "Bring back 203.0.113.10:443/tcp, which does not answer, or stop whoever retries"
+    );
+    assert_eq!(remedy.commands, []);
 }
 
 #[test]
@@ -1754,7 +1828,10 @@ fn nothing_from_outside_reaches_the_shell_or_the_terminal() {
             for text in [&command.run, &command.verify, &command.undo.to_string()] {
                 assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
                 if text.starts_with("aws ") || text.starts_with("kubectl ") {
-                    assert!(["aws", "kubectl"].contains(&programs_run_by(text).as_str()), "{text}");
+                    assert!(
+                        ["aws", "aws aws", "kubectl"].contains(&programs_run_by(text).as_str()),
+                        "{text}"
+                    );
                 }
             }
         }

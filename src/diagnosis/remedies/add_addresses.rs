@@ -54,7 +54,13 @@ impl<'a> Stock<'a> {
         let findings = shortage.findings;
         let gateway = &findings.network.gateway;
         let regional = gateway.kind == GatewayKind::Regional;
-        if !matches!(gateway.provenance, Provenance::LookedUp | Provenance::Named) {
+        // Who only names an address does not say what sort of gateway has it, nor whether it has others.
+        let looked_at = match gateway.provenance {
+            Provenance::LookedUp => true,
+            Provenance::Named => gateway.subnet_id.is_some() || regional,
+            Provenance::Inferred | Provenance::Unknown => false,
+        };
+        if !looked_at {
             return None;
         }
         // Clients of a zone use its addresses alone: without the zones, how many that are is not known.
@@ -443,7 +449,7 @@ pub(super) fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u3
         does: format!("asks AWS for {to} addresses per {of}"),
         run: raise_quota(quota, to, shortage.region()),
         verify: show_quota(quota, shortage.region()),
-        undo: Undo::nothing("a higher quota alone changes nothing"),
+        undo: Undo::nothing("a higher quota by itself changes nothing"),
     };
     let kind = shortage.findings.network.gateway.kind;
     let mut raises = Vec::new();

@@ -23,13 +23,13 @@ pub(super) struct Cap {
     pub(super) hazards: Vec<String>,
 }
 
-/// What relieves the gateway of this client of the destination.
-pub(super) fn cap(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
+/// What relieves the gateway of this client of the destination; a rule of a network ACL has this number.
+pub(super) fn cap(shortage: &Shortage<'_>, client: &ClientReport, rule: u16) -> Cap {
     let findings = shortage.findings;
     let known = |owner: &&Owner| client.name.is_some() || owner.handles != Handles::default();
     let owner = findings.network.owner_of(client.address).filter(known);
-    let Some(owner) = owner else { return unknown(shortage, client) };
-    let of = Capped { shortage, address: client.address, owner };
+    let Some(owner) = owner else { return unknown(shortage, client, rule) };
+    let of = Capped { shortage, address: client.address, owner, rule };
     let mut cap = match owner.kind {
         OwnerKind::Instance => of.instance(),
         OwnerKind::EcsTask => of.task(),
@@ -58,14 +58,18 @@ pub(super) fn cap(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
     cap
 }
 
+/// What stopping a client of which nothing is known may break.
+pub(super) const LOOK_FIRST: &str = "Stopping or restarting it breaks off its work. Look first at what it is. The address may stand for several workloads, such as pods behind a node, or Lambda functions that share an interface.";
+
+/// The same of several clients.
+pub(super) const LOOK_FIRST_AT_EACH: &str = "Stopping or restarting them breaks off their work. Look first at what each is. An address may stand for several workloads, such as pods behind a node, or Lambda functions that share an interface.";
+
 /// A client whose owner is not known.
-fn unknown(shortage: &Shortage<'_>, client: &ClientReport) -> Cap {
+fn unknown(shortage: &Shortage<'_>, client: &ClientReport, rule: u16) -> Cap {
     let address = client.address;
     let command = describe_owners(&[address], shortage.region()).into_iter().next().unwrap_or_default();
-    let (commands, shut_out) = shut_out(shortage.findings, address, &shortage.errors_stop());
-    let mut hazards = vec![
-        "Stopping or restarting it breaks off its work. Look first at what it is. The address may stand for several workloads, such as pods behind a node, or Lambda functions that share an interface.".to_owned(),
-    ];
+    let (commands, shut_out) = shut_out(shortage.findings, address, rule, &shortage.errors_stop());
+    let mut hazards = vec![LOOK_FIRST.to_owned()];
     hazards.extend(shut_out);
     Cap {
         title: format!("Stop or cap whoever has {address}"),
@@ -80,6 +84,8 @@ struct Capped<'a> {
     shortage: &'a Shortage<'a>,
     address: IpAddr,
     owner: &'a Owner,
+    /// The number of a rule of a network ACL against it.
+    rule: u16,
 }
 
 impl Capped<'_> {
@@ -166,6 +172,7 @@ impl Capped<'_> {
             "This terminates {id}. Its work breaks off, and what is on its disks and in its memory is lost."
         )];
         if !self.starts_afresh() {
+            hazards.push("Run the command under Verify before as well, and write down the desired capacity, which is the second number: to undo, it takes the place of CAPACITY_BEFORE.".into());
             hazards.push("Until this is undone, one instance fewer serves. The load may move to the others, and a scaling policy may start another instance. The group's minimum size may forbid this.".into());
         }
         Cap { title, condition: None, commands: vec![command], hazards }
@@ -263,7 +270,7 @@ impl Capped<'_> {
                 verify: counts,
                 undo: update("--desired-count COUNT_BEFORE").into(),
             }],
-            hazards: vec!["Until this is undone, fewer tasks serve. ECS chooses which tasks end, and Service Auto Scaling may raise the count again. The command under Verify shows the count before.".into()],
+            hazards: vec!["Until this is undone, fewer tasks serve. ECS chooses which tasks end, and Service Auto Scaling may raise the count again. Run the command under Verify before as well, and write down the desired count: to undo, it takes the place of COUNT_BEFORE.".into()],
         }
     }
 
@@ -315,7 +322,7 @@ impl Capped<'_> {
                 verify: format!("{}{region}", concurrency("get-function-concurrency")),
                 undo: format!("{}{region}", concurrency("delete-function-concurrency")).into(),
             }],
-            hazards: vec!["Calls above the cap are throttled: callers get errors, and events wait or are lost. The command under Verify shows whether the function had a reserved concurrency before. If it had, set that again instead of deleting it.".into()],
+            hazards: vec!["Calls above the cap are throttled: callers get errors, and events wait or are lost. Run the command under Verify before as well: it shows whether the function has a reserved concurrency already. If it has, set that again instead of deleting it.".into()],
         }
     }
 
@@ -372,7 +379,7 @@ impl Capped<'_> {
                     verify: shows,
                     undo: deployment("scale", " --replicas=COUNT_BEFORE").into(),
                 },
-                "Until this is undone, fewer pods serve. Kubernetes chooses which pods end, and an autoscaler may raise the count again. The command under Verify shows the count before.",
+                "Until this is undone, fewer pods serve. Kubernetes chooses which pods end, and an autoscaler may raise the count again. Run the command under Verify before as well, and write down the count: to undo, it takes the place of COUNT_BEFORE.",
             )
         };
         Cap {
@@ -388,7 +395,7 @@ impl Capped<'_> {
         let region = self.region();
         let bits = if self.address.is_ipv4() { 32 } else { 128 };
         let (commands, hazards) =
-            shut_out(self.shortage.findings, self.address, &self.shortage.errors_stop());
+            shut_out(self.shortage.findings, self.address, self.rule, &self.shortage.errors_stop());
         Cap {
             title: format!("Stop or cap whoever has {} outside the VPC", self.address),
             condition: Some(Condition {
@@ -416,7 +423,7 @@ impl Capped<'_> {
                 .unwrap_or_default(),
         };
         let (commands, hazards) =
-            shut_out(self.shortage.findings, self.address, &self.shortage.errors_stop());
+            shut_out(self.shortage.findings, self.address, self.rule, &self.shortage.errors_stop());
         Cap {
             title: format!("Stop or cap what runs behind {}", self.address),
             condition: Some(Condition {
@@ -429,14 +436,19 @@ impl Capped<'_> {
     }
 }
 
-/// Rule of a network ACL that comes before all others.
-const FIRST_RULE: u16 = 1;
+/// Rule of a network ACL that comes before all others. Each client has a rule of its own, so that each can be undone.
+pub(super) const FIRST_RULE: u16 = 1;
 
-/// What keeps a client away from the gateway whoever it is, and what that breaks: nothing for a gateway without a
+/// What keeps a client away from the gateway whoever it is, by a rule of this number, and what that breaks: nothing for a gateway without a
 /// subnet, and for a client in the gateway's own, whose packets pass no network ACL on the way.
 ///
 /// Source: "NAT gateways" and "Network ACL basics" in the Amazon VPC user guide.
-pub(super) fn shut_out(findings: &Findings<'_>, client: IpAddr, verify: &str) -> (Vec<Command>, Vec<String>) {
+pub(super) fn shut_out(
+    findings: &Findings<'_>,
+    client: IpAddr,
+    rule: u16,
+    verify: &str,
+) -> (Vec<Command>, Vec<String>) {
     let gateway = &findings.network.gateway;
     let subnet = gateway.subnet_id.as_deref().filter(|_| gateway.kind != GatewayKind::Regional);
     let own = findings.network.subnet_of(client).map(|subnet| subnet.id.as_str());
@@ -460,16 +472,16 @@ pub(super) fn shut_out(findings: &Findings<'_>, client: IpAddr, verify: &str) ->
         Command {
             does: format!("keeps {client} away from the gateway, whoever it is"),
             run: format!(
-                "aws ec2 create-network-acl-entry --network-acl-id NETWORK_ACL_ID --ingress --rule-number {FIRST_RULE} --protocol all {block} --rule-action deny{region}"
+                "aws ec2 create-network-acl-entry --network-acl-id NETWORK_ACL_ID --ingress --rule-number {rule} --protocol all {block} --rule-action deny{region}"
             ),
             verify: verify.to_owned(),
             undo: format!(
-                "aws ec2 delete-network-acl-entry --network-acl-id NETWORK_ACL_ID --ingress --rule-number {FIRST_RULE}{region}"
+                "aws ec2 delete-network-acl-entry --network-acl-id NETWORK_ACL_ID --ingress --rule-number {rule}{region}"
             ).into(),
         },
     ];
     let hazards = vec![format!(
-        "The rule of the network ACL cuts {client} off at once from everything behind the gateway, and from everything else in {} and in other subnets with the same network ACL. The ports that it holds are free 350 s later. Where rule {FIRST_RULE} is taken, choose a free number below the others.",
+        "The rule of the network ACL cuts {client} off at once from everything behind the gateway, and from everything else in {} and in other subnets with the same network ACL. The ports that it holds are free 350 s later. Where rule {rule} is taken, choose a free number below the others.",
         shown(subnet)
     )];
     (commands, hazards)

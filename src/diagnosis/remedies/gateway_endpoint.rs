@@ -172,7 +172,7 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
                     shown(&list.id)
                 ),
                 None => format!(
-                    "The records name {label} as the service of {}; whether it is this Region's, to which alone an endpoint leads, they do not say.",
+                    "The records name {label} as the service of {}; whether it is this Region's, they do not say. An endpoint leads only to this Region's.",
                     top.address
                 ),
             },

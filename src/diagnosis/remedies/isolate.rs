@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::caps::shut_out;
+use super::caps::{FIRST_RULE, shut_out};
+use super::limit_client::FEW;
 use super::{Offer, Offered, Rule, Worth};
 use crate::diagnosis::commands::{
     describe_owners, errors_since, quoted, region_option, shown, words_of_shell,
@@ -81,7 +82,9 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
         }
     };
     if !own_interface {
-        let (commands, mut hazards) = shut_out(findings, client, &errors_since(findings));
+        // The first ones may be those of the greatest holders.
+        let rule = FIRST_RULE + FEW as u16;
+        let (commands, mut hazards) = shut_out(findings, client, rule, &errors_since(findings));
         hazards.push("The client still reaches everything that is not behind the gateway.".into());
         hazards.push(evidence);
         return (commands, hazards);
@@ -142,8 +145,10 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
         },
         Command {
             does: "lets nothing out of it either".into(),
+            // By their ids: in a VPC with IPv6 there is a rule for ::/0 as well, and to revoke one that is not there
+            // fails. Source: "Default security groups" and `RevokeSecurityGroupEgress` in the Amazon EC2 API.
             run: format!(
-                "aws ec2 revoke-security-group-egress --group-id NEW_SECURITY_GROUP_ID --ip-permissions 'IpProtocol=-1,IpRanges=[{{CidrIp=0.0.0.0/0}}]'{region}"
+                "aws ec2 revoke-security-group-egress --group-id NEW_SECURITY_GROUP_ID --security-group-rule-ids $(aws ec2 describe-security-group-rules --filters Name=group-id,Values=NEW_SECURITY_GROUP_ID --query 'SecurityGroupRules[?IsEgress].SecurityGroupRuleId' --output text{region}){region}"
             ),
             verify: shows_rules,
             undo: deletes.into(),
@@ -158,7 +163,7 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
         },
     ]);
     if !known {
-        hazards.push("Write down first which security groups the client is in: the command under Verify of the last step shows them.".into());
+        hazards.push("Run the command under Verify of the last step first, and write down which security groups the client is in: to undo, they take the place of SECURITY_GROUPS_BEFORE.".into());
     }
     (commands, hazards)
 }

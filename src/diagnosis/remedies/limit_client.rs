@@ -1,6 +1,6 @@
 //! Stopping or capping whoever holds most of the ports.
 
-use super::caps::{Cap, cap};
+use super::caps::{Cap, FIRST_RULE, LOOK_FIRST, LOOK_FIRST_AT_EACH, cap};
 use super::demand::how_long_it_lasts;
 use super::{IDLE, Offer, Offered, Rule, Shortage, Worth};
 use crate::diagnosis::commands::describe_owners;
@@ -14,12 +14,12 @@ const ONE_HOLDS: f64 = 0.5;
 const FEW_HOLD: f64 = 0.7;
 
 /// Most clients that are named as the ones to stop.
-const FEW: usize = 3;
+pub(super) const FEW: usize = 3;
 
 pub(super) const RULE: Rule = Rule {
     ids: &[RemedyId::LimitConnectionsPerClient],
     when: "now",
-    offered: "one client holds half of the ports, or two or three hold 70 %; the greatest whatever they hold where nothing else helps now",
+    offered: "one client holds half of the ports, or two or three hold 70 %; the greatest who hold a tenth where nothing else helps now",
     why: "without its greatest holders a destination has room",
     caution: "by owner, below",
     offer: Offered::Shortage(limit_connections_per_client),
@@ -39,9 +39,9 @@ fn limit_connections_per_client(shortage: &Shortage<'_>) -> Option<Offer> {
     Some(limit(shortage, &clients[..few]))
 }
 
-/// The greatest holders whatever they hold, where nothing else helps within minutes; `None` where no client shows.
+/// The greatest holders, if they hold a tenth or more, where nothing else helps within minutes; `None` where no client shows.
 pub(super) fn limit_greatest_holders(shortage: &Shortage<'_>) -> Option<Offer> {
-    let greatest = shortage.greatest();
+    let greatest = shortage.greatest_worth_stopping();
     (!greatest.is_empty()).then(|| limit(shortage, greatest))
 }
 
@@ -60,7 +60,8 @@ pub(super) struct Together {
 /// How to stop these one to three clients: those at once of which it is known how, and of the others what has to be
 /// found out.
 pub(super) fn stop(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Together {
-    let mut caps: Vec<Cap> = holders.iter().map(|client| cap(shortage, client)).collect();
+    let mut caps: Vec<Cap> =
+        holders.iter().zip(FIRST_RULE..).map(|(client, rule)| cap(shortage, client, rule)).collect();
     if caps.len() == 1 {
         let Cap { title, condition, commands, hazards } = caps.remove(0);
         return Together { title, condition, commands, hazards };
@@ -97,6 +98,11 @@ pub(super) fn stop(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Togethe
     // Several may be of one group, or behind one network ACL.
     dedup(&mut together.commands);
     dedup(&mut together.hazards);
+    for hazard in &mut together.hazards {
+        if hazard == LOOK_FIRST {
+            *hazard = LOOK_FIRST_AT_EACH.to_owned();
+        }
+    }
     together
 }
 
@@ -159,7 +165,13 @@ fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
         words::count(u64::from(shortage.capacity)),
     )];
     if shortage.pattern == Some(Pattern::Leak) {
-        effect.push("After a fresh start, it may leak again.".into());
+        effect.push(
+            match holders {
+                [_] => "After a fresh start, it may leak again.",
+                _ => "After a fresh start, they may leak again.",
+            }
+            .into(),
+        );
         effect.push(how_long_it_lasts(shortage, theirs, u64::from(shortage.capacity)));
     }
     let Together { title, condition, commands, hazards } = stop(shortage, holders);

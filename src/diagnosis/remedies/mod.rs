@@ -14,7 +14,7 @@
 //! 5. then by confidence, and at last in the order of [`RemedyId`].
 //!
 //! A destination without a port left always gets a step that helps within minutes: where no rule offers one, the
-//! greatest holders are named whatever they hold, and where no record names them, the way to a second gateway.
+//! greatest holders are named who hold a tenth or more, and where no record names them, the way to a second gateway.
 
 mod add_addresses;
 mod caps;
@@ -294,6 +294,13 @@ impl<'a> Shortage<'a> {
         let clients = &self.top.clients;
         let alone = clients.first().is_some_and(ClientReport::stands_out);
         &clients[..clients.len().min(if alone { 1 } else { FEW })]
+    }
+
+    /// The same, where they hold so much together that stopping them frees ports worth what it breaks off.
+    fn greatest_worth_stopping(&self) -> &'a [ClientReport] {
+        let greatest = self.greatest();
+        let share: f64 = greatest.iter().map(|client| client.share).sum();
+        if share < WORTH { &[] } else { greatest }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::limit_client::stop;
 use super::{Offer, Offered, Rule, Shortage, Worth};
 use crate::diagnosis::findings::Ranked;
-use crate::diagnosis::{Condition, Confidence, Pattern, Remedy, RemedyId, When};
+use crate::diagnosis::{Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, When};
 use crate::evidence::TCP;
 use crate::words;
 
@@ -22,12 +22,27 @@ fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
         return None;
     }
     let silent = top.tally.unanswered as f64 / top.tally.connections.max(1) as f64;
-    let stop = stop(shortage, shortage.greatest());
+    let greatest = shortage.greatest_worth_stopping();
+    let mut stop = stop(shortage, greatest);
+    let condition = match (answers(top), stop.condition.take()) {
+        // Where the destination can be brought back, nobody has to be found out.
+        (Some(answers), Some(Condition { unknown, command })) => {
+            let shows = Command {
+                does: format!("shows {unknown}"),
+                run: command,
+                verify: shortage.errors_stop(),
+                undo: Undo::nothing("this only shows it"),
+            };
+            stop.commands.insert(0, shows);
+            Some(answers)
+        }
+        (answers, stop) => answers.or(stop),
+    };
     let mut hazards = vec![
         "Flow logs do not tell whether the destination is down or a rule on the way blocks it. Once it answers again, nothing has to be stopped.".to_owned(),
     ];
     hazards.extend(stop.hazards);
-    let title = match shortage.greatest() {
+    let title = match greatest {
         [] => format!("Bring back {}, which does not answer, or stop whoever retries", top.label()),
         _ => format!("Bring back {}, which does not answer. Otherwise: {}", top.label(), stop.title),
     };
@@ -38,7 +53,7 @@ fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
             id: RemedyId::StopRetryStorm,
             title,
             when: When::Now,
-            condition: stop.condition.or_else(|| answers(top)),
+            condition,
             why: format!(
                 "{} of {} gateway ports used to {} were taken by attempts that were never answered.",
                 words::count(top.tally.unanswered),
