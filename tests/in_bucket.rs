@@ -407,6 +407,40 @@ async fn an_account_that_nobody_knows_is_found_among_the_folders() {
         let source = Live::new(&insights, BucketFiles::new(&bucket, Most::ON_MACHINE));
         let triaged = triage(asked, &Known(network), &source, case.limits()).await.expect("never fails");
         assert_eq!(triaged.diagnosis.verdict, Verdict::Confirmed, "{}", triaged.diagnosis.headline);
+        let read = &triaged.diagnosis.queries[0].text;
+        let account = if hive { "aws-account-id=123456789012/" } else { "AWSLogs/123456789012/" };
+        assert!(read.contains(account), "{read}");
+    }
+}
+
+#[tokio::test]
+async fn accounts_that_were_not_looked_through_are_no_sign_of_none() {
+    for hive in [false, true] {
+        let case = Case { hive, ..Case::of(Pattern::Leak) };
+        let mut network = case.network();
+        network.flow_logs[0].in_bucket.as_mut().expect("there").account = None;
+        let mut asked = case.incident();
+        asked.alarm.as_mut().expect("there").account = None;
+        let mut objects = case.objects();
+        for n in 0..25 {
+            let account = format!("{:012}", 1000 + n);
+            let folder = if hive { format!("aws-account-id={account}") } else { account };
+            objects.insert(format!("{FOLDER}AWSLogs/{folder}/x.txt"), b"x".to_vec());
+        }
+        let crowded = Bucket::of(objects);
+        let insights = LogsInsights::new(Evaluator::new(store(&[])));
+        let source = Live::new(&insights, BucketFiles::new(&crowded, Most::ON_MACHINE));
+        let triaged = triage(asked, &Known(network), &source, case.limits()).await.expect("never fails");
+        let diagnosis = triaged.diagnosis;
+        assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+        let gap = diagnosis.deciding_gaps().find(|gap| gap.why.contains("6 more accounts were not"));
+        let fix = gap.unwrap_or_else(|| panic!("{:#?}", diagnosis.gaps)).fix.to_string();
+        assert!(fix.contains("AWSLogs/ flow-logs --recursive") && !fix.contains("//vpcflowlogs"), "{fix}");
+        assert!(
+            diagnosis.gaps.iter().all(|gap| !gap.why.starts_with("there is none with")),
+            "{:?}",
+            diagnosis.gaps
+        );
     }
 }
 

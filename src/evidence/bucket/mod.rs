@@ -177,8 +177,9 @@ impl<O: Objects> BucketFiles<O> {
         none.packet_addresses = format.has_packet_addresses();
         let Some(files) = &log.in_bucket else { return none };
         let (from, until) = stamps(window, log.aggregation_seconds);
-        let told = Told { log, files, network, incident, window, from, until };
+        let told = Told { log, files, network, incident, window, from, until, found_account: None };
         let found = self.find(&told).await;
+        let told = Told { found_account: found.account(), ..told };
         let nothing = found.objects.is_empty() && found.archived.is_empty();
         none.gaps.extend(found.gaps.iter().cloned());
         if nothing {
@@ -253,11 +254,13 @@ impl<O: Objects> BucketFiles<O> {
             match self.objects.folders(&told.files.place, &below).await {
                 Ok(folders) => {
                     let accounts = folders.iter().filter_map(|folder| told.files.account_of(folder));
-                    let new: Vec<String> = accounts
-                        .filter(|account| !found.accounts.contains(account))
-                        .take(MAX_ACCOUNTS)
-                        .collect();
+                    let mut new: Vec<String> =
+                        accounts.filter(|account| !found.accounts.contains(account)).collect();
+                    let left = new.split_off(new.len().min(MAX_ACCOUNTS));
                     self.list(told, new, &mut found).await;
+                    if found.objects.is_empty() && found.archived.is_empty() && !left.is_empty() {
+                        found.gaps.push(told.accounts_left(found.accounts.len(), left.len()));
+                    }
                 }
                 Err(refused) => found.gaps.push(told.list_refused(&[(below, refused)])),
             }
@@ -326,6 +329,18 @@ struct Found {
     gaps: Vec<Gap>,
 }
 
+impl Found {
+    /// The account that made the flow log, as its files tell; without any, the only one that has a folder.
+    fn account(&self) -> Option<String> {
+        let objects = self.objects.iter().map(|(_, object)| object).chain(&self.archived);
+        let of_file = objects.filter_map(|object| Some(FileName::of_key(&object.key)?.account)).next();
+        of_file.or_else(|| match &self.accounts[..] {
+            [only] => Some(only.clone()),
+            _ => None,
+        })
+    }
+}
+
 /// Between which time stamps the files are whose records may bear on a window: those that end after its lead begins,
 /// and begin before it ends. AWS's pages of different years put the five minutes of a file behind its stamp and before
 /// it, so both are taken.
@@ -352,7 +367,8 @@ impl Told<'_> {
             alarm.and_then(|alarm| alarm.metric_account.clone()),
             alarm.and_then(|alarm| alarm.account.clone()),
         ];
-        known.into_iter().flatten().find(|account| is_account(account))
+        let known = self.found_account.clone().into_iter().map(Some).chain(known);
+        known.flatten().find(|account| is_account(account))
     }
 
     /// What was read, as one of the report's queries.

@@ -23,6 +23,8 @@ pub(super) struct Told<'a> {
     /// The time stamps of the files that are of use.
     pub(super) from: Timestamp,
     pub(super) until: Timestamp,
+    /// The account that made the flow log, where its files told.
+    pub(super) found_account: Option<String>,
 }
 
 impl Told<'_> {
@@ -38,9 +40,12 @@ impl Told<'_> {
         format!("{why}; read in place: {} of {}{elsewhere}", counted(files, "file"), words::bytes(bytes))
     }
 
-    /// The folder with the files of the window, as far as all have it.
+    /// The folder with the files of the window, as far as all have it: that of all accounts where it is not known
+    /// which one made the flow log.
     pub(super) fn folder_url(&self) -> String {
-        let account = self.account().unwrap_or_default();
+        let Some(account) = self.account() else {
+            return self.files.place.url(&self.files.root());
+        };
         let region = self.network.region.as_deref().unwrap_or_default();
         let keys =
             crate::network::Keys { files: self.files, account: &account, region, flow_log: &self.log.id };
@@ -108,6 +113,20 @@ impl Told<'_> {
                 words::instant(self.until)
             ),
             Fix::ask_again("run again in 20 minutes"),
+        )
+        .deciding()
+    }
+
+    /// Folders of accounts that were not looked through, where nobody knows which account made the flow log.
+    pub(super) fn accounts_left(&self, looked: usize, left: usize) -> Gap {
+        Gap::new(
+            self.what(),
+            format!(
+                "which account made the flow log is not known. None of the {} that were looked through has a file of these minutes; {} were not looked through",
+                counted(looked as u64, "account"),
+                counted(left as u64, "more account")
+            ),
+            self.read_elsewhere(),
         )
         .deciding()
     }
