@@ -162,6 +162,17 @@ fn a_recovery_says_what_was_held_and_what_is() {
 }
 
 #[test]
+fn what_may_nearly_be_full_is_not_called_recovered_by_its_ports() {
+    let subject = |now| {
+        let event = event();
+        Trouble::over(&ended(), vec![recovery(Relief::Freed, Some(now))], &event).subject().to_owned()
+    };
+    let by_ports = "NAT nat-0a1b2c3d recovered: 203.0.113.10:443/tcp holds at most 87,999 of 110,000 ports";
+    assert_eq!(subject((2, 87_999)), by_ports);
+    assert_eq!(subject((2, 109_992)), "NAT nat-0a1b2c3d recovered: it has 1,734 connections in all");
+}
+
+#[test]
 fn a_gateway_that_is_still_full_is_no_recovery() {
     insta::assert_snapshot!(told(vec![recovery(Relief::StillFull, Some((106_700, 110_000)))]));
 }

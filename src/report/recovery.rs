@@ -37,16 +37,24 @@ pub(super) fn title(all: &[Recovery]) -> String {
     }
 }
 
+/// Below this part of capacity at the very most, a destination has ports enough to call it recovered.
+const FAR_FROM_FULL: f64 = 0.8;
+
 fn title_of(one: &Recovery) -> String {
     let gateway = one.gateway.get(..ID).unwrap_or(&one.gateway);
     let destination = one.destination.as_ref();
     match (one.relief, destination.and_then(|to| Some((to, to.now?, to.capacity?)))) {
-        (Relief::Freed, Some((to, now, capacity))) if now.at_most < capacity => format!(
-            "NAT {gateway} recovered: {} holds at most {} of {} ports",
-            to.name,
-            count(u64::from(now.at_most)),
-            count(u64::from(capacity))
-        ),
+        // What may nearly be full sounds like no recovery: then something else shows that it is one.
+        (Relief::Freed, Some((to, now, capacity)))
+            if f64::from(now.at_most) < f64::from(capacity) * FAR_FROM_FULL =>
+        {
+            format!(
+                "NAT {gateway} recovered: {} holds at most {} of {} ports",
+                to.name,
+                count(u64::from(now.at_most)),
+                count(u64::from(capacity))
+            )
+        }
         (Relief::Freed, _) => match one.connections_now {
             Some(all) => format!("NAT {gateway} recovered: it has {} in all", counted(all, "connection")),
             None => format!("NAT {gateway} recovered: its ports are free again"),
@@ -102,7 +110,7 @@ pub(super) fn paragraphs(ended: &Ended, all: &[Recovery]) -> Vec<String> {
 fn of_gateway(one: &Recovery) -> [Vec<String>; 2] {
     let mut sentences = Vec::new();
     sentences.push(match &one.destination {
-        None => "The flow logs do not show whether ports were free in the last minute before that.".into(),
+        None => "The flow logs do not show whether ports were free in the last minute before the alarm went back to OK.".into(),
         Some(Compared { name, then, now, capacity }) => {
             let of =
                 capacity.map_or_else(String::new, |capacity| format!(" of {}", count(u64::from(capacity))));
