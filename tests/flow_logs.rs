@@ -85,7 +85,7 @@ async fn a_window_before_the_log_group_is_clamped_and_said() {
     assert!(first > made && !diagnosis.coverage.complete, "{:?}", diagnosis.coverage);
     assert_eq!(diagnosis.verdict, Verdict::CannotTell);
     let reach = gap(&diagnosis, "the records are of");
-    assert!(reach.fix.to_string().contains("the log group holds nothing from before"), "{reach:?}");
+    assert!(reach.fix.to_string().contains("The log group holds nothing from before"), "{reach:?}");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_flow_log_that_can_not_be_asked_says_what_would_make_it_so() {
             "not delivered to CloudWatch Logs",
             "second flow log to a log group",
         ),
-        (|log| log.traffic = TrafficType::Reject, "rejected traffic alone", "traffic type ALL"),
+        (|log| log.traffic = TrafficType::Reject, "only rejected traffic", "traffic type ALL"),
         (|log| log.log_class = Some(LogClass::Delivery), "class Delivery", "Standard class"),
     ];
     for (change, why, fix) in cases {

@@ -7,6 +7,7 @@ use super::refusals::Unplaced;
 use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
 use super::{Verdict, greater_unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
+use crate::flow::Field;
 use crate::gap::{Fix, Gap};
 use crate::incident::NatGatewayId;
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, MetricName, Network, Provenance};
@@ -22,6 +23,7 @@ pub(super) fn gaps(findings: &Findings<'_>, verdict: Verdict) -> Vec<Gap> {
     gaps.extend(clients(findings));
     gaps.extend(zones(findings));
     gaps.extend(ends(findings));
+    gaps.extend(volumes(findings));
     gaps.extend(errors(findings, verdict));
     gaps.extend(unexplained(findings, verdict).map(Gap::deciding));
     gaps.extend(unplaced(findings));
@@ -496,6 +498,28 @@ fn ends(findings: &Findings<'_>) -> Option<Gap> {
             better_records(findings),
         )
     })
+}
+
+/// Packets and bytes, of a format that lacks them.
+fn volumes(findings: &Findings<'_>) -> Option<Gap> {
+    let coverage = &findings.evidence.coverage;
+    let [packets, bytes] = [Field::Packets, Field::Bytes].map(|field| coverage.lacks(field));
+    let (what, why) = match (packets, bytes) {
+        (false, false) => return None,
+        (false, true) => {
+            ("how many bytes were moved", "the format lacks bytes, so 0 B stands for each figure")
+        }
+        (true, _) => (
+            "how many packets each record stands for",
+            "the format lacks packets, so each record counts as one: more attempts may have been refused than show",
+        ),
+    };
+    let why = if packets && bytes {
+        format!("{why}. It lacks bytes too, so 0 B stands for each figure")
+    } else {
+        why.to_owned()
+    };
+    (coverage.records_read > 0).then(|| Gap::new(what, why, better_records(findings)))
 }
 
 fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::findings::{Findings, Ranked};
 use super::{Pattern, Scan, Verdict};
 use crate::evidence::{ClientUse, Destination, TCP, Tally};
+use crate::flow::Field;
 use crate::words;
 
 /// A client that tries this many destinations, half of them in vain, is scanning.
@@ -56,12 +57,13 @@ pub(super) fn scan(findings: &Findings<'_>) -> Option<Scan> {
     if !findings.answers_show() {
         return None;
     }
+    let packets = !evidence.coverage.lacks(Field::Packets);
     let by_client = |uses: &BTreeMap<ClientUse, Tally>| {
         let mut tried: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
         for (using, tally) in uses.iter().filter(|(using, _)| using.destination.address.is_some()) {
             let (all, vain) = tried.entry(using.client).or_default();
             *all += 1;
-            *vain += usize::from(in_vain(using.destination, tally));
+            *vain += usize::from(in_vain(using.destination, tally, packets));
         }
         // A crawler that is answered must not hide a scanner that is not.
         let scanning = tried.into_iter().filter(|(_, (all, vain))| is_scan(*all, *vain));
@@ -71,7 +73,7 @@ pub(super) fn scan(findings: &Findings<'_>) -> Option<Scan> {
     // A format that hides the destinations at the gateway shows them at the clients' own interfaces;
     // failing those, the gateway's side shows that they were tried, but not by whom.
     let by_anyone = || {
-        let vain = evidence.destinations.iter().filter(|(d, tally)| in_vain(**d, tally)).count();
+        let vain = evidence.destinations.iter().filter(|(d, tally)| in_vain(**d, tally, packets)).count();
         (None, evidence.destinations.len(), vain)
     };
     let (client, all, vain) = by_client(&evidence.clients)
@@ -101,9 +103,9 @@ fn called(scan: &Scan) -> Called {
     (Pattern::Scan, vec![why])
 }
 
-/// Whether nothing came of what was tried.
-fn in_vain(destination: Destination, tally: &Tally) -> bool {
-    let nothing_sent = destination.protocol == TCP && tally.packets <= tally.connections * IN_VAIN;
+/// Whether nothing came of what was tried. Where the records do not tell `packets`, few of them say nothing.
+fn in_vain(destination: Destination, tally: &Tally, packets: bool) -> bool {
+    let nothing_sent = packets && destination.protocol == TCP && tally.packets <= tally.connections * IN_VAIN;
     tally.unanswered > 0 || (tally.packets > 0 && nothing_sent)
 }
 
@@ -136,7 +138,7 @@ fn fan_in(top: &Ranked) -> Option<Called> {
             vec![format!(
                 "{} clients, of whom the greatest holds {}",
                 words::count(top.clients.len() as u64),
-                words::percent(greatest.share)
+                greatest.share_in_words()
             )],
         )
     })

@@ -155,11 +155,9 @@ impl Viewpoint {
             .map(|interface| self.interfaces.iter().any(|id| id.as_str().as_bytes() == interface));
         let shows_gateway = self.is_gateway(record.src) || self.is_gateway(record.dst);
         match own {
-            Some(true) => Some(LegTable::on_interface(record.pkt_src.is_some() && record.pkt_dst.is_some())),
+            Some(true) => Some(LegTable::of_record(record)),
             Some(false) => Some(&AT_CLIENT),
-            None if shows_gateway => {
-                Some(LegTable::on_interface(record.pkt_src.is_some() && record.pkt_dst.is_some()))
-            }
+            None if shows_gateway => Some(LegTable::of_record(record)),
             None => Some(&AT_CLIENT),
         }
     }

@@ -125,8 +125,17 @@ pub(super) struct LegTable {
 
 impl LegTable {
     /// The table for the gateway's own interface.
-    pub(super) fn on_interface(with_packet_addresses: bool) -> &'static Self {
-        if with_packet_addresses { &ON_INTERFACE } else { &ON_INTERFACE_PLAIN }
+    pub(super) fn on_interface(with_packet_addresses: bool, with_ends: bool) -> &'static Self {
+        match (with_packet_addresses, with_ends) {
+            (true, true) => &ON_INTERFACE,
+            (true, false) => &ON_INTERFACE_OF_PACKETS,
+            (false, _) => &ON_INTERFACE_PLAIN,
+        }
+    }
+
+    /// The same for a record.
+    pub(super) fn of_record(record: &FlowRecord<'_>) -> &'static Self {
+        Self::on_interface(record.pkt_src.is_some() && record.pkt_dst.is_some(), record.ends_told)
     }
 
     /// The leg that a record shows.
@@ -179,6 +188,29 @@ static ON_INTERFACE: LegTable = LegTable {
         rule(Test::Gateway(PacketTarget), None),
         rule(Test::Gateway(Target), leg(Client, true)),
         rule(Test::Gateway(Source), leg(Client, false)),
+    ],
+};
+
+/// On the gateway's own interface, in a format with the packets' addresses and without one of the interface's own
+/// view: between client and gateway the packet names the client and the server. Of two that may both be clients
+/// nothing tells which one asks.
+static ON_INTERFACE_OF_PACKETS: LegTable = LegTable {
+    source: PacketSource,
+    target: PacketTarget,
+    hides_servers: false,
+    rules: &[
+        rule(Test::Nat64(PacketTarget), leg(Client, true)),
+        rule(Test::Nat64(PacketSource), leg(Client, false)),
+        rule(Test::Gateway(PacketSource), leg(Gateway, true)),
+        rule(Test::Gateway(PacketTarget), leg(Gateway, false)),
+        rule(
+            Test::All(&[Test::Client(PacketSource), Test::None(&[Test::Client(PacketTarget)])]),
+            leg(Client, true),
+        ),
+        rule(
+            Test::All(&[Test::Client(PacketTarget), Test::None(&[Test::Client(PacketSource)])]),
+            leg(Client, false),
+        ),
     ],
 };
 

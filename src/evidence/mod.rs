@@ -29,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::flow::{Field, LogFormat};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
 use crate::network::Network;
@@ -234,6 +235,13 @@ impl Coverage {
     #[must_use]
     pub fn damaged(&self) -> bool {
         self.files_failed > 0 || self.records_rejected.saturating_mul(100) > self.records_read
+    }
+
+    /// Whether a format of the records lacks a field.
+    #[must_use]
+    pub fn lacks(&self, field: Field) -> bool {
+        let lacks = |format: &String| format.parse::<LogFormat>().is_ok_and(|format| !format.has(field));
+        self.formats.iter().any(lacks)
     }
 }
 

@@ -135,7 +135,7 @@ impl GroupParser {
         };
         let (start, end) = (number(places.start)?, number(places.end)?);
         let (start, end) = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
-        let packets = places.packets.map_or(Some(0), number)?;
+        let packets = places.packets.map_or(Some(1), number)?;
         let bytes = places.bytes.map_or(Some(0), number)?;
         if !status || end < start || packets > MAX_PACKETS || bytes > MAX_BYTES {
             return None;

@@ -81,6 +81,8 @@ pub struct FlowRecord<'line> {
     pub src: IpAddr,
     /// `dstaddr`, or `pkt-dstaddr` where the format lacks it.
     pub dst: IpAddr,
+    /// Whether both are the interface's own view, and not the packets' addresses in their place.
+    pub ends_told: bool,
     /// `pkt-srcaddr`: the address in the packet itself.
     pub pkt_src: Option<IpAddr>,
     /// `pkt-dstaddr`: the address in the packet itself.
@@ -91,7 +93,7 @@ pub struct FlowRecord<'line> {
     pub dst_port: u16,
     /// IANA protocol number.
     pub protocol: u8,
-    /// Packets; 0 where the format lacks them.
+    /// Packets; 1 where the format lacks them, as a record is of one at least.
     pub packets: u64,
     /// Bytes; 0 where the format lacks them.
     pub bytes: u64,
@@ -346,6 +348,7 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         Some(b"SKIPDATA") => return Ok(Line::SkipData(interval())),
         Some(_) => return Err(LineError::Value(Field::LogStatus)),
     }
+    let ends_told = src.is_some() && dst.is_some();
     let pkt_src = optional_address(pkt_src, Field::PktSrcaddr)?;
     let pkt_dst = optional_address(pkt_dst, Field::PktDstaddr)?;
     let src = optional_address(src, Field::Srcaddr)?.or(pkt_src).ok_or(LineError::Value(Field::Srcaddr))?;
@@ -360,13 +363,14 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
         resource,
         src,
         dst,
+        ends_told,
         pkt_src,
         pkt_dst,
         src_port: number(src_port, Field::Srcport)?,
         dst_port: number(dst_port, Field::Dstport)?,
         protocol: number(protocol, Field::Protocol)?,
-        packets: counted(packets, Field::Packets, MAX_PACKETS)?,
-        bytes: counted(bytes, Field::Bytes, MAX_BYTES)?,
+        packets: counted(packets, 1, Field::Packets, MAX_PACKETS)?,
+        bytes: counted(bytes, 0, Field::Bytes, MAX_BYTES)?,
         start,
         end,
         action: match action {
@@ -389,9 +393,9 @@ fn decode<'line>(slots: &Slots<'line>) -> Result<Line<'line>, LineError> {
     }))
 }
 
-/// A count of at most so many; 0 where the format lacks it.
-fn counted(value: Option<&[u8]>, field: Field, most: u64) -> Result<u64, LineError> {
-    let count = value.map_or(Ok(0), |value| number(Some(value), field))?;
+/// A count of at most so many; so many `without` it where the format lacks it.
+fn counted(value: Option<&[u8]>, without: u64, field: Field, most: u64) -> Result<u64, LineError> {
+    let count = value.map_or(Ok(without), |value| number(Some(value), field))?;
     if count <= most { Ok(count) } else { Err(LineError::Value(field)) }
 }
 

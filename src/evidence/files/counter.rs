@@ -28,7 +28,7 @@ use crate::evidence::{
 use crate::flow::Interval;
 use crate::flow::reader::{Reading, Sink};
 use crate::flow::record::{Action, FlowRecord};
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::TimeWindow;
 use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, PORTS_PER_ADDRESS};
 use crate::words;
@@ -103,6 +103,8 @@ pub(super) struct Counter<'view> {
     pub(super) span: (i64, i64),
     /// The same of all records whatever.
     pub(super) read: (i64, i64),
+    /// Whether any of those that bear on the window was let through.
+    pub(super) let_through: bool,
     /// Records of the gateway at work.
     pub(super) at_work: AtWork,
     pub(super) formats: Formats,
@@ -151,6 +153,7 @@ impl<'view> Counter<'view> {
             last: i64::MIN,
             span: (i64::MAX, i64::MIN),
             read: (i64::MAX, i64::MIN),
+            let_through: false,
             at_work: AtWork::default(),
             formats: Formats::default(),
             repeats: Repeats::default(),
@@ -244,9 +247,25 @@ impl<'view> Counter<'view> {
         })
     }
 
+    /// Every record is of what a rule turned away, as those of a flow log with the traffic type REJECT are.
+    pub(super) fn only_rejected(&self) -> Option<Gap> {
+        let (from, to) = self.span;
+        (from <= to && !self.let_through).then(|| {
+            Gap::new(
+                "any traffic that was let through",
+                "every record says REJECT, as in a flow log of the traffic type REJECT. Such records hold no port",
+                Fix::run_to(
+                    "give the files of a flow log of the traffic type ALL, which this shows",
+                    "aws ec2 describe-flow-logs --query 'FlowLogs[].[FlowLogId,ResourceId,TrafficType,LogDestination]' --output text",
+                ),
+            )
+            .deciding()
+        })
+    }
+
     /// Why no record of the gateway was counted, and what the files hold instead.
     pub(super) fn nothing_seen(&self, inference: &Inference) -> Option<Gap> {
-        if self.records > 0 {
+        if self.records > 0 || self.only_rejected().is_some() {
             return None;
         }
         let (from, to) = self.read;
@@ -257,7 +276,7 @@ impl<'view> Counter<'view> {
                 Gap::new(
                     "any traffic of the gateway",
                     format!(
-                        "the files hold NODATA records alone, of {span}: the interfaces had no traffic then"
+                        "the files hold only NODATA records, of {span}: the interfaces had no traffic then"
                     ),
                     "give the files of the minutes in which the gateway had traffic",
                 )
@@ -516,6 +535,7 @@ impl Counter<'_> {
             return false;
         }
         self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
+        self.let_through |= record.action == Action::Accept;
         if let Some(shown_at) = &mut self.shown_at {
             shown_at.note(record, self.viewpoint);
         }

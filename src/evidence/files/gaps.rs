@@ -149,7 +149,7 @@ impl Told {
         {
             told.gaps.push(Gap::new(
                 "the public addresses that were named",
-                "flow logs show public addresses of regional gateways alone, and no record is of one; the private ones were inferred from the records",
+                "flow logs show public addresses only of regional gateways, and no record is of one; the private ones were inferred from the records",
                 "name the gateway's private addresses with --nat-ip",
             ));
             told.gateway = NatGateway { kind: GatewayKind::Zonal, addresses: Vec::new(), ..named.clone() };

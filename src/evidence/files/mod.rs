@@ -149,6 +149,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
             let shared = lacks_interface.then(|| shared_address(&network.gateway, &shown_on)).flatten();
             let several_gateways = told.several || shared.is_some();
             gaps.extend(shared);
+            gaps.extend(counter.only_rejected());
             gaps.extend(counter.nothing_seen(&inference));
             gaps.extend(part.as_ref().map(Part::gap));
             gaps.extend(counter.astray_gap());

@@ -39,8 +39,7 @@ impl ShownAt {
         if !shows || record.action == Action::Reject {
             return;
         }
-        let table = LegTable::on_interface(record.pkt_src.is_some() && record.pkt_dst.is_some());
-        let Some(leg) = table.leg(record, viewpoint) else { return };
+        let Some(leg) = LegTable::of_record(record).leg(record, viewpoint) else { return };
         let is_last = self.interfaces.get(self.last).is_some_and(|(of, _)| **of == *interface);
         if !is_last {
             let place = self.interfaces.iter().position(|(of, _)| **of == *interface);

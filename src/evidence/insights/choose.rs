@@ -112,7 +112,7 @@ pub(super) fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
                 "the log group of flow log {} is of the class Infrequent Access, in which log streams are not indexed: each query scans, and is charged for, the whole group's minutes",
                 log.id
             ),
-            "create a flow log of the gateway alone in a log group of the Standard class, which nothing else writes to",
+            "create a flow log of only the gateway in a log group of the Standard class, which nothing else writes to",
         ));
     }
     let stored = usable.iter().filter(same).map(|(_, log, _)| log.stored_bytes).sum::<Option<u64>>();
@@ -203,7 +203,7 @@ fn readable(log: &FlowLog) -> Result<LogFormat, Gap> {
     if log.traffic == TrafficType::Reject {
         return Err(Gap::new(
             what,
-            "it holds rejected traffic alone, in which no held port shows",
+            "it holds only rejected traffic, in which no held port shows",
             "create a second flow log with traffic type ALL",
         ));
     }
@@ -230,7 +230,7 @@ fn merits(log: &FlowLog, format: &LogFormat) -> [(bool, &'static str); 7] {
         (ends, "shows ends of connections"),
         (log.aggregation_seconds <= 60, "has records of a minute"),
         (log.traffic == TrafficType::All, "holds all traffic"),
-        (own, "is of the gateway alone"),
+        (own, "is of only the gateway"),
         (log.log_class == Some(LogClass::Standard), "has its streams indexed"),
     ]
 }

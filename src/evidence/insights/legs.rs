@@ -72,7 +72,10 @@ impl<'a> Legs<'a> {
         let table = if viewpoint.kind == GatewayKind::Regional {
             &REGIONAL
         } else {
-            LegTable::on_interface(format.has_packet_addresses())
+            {
+                let ends = format.has(Field::Srcaddr) && format.has(Field::Dstaddr);
+                LegTable::on_interface(format.has_packet_addresses(), ends)
+            }
         };
         Self { viewpoint, format, table }
     }
