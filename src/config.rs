@@ -296,7 +296,7 @@ fn bucket(text: &str) -> Result<String, ConfigError> {
     } else {
         Err(ConfigError {
             name: REPORT_BUCKET,
-            why: format!("{:?} is not the name of a bucket; give the name alone, without s3://", short(text)),
+            why: format!("{:?} is not the name of a bucket; give only the name, without s3://", short(text)),
         })
     }
 }

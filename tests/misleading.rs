@@ -803,3 +803,219 @@ async fn of_several_gateways_in_the_records_none_has_the_alarms_id() {
     let first: Vec<&str> = mail.split("\n\n").take(2).collect();
     assert!(first.join(" ").replace('\n', " ").contains("The records show several gateways."), "{mail}");
 }
+
+/// A regional gateway's records without a direction: one address that fills a destination, by many clients.
+fn regional_without_direction(id: &str) -> String {
+    let mut text =
+        "resource-id srcaddr dstaddr srcport dstport protocol packets bytes start end tcp-flags\n".to_owned();
+    let mut line = |src: &str, dst: &str, ports: (u16, u16), times: (i64, i64)| {
+        writeln!(
+            text,
+            "{id} {src} {dst} {} {} 6 3 300 {} {} 2",
+            ports.0,
+            ports.1,
+            START + times.0,
+            START + times.1
+        )
+        .expect("written");
+    };
+    let nat = "198.51.100.201";
+    let mut connection = |client: &str, server: &str, (own, port): (u16, u16), times: (i64, i64)| {
+        line(client, server, (own, 443), times);
+        line(nat, server, (port, 443), times);
+        line(server, nat, (443, port), times);
+        line(server, client, (443, own), times);
+    };
+    for n in 0..CAPACITY as u16 {
+        connection(&format!("10.0.1.{}", n % 40), SERVER.0, (40_000 + n, 1_024 + n), (0, 300));
+    }
+    for n in 0..30 {
+        connection(&format!("10.0.1.{n}"), &format!("192.0.2.{n}"), (50_000 + n, 5_000 + n), (-400, 300));
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_full_server_is_no_address_of_a_regional_gateway() {
+    let text = regional_without_direction("nat-0123456789abcdef0");
+    let diagnosis = diagnosed(&text, NatGateway::default(), (0, 301), Some(100.0)).await;
+    let gateway = &diagnosis.nat_gateways[0];
+    assert_eq!(gateway.addresses, ["198.51.100.201".parse::<std::net::IpAddr>().expect("valid")]);
+    let top = &diagnosis.destinations[0];
+    assert_eq!(
+        (top.address.to_string().as_str(), top.held.at_most),
+        (SERVER.0, CAPACITY),
+        "{}",
+        diagnosis.headline
+    );
+    assert_eq!((diagnosis.pattern, top.clients.len() > 5), (Some(Pattern::FanIn), true), "{top:?}");
+}
+
+#[tokio::test]
+async fn another_regional_gateway_is_no_doubt_of_one_that_was_named() {
+    let other = regional_without_direction("nat-0fedcba9876543210");
+    let other: String = other.lines().skip(1).take(400).map(|line| format!("{line}\n")).collect();
+    let text = regional_without_direction("nat-0123456789abcdef0") + &other;
+    let named = NatGateway { id: "nat-0123456789abcdef0".parse().ok(), ..NatGateway::default() };
+    let diagnosis = diagnosed(&text, named, (0, 301), Some(100.0)).await;
+    assert!(diagnosis.gaps.iter().all(|gap| gap.what != "which gateway is in question"));
+    let diagnosis = diagnosed(&text, NatGateway::default(), (0, 301), Some(100.0)).await;
+    assert_eq!(diagnosis.deciding_gaps().next().expect("one").what, "which gateway is in question");
+}
+
+#[tokio::test]
+async fn commands_on_a_regional_gateways_metric_name_a_zone() {
+    let text = regional_without_direction("nat-0123456789abcdef0");
+    let diagnosis = diagnosed(&text, NatGateway::default(), (0, 301), Some(100.0)).await;
+    let mail = report::text::text(&diagnosis);
+    let dimensions: Vec<&str> = mail.split("--dimensions ").skip(1).collect();
+    assert!(!dimensions.is_empty(), "{mail}");
+    for dimensions in dimensions {
+        assert!(dimensions.contains(" Name=AvailabilityZone,Value=AVAILABILITY_ZONE "), "{dimensions}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_known_zone_only_its_addresses_are_in_question() {
+    let text = regional_without_direction("nat-0123456789abcdef0");
+    let named = ["198.51.100.201", "198.51.100.202"].map(|ip| ip.parse().expect("valid"));
+    let gateway = NatGateway { id: "nat-0123456789abcdef0".parse().ok(), ..NatGateway::default() };
+    let diagnosis =
+        diagnosed_in(Some("eu-west-1a"), &text, gateway.with_addresses(&named), (0, 301), Some(100.0)).await;
+    let gap = diagnosis.gaps.iter().find(|gap| gap.why.contains("ports for each zone apart")).expect("one");
+    assert_eq!(gap.what, "which of the gateway's addresses are in eu-west-1a");
+    assert!(gap.fix.to_string().contains("describe-nat-gateways"), "{gap:?}");
+}
+
+#[tokio::test]
+async fn a_long_window_does_not_make_a_fast_leak_slow() {
+    let mut log = Log::new();
+    log.connection(("10.0.2.2", 39_998), ("203.0.113.99", 443), (-50_400, -50_300), 1);
+    for n in 0..CAPACITY as u16 {
+        let at = i64::from(n);
+        log.connection(("10.0.1.9", 40_000 + n), SERVER, (at, at + 1), 0);
+    }
+    let diagnosis = log.diagnosed((-50_400, 301), Some(1_000.0)).await;
+    assert_eq!(diagnosis.pattern, Some(Pattern::Leak), "{}", diagnosis.headline);
+    let effects: Vec<&str> = diagnosis.remedies.iter().map(|remedy| remedy.effect.as_str()).collect();
+    assert!(effects.iter().any(|effect| effect.contains("How long that lasts does not show")), "{effects:?}");
+    assert!(effects.iter().all(|effect| !effect.contains("ports a minute")), "{effects:?}");
+}
+
+#[tokio::test]
+async fn clients_by_ipv6_show_where_only_an_address_was_named() {
+    let mut log = Log::new();
+    let (client, mapped) = ("2600:1f18::5", "64:ff9b::203.0.113.10");
+    for n in 0..CAPACITY as u16 {
+        let own = 40_000 + n;
+        log.leg((client, own), (mapped, 443), (client, mapped), (0, 300), 2);
+        log.ports += 1;
+        let port = log.ports;
+        log.leg(("10.0.0.220", port), SERVER, ("10.0.0.220", SERVER.0), (0, 300), 2);
+        log.leg(SERVER, ("10.0.0.220", port), (SERVER.0, "10.0.0.220"), (0, 300), 2);
+        log.leg((mapped, 443), (client, own), (mapped, client), (0, 300), 2);
+    }
+    let text = format!("interface-id {FULL_FORMAT}\n{}", of_interface(&log, INTERFACES[0]));
+    let named = NatGateway::default().with_addresses(&["10.0.0.220".parse().expect("valid")]);
+    let diagnosis = diagnosed(&text, named, (0, 301), Some(100.0)).await;
+    let clients = &diagnosis.destinations[0].clients;
+    assert_eq!(
+        clients.first().map(|client| client.address.to_string()).as_deref(),
+        Some(client),
+        "{}",
+        diagnosis.headline
+    );
+}
+
+/// The text of a log without one of its fields.
+fn without_field(text: &str, field: &str) -> String {
+    let place = text.lines().next().expect("a header").split(' ').position(|of| of == field).expect("has it");
+    let without = |line: &str| {
+        let kept = line.split(' ').enumerate().filter(|(column, _)| *column != place);
+        kept.map(|(_, value)| value).collect::<Vec<_>>().join(" ") + "\n"
+    };
+    text.lines().map(without).collect()
+}
+
+/// A full destination, attempts that were refused, and the interface of each record.
+fn full_with_refusals() -> String {
+    let mut log = nearly_full();
+    log.connection(("10.0.1.9", 50_000), SERVER, (0, 300), 0);
+    for n in 0..200 {
+        log.attempt(("10.0.1.9", 51_000 + n), SERVER, (100, 100), false);
+    }
+    format!("interface-id {FULL_FORMAT}\n{}", of_interface(&log, INTERFACES[0]))
+}
+
+#[tokio::test]
+async fn a_format_without_packets_still_shows_what_was_refused() {
+    let text = full_with_refusals();
+    for field in ["packets", "bytes"] {
+        let diagnosis =
+            diagnosed(&without_field(&text, field), NatGateway::default(), (0, 301), Some(600.0)).await;
+        let found = diagnosis.refused_attempts.found;
+        assert_eq!(found, if field == "packets" { 200 } else { 600 }, "{}", diagnosis.headline);
+        let said = format!("the format lacks {field}");
+        assert!(diagnosis.gaps.iter().any(|gap| gap.why.starts_with(&said)), "{:?}", diagnosis.gaps);
+    }
+}
+
+#[tokio::test]
+async fn a_format_with_only_packet_addresses_gives_the_same_figures() {
+    let text = full_with_refusals();
+    let whole = diagnosed(&text, NatGateway::default(), (0, 301), Some(600.0)).await;
+    assert_eq!(whole.verdict, Verdict::Confirmed, "{}", whole.headline);
+    for field in ["srcaddr", "dstaddr"] {
+        let diagnosis =
+            diagnosed(&without_field(&text, field), NatGateway::default(), (0, 301), Some(600.0)).await;
+        assert_eq!(diagnosis.verdict, whole.verdict, "{field}: {}", diagnosis.headline);
+        assert_eq!(diagnosis.destinations[0], whole.destinations[0], "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_of_rejected_traffic_only_is_said_to_be_one() {
+    let text = full_with_refusals().replace(" ACCEPT ", " REJECT ");
+    let named = NatGateway::default().with_addresses(&["10.0.0.220".parse().expect("valid")]);
+    for gateway in [NatGateway::default(), named] {
+        let diagnosis = diagnosed(&text, gateway, (0, 301), Some(600.0)).await;
+        assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+        let gap = diagnosis.deciding_gaps().find(|gap| gap.why.contains("every record says REJECT"));
+        assert!(
+            gap.is_some_and(|gap| gap.fix.to_string().contains("traffic type ALL")),
+            "{:?}",
+            diagnosis.gaps
+        );
+        assert!(diagnosis.gaps.iter().all(|gap| gap.what != "a NAT gateway"), "{:?}", diagnosis.gaps);
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_seen_is_named_and_not_counted() {
+    let mut log = Log::new();
+    for n in 0..50 {
+        log.connection(("10.0.1.9", 40_000 + n), SERVER, (0, 300), 0);
+    }
+    for n in 0..100 {
+        log.attempt(("10.0.1.9", 50_000 + n), SERVER, (100, 100), false);
+    }
+    let mut diagnosis = log.diagnosed((0, 301), Some(300.0)).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell, "{}", diagnosis.headline);
+    let gap = diagnosis.deciding_gaps().next().expect("one").clone();
+    let where_to = "They were towards 203.0.113.10:443/tcp by 10.0.1.9. That destination held at most 50 of 200 ports at once.";
+    assert!(gap.why.contains(where_to), "{gap:?}");
+    let sure = |diagnosis: &Diagnosis| report::text::text(diagnosis).replace('\n', " ");
+    diagnosis.gaps = vec![gap.clone()];
+    assert!(
+        sure(&diagnosis).contains("Cannot tell: we could not see why 300 attempts never left the gateway. ")
+    );
+    diagnosis.gaps.extend([("b", true), ("c", true)].map(|(what, decides)| nat_triage::gap::Gap {
+        what: what.into(),
+        decides,
+        ..gap.clone()
+    }));
+    let said = "We could not see these either: b; c.";
+    assert!(sure(&diagnosis).contains(said), "{}", sure(&diagnosis));
+    diagnosis.gaps.truncate(2);
+    assert!(sure(&diagnosis).contains("We could not see b either."), "{}", sure(&diagnosis));
+}

@@ -117,7 +117,7 @@ fn fix(failure: &Failure, arn: &str, region: Option<&str>, message: &Message) ->
         && !code.starts_with("KMS")
     {
         return format!(
-            "publish to a topic in {ours}: NAT_TRIAGE_TOPIC_ARN names one in {topic:?}, and SNS takes messages for topics of its own Region alone"
+            "publish to a topic in {ours}: NAT_TRIAGE_TOPIC_ARN names one in {topic:?}, and SNS takes messages only for topics of its own Region"
         );
     }
     match code {

@@ -92,13 +92,13 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let needed = start.as_second() - IDLE_TIMEOUT_SECONDS + LAST_SECONDS;
     let earlier = match coverage.kept_from.filter(|kept| kept.as_second() > needed) {
         Some(kept) => Fix::never(format!(
-            "nothing brings them back: the log group holds nothing from before {}; later incidents will be covered if it keeps its records for longer than that",
+            "nothing brings them back. The log group holds nothing from before {}. It covers later incidents if it keeps its records for longer",
             words::instant(kept)
         )),
         // What begins earlier arrives earlier.
-        None if coverage.source != Source::Files => {
-            Fix::never("nothing brings them back: the flow log may be younger; later incidents are covered")
-        }
+        None if coverage.source != Source::Files => Fix::never(
+            "nothing brings them back. The flow log may have begun later than these minutes. It covers later incidents",
+        ),
         None => again.clone(),
     };
     let reach = format!(
@@ -140,24 +140,34 @@ fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     if verdict != Verdict::CannotTell || attempts == 0 {
         return None;
     }
-    let top = findings.top().filter(|top| top.pointed_to);
-    let towards = top.map_or(String::new(), |top| {
-        let perhaps = if top.located { "" } else { "perhaps " };
-        let most = top.clients.iter().max_by_key(|client| client.refused);
-        let by = most.map_or(String::new(), |client| {
-            format!(", {} from {}", words::count(client.refused), client.address)
+    // To which of the destinations that had ports left most of them were.
+    let most =
+        findings.destinations.iter().filter(|d| d.refused > 0 && !d.turned_away).max_by_key(|d| d.refused);
+    let towards = most.map_or(String::new(), |most| {
+        let perhaps = if most.located { "" } else { "perhaps " };
+        let attempts = match most.refused {
+            all if all >= attempts => "They were".to_owned(),
+            some => format!("{} of them were", words::count(some)),
+        };
+        let client =
+            most.clients.iter().max_by_key(|client| client.refused).filter(|client| client.refused > 0);
+        let by = client.map_or(String::new(), |client| match client.refused {
+            all if all >= most.refused => format!(" by {}", client.address),
+            some => format!(", {} of these by {}", words::count(some), client.address),
         });
+        let capacity = findings
+            .capacity
+            .map_or(String::new(), |capacity| format!(" of {}", words::count(u64::from(capacity))));
         format!(
-            ", {}{by}, {perhaps}towards {}, to which at most {} ports were held at once",
-            words::count(top.refused),
-            top.label(),
-            words::count(u64::from(top.held.at_most))
+            ". {attempts} {perhaps}towards {}{by}. That destination held at most {}{capacity} ports at once",
+            most.label(),
+            words::count(u64::from(most.held.at_most))
         )
     });
     Some(Gap::new(
         format!("why {} attempts never left the gateway", words::count(attempts)),
         format!(
-            "the records show them go in{towards}. No destination looks full: records may be missing, or a rule of the gateway's subnet turned the attempts away"
+            "the records show them go in{towards}. Records may be missing, or a rule of the gateway's subnet turned the attempts away"
         ),
         Fix::run(errors_metric(findings)),
     ))
@@ -527,10 +537,14 @@ fn errors(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         || (verdict == Verdict::CannotTell && findings.errors == Errors::Alarmed);
     missing.then(|| {
         let what = "how many connections the gateway refused";
-        let why = if findings.incident.without_errors {
-            "the alarm saw no error itself, and the ErrorPortAllocation metric is not at hand"
-        } else {
-            "neither an alarm nor the ErrorPortAllocation metric told"
+        let why = match findings.errors {
+            Errors::Alarmed => {
+                "the alarm does not say how many, and the ErrorPortAllocation metric is not at hand"
+            }
+            _ if findings.incident.without_errors => {
+                "the alarm saw no error itself, and the ErrorPortAllocation metric is not at hand"
+            }
+            _ => "neither an alarm nor the ErrorPortAllocation metric told",
         };
         Gap {
             decides: verdict == Verdict::CannotTell,
@@ -560,7 +574,8 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
     let none = !findings.errors.happened() || perhaps_no_error(findings);
     (verdict == Verdict::CannotTell && findings.complete && far && !explained && !none).then(|| {
         let counted = findings.errors.counted();
-        let counted = counted.map_or("the counted".to_owned(), |n| format!("the {} counted", words::count(n as u64)));
+        // An alarm may fire without saying how many it saw.
+        let counted = counted.map_or("the alarm's".to_owned(), |n| format!("the {} counted", words::count(n as u64)));
         Gap::new(
             format!("what {counted} errors were"),
             match full_on_one {
@@ -629,7 +644,9 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         ),
         Source::Files | Source::S3 if findings.evidence.ends_visible => Gap::new(
             what,
-            if findings.refused == 0 && wide.tally.ended > 0 {
+            if wide.refused == 0 && findings.refused > 0 {
+                format!("{why}, and no attempt to it is seen to have been refused")
+            } else if findings.refused == 0 && wide.tally.ended > 0 {
                 format!(
                     "{why}: connections began and ended within the same records, and no refused attempt speaks for either"
                 )
@@ -637,8 +654,8 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
                 format!("{why}, and no refused attempt speaks for its having been full")
             } else {
                 format!(
-                    "{why}, yet {} attempts were refused: if the gateway has fewer addresses than was said, it was full",
-                    words::count(findings.refused)
+                    "{why}, yet {} attempts to it were refused: if the gateway has fewer addresses than was said, it was full",
+                    words::count(wide.refused)
                 )
             },
             metric(),

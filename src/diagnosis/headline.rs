@@ -140,7 +140,7 @@ fn called(destination: &Ranked) -> String {
 /// Who holds most of a destination's ports, as a clause; nothing where that does not show.
 fn holder(destination: &Ranked) -> String {
     let Some(client) = destination.clients.first() else { return String::new() };
-    let share = words::percent(client.share);
+    let share = client.share_in_words();
     if !client.stands_out() {
         return format!("; no client stands out, the most is {share}");
     }

@@ -32,6 +32,7 @@ use crate::evidence::{Attribution, Evidence, QueryRun, Source};
 use crate::gap::Gap;
 use crate::incident::{Alarm, Incident, TimeWindow};
 use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_ADDRESS, Provenance};
+use crate::words;
 
 pub use answer::Answer;
 pub use changes::{ChangeReport, ChangesReport, Relation};
@@ -241,6 +242,13 @@ impl ClientReport {
     #[must_use]
     pub fn stands_out(&self) -> bool {
         self.share > REMARKABLE
+    }
+
+    /// `80%`, `under 1%`: the share, which is rounded to four places.
+    #[must_use]
+    pub fn share_in_words(&self) -> String {
+        let holds = self.held.at_most > 0 || self.connections > 0;
+        words::percent(if holds { self.share.max(f64::MIN_POSITIVE) } else { self.share })
     }
 }
 

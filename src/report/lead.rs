@@ -222,7 +222,7 @@ fn about(destination: &DestinationReport, before: &str, after: &str) -> String {
 /// Who holds most, as far as that is known, and how sure we are.
 fn holder(top: &DestinationReport, sure: &str) -> String {
     let Some(client) = top.clients.first() else { return format!("Who holds them does not show. {sure}") };
-    let share = words::percent(client.share);
+    let share = client.share_in_words();
     if !client.stands_out() {
         return format!("No client stands out: the most is {share}. {sure}");
     }

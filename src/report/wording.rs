@@ -78,6 +78,7 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
     let of_counted =
         accounted.map_or(String::new(), |part| format!(" ({} of the errors counted)", words::percent(part)));
     let refused_there = words::count(refused);
+    let which_gateway = diagnosis.deciding_gaps().any(|gap| gap.what == WHICH_GATEWAY);
     let verdict = match diagnosis.verdict {
         Verdict::Confirmed if refused > 0 => {
             format!(
@@ -89,6 +90,9 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
         }
         Verdict::Likely if refused > 0 && counted.is_none() => format!(
             "Likely: the flow logs show that the destination reached its limit, and {refused_there} attempts to it refused{of_all}. No metric is at hand to confirm this."
+        ),
+        Verdict::Likely if refused > 0 && which_gateway => format!(
+            "Likely: the flow logs show that the destination reached its limit, and {refused_there} attempts to it refused{of_all}{of_counted}."
         ),
         Verdict::Likely if refused > 0 => format!(
             "Likely: the flow logs show that the destination reached its limit, and {refused_there} attempts refused{of_all}{of_counted}. Whether those attempts were to this destination is not certain."
@@ -116,14 +120,19 @@ pub(super) fn sure(diagnosis: &Diagnosis) -> String {
             match &unseen[..] {
                 [] => "Inconclusive: the evidence points neither way.".to_owned(),
                 [gap] => format!("Cannot tell: we could not see {gap}."),
-                [first, second] => format!("Cannot tell: we could see neither {first} nor {second}."),
-                [first, others @ ..] => {
-                    format!("Cannot tell: we could not see {first}, nor {} things more.", others.len())
+                [first, second] => {
+                    format!("Cannot tell: we could not see {first}. We could not see {second} either.")
                 }
+                [first, second, third] => format!(
+                    "Cannot tell: we could not see {first}. We could not see these either: {second}; {third}."
+                ),
+                [first, second, others @ ..] => format!(
+                    "Cannot tell: we could not see {first}. We could not see these either: {second}; and {} more, named below.",
+                    others.len()
+                ),
             }
         }
     };
-    let which_gateway = diagnosis.deciding_gaps().any(|gap| gap.what == WHICH_GATEWAY);
     let verdict = match diagnosis.verdict {
         Verdict::Likely if which_gateway => format!(
             "{verdict} The records show several gateways. This is the busiest of them, and not certainly the one in question."
