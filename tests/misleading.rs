@@ -738,6 +738,17 @@ async fn gateways_of_two_vpcs_with_one_address_are_not_added_up() {
 }
 
 #[tokio::test]
+async fn named_addresses_of_two_gateways_are_not_one_gateways() {
+    let named = ["10.0.0.220", "10.0.9.220"].map(|ip| ip.parse().expect("valid"));
+    let named = NatGateway::default().with_addresses(&named);
+    let diagnosis = diagnosed(&a_full_one_beside_another(), named, (0, 301), Some(90.0)).await;
+    let gateway = &diagnosis.nat_gateways[0];
+    assert_eq!((gateway.addresses.len(), gateway.capacity_per_destination), (1, Some(CAPACITY)));
+    assert_eq!(gateway.interface_ids, [INTERFACES[0]]);
+    assert_eq!(diagnosis.deciding_gaps().next().expect("one").what, "which gateway is in question");
+}
+
+#[tokio::test]
 async fn what_is_routed_on_after_a_gateway_is_no_second_gateway() {
     let mut log = nearly_full();
     log.connection(("10.0.1.9", 50_000), SERVER, (0, 300), 0);

@@ -13,6 +13,8 @@ mod sweep;
 mod tables;
 mod tallies;
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 
 use self::counter::{Counter, Times};
@@ -29,7 +31,7 @@ use crate::flow::record::FlowRecord;
 use crate::flow::{Interval, LogFormat};
 use crate::gap::Gap;
 use crate::incident::{Incident, InterfaceId};
-use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatGateway, Network, Provenance};
+use crate::network::{GatewayKind, IDLE_TIMEOUT_SECONDS, NatAddress, NatGateway, Network, Provenance};
 
 /// Records looked at before the pass itself.
 const SAMPLE: usize = 200_000;
@@ -71,6 +73,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
         let Sampled { mut inference, shown_at, .. } = sampled;
         // The interfaces of the gateways that have the addresses, where only these are known.
         let mut shown_on: Vec<InterfaceId> = shown_at.gateways();
+        let mut of_others: Vec<IpAddr> = Vec::new();
         let mut told = Told::of(&named, &inference);
         let mut assumed = Assumed::of(sample.formats.iter());
         let mut all_remembered = false;
@@ -118,6 +121,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
             if let Some(shown_at) = counter.shown_at.take() {
                 let by_all = shown_at.gateways();
                 let same = by_all.first() == shown_on.first();
+                of_others = shown_at.of_others(&by_all);
                 shown_on = by_all;
                 if !same {
                     assumed = found;
@@ -149,6 +153,8 @@ impl EvidenceSource for FlowLogFiles<'_> {
             let shared = lacks_interface.then(|| shared_address(&network.gateway, &shown_on)).flatten();
             let several_gateways = told.several || shared.is_some();
             gaps.extend(shared);
+            let own = |address: &NatAddress| address.private.is_none_or(|own| !of_others.contains(&own));
+            network.gateway.addresses.retain(own);
             gaps.extend(counter.only_rejected());
             gaps.extend(counter.nothing_seen(&inference));
             gaps.extend(part.as_ref().map(Part::gap));

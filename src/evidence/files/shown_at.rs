@@ -1,6 +1,8 @@
 //! At which interfaces the records show a gateway's addresses, where nobody named its interface: a private address
 //! may be in use in several VPCs, and the gateways that have it are counted apart.
 
+use std::net::IpAddr;
+
 use crate::evidence::leg_rules::LegTable;
 use crate::evidence::{Side, Viewpoint};
 use crate::flow::record::{Action, FlowRecord};
@@ -20,6 +22,8 @@ struct Shown {
     of_clients: u64,
     /// Records between gateway and servers.
     of_servers: u64,
+    /// Those of the addresses that show there.
+    addresses: Vec<IpAddr>,
 }
 
 /// The interfaces at which the addresses show.
@@ -53,6 +57,12 @@ impl ShownAt {
             };
         }
         let shown = &mut self.interfaces[self.last].1;
+        let ends = [Some(record.src), Some(record.dst), record.pkt_src, record.pkt_dst];
+        for address in ends.into_iter().flatten().filter(|address| viewpoint.is_gateway(*address)) {
+            if !shown.addresses.contains(&address) {
+                shown.addresses.push(address);
+            }
+        }
         match leg.side {
             Side::Client => shown.of_clients += 1,
             Side::Gateway => shown.of_servers += 1,
@@ -80,5 +90,16 @@ impl ShownAt {
         let by: [fn(&Shown) -> u64; 3] =
             [|s| s.of_clients.min(s.of_servers), |s| s.of_servers, |s| s.of_clients];
         by.into_iter().map(ranked).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// Of the addresses, those that show at another of these gateways and not at the first: they are not its own.
+    pub(super) fn of_others(&self, gateways: &[InterfaceId]) -> Vec<IpAddr> {
+        let [first, others @ ..] = gateways else { return Vec::new() };
+        let at = |of: &InterfaceId| {
+            let found = self.interfaces.iter().find(|(id, _)| **id == *of.as_str().as_bytes());
+            found.map_or(&[][..], |(_, shown)| &shown.addresses)
+        };
+        let others = others.iter().flat_map(at).copied();
+        others.filter(|address| !at(first).contains(address)).collect()
     }
 }
