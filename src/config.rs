@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::evidence::athena::TableName;
 use crate::flow::LogFormat;
 use crate::incident::is_account;
 use crate::network::is_region;
@@ -56,13 +57,25 @@ pub const LOOK_UP_CHANGES: &str = "NAT_TRIAGE_LOOK_UP_CHANGES";
 /// The name or the ARN of the EventBridge bus that gets each message as an event as well.
 pub const EVENT_BUS: &str = "NAT_TRIAGE_EVENT_BUS";
 
+/// The table that Athena is asked about flow logs in S3 which are too large to read in place: `DATABASE.TABLE`, or
+/// `DATABASE` for the one of its tables that is over the flow log's files.
+pub const ATHENA_TABLE: &str = "NAT_TRIAGE_ATHENA_TABLE";
+
+/// The workgroup in which Athena is asked; [`DEFAULT_ATHENA_WORKGROUP`] where it is not set.
+pub const ATHENA_WORKGROUP: &str = "NAT_TRIAGE_ATHENA_WORKGROUP";
+
+/// The workgroup that every account has.
+///
+/// Source: "Use workgroups to control query access and costs" in the Amazon Athena user guide.
+pub const DEFAULT_ATHENA_WORKGROUP: &str = "primary";
+
 /// What Lambda calls the function; not set elsewhere.
 ///
 /// Source: "Defined runtime environment variables" in the AWS Lambda developer guide.
 pub const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Every name that this program reads.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 19] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
@@ -79,6 +92,8 @@ pub const NAMES: [&str; 17] = [
     REVERSE_DNS,
     LOOK_UP_CHANGES,
     EVENT_BUS,
+    ATHENA_TABLE,
+    ATHENA_WORKGROUP,
     FUNCTION_NAME,
 ];
 
@@ -115,6 +130,10 @@ pub struct Config {
     pub look_up_changes: bool,
     /// [`EVENT_BUS`].
     pub event_bus: Option<String>,
+    /// [`ATHENA_TABLE`]; without one Athena is not asked.
+    pub athena_table: Option<TableName>,
+    /// [`ATHENA_WORKGROUP`]; [`DEFAULT_ATHENA_WORKGROUP`] where it is not set.
+    pub athena_workgroup: String,
     /// [`FUNCTION_NAME`].
     pub function_name: Option<String>,
 }
@@ -227,6 +246,8 @@ impl Config {
                 .transpose()?
                 .unwrap_or(true),
             event_bus: set(EVENT_BUS).map(event_bus).transpose()?,
+            athena_table: set(ATHENA_TABLE).map(athena_table).transpose()?,
+            athena_workgroup: set(ATHENA_WORKGROUP).map_or(Ok(DEFAULT_ATHENA_WORKGROUP.into()), workgroup)?,
             function_name: set(FUNCTION_NAME).map(str::to_owned),
         })
     }
@@ -263,6 +284,26 @@ fn event_bus(text: &str) -> Result<String, ConfigError> {
         Err(ConfigError {
             name: EVENT_BUS,
             why: format!("{:?} is neither the name nor the ARN of an event bus", short(text)),
+        })
+    }
+}
+
+fn athena_table(text: &str) -> Result<TableName, ConfigError> {
+    text.parse().map_err(|error| ConfigError {
+        name: ATHENA_TABLE,
+        why: format!("{:?} is neither DATABASE.TABLE nor DATABASE: {error}", short(text)),
+    })
+}
+
+/// A workgroup's name, as `WorkGroup` in the Athena API reference has it.
+fn workgroup(text: &str) -> Result<String, ConfigError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if text.len() <= 128 && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(ConfigError {
+            name: ATHENA_WORKGROUP,
+            why: format!("{:?} is not the name of a workgroup", short(text)),
         })
     }
 }
@@ -409,6 +450,8 @@ mod tests {
             (HTTPS, "slack"),
             (REVERSE_DNS, "dns.example"),
             (EVENT_BUS, "arn:aws:sns:eu-west-1:123456789012:nat-triage"),
+            (ATHENA_TABLE, "logs.vpc; DROP TABLE x"),
+            (ATHENA_WORKGROUP, "my group"),
             (MAX_SCAN_GIB, "50 GiB"),
         ] {
             let error = config(name, text).expect_err(name);

@@ -25,6 +25,16 @@ pub enum Resource {
     FlowLogBuckets,
     /// The flow logs' files in them.
     FlowLogFiles,
+    /// The workgroup in which Athena is asked.
+    Workgroup,
+    /// The catalog in which its tables are, and the workgroup.
+    Catalog,
+    /// The Glue catalog, the database of the table, and its tables.
+    GlueTables,
+    /// The folder of the workgroup's query results.
+    QueryResults,
+    /// The bucket of the workgroup's query results.
+    QueryResultsBucket,
     /// The KMS keys of the topic and of the bucket.
     Keys,
     /// The queue of failed invocations.
@@ -49,6 +59,11 @@ impl Resource {
             Self::ReportBucket => "`arn:aws:s3:::BUCKET`",
             Self::FlowLogBuckets => "each bucket that a flow log is delivered to",
             Self::FlowLogFiles => "`…/AWSLogs/*` in each bucket that a flow log is delivered to",
+            Self::Workgroup => "the workgroup",
+            Self::Catalog => "the data catalog `AwsDataCatalog`, and the workgroup",
+            Self::GlueTables => "the Glue catalog, the table's database, and `table/DATABASE/*`",
+            Self::QueryResults => "the folder of the workgroup's query results",
+            Self::QueryResultsBucket => "the bucket of the workgroup's query results",
             Self::Keys => "the key",
             Self::FailureQueue => "the dead-letter queue",
             Self::EventBus => "the event bus",
@@ -70,6 +85,10 @@ pub enum Need {
     WithReportBucket,
     /// Only where flow logs are delivered to S3 (the parameter `FlowLogBuckets`).
     WithFlowLogsInS3,
+    /// Only where Athena is asked (`NAT_TRIAGE_ATHENA_TABLE`, the parameter `AthenaTable`).
+    WithAthena,
+    /// No call of ours: Athena makes it in the name of who asks.
+    ByAthena,
     /// Only where changes are looked up (`NAT_TRIAGE_LOOK_UP_CHANGES`, the parameter `LookUpChanges`), which is usual.
     WithChanges,
     /// Only with an event bus (`NAT_TRIAGE_EVENT_BUS`, the parameter `EventBus`).
@@ -91,6 +110,8 @@ impl Need {
             Self::Helpful => "to say more",
             Self::WithReportBucket => "with `NAT_TRIAGE_REPORT_BUCKET`",
             Self::WithFlowLogsInS3 => "where flow logs are delivered to S3, with `FlowLogBuckets`",
+            Self::WithAthena => "with `NAT_TRIAGE_ATHENA_TABLE`",
+            Self::ByAthena => "by Athena, with `NAT_TRIAGE_ATHENA_TABLE`",
             Self::WithChanges => "to say more, unless `NAT_TRIAGE_LOOK_UP_CHANGES=false`",
             Self::WithEventBus => "with `NAT_TRIAGE_EVENT_BUS`",
             Self::BesideReportBucket => "by S3, with `NAT_TRIAGE_REPORT_BUCKET`",
@@ -107,9 +128,10 @@ impl Need {
             | Self::Helpful
             | Self::WithReportBucket
             | Self::WithFlowLogsInS3
+            | Self::WithAthena
             | Self::WithChanges
             | Self::WithEventBus => true,
-            Self::BesideReportBucket | Self::WithKey | Self::Lambda => false,
+            Self::ByAthena | Self::BesideReportBucket | Self::WithKey | Self::Lambda => false,
         }
     }
 }
@@ -137,6 +159,36 @@ const fn on(resource: Resource, action: &'static str, need: Need, without: &'sta
 
 /// Every action that the program makes, or that Lambda makes in its name, in the order of their names.
 pub const PERMISSIONS: &[Permission] = &[
+    on(
+        Resource::Workgroup,
+        "athena:GetQueryExecution",
+        Need::WithAthena,
+        "Athena's answers can't be waited for: of flow logs in S3 only what can be read in place is.",
+    ),
+    on(
+        Resource::Workgroup,
+        "athena:GetQueryResults",
+        Need::WithAthena,
+        "Athena's answers can't be read: of flow logs in S3 only what can be read in place is.",
+    ),
+    on(
+        Resource::Catalog,
+        "athena:ListTableMetadata",
+        Need::WithAthena,
+        "The table's columns and partitions are not known, so Athena is not asked.",
+    ),
+    on(
+        Resource::Workgroup,
+        "athena:StartQueryExecution",
+        Need::WithAthena,
+        "Athena can't be asked: of flow logs in S3 only what can be read in place is.",
+    ),
+    on(
+        Resource::Workgroup,
+        "athena:StopQueryExecution",
+        Need::WithAthena,
+        "A statement that would cost too much, or that came too late, runs on and is paid for.",
+    ),
     any(
         "cloudtrail:LookupEvents",
         Need::WithChanges,
@@ -197,6 +249,15 @@ pub const PERMISSIONS: &[Permission] = &[
         Need::WithEventBus,
         "The bus gets no events; the topic gets each message all the same.",
     ),
+    on(Resource::GlueTables, "glue:GetDatabase", Need::ByAthena, "Athena does not find the table."),
+    on(
+        Resource::GlueTables,
+        "glue:GetPartitions",
+        Need::ByAthena,
+        "Athena does not find the table's partitions.",
+    ),
+    on(Resource::GlueTables, "glue:GetTable", Need::ByAthena, "Athena does not find the table."),
+    on(Resource::GlueTables, "glue:GetTables", Need::ByAthena, "Athena does not find the table."),
     on(Resource::Keys, "kms:Decrypt", Need::WithKey, "Nothing can be written where the key encrypts."),
     on(
         Resource::Keys,
@@ -241,6 +302,30 @@ pub const PERMISSIONS: &[Permission] = &[
         "Destinations are not called by the names that clients asked the VPC's resolver for.",
     ),
     on(
+        Resource::QueryResults,
+        "s3:AbortMultipartUpload",
+        Need::ByAthena,
+        "Parts of large results stay, and are paid for.",
+    ),
+    on(
+        Resource::FlowLogBuckets,
+        "s3:GetBucketLocation",
+        Need::ByAthena,
+        "Athena does not read the flow logs in S3.",
+    ),
+    on(
+        Resource::QueryResultsBucket,
+        "s3:GetBucketLocation",
+        Need::ByAthena,
+        "Athena has nowhere to keep its results, and answers nothing.",
+    ),
+    on(
+        Resource::QueryResults,
+        "s3:GetObject",
+        Need::ByAthena,
+        "Athena's answers can't be read: of flow logs in S3 only what can be read in place is.",
+    ),
+    on(
         Resource::ReportObjects,
         "s3:GetObject",
         Need::WithReportBucket,
@@ -263,6 +348,19 @@ pub const PERMISSIONS: &[Permission] = &[
         "s3:ListBucket",
         Need::WithFlowLogsInS3,
         "Flow logs in S3 are not found: a gateway without another one gets no diagnosis.",
+    ),
+    on(Resource::QueryResultsBucket, "s3:ListBucket", Need::ByAthena, "Athena may not find its own results."),
+    on(
+        Resource::QueryResults,
+        "s3:ListMultipartUploadParts",
+        Need::ByAthena,
+        "Athena can't keep large results.",
+    ),
+    on(
+        Resource::QueryResults,
+        "s3:PutObject",
+        Need::ByAthena,
+        "Athena has nowhere to keep its results, and answers nothing.",
     ),
     on(
         Resource::ReportObjects,

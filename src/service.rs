@@ -20,8 +20,8 @@ use crate::alarm::{
 };
 use crate::aws::doctor::Questions;
 use crate::aws::{
-    self, BucketObjects, Budget, Clients, Discovery, InsightsQueries, Overrides, ReportBucket, SnsTopic,
-    described_alarms,
+    self, AthenaQueries, BucketObjects, Budget, Clients, Discovery, InsightsQueries, Overrides, ReportBucket,
+    SnsTopic, described_alarms,
 };
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
@@ -29,6 +29,7 @@ use crate::continuation::{Continuation, Successor};
 use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::doctor::{self, Checkup, Examined, Facts, Standing, Tell};
+use crate::evidence::athena::Athena;
 use crate::evidence::bucket::{BucketFiles, Most};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
@@ -512,7 +513,7 @@ impl Service {
         let mut surveyed = surveyed.set_by_hand(by_hand).missing(unread);
         let memory = self.answered.snapshot();
         let insights = LogsInsights::new(&queries).remembering(self.answered.clone());
-        let source = Live::new(&insights, self.bucket_files(looking));
+        let source = Live::new(&insights, self.bucket_files(looking)).or_asking(self.athena(looking));
         if incident.one_of_several && surveyed.had_no_errors() {
             let reason = "the alarm is on several gateways, and this one refused nothing in these minutes";
             tracing::info!(id = surveyed.id(), reason, "ignored");
@@ -691,7 +692,7 @@ impl Service {
         let surveyed = Surveyed::new(incident.clone(), &networks).await.set_by_hand(by_hand);
         let memory = self.answered.snapshot();
         let insights = LogsInsights::new(&queries).remembering(self.answered.clone());
-        let source = Live::new(&insights, self.bucket_files(looking));
+        let source = Live::new(&insights, self.bucket_files(looking)).or_asking(self.athena(looking));
         let looked = surveyed.look(&networks, &source, limits).await;
         let triaged = match looked {
             Ok(triaged) => triaged,
@@ -794,6 +795,14 @@ impl Service {
     /// The flow logs that are in S3.
     fn bucket_files(&self, deadline: Deadline) -> BucketFiles<BucketObjects> {
         BucketFiles::new(BucketObjects::new(&self.clients, self.budget(), deadline), Most::IN_FUNCTION)
+    }
+
+    /// Athena, where a table is configured.
+    fn athena(&self, deadline: Deadline) -> Option<Athena<AthenaQueries>> {
+        let name = self.config.athena_table.clone()?;
+        let queries =
+            AthenaQueries::new(&self.clients, &self.config.athena_workgroup, self.budget(), deadline);
+        Some(Athena::new(queries, name))
     }
 
     /// The embedded source, where it is configured.

@@ -193,7 +193,8 @@ fn records_due(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp> 
         return None;
     }
     let interval = SignedDuration::from_secs(i64::from(coverage.aggregation_seconds));
-    let delivery = if coverage.source == Source::S3 { DELIVERY_TO_S3 } else { DELIVERY };
+    let in_s3 = matches!(coverage.source, Source::S3 | Source::Athena);
+    let delivery = if in_s3 { DELIVERY_TO_S3 } else { DELIVERY };
     end.checked_add(interval + delivery).ok()
 }
 

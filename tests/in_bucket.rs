@@ -20,29 +20,29 @@ use crate::support::evaluator::Evaluator;
 use crate::support::incidents::{file, incident, network, store};
 
 /// Ports per address: few enough to be quick.
-const CAPACITY: u32 = 400;
-const FLOW_LOG: &str = "fl-0a1b2c3d4e5f60718";
-const FOLDER: &str = "central/";
+pub(crate) const CAPACITY: u32 = 400;
+pub(crate) const FLOW_LOG: &str = "fl-0a1b2c3d4e5f60718";
+pub(crate) const FOLDER: &str = "central/";
 
 /// The records of a VPC's flow log, and what is known around them.
-struct Case {
-    simulation: Simulation,
-    format: LogFormat,
-    hive: bool,
-    per_hour: bool,
-    parquet: bool,
+pub(crate) struct Case {
+    pub(crate) simulation: Simulation,
+    pub(crate) format: LogFormat,
+    pub(crate) hive: bool,
+    pub(crate) per_hour: bool,
+    pub(crate) parquet: bool,
 }
 
 impl Case {
-    fn simulated(pattern: Pattern) -> Simulated {
+    pub(crate) fn simulated(pattern: Pattern) -> Simulated {
         Simulated::random_of(0, Scale::Reduced { capacity: CAPACITY }, pattern, true)
     }
 
-    fn of(pattern: Pattern) -> Self {
+    pub(crate) fn of(pattern: Pattern) -> Self {
         Self::of_simulated(&Self::simulated(pattern))
     }
 
-    fn of_simulated(simulated: &Simulated) -> Self {
+    pub(crate) fn of_simulated(simulated: &Simulated) -> Self {
         Self {
             simulation: simulated.simulate(),
             format: LogFormat::v11(),
@@ -52,7 +52,7 @@ impl Case {
         }
     }
 
-    fn objects_of(&self, flow_log: &str, account: &str) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn objects_of(&self, flow_log: &str, account: &str) -> BTreeMap<String, Vec<u8>> {
         let region = self.simulation.facts().region;
         let Self { hive, per_hour, parquet, .. } = *self;
         let delivered =
@@ -61,20 +61,20 @@ impl Case {
         delivered.files(&records, &self.format.header())
     }
 
-    fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         self.objects_of(FLOW_LOG, &self.simulation.facts().account_id)
     }
 
-    fn bucket(&self) -> Bucket {
+    pub(crate) fn bucket(&self) -> Bucket {
         Bucket::of(self.objects())
     }
 
-    fn incident(&self) -> Incident {
+    pub(crate) fn incident(&self) -> Incident {
         incident(&self.simulation.facts())
     }
 
     /// The network with a flow log in S3 only.
-    fn network(&self) -> Network {
+    pub(crate) fn network(&self) -> Network {
         let facts = self.simulation.facts();
         let mut network = network(&facts, &self.format.header(), &facts.vpc_id, 60);
         network.region = Some(facts.region.clone());
@@ -97,7 +97,7 @@ impl Case {
         network
     }
 
-    fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         Limits { ports_per_address: self.simulation.facts().ports_per_address }
     }
 
@@ -123,7 +123,7 @@ impl Case {
     }
 }
 
-fn only(diagnosis: &Diagnosis, words: &str) -> Gap {
+pub(crate) fn only(diagnosis: &Diagnosis, words: &str) -> Gap {
     let gaps: Vec<&Gap> = diagnosis.gaps.iter().filter(|gap| gap.why.contains(words)).collect();
     let [gap] = gaps[..] else { panic!("{words}: {:#?}", diagnosis.gaps) };
     gap.clone()

@@ -85,6 +85,7 @@ static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
                         steps: Steps::at_most(most, window),
                         worst: window.start().as_second(),
                         kept_from: None,
+                        table: None,
                     };
                     question.query(rung, "held ports", scope).ok()
                 });

@@ -2,6 +2,10 @@
 
 mod agreement;
 mod alarm_events;
+#[cfg(feature = "aws")]
+mod athena;
+#[cfg(feature = "aws")]
+mod athena_wire;
 mod changes;
 #[cfg(feature = "aws")]
 mod changes_wire;

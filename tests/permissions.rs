@@ -9,11 +9,13 @@ use nat_triage::permissions::{self, PERMISSIONS};
 use crate::support::checkout;
 
 /// Services whose actions a policy of ours can name.
-const SERVICES: [&str; 13] = [
+const SERVICES: [&str; 15] = [
+    "athena",
     "cloudtrail",
     "cloudwatch",
     "ec2",
     "events",
+    "glue",
     "kms",
     "lambda",
     "logs",

@@ -52,6 +52,8 @@ locals {
     NAT_TRIAGE_LOG_GROUPS          = join(",", concat(compact([var.flow_log_group]), var.linked_log_groups))
     NAT_TRIAGE_NAT_IPS             = join(",", var.gateway_addresses)
     NAT_TRIAGE_LOG_FORMAT          = var.flow_log_format
+    NAT_TRIAGE_ATHENA_TABLE        = var.athena_table
+    NAT_TRIAGE_ATHENA_WORKGROUP    = var.athena_table != "" ? var.athena_workgroup : ""
   }
 }
 
@@ -208,6 +210,84 @@ data "aws_iam_policy_document" "triage" {
       sid       = "ReadFlowLogsInS3"
       actions   = ["s3:GetObject"]
       resources = [for bucket in var.flow_log_buckets : "${bucket}/*AWSLogs/*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.athena_table != "" ? ["athena"] : []
+
+    content {
+      sid = "AskAthena"
+      actions = [
+        "athena:GetQueryExecution",
+        "athena:GetQueryResults",
+        "athena:StartQueryExecution",
+        "athena:StopQueryExecution",
+      ]
+      resources = ["arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${var.athena_workgroup}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.athena_table != "" ? ["athena"] : []
+
+    content {
+      sid     = "FindTheTable"
+      actions = ["athena:ListTableMetadata"]
+      resources = [
+        "arn:${local.partition}:athena:${local.region}:${local.account}:datacatalog/AwsDataCatalog",
+        "arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${var.athena_workgroup}",
+      ]
+    }
+  }
+
+  # Athena makes these calls in the role's name.
+  dynamic "statement" {
+    for_each = var.athena_table != "" ? ["athena"] : []
+
+    content {
+      sid     = "LetAthenaReadTheCatalog"
+      actions = ["glue:GetDatabase", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
+      resources = [
+        "arn:${local.partition}:glue:${local.region}:${local.account}:catalog",
+        "arn:${local.partition}:glue:${local.region}:${local.account}:database/${split(".", var.athena_table)[0]}",
+        "arn:${local.partition}:glue:${local.region}:${local.account}:table/${split(".", var.athena_table)[0]}/*",
+      ]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.athena_table != "" && length(var.flow_log_buckets) > 0 ? ["buckets"] : []
+
+    content {
+      sid       = "LetAthenaFindTheBuckets"
+      actions   = ["s3:GetBucketLocation"]
+      resources = var.flow_log_buckets
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.athena_table != "" && var.athena_results != "" ? ["results"] : []
+
+    content {
+      sid = "LetAthenaKeepResults"
+      actions = [
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+      ]
+      resources = ["${var.athena_results}/*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.athena_table != "" && var.athena_results != "" ? ["results"] : []
+
+    content {
+      sid       = "LetAthenaFindTheResults"
+      actions   = ["s3:GetBucketLocation", "s3:ListBucket"]
+      resources = [split("/", var.athena_results)[0]]
     }
   }
 

@@ -90,6 +90,29 @@ variable "flow_log_buckets" {
   }
 }
 
+variable "athena_table" {
+  description = "Only for flow logs in S3 that are too large to read in place: the table over them that Athena is asked, as DATABASE.TABLE, or a DATABASE of which the table is found by its location. It needs flow_log_buckets and athena_results as well."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)?)$", var.athena_table))
+    error_message = "athena_table is DATABASE.TABLE, DATABASE, or empty."
+  }
+}
+
+variable "athena_workgroup" {
+  description = "The workgroup in which Athena is asked. It needs a location for the results of its queries."
+  type        = string
+  default     = "primary"
+}
+
+variable "athena_results" {
+  description = "The ARN of the folder in which that workgroup keeps the results of its queries, such as arn:aws:s3:::results/athena. The function may write and read there."
+  type        = string
+  default     = ""
+}
+
 variable "keep_reports" {
   description = "Whether reports leave their page, a mark and what they rest on in a bucket."
   type        = bool

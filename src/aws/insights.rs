@@ -545,7 +545,7 @@ fn check(query: &Query) -> Result<(), Unanswered> {
 
 /// Makes a call until it succeeds: again and again while there is no room for it, a few times where
 /// what went wrong may pass, and never past the deadline.
-async fn insistently<T, Attempt: Future<Output = Result<T, Failure>>>(
+pub(super) async fn insistently<T, Attempt: Future<Output = Result<T, Failure>>>(
     deadline: Deadline,
     action: &'static str,
     call: impl Fn() -> Attempt,

@@ -2,6 +2,7 @@
 //! the rest of the crate names. No SDK type leaves this module but in [`Clients`].
 
 mod alarms;
+mod athena;
 mod bucket;
 mod buckets;
 mod changes;
@@ -32,6 +33,7 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sns::config::ProvideCredentials as _;
 
 pub use alarms::described_alarms;
+pub use athena::AthenaQueries;
 pub use bucket::ReportBucket;
 pub use buckets::BucketObjects;
 pub use discovery::{Discovery, Overrides};
@@ -106,6 +108,8 @@ pub async fn without_credentials(config: &SdkConfig, profile: Option<&str>) -> O
 /// from one invocation to the next.
 #[derive(Clone, Debug)]
 pub struct Clients {
+    /// Athena, for flow logs in S3 that are too large to read in place.
+    pub athena: aws_sdk_athena::Client,
     /// CloudWatch Logs, for Logs Insights.
     pub logs: aws_sdk_cloudwatchlogs::Client,
     /// EC2, for gateways, VPCs and flow logs.
@@ -134,6 +138,7 @@ impl Clients {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
+            athena: aws_sdk_athena::Client::new(config),
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             ec2: aws_sdk_ec2::Client::new(config),
             cloudtrail: aws_sdk_cloudtrail::Client::new(config),

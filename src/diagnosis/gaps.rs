@@ -64,7 +64,8 @@ fn skipped(findings: &Findings<'_>) -> Option<Gap> {
 fn no_records(findings: &Findings<'_>) -> Option<Gap> {
     let coverage = &findings.evidence.coverage;
     // Of files the source itself says what they hold instead.
-    let none = coverage.records_read == 0 && coverage.source == Source::LogsInsights;
+    let asked = matches!(coverage.source, Source::LogsInsights | Source::Athena);
+    let none = coverage.records_read == 0 && asked;
     (none && !findings.evidence.unanswered).then(|| {
         Gap::new(
             "any traffic of the gateway",
@@ -84,7 +85,9 @@ fn missing_records(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let (from, until) = (coverage.logs_from?, coverage.logs_until?);
     let again = match coverage.source {
         Source::Files => Fix::from("run again with the files of the missing minutes"),
-        Source::LogsInsights | Source::S3 => Fix::ask_again("run again once they have arrived"),
+        Source::LogsInsights | Source::S3 | Source::Athena => {
+            Fix::ask_again("run again once they have arrived")
+        }
     };
     let window = findings.evidence.window;
     let (start, end) = (findings.evidence.asked.start(), window.end());
@@ -632,16 +635,19 @@ fn wide_range(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
         words::count(u64::from(wide.held.at_most))
     );
     Some(match findings.evidence.coverage.source {
-        Source::LogsInsights => Gap::new(
-            what,
-            format!(
-                "{why}: Logs Insights counted at the beginning of each minute, and between those every port used in the minute may have been held at once"
-            ),
-            Fix::run_to(
-                "export these minutes of the log group, and count every second",
-                "nat-triage analyze --flow-logs FILES",
-            ),
-        ),
+        source @ (Source::LogsInsights | Source::Athena) => {
+            let (who, get) = match source {
+                Source::Athena => ("Athena", "copy the files of these minutes from S3"),
+                _ => ("Logs Insights", "export these minutes of the log group"),
+            };
+            Gap::new(
+                what,
+                format!(
+                    "{why}: {who} counted at the beginning of each minute, and between those every port used in the minute may have been held at once"
+                ),
+                Fix::run_to(format!("{get}, and count every second"), "nat-triage analyze --flow-logs FILES"),
+            )
+        }
         Source::Files | Source::S3 if findings.evidence.ends_visible => Gap::new(
             what,
             if wide.refused == 0 && findings.refused > 0 {

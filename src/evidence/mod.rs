@@ -1,9 +1,10 @@
 //! What the flow logs show: how many ports each destination held, when, and who held them.
 //!
 //! [`EvidenceSource`] is the role; [`files`] reads flow-log files, [`bucket`] reads those that are in S3, and
-//! [`insights`] asks Logs Insights; [`live`] chooses between the latter two. All fill the same [`Evidence`], sampled
+//! [`insights`] asks Logs Insights, and [`athena`] Athena; [`live`] chooses among the latter three. All fill the same [`Evidence`], sampled
 //! at the same instants, so that one diagnosis follows from any.
 
+pub mod athena;
 pub mod bucket;
 pub mod files;
 mod infer;
@@ -192,6 +193,8 @@ pub enum Source {
     LogsInsights,
     /// Flow-log files in S3, read in place.
     S3,
+    /// Flow-log files in S3, read by Athena.
+    Athena,
 }
 
 /// How much of the window the flow logs held.

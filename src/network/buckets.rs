@@ -218,6 +218,14 @@ impl Keys<'_> {
         listings
     }
 
+    /// The folders that hold the files of all flow logs of the account and Region, of these days or hours.
+    #[must_use]
+    pub fn folders(&self, from: Timestamp, until: Timestamp) -> Vec<String> {
+        let listings = self.listings(from, until);
+        let folder = |listing: &Listing| Some(listing.prefix[..=listing.prefix.rfind('/')?].to_owned());
+        listings.iter().filter_map(folder).collect()
+    }
+
     /// What all names of the files begin with.
     fn name(&self) -> String {
         format!("{}_vpcflowlogs_{}_{}_", self.account, self.region, self.flow_log)

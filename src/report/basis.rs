@@ -82,6 +82,7 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
         Source::Files => "flow-log files",
         Source::LogsInsights => "CloudWatch Logs Insights",
         Source::S3 => "flow-log files in S3",
+        Source::Athena => "flow-log files in S3, by Athena",
     };
     let until =
         coverage.logs_until.map_or_else(String::new, |until| format!(", up to {}", words::instant(until)));

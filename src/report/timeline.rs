@@ -58,7 +58,7 @@ impl<'a> Timeline<'a> {
                 .collect(),
             seconds,
             clock: if same_day { "%H:%M" } else { "%m-%d %H:%M" },
-            fullest_seconds: coverage.source != Source::LogsInsights,
+            fullest_seconds: !matches!(coverage.source, Source::LogsInsights | Source::Athena),
         })
     }
 

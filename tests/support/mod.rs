@@ -1,6 +1,8 @@
 //! What several of the tests lean on.
 
 #[cfg(feature = "aws")]
+pub(crate) mod athena;
+#[cfg(feature = "aws")]
 pub(crate) mod between;
 pub(crate) mod chat;
 pub(crate) mod cli;

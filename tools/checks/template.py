@@ -73,6 +73,8 @@ def resolved(value, variables):
             return variables.get(name, name)
         if function == "Fn::If":
             return resolved(argument[1], variables)
+        if function == "Fn::Select":
+            return resolved(argument[1], variables)[int(argument[0])]
         if function == "Fn::Split":
             return resolved(argument[1], variables).split(argument[0])
         if function == "Fn::Join":
@@ -220,6 +222,9 @@ def main():
         "EventBus": "default",
         "LinkedLogGroups": "arn:aws:logs:eu-west-1:111122223333:log-group:flow-logs",
         "FlowLogBuckets": "arn:aws:s3:::flow-logs,arn:aws:s3:::central-flow-logs",
+        "AthenaTable": "logs.vpc_flow_logs",
+        "AthenaWorkgroup": "primary",
+        "AthenaResults": "arn:aws:s3:::results/athena",
         "NatGatewayId": "nat-0123456789abcdef0",
         "Reports": "reports",
         "Reports.Arn": "arn:aws:s3:::reports",

@@ -11,13 +11,27 @@ from stack import STACK
 # The calls without which nothing can be decided.
 DECIDING = {"ec2:DescribeNatGateways", "ec2:DescribeFlowLogs", "logs:StartQuery", "logs:GetQueryResults"}
 
+NO_ATHENA = "the stack names no table for Athena, and the statement is there only with one"
+
 # What no run here can show, and why.
 NOT_SHOWN = {
+    "athena:GetQueryExecution": NO_ATHENA,
+    "athena:GetQueryResults": NO_ATHENA,
+    "athena:ListTableMetadata": NO_ATHENA,
+    "athena:StartQueryExecution": NO_ATHENA,
+    "athena:StopQueryExecution": NO_ATHENA,
     "events:PutEvents": "the stack has no event bus, and the statement is there only with one",
+    "glue:GetDatabase": NO_ATHENA,
+    "glue:GetPartitions": NO_ATHENA,
+    "glue:GetTable": NO_ATHENA,
+    "glue:GetTables": NO_ATHENA,
     "kms:Decrypt": "the stack has no key, and the statement is there only with one",
     "kms:GenerateDataKey*": "the stack has no key, and the statement is there only with one",
     "logs:CreateLogStream": "ministack writes the function's log by itself, and asks no policy",
     "logs:PutLogEvents": "ministack writes the function's log by itself, and asks no policy",
+    "s3:AbortMultipartUpload": NO_ATHENA,
+    "s3:GetBucketLocation": NO_ATHENA,
+    "s3:ListMultipartUploadParts": NO_ATHENA,
     "s3:ListBucket": "ministack says of an object that is not there NoSuchKey, with and without it",
     "sqs:SendMessage": "ministack keeps no EventInvokeConfig, so that no failed invocation goes to the queue",
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use nat_triage::evidence::athena::TableName;
 use nat_triage::flow::LogFormat;
 use nat_triage::flow::reader::Input;
 use nat_triage::incident::{InterfaceId, InvalidIncident, NatGatewayId, TimeWindow};
@@ -249,6 +250,9 @@ pub(crate) struct Queries {
     /// Seconds that one record may span.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(60..=600))]
     pub(crate) aggregation: u32,
+    /// Print the SQL for this table in Athena as well.
+    #[arg(long, value_name = "DATABASE.TABLE")]
+    pub(crate) athena_table: Option<TableName>,
 }
 
 fn input(text: &str) -> Result<Input, nat_triage::network::InvalidPlace> {

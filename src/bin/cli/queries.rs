@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 
+use nat_triage::evidence::athena;
 use nat_triage::evidence::insights::planned;
 use nat_triage::flow::LogFormat;
 use nat_triage::network::{FlowLog, FlowLogDestination, LogClass, TrafficType};
@@ -39,6 +40,14 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
             writeln!(text, "# {cannot_tell}")?;
         }
         writeln!(text, "{}", query.text)?;
+    }
+    if let Some(table) = &args.athena_table {
+        let statement = athena::planned(&gateway, (&log, &format), args.window, table)
+            .context("cannot ask Athena; give the gateway's addresses with --nat-ip")?;
+        writeln!(text, "# SQL for Athena: {}", statement.purpose)?;
+        writeln!(text, "# Records that began from {} to {}", statement.from, statement.to)?;
+        writeln!(text, "# Its partitions are a day's; name those of your table, or it reads everything")?;
+        writeln!(text, "{}", statement.text)?;
     }
     output::write(&text, &Writing::default())?;
     Ok(Outcome::Whole)

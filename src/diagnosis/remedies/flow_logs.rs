@@ -13,7 +13,7 @@ const SHORTER: u32 = 60;
 /// Whether a flow log delivers the traffic that held ports show in to where we look.
 fn delivers(findings: &Findings<'_>, log: &FlowLog) -> bool {
     let within_reach = match findings.evidence.coverage.source {
-        Source::Files | Source::S3 => true,
+        Source::Files | Source::S3 | Source::Athena => true,
         Source::LogsInsights => {
             log.destination == FlowLogDestination::CloudWatchLogs && log.log_class != Some(LogClass::Delivery)
         }

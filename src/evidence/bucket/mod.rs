@@ -18,7 +18,8 @@ use crate::deadline::Deadline;
 use crate::flow::LogFormat;
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow, is_account};
-use crate::network::{BucketPlace, FILE_INTERVAL, FileName, FlowLog, Keys, Listing, Network};
+use crate::network::{BucketPlace, FILE_INTERVAL, FileName, FlowLog, InBucket, Keys, Listing, Network};
+use crate::words::counted;
 
 use super::files::lead_seconds;
 use super::insights::best_in_bucket;
@@ -37,7 +38,7 @@ const MAX_LISTINGS: usize = 100;
 const MAX_ACCOUNTS: usize = 20;
 
 /// Most files that a listing may find: what is beyond is counted as left out.
-const MAX_LISTED: usize = 20_000;
+pub(super) const MAX_LISTED: usize = 20_000;
 
 /// What a thousand calls cost, in US dollars, at the list price of us-east-1 for the storage class Standard: lists, and
 /// fetches. What is read within a Region costs nothing besides.
@@ -155,19 +156,20 @@ impl<O: Objects> BucketFiles<O> {
             ..Incident::default()
         };
         let (log, format, why) = best_in_bucket(network)?;
-        let evidence = self.collect(&incident, &mut network.clone(), (log, &format), &why).await;
-        Some((log.clone(), format, evidence))
+        let read = self.collect(&incident, &mut network.clone(), (log, &format), &why, false).await;
+        Some((log.clone(), format, read.evidence))
     }
 
     /// Evidence from the files of this flow log, which was chosen for the reason `why`. Whatever keeps it from being
-    /// read is a gap.
+    /// read is a gap. Files that are too large together are not begun with where somebody else can read them.
     pub(super) async fn collect(
         &self,
         incident: &Incident,
         network: &mut Network,
         (log, format): (&FlowLog, &LogFormat),
         why: &str,
-    ) -> Evidence {
+        others_can: bool,
+    ) -> Read {
         let window = window_to_look_at(incident, network).unwrap_or(TimeWindow::EPOCH);
         let mut none = Evidence::none(window, Source::S3);
         none.asked = incident.window.unwrap_or(window);
@@ -175,7 +177,7 @@ impl<O: Objects> BucketFiles<O> {
         none.coverage.formats = vec![format.to_string()];
         none.coverage.flow_log = Some(why.to_owned());
         none.packet_addresses = format.has_packet_addresses();
-        let Some(files) = &log.in_bucket else { return none };
+        let Some(files) = &log.in_bucket else { return Read::whole(none) };
         let (from, until) = stamps(window, log.aggregation_seconds);
         let told = Told { log, files, network, incident, window, from, until, found_account: None };
         let found = self.find(&told).await;
@@ -189,13 +191,20 @@ impl<O: Objects> BucketFiles<O> {
                 none.gaps.push(told.no_files(&found.accounts));
             }
             none.queries.push(told.run(&found, 0, 0, None));
-            return none;
+            // Whoever may not list may yet ask about them.
+            let refused = none.unanswered.then(|| "could not be listed".to_owned());
+            return Read { evidence: none, not_read: refused.map(|why| told.not_read(&why)) };
         }
         let asked = none.asked;
         let middle = (asked.start().as_second() + asked.end().as_second()) / 2;
         let mut by_need: Vec<(Timestamp, Object)> = found.objects.clone();
         by_need.sort_by_key(|(stamp, _)| (stamp.as_second() - middle).abs());
         let by_need: Vec<Object> = by_need.into_iter().map(|(_, object)| object).collect();
+        if let (true, Some(why)) = (others_can, self.too_much(&found)) {
+            none.unanswered = true;
+            none.queries.push(told.run(&found, 0, 0, None));
+            return Read { evidence: none, not_read: Some(told.not_read(&why)) };
+        }
         let held = std::mem::take(&mut *self.fetched.borrow_mut());
         let fetched = fetched(&self.objects, &files.place, by_need, self.most, held).await;
         let unread = fetched.left.len() as u64 + fetched.refused.len() as u64 + found.archived.len() as u64;
@@ -205,6 +214,18 @@ impl<O: Objects> BucketFiles<O> {
         gaps.extend(told.refused(&fetched.refused));
         gaps.extend(told.missing_between(&found.objects));
         let (bytes, count) = (fetched.bytes, fetched.contents.len() as u64);
+        let not_read = match (fetched.left.len(), fetched.refused.len()) {
+            (0, 0) => None,
+            (0, refused) => {
+                Some(told.not_read(&format!("S3 did not give {}", counted(refused as u64, "file"))))
+            }
+            (left, _) if fetched.out_of_time => {
+                Some(told.not_read(&format!("there was no time to fetch {}", counted(left as u64, "file"))))
+            }
+            (left, _) => {
+                Some(told.not_read(&format!("there was no room for {}", counted(left as u64, "file"))))
+            }
+        };
         self.fetched.replace(fetched.contents.clone());
         let reading = if fetched.contents.is_empty() {
             None
@@ -239,7 +260,38 @@ impl<O: Objects> BucketFiles<O> {
         if let Some(known) = known {
             *network = known;
         }
-        evidence
+        Read { evidence, not_read }
+    }
+
+    /// Why the files are too much to read in place, where they are.
+    fn too_much(&self, found: &Found) -> Option<String> {
+        let files = found.objects.len();
+        let bytes: u64 = found.objects.iter().map(|(_, object)| object.bytes).sum();
+        let most = self.most;
+        let (room, left) = (most.bytes, self.objects.left());
+        if files <= most.objects && bytes <= room.min(left) && !found.more {
+            return None;
+        }
+        let more = if found.more { "more than " } else { "" };
+        let limit = if bytes > left && bytes <= room {
+            format!("NAT_TRIAGE_MAX_SCAN_GIB leaves {}", crate::words::bytes(left))
+        } else {
+            format!(
+                "at most {} and {} are read in place",
+                counted(most.objects as u64, "file"),
+                crate::words::bytes(room)
+            )
+        };
+        Some(format!(
+            "{more}{} have {}, and {limit}",
+            counted(files as u64, "file"),
+            crate::words::bytes(bytes)
+        ))
+    }
+
+    /// Who lists and fetches.
+    pub(super) fn objects(&self) -> &O {
+        &self.objects
     }
 
     /// The files whose records may bear on the window.
@@ -318,6 +370,19 @@ impl<O: Objects> BucketFiles<O> {
     }
 }
 
+/// What was read of a flow log's files.
+pub(super) struct Read {
+    pub(super) evidence: Evidence,
+    /// Why not all of them were, where somebody else may read them.
+    pub(super) not_read: Option<String>,
+}
+
+impl Read {
+    fn whole(evidence: Evidence) -> Self {
+        Self { evidence, not_read: None }
+    }
+}
+
 /// What the listings came to.
 #[derive(Debug, Default)]
 struct Found {
@@ -344,7 +409,7 @@ impl Found {
 /// Between which time stamps the files are whose records may bear on a window: those that end after its lead begins,
 /// and begin before it ends. AWS's pages of different years put the five minutes of a file behind its stamp and before
 /// it, so both are taken.
-fn stamps(window: TimeWindow, aggregation_seconds: u32) -> (Timestamp, Timestamp) {
+pub(super) fn stamps(window: TimeWindow, aggregation_seconds: u32) -> (Timestamp, Timestamp) {
     let window_of_records =
         window.begun_earlier(SignedDuration::from_secs(lead_seconds(aggregation_seconds)));
     let aggregation = SignedDuration::from_secs(i64::from(aggregation_seconds));
@@ -358,23 +423,32 @@ fn cost(lists: u64, fetches: u64) -> f64 {
     (lists as f64 * USD_PER_1000_LISTS + fetches as f64 * USD_PER_1000_FETCHES) / 1000.0
 }
 
+/// The account that made a flow log, as far as it is known.
+pub(super) fn account(files: &InBucket, incident: &Incident) -> Option<String> {
+    let alarm = incident.alarm.as_ref();
+    let known = [
+        files.account.clone(),
+        alarm.and_then(|alarm| alarm.metric_account.clone()),
+        alarm.and_then(|alarm| alarm.account.clone()),
+    ];
+    known.into_iter().flatten().find(|account| is_account(account))
+}
+
 impl Told<'_> {
-    /// The account that made the flow log, as far as it is known.
     fn account(&self) -> Option<String> {
-        let alarm = self.incident.alarm.as_ref();
-        let known = [
-            self.files.account.clone(),
-            alarm.and_then(|alarm| alarm.metric_account.clone()),
-            alarm.and_then(|alarm| alarm.account.clone()),
-        ];
-        let known = self.found_account.clone().into_iter().map(Some).chain(known);
-        known.flatten().find(|account| is_account(account))
+        let found = self.found_account.clone().filter(|account| is_account(account));
+        found.or_else(|| account(self.files, self.incident))
+    }
+
+    /// Why files were not read, in words behind which another way of reading them stands.
+    fn not_read(&self, why: &str) -> String {
+        format!("in place the files of flow log {} were not all read: {why}", self.log.id)
     }
 
     /// What was read, as one of the report's queries.
     fn run(&self, found: &Found, files: u64, bytes: u64, records: Option<u64>) -> QueryRun {
         QueryRun {
-            purpose: format!("{} of flow log {} in S3", crate::words::counted(files, "file"), self.log.id),
+            purpose: format!("{} of flow log {} in S3", counted(files, "file"), self.log.id),
             text: self.folder_url(),
             log_groups: Vec::new(),
             from: self.from,

@@ -71,7 +71,10 @@ impl Told<'_> {
     }
 
     fn read_elsewhere(&self) -> Fix {
-        Fix::run_to("read them where there is more room", self.copy_and_analyze())
+        Fix::run_to(
+            "read them where there is more room, or name a table over them in NAT_TRIAGE_ATHENA_TABLE so that Athena reads them",
+            self.copy_and_analyze(),
+        )
     }
 
     fn analyze(&self, what: &str) -> String {

@@ -33,9 +33,10 @@ fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
     let ends = question.format.has(Field::TcpFlags);
     let (packets, bytes) = (question.format.has(Field::Packets), question.format.has(Field::Bytes));
     let keys = format!("{side}, {holder}, {port}, {server}, {server_port}, ntProtocol");
+    let dialect = text.dialect();
 
     let minute = text.name("ntMinute");
-    let mut more = format!("floor(ntStart / 60) as {minute}");
+    let mut more = format!("{} as {minute}", dialect.whole_parts("ntStart", 60));
     let out = if packets {
         let name = text.name("ntSent");
         let _ = write!(more, ", {sent} as {name}");
@@ -51,7 +52,7 @@ fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
             ", ntTcpFlags % 2 as {finished}, if(ntTcpFlags % 8 >= 4, 1, 0) as {reset}, if(ntTcpFlags % 4 >= 2, 1, 0) as {opened}"
         );
     }
-    text.command(format_args!("fields {more}"));
+    text.fields(more);
 
     // Per port and minute: first (s), last (e), RST (r), FIN out (x) and back (y), SYN (o), first packet out (f)
     // and back (g), answer (i), packets out (k: one flow log makes one record of them, two make two of the same
@@ -59,7 +60,7 @@ fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
     let [s1, e1, r1, x1, y1, o1, f1, g1, i1, k1, w1, b1, q1] =
         ["s1", "e1", "r1", "x1", "y1", "o1", "f1", "g1", "i1", "k1", "w1", "b1", "q1"]
             .map(|stem| text.name(stem));
-    let mut minutes = format!("stats min({began}) as {s1}, max({ended}) as {e1}");
+    let mut minutes = format!("min({began}) as {s1}, max({ended}) as {e1}");
     if ends {
         let _ = write!(
             minutes,
@@ -73,29 +74,31 @@ fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
     if bytes {
         let _ = write!(minutes, ", sum(ntBytes) as {b1}");
     }
-    let _ = write!(minutes, ", count(*) as {q1} by {keys}, {minute}");
-    text.command(minutes);
+    let _ = write!(minutes, ", count(*) as {q1}");
+    text.stats(minutes, format_args!("{keys}, {minute}"));
 
     // Whether it ended (c: by a RST or by both sides), from when it is held for certain (a: not where a
     // connection may have ended before another began), its step (j), first packets that got no answer (u): all
     // of an attempt without one, else as many as fit into the wait for it, repeated after 1, 3, 7 … seconds.
     let [a1, c1, j1, u1] = ["a1", "c1", "j1", "u1"].map(|stem| text.name(stem));
     let first = question.steps.start() - question.origin();
-    let step = format!("floor(({s1} - {first}) / {}) as {j1}", question.steps.seconds());
+    let step = dialect.whole_parts(&format!("({s1} - {first})"), question.steps.seconds());
+    let step = format!("{step} as {j1}");
+    let turned_away = dialect.quoted("turned-away");
     if ends {
-        text.command(format_args!(
-            "fields if({r1} = 1 or ({x1} = 1 and ({y1} = 1 or {i1} = 0)), 1, 0) as {c1}, if({o1} = 1 and {r1} + {x1} + {y1} > 0, {FAR}, {s1}) as {a1}, {step}, if({i1} = 0, if({o1} = 1 or ntProtocol != 6 or {side} = \"turned-away\", {k1}, 0), if({o1} = 0 or {g1} - {f1} < 1, 0, if({g1} - {f1} < 3, 1, if({g1} - {f1} < 7, 2, if({g1} - {f1} < 15, 3, 4))))) as {u1}"
+        text.fields(format_args!(
+            "if({r1} = 1 or ({x1} = 1 and ({y1} = 1 or {i1} = 0)), 1, 0) as {c1}, if({o1} = 1 and {r1} + {x1} + {y1} > 0, {FAR}, {s1}) as {a1}, {step}, if({i1} = 0, if({o1} = 1 or ntProtocol != 6 or {side} = {turned_away}, {k1}, 0), if({o1} = 0 or {g1} - {f1} < 1, 0, if({g1} - {f1} < 3, 1, if({g1} - {f1} < 7, 2, if({g1} - {f1} < 15, 3, 4))))) as {u1}"
         ));
     } else {
-        text.command(format_args!("fields {step}, if({i1} = 0, {k1}, 0) as {u1}"));
+        text.fields(format_args!("{step}, if({i1} = 0, {k1}, 0) as {u1}"));
     }
     // Without ends every record speaks for the port from its first packet on.
     let certain_from = if ends { &a1 } else { &s1 };
 
     let c2 = text.name("c2");
-    let mut ports = String::from("stats ");
-    let mut held = String::from("fields ");
-    let mut sums = String::from("stats ");
+    let mut ports = String::new();
+    let mut held = String::new();
+    let mut sums = String::new();
     for step in 0..question.steps.count() {
         let at = question.steps.at(step) - question.origin();
         let comma = if step == 0 { "" } else { ", " };
@@ -141,10 +144,10 @@ fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
     if bytes {
         let _ = write!(ports, ", sum({b1}) as {b2}");
     }
-    let _ = write!(ports, ", sum({q1}) as {q2}, sum({e1} - {s1}) as {d2} by {keys}");
-    text.command(ports);
+    let _ = write!(ports, ", sum({q1}) as {q2}, sum({e1} - {s1}) as {d2}");
+    text.stats(ports, keys);
     let row = name_rows(fields, &k2, text);
-    text.command(held);
+    text.fields(held);
 
     let [first, last, ended, sent, pkts, octets, records, active, count] =
         ["first", "last", "ends", "sent", "pkts", "octets", "records", "active", "ports"]
@@ -163,8 +166,8 @@ fn fold(question: &Question<'_>, fields: &PortFields, text: &mut Text) {
     }
     let _ = write!(
         sums,
-        ", sum({k2}) as {sent}, sum({q2}) as {records}, sum({lasted}) as {active}, count(*) as {count} by {row}, {answered}"
+        ", sum({k2}) as {sent}, sum({q2}) as {records}, sum({lasted}) as {active}, count(*) as {count}"
     );
-    text.command(sums);
-    text.command(format_args!("sort {count} desc"));
+    text.stats(sums, format_args!("{row}, {answered}"));
+    text.put_first(&count);
 }

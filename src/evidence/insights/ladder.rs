@@ -392,6 +392,7 @@ impl<'a> Ladder<'a> {
             steps,
             worst: self.worst.start().as_second(),
             kept_from: self.chosen.kept_from,
+            table: None,
         }
     }
 
@@ -542,26 +543,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
     fn add(&self, evidence: &mut Evidence, answer: &Answer, scope: &Scope) -> Tallied {
         let groups = self.ladder.log_groups.borrow();
         let question = self.ladder.question(self.rung, self.steps, &groups);
-        let tallied = rows::add(evidence, &answer.rows, self.rung, &question, scope);
-        if let Some((count, error)) = &tallied.unusable {
-            evidence.coverage.records_rejected += count;
-            evidence.gaps.push(Gap::new(
-                "some rows of the answer",
-                error.to_string(),
-                "run the query of this report in the console and compare",
-            ));
-        }
-        if answer.rows.len() >= MAX_ROWS {
-            evidence.gaps.push(Gap::new(
-                "clients and destinations with the fewest ports",
-                format!("the answer was cut at {MAX_ROWS} rows, those with the most ports first"),
-                "ask about fewer minutes with --window",
-            ));
-        }
-        // Twenty records in ten seconds, as the files have it.
-        let seconds = u64::try_from(question.window.seconds() + question.lead).unwrap_or(u64::MAX);
-        evidence.coverage.busy = evidence.coverage.records_read >= seconds.saturating_mul(2);
-        tallied
+        add(evidence, answer, self.rung, &question, scope)
     }
 
     /// The records themselves, counted as those of a file are: by the flow log's format, and where no line is of
@@ -702,6 +684,45 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
             cause: Cause::Ended,
         })
     }
+}
+
+/// Adds an answer to the question about every minute, whoever was asked, with what its rows do not tell.
+pub(in crate::evidence) fn add_answer(
+    evidence: &mut Evidence,
+    answer: &Answer,
+    question: &Question<'_>,
+    scope: &Scope,
+) {
+    add(evidence, answer, Rung::EveryMinute, question, scope);
+}
+
+fn add(
+    evidence: &mut Evidence,
+    answer: &Answer,
+    rung: Rung,
+    question: &Question<'_>,
+    scope: &Scope,
+) -> Tallied {
+    let tallied = rows::add(evidence, &answer.rows, rung, question, scope);
+    if let Some((count, error)) = &tallied.unusable {
+        evidence.coverage.records_rejected += count;
+        evidence.gaps.push(Gap::new(
+            "some rows of the answer",
+            error.to_string(),
+            "run the query of this report in the console and compare",
+        ));
+    }
+    if answer.rows.len() >= MAX_ROWS {
+        evidence.gaps.push(Gap::new(
+            "clients and destinations with the fewest ports",
+            format!("the answer was cut at {MAX_ROWS} rows, those with the most ports first"),
+            "ask about fewer minutes with --window",
+        ));
+    }
+    // Twenty records in ten seconds, as the files have it.
+    let seconds = u64::try_from(question.window.seconds() + question.lead).unwrap_or(u64::MAX);
+    evidence.coverage.busy = evidence.coverage.records_read >= seconds.saturating_mul(2);
+    tallied
 }
 
 /// Whether the gateway's metrics say that it was at work.

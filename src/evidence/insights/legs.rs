@@ -7,7 +7,7 @@ use crate::network::GatewayKind;
 
 use super::super::leg_rules::{AT_CLIENT, End, Leg, LegTable, REGIONAL, Test};
 use super::super::{Side, Viewpoint};
-use super::text::{Name, Text, list};
+use super::text::{Dialect, Name, Text};
 
 /// Ranges that are inside for a public gateway, whatever the VPC's own; the same as
 /// [`crate::network::is_private`].
@@ -64,6 +64,7 @@ pub(super) struct Legs<'a> {
     viewpoint: &'a Viewpoint,
     format: &'a LogFormat,
     table: &'static LegTable,
+    dialect: Dialect,
 }
 
 impl<'a> Legs<'a> {
@@ -77,12 +78,17 @@ impl<'a> Legs<'a> {
                 LegTable::on_interface(format.has_packet_addresses(), ends)
             }
         };
-        Self { viewpoint, format, table }
+        Self { viewpoint, format, table, dialect: Dialect::default() }
+    }
+
+    /// The same in another language.
+    pub(super) fn in_dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// For the records of clients' interfaces.
     pub(super) fn at_clients(viewpoint: &'a Viewpoint, format: &'a LogFormat) -> Self {
-        Self { viewpoint, format, table: &AT_CLIENT }
+        Self { viewpoint, format, table: &AT_CLIENT, dialect: Dialect::default() }
     }
 
     /// Whether the clients' side shows the gateway in place of the server.
@@ -114,7 +120,7 @@ impl<'a> Legs<'a> {
             }
         });
         let leg = text.name("ntLeg");
-        text.command(format_args!("fields {expression} as {leg}"));
+        text.fields(format_args!("{expression} as {leg}"));
         leg
     }
 
@@ -142,10 +148,10 @@ impl<'a> Legs<'a> {
             return None;
         }
         let (source, target) = (self.source(), self.target());
-        let gateway = list(&viewpoint.addresses);
-        let inside = within(target, PRIVATE_V4).join(" or ");
+        let gateway = self.dialect.list(&viewpoint.addresses);
+        let inside = self.within(target, PRIVATE_V4).join(" or ");
         let own = viewpoint.client_ranges.iter().filter(|range| range.network().is_ipv4());
-        let own = within(target, own.map(ipnet::IpNet::trunc));
+        let own = self.within(target, own.map(ipnet::IpNet::trunc));
         let beyond = if own.is_empty() { String::new() } else { format!(" and not ({})", own.join(" or ")) };
         Some(format!("{source} in {gateway} and {target} not in {gateway} and ({inside}){beyond}"))
     }
@@ -166,7 +172,7 @@ impl<'a> Legs<'a> {
             }
         }
         if !fields.is_empty() {
-            text.command(format_args!("fields {}", fields.join(", ")));
+            text.fields(fields.join(", "));
         }
         inside
     }
@@ -177,7 +183,7 @@ impl<'a> Legs<'a> {
         match test {
             Test::Gateway(end) => {
                 let operator = if holds { "in" } else { "not in" };
-                let addresses = list(&self.viewpoint.addresses);
+                let addresses = self.dialect.list(&self.viewpoint.addresses);
                 Condition::Text(format!("{} {operator} {addresses}", self.column(end)))
             }
             Test::Client(end) => {
@@ -191,7 +197,7 @@ impl<'a> Legs<'a> {
                     None => negatable(format!("({})", self.is_client(self.column(end)))),
                 }
             }
-            Test::Nat64(end) => negatable(format!("isIpv6InSubnet({}, \"{NAT64}\")", self.column(end))),
+            Test::Nat64(end) => negatable(self.dialect.within(self.column(end), NAT64, false)),
             Test::Same(one, other) => match (self.column(one), self.column(other)) {
                 (one, other) if one == other => {
                     if holds {
@@ -213,7 +219,7 @@ impl<'a> Legs<'a> {
                 through.extend(self.viewpoint.interfaces.iter().map(ToString::to_string));
                 let operator = if holds { "not in" } else { "in" };
                 let column = alias(Field::NextHopInterfaceId);
-                Condition::Text(format!("{column} {operator} {}", list(&through)))
+                Condition::Text(format!("{column} {operator} {}", self.dialect.list(&through)))
             }
             Test::None(tests) if holds => {
                 Condition::all(tests.iter().map(|test| self.condition(*test, false, inside)))
@@ -228,7 +234,8 @@ impl<'a> Legs<'a> {
 
     fn direction(&self, direction: &str, holds: bool) -> Condition {
         let operator = if holds { "=" } else { "!=" };
-        Condition::Text(format!("{} {operator} \"{direction}\"", alias(Field::FlowDirection)))
+        let direction = self.dialect.quoted(direction);
+        Condition::Text(format!("{} {operator} {direction}", alias(Field::FlowDirection)))
     }
 
     /// The field of an end; where the format lacks the interface's view of it, the packet's own.
@@ -252,19 +259,20 @@ impl<'a> Legs<'a> {
             let outside = own.iter().filter(|range| !crate::network::is_private(range.network()));
             PRIVATE_V4.into_iter().map(str::to_owned).chain(outside.map(|r| r.trunc().to_string())).collect()
         };
-        let mut tests = within(field, ranges.iter().filter(|range| !range.contains(':')));
-        tests.push(format!("(isValidIpV6({field}) and not isIpv6InSubnet({field}, \"{NAT64}\"))"));
+        let mut tests = self.within(field, ranges.iter().filter(|range| !range.contains(':')));
+        let (is_ipv6, is_nat64) = (self.dialect.is_ipv6(field), self.dialect.within(field, NAT64, false));
+        tests.push(format!("({is_ipv6} and not {is_nat64})"));
         let inside = tests.join(" or ");
         match &self.viewpoint.private_servers[..] {
             [] => inside,
-            servers => format!("({inside}) and {field} not in {}", list(servers)),
+            servers => format!("({inside}) and {field} not in {}", self.dialect.list(servers)),
         }
     }
-}
 
-/// A test for each of the IPv4 ranges, whether the address in a field lies in it.
-fn within<Range: Display>(field: &str, ranges: impl IntoIterator<Item = Range>) -> Vec<String> {
-    ranges.into_iter().map(|range| format!("isIpv4InSubnet({field}, \"{range}\")")).collect()
+    /// A test for each of the IPv4 ranges, whether the address in a field lies in it.
+    fn within<Range: Display>(&self, field: &str, ranges: impl IntoIterator<Item = Range>) -> Vec<String> {
+        ranges.into_iter().map(|range| self.dialect.within(field, range, true)).collect()
+    }
 }
 
 /// The number that stands for a leg: odd where the packets went out, larger the nearer to the client it was
@@ -413,6 +421,7 @@ mod tests {
             steps: Steps::over(window),
             worst: 100,
             kept_from: None,
+            table: None,
         };
         let mut text = Text::default();
         let legs = question.legs(scope);

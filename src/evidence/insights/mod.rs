@@ -41,6 +41,7 @@ use ladder::Ladder;
 pub use agreement::{Agreement, COMPARED, Fullest, busiest_minute, compare};
 pub(super) use choose::best_in_bucket;
 pub use constructs::{Backing, CONSTRUCTS, Construct};
+pub(super) use ladder::add_answer;
 pub use query::{ESTIMATE, MAX_CHARACTERS, MAX_ROWS, Query, Question, Scope, Unaskable};
 pub use recording::{Asked, Recording};
 pub use rows::Row;
@@ -184,7 +185,7 @@ pub(super) fn can_ask(network: &Network, window: TimeWindow) -> bool {
 
 /// Destinations whose clients are asked for: without ends of connections the fullest-looking ones
 /// are often not the full one.
-const MAX_ASKED_ABOUT: usize = 10;
+pub(super) const MAX_ASKED_ABOUT: usize = 10;
 
 /// Destinations whose names are asked for: those that a report names.
 const MAX_NAMED: usize = 3;
@@ -224,7 +225,8 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
             let viewpoint = Viewpoint { private_servers, ..viewpoint };
             let ladder = Ladder::new(&chosen, &viewpoint, incident, window, worst);
             let again = ladder.go_down(&self.queries, none, network, &self.so_far).await;
-            evidence = with_roles(evidence, again, &viewpoint.private_servers);
+            let answered = again.coverage.question.is_some();
+            evidence = with_roles(evidence, again, answered, &viewpoint.private_servers);
         }
         self.name_servers(network, window, &mut evidence).await;
         Ok(evidence)
@@ -266,12 +268,16 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
     }
 }
 
-/// The answer in which `servers` are known to be that, with what was asked and missed on the way to it; where there is
-/// none, the first one, which takes them for clients.
-fn with_roles(mut first: Evidence, mut again: Evidence, servers: &[IpAddr]) -> Evidence {
+/// The answer in which `servers` are known to be that, with what was asked and missed on the way to it; where that was
+/// not `answered`, the first one, which takes them for clients.
+pub(super) fn with_roles(
+    mut first: Evidence,
+    mut again: Evidence,
+    answered: bool,
+    servers: &[IpAddr],
+) -> Evidence {
     let mut queries = std::mem::take(&mut first.queries);
     queries.append(&mut again.queries);
-    let answered = again.coverage.question.is_some();
     let (mut kept, other) = if answered { (again, first) } else { (first, again) };
     if !answered {
         let shown: Vec<String> = servers.iter().map(ToString::to_string).take(3).collect();
@@ -288,7 +294,7 @@ fn with_roles(mut first: Evidence, mut again: Evidence, servers: &[IpAddr]) -> E
 
 /// The addresses of the destinations with the most ports held, as clients' own interfaces show them:
 /// to IPv6 clients, where there are any, also by their NAT64 addresses.
-fn fullest_servers(evidence: &Evidence, most: usize) -> Vec<IpAddr> {
+pub(super) fn fullest_servers(evidence: &Evidence, most: usize) -> Vec<IpAddr> {
     let mut ranked: Vec<_> = evidence
         .destinations
         .iter()

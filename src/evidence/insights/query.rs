@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use super::super::{Steps, Viewpoint};
 use super::legs::{Legs, alias};
 use super::rung::Rung;
-use super::text::{Name, Text, list};
+use super::text::{Dialect, IP, Name, Text, list};
 use super::{article, every_minute, first_and_last, raw_records, worst_minute};
+use crate::evidence::athena::{Identifier, Records};
 use crate::flow::format::Column;
 use crate::flow::record::MAX_RECORD_SECONDS;
 use crate::flow::{Field, LogFormat};
@@ -51,6 +52,9 @@ fn shape(column: &Column) -> &'static str {
 /// Most characters of a query text that StartQuery takes (`QueryString` in the CloudWatch Logs API), less
 /// those of the `| estimate` that asks what it would scan.
 pub const MAX_CHARACTERS: usize = 10_000 - ESTIMATE.len();
+
+/// Most bytes of a statement that Athena takes (`QueryString` of `StartQueryExecution` in the Athena API reference).
+const MAX_SQL_CHARACTERS: usize = 262_144;
 
 /// What is added to a query to ask what it would scan.
 pub const ESTIMATE: &str = "\n| estimate";
@@ -113,6 +117,8 @@ pub struct Question<'a> {
     pub worst: i64,
     /// Before when the log groups hold nothing: a query is not to begin earlier.
     pub kept_from: Option<Timestamp>,
+    /// The table that Athena is asked about in SQL; `None` for Logs Insights.
+    pub table: Option<&'a Records>,
 }
 
 /// Why a question cannot be put.
@@ -125,7 +131,7 @@ pub enum Unaskable {
     #[error("the flow log's format lacks resource-id, by which a regional gateway's records are found")]
     NoResourceId,
     /// The text would be too long.
-    #[error("the query would have {0} characters; Logs Insights takes {MAX_CHARACTERS}")]
+    #[error("the query would have {0} characters, which is more than the service takes")]
     TooLong(usize),
 }
 
@@ -138,9 +144,10 @@ impl Question<'_> {
         if self.viewpoint.addresses.is_empty() {
             return Err(Unaskable::NoAddresses);
         }
-        let mut text = Text::default();
+        let mut text = self.table.map_or_else(Text::default, |table| Text::of_sql(&self.records(table)));
         let mut max_rows = MAX_ROWS;
         match rung {
+            _ if self.table.is_some() => every_minute::write(self, scope, &mut text)?,
             Rung::EveryMinute => every_minute::write(self, scope, &mut text)?,
             Rung::FirstAndLast => first_and_last::write(self, scope, &mut text)?,
             Rung::WorstMinute => worst_minute::write(self, scope, worst_minute::Count::Exact, &mut text)?,
@@ -153,9 +160,10 @@ impl Question<'_> {
                 max_rows = raw_records::MAX_RECORDS;
             }
         }
-        text.command(format_args!("limit {max_rows}"));
+        text.limit(max_rows);
         let characters = text.characters();
-        if characters > MAX_CHARACTERS {
+        let most = if self.table.is_some() { MAX_SQL_CHARACTERS } else { MAX_CHARACTERS };
+        if characters > most {
             return Err(Unaskable::TooLong(characters));
         }
         Ok(Query {
@@ -191,9 +199,11 @@ impl Question<'_> {
         statuses: Statuses,
         text: &mut Text,
     ) -> Result<(), Unaskable> {
-        self.select_streams(scope, text);
-        let pattern = self.pattern(text);
-        text.command(format_args!("parse @message /^{pattern}$/"));
+        if self.table.is_none() {
+            self.select_streams(scope, text);
+            let pattern = self.pattern(text);
+            text.command(format_args!("parse @message /^{pattern}$/"));
+        }
         self.choose(scope, legs, statuses, text)
     }
 
@@ -205,35 +215,36 @@ impl Question<'_> {
         statuses: Statuses,
         text: &mut Text,
     ) -> Result<(), Unaskable> {
-        if let Some(accepted) = self.accepted(statuses) {
-            text.command(format_args!("filter {accepted}"));
+        if let Some(accepted) = self.accepted(statuses, text.dialect()) {
+            text.filter(accepted);
         }
-        let gateway = list(&self.viewpoint.addresses);
+        let dialect = text.dialect();
+        let gateway = dialect.list(&self.viewpoint.addresses);
         let (source, target) = (legs.source(), legs.target());
         match scope {
             Scope::Streams(..) => {}
             Scope::Interfaces(interfaces) if !interfaces.is_empty() => {
                 let column = alias(Field::InterfaceId);
-                text.command(format_args!("filter {column} in {}", list(interfaces)));
+                text.filter(format_args!("{column} in {}", dialect.list(interfaces)));
             }
             Scope::Interfaces(_) if self.viewpoint.kind == GatewayKind::Regional => {}
             Scope::Interfaces(_) => {
                 let (source, target) = (self.source(), self.target());
-                text.command(format_args!("filter {source} in {gateway} or {target} in {gateway}"));
+                text.filter(format_args!("{source} in {gateway} or {target} in {gateway}"));
             }
             Scope::Gateway => {
                 let id = self.viewpoint.gateway.as_ref().filter(|_| self.format.has(Field::ResourceId));
                 let id = id.ok_or(Unaskable::NoResourceId)?;
-                text.command(format_args!("filter {} = \"{id}\"", alias(Field::ResourceId)));
+                text.filter(format_args!("{} = {}", alias(Field::ResourceId), dialect.quoted(id)));
             }
             Scope::Clients(servers) => {
                 // Other ports of the same addresses come along, and are told apart in the rows.
                 let servers: Vec<String> = servers.iter().flat_map(spellings).collect();
-                let servers = list(&servers);
-                text.command(format_args!("filter {source} in {servers} or {target} in {servers}"));
+                let servers = dialect.list(&servers);
+                text.filter(format_args!("{source} in {servers} or {target} in {servers}"));
                 if self.format.has(Field::InterfaceId) && !self.viewpoint.interfaces.is_empty() {
                     let column = alias(Field::InterfaceId);
-                    text.command(format_args!("filter {column} not in {}", list(&self.viewpoint.interfaces)));
+                    text.filter(format_args!("{column} not in {}", dialect.list(&self.viewpoint.interfaces)));
                 }
             }
         }
@@ -242,22 +253,41 @@ impl Question<'_> {
 
     /// The rules for the records of this scope.
     pub(super) fn legs(&self, scope: &Scope) -> Legs<'_> {
-        match scope {
+        let legs = match scope {
             Scope::Clients(_) => Legs::at_clients(self.viewpoint, self.format),
             _ => Legs::of_gateway(self.viewpoint, self.format),
-        }
+        };
+        legs.in_dialect(if self.table.is_some() { Dialect::Sql } else { Dialect::LogsInsights })
     }
 
     /// Which records count, by log status and action.
-    fn accepted(&self, statuses: Statuses) -> Option<String> {
+    fn accepted(&self, statuses: Statuses, dialect: Dialect) -> Option<String> {
         let status = self.format.has(Field::LogStatus);
         match (statuses, self.format.has(Field::Action)) {
-            (Statuses::All, _) if status => Some(r#"ntLogStatus in ["OK", "SKIPDATA"]"#.to_owned()),
-            (Statuses::All, _) => Some("ispresent(ntStart)".to_owned()),
-            (Statuses::Accepted, true) => Some(r#"ntAction = "ACCEPT""#.to_owned()),
-            (Statuses::Accepted, false) if status => Some(r#"ntLogStatus = "OK""#.to_owned()),
-            (Statuses::Accepted, false) => Some("ispresent(ntStart)".to_owned()),
+            (Statuses::All, _) if status => {
+                Some(format!("ntLogStatus in {}", dialect.list(&["OK", "SKIPDATA"])))
+            }
+            (Statuses::Accepted, true) => Some(format!("ntAction = {}", dialect.quoted("ACCEPT"))),
+            (Statuses::Accepted, false) if status => Some(format!("ntLogStatus = {}", dialect.quoted("OK"))),
+            (Statuses::All | Statuses::Accepted, _) => Some(dialect.is_present("ntStart")),
         }
+    }
+
+    /// The query that gives a table's records, each field by the name that it has in other texts.
+    fn records(&self, table: &Records) -> String {
+        let is_used = |field: &Field| is_used(*field);
+        let columns = self.format.columns().iter().enumerate().filter_map(|(place, column)| match column {
+            Column::Known(field) if is_used(field) => Some((field, table.columns.get(place)?.as_ref()?)),
+            _ => None,
+        });
+        let fields: Vec<String> = columns.map(|(field, column)| of_column(*field, column)).collect();
+        let start = self.format.position(Field::Start).and_then(|place| table.columns.get(place)?.as_ref());
+        let times = start.map(|start| {
+            let until = self.window.end().as_second() - 1;
+            format!("TRY_CAST({start} AS BIGINT) BETWEEN {} AND {until}", self.from())
+        });
+        let conditions: Vec<&str> = table.conditions.iter().chain(&times).map(String::as_str).collect();
+        format!("SELECT {}\nFROM {}\nWHERE {}", fields.join(",\n  "), table.from, conditions.join("\n  AND "))
     }
 
     /// A regular expression for one line, anchored at both ends: a line of another format, which a
@@ -286,6 +316,23 @@ impl Question<'_> {
     /// The same of where it went.
     pub(super) fn target(&self) -> &'static str {
         if self.format.has(Field::Dstaddr) { "ntDstaddr" } else { "ntPktDstaddr" }
+    }
+}
+
+/// A column of a table as the field that it holds. Ports become text, as rows hold either a port or none.
+///
+/// Sources: "Conversion functions" (`try_cast`) and "Data types" (`IPADDRESS`) in the Trino documentation.
+fn of_column(field: Field, column: &Identifier) -> String {
+    let name = alias(field);
+    match field {
+        Field::Srcaddr | Field::Dstaddr | Field::PktSrcaddr | Field::PktDstaddr => {
+            format!("{column} AS {name}, TRY_CAST({column} AS IPADDRESS) AS {name}{IP}")
+        }
+        Field::Protocol | Field::Packets | Field::Bytes | Field::Start | Field::End | Field::TcpFlags => {
+            format!("TRY_CAST({column} AS BIGINT) AS {name}")
+        }
+        Field::Srcport | Field::Dstport => format!("CAST({column} AS VARCHAR) AS {name}"),
+        _ => format!("{column} AS {name}"),
     }
 }
 
@@ -352,16 +399,20 @@ pub(super) struct PortFields {
 pub(super) fn name_ports(question: &Question<'_>, legs: &Legs<'_>, text: &mut Text) -> PortFields {
     let format = question.format;
     let leg = legs.number_legs(text);
-    let mut side = format!(
-        "if({leg} > 4, \"at-client\", if({leg} > 2, \"gateway\", if({leg} > 0, \"client\", \"other\")))"
-    );
+    let dialect = text.dialect();
+    let [at_client, gateway, client, other, hidden] =
+        ["at-client", "gateway", "client", "other", "-"].map(|side| dialect.quoted(side));
+    let mut side =
+        format!("if({leg} > 4, {at_client}, if({leg} > 2, {gateway}, if({leg} > 0, {client}, {other})))");
     if format.has(Field::Action) {
         // A packet that a rule turned away holds no port. One that the gateway had let out was not refused by
         // it.
-        side = format!("if(ntAction = \"REJECT\", if({leg} = 3, \"turned-away\", \"other\"), {side})");
+        let [reject, turned_away] = ["REJECT", "turned-away"].map(|text| dialect.quoted(text));
+        side = format!("if(ntAction = {reject}, if({leg} = 3, {turned_away}, {other}), {side})");
     }
     if format.has(Field::LogStatus) {
-        side = format!("if(ntLogStatus = \"SKIPDATA\", \"skipped\", {side})");
+        let [skipdata, skipped] = ["SKIPDATA", "skipped"].map(|text| dialect.quoted(text));
+        side = format!("if(ntLogStatus = {skipdata}, {skipped}, {side})");
     }
     let fields = PortFields {
         side: text.name("ntSide"),
@@ -378,18 +429,18 @@ pub(super) fn name_ports(question: &Question<'_>, legs: &Legs<'_>, text: &mut Te
     let PortFields {
         side: side_name, outward, inward, holder, port, server, server_port, began, ended, ..
     } = &fields;
-    text.command(format_args!("fields {side} as {side_name}, {leg} % 2 as {outward}"));
-    text.command(format_args!("filter {side_name} != \"other\""));
+    text.fields(format_args!("{side} as {side_name}, {leg} % 2 as {outward}"));
+    text.filter(format_args!("{side_name} != {other}"));
     let (source, target) = (legs.source(), legs.target());
     let mut party = format!("if({outward} = 1, {target}, {source})");
     if legs.hides_servers() {
-        party = format!("if({side_name} = \"client\", \"-\", {party})");
+        party = format!("if({side_name} = {client}, {hidden}, {party})");
     }
     let base = question.origin();
     // A record that claims to span more is damaged, and must speak for no more minutes.
     let cut = base - MAX_RECORD_SECONDS;
-    text.command(format_args!(
-        "fields if({outward} = 1, {source}, {target}) as {holder}, if({outward} = 1, ntSrcport, ntDstport) as {port}, {party} as {server}, if({outward} = 1, ntDstport, ntSrcport) as {server_port}, 1 - {outward} as {inward}, ntStart - {base} as {began}, if(ntEnd - ntStart > {MAX_RECORD_SECONDS}, ntStart - {cut}, ntEnd - {base}) as {ended}"
+    text.fields(format_args!(
+        "if({outward} = 1, {source}, {target}) as {holder}, if({outward} = 1, ntSrcport, ntDstport) as {port}, {party} as {server}, if({outward} = 1, ntDstport, ntSrcport) as {server_port}, 1 - {outward} as {inward}, ntStart - {base} as {began}, if(ntEnd - ntStart > {MAX_RECORD_SECONDS}, ntStart - {cut}, ntEnd - {base}) as {ended}"
     ));
     let sent =
         if format.has(Field::Packets) { format!("ntPackets * {outward}") } else { outward.to_string() };
@@ -402,8 +453,10 @@ pub(super) fn name_rows(fields: &PortFields, sent: &Name, text: &mut Text) -> St
     let PortFields { side, holder, server, server_port, .. } = fields;
     let [row_side, row_holder, row_server, row_port] =
         ["side", "holder", "server", "serverPort"].map(|stem| text.name(stem));
-    text.command(format_args!(
-        "fields if({sent} > 0 or {side} = \"skipped\", {side}, \"unasked\") as {row_side}, if({sent} > 0 or {side} = \"client\", {holder}, \"-\") as {row_holder}, if({sent} > 0, {server}, \"-\") as {row_server}, if({sent} > 0, {server_port}, \"-\") as {row_port}"
+    let [skipped, unasked, client, none] =
+        ["skipped", "unasked", "client", "-"].map(|word| text.dialect().quoted(word));
+    text.fields(format_args!(
+        "if({sent} > 0 or {side} = {skipped}, {side}, {unasked}) as {row_side}, if({sent} > 0 or {side} = {client}, {holder}, {none}) as {row_holder}, if({sent} > 0, {server}, {none}) as {row_server}, if({sent} > 0, {server_port}, {none}) as {row_port}"
     ));
     format!("{row_side}, {row_holder}, {row_server}, {row_port}, ntProtocol")
 }

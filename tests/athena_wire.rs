@@ -1,0 +1,126 @@
+//! Athena on the wire: the real function against an emulator that evaluates its SQL.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use insights_server::{InsightsServer, Store};
+use nat_simulator::LogFormat;
+use nat_triage::evidence::athena::{Column, Table};
+use serde_json::{Value, json};
+
+use crate::support::athena::described;
+use crate::support::between::{Between, Beyond, Wrong};
+use crate::support::contract::assert_kept;
+use crate::support::processes::Emulator;
+use crate::support::runtime_api::{Answered, RuntimeApi};
+use crate::support::scene::{Scene, endpoints, event, staged, started};
+
+const BUCKET: &str = "flow-logs";
+
+/// The table that AWS's user guide makes for a flow log without options.
+fn table(format: &LogFormat) -> Table {
+    let column = |name: &str| Column { name: name.to_owned(), kind: "string".to_owned() };
+    let root = format!("s3://{BUCKET}/AWSLogs/");
+    let parameters = [
+        ("location", root.clone()),
+        ("skip.header.line.count", "1".into()),
+        ("serde.serialization.lib", "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe".into()),
+        ("projection.enabled", "true".into()),
+        ("projection.day.format", "yyyy/MM/dd".into()),
+        ("storage.location.template", format!("{root}${{accid}}/vpcflowlogs/${{region}}/${{day}}")),
+    ];
+    Table {
+        name: "vpc_flow_logs".into(),
+        columns: format.header().split(' ').map(|field| column(&field.replace('-', "_"))).collect(),
+        partition_keys: ["accid", "region", "day"].map(column).into(),
+        parameters: parameters.map(|(name, value)| (name.to_owned(), value)).into(),
+    }
+}
+
+/// Gives the emulator its table, and its limit on what a query reads.
+fn set_up(athena: &Emulator, scene: &Scene, format: &LogFormat, cutoff: Option<u64>) {
+    let tables = [described("logs", &table(format))];
+    let body = json!({ "tables": tables, "s3": scene.rest.url(), "cutoff": cutoff }).to_string();
+    let host = athena.url().strip_prefix("http://").expect("plain HTTP");
+    let mut stream = TcpStream::connect(host).expect("it listens");
+    let head = format!(
+        "POST /tables HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}",
+        body.len()
+    );
+    write!(stream, "{head}\r\n\r\n{body}").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// What the function answers where S3 gives it no object and Athena is set up.
+fn answered(scene: &Scene, athena: &str, event: &Value, table: &str) -> Value {
+    let insights = InsightsServer::start(Store::new());
+    let url = insights.endpoint();
+    let beyond = Beyond::new(scene.ec2.url(), &url, scene.rest.url());
+    let s3 = Between::start(&beyond, Some(("s3:GetObject".into(), Wrong::Denied)));
+    let s3 = s3.url();
+    let mut endpoints = endpoints(scene, &url).to_vec();
+    endpoints.extend([("AWS_ENDPOINT_URL_S3", s3.as_str()), ("AWS_ENDPOINT_URL_ATHENA", athena)]);
+    let settings = [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_ATHENA_TABLE", table)];
+    let api = RuntimeApi::start();
+    let _function = started(&api, &endpoints, &settings);
+    match api.invoke(event, Duration::from_secs(240)) {
+        Answered::Response(diagnosis) => diagnosis,
+        Answered::Error(error) => panic!("an answer of Athena's is no error: {error}"),
+    }
+}
+
+#[test]
+fn athena_reads_what_the_function_could_not() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let flow_log = scene.fill(BUCKET, &simulation, &format);
+    let athena = Emulator::start("athena");
+    set_up(&athena, &scene, &format, None);
+    let event = event(&simulation, scene.id("gateway"));
+    // By its name, and found by its location.
+    for table in ["logs.vpc_flow_logs", "logs"] {
+        let diagnosis = answered(&scene, athena.url(), &event, table);
+        assert_kept(&diagnosis, "from Athena");
+        let exhausted = simulation.truth().exhausted.expect("the leak exhausts its destination");
+        assert_eq!(diagnosis["verdict"], "confirmed", "{diagnosis:#}");
+        assert_eq!(diagnosis["coverage"]["source"], "athena", "{}", diagnosis["gaps"]);
+        assert_eq!(diagnosis["destinations"][0]["address"], exhausted.address.to_string());
+        assert_eq!(diagnosis["destinations"][0]["held"]["estimate"], 55_000);
+        let why = diagnosis["coverage"]["flow_log"].as_str().expect("a reason");
+        assert!(why.starts_with(&flow_log) && why.contains("S3 did not give"), "{why}");
+        assert!(why.ends_with("asked of the table logs.vpc_flow_logs in Athena"), "{why}");
+        assert!(!diagnosis["gaps"].to_string().contains("s3:"), "{}", diagnosis["gaps"]);
+        let queries = diagnosis["queries"].as_array().expect("a list");
+        let sql =
+            queries.iter().find(|query| query["text"].to_string().contains("WITH q0")).expect("the SQL");
+        assert!(sql["bytes_scanned"].as_u64().is_some_and(|bytes| bytes > 0), "{sql}");
+        assert!(sql["cost_usd"].as_f64().is_some_and(|cost| (0.000_05..0.01).contains(&cost)), "{sql}");
+    }
+}
+
+#[test]
+fn each_refusal_of_athena_is_a_gap_with_what_mends_it() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    scene.fill(BUCKET, &simulation, &format);
+    let athena = Emulator::start("athena");
+    let event = event(&simulation, scene.id("gateway"));
+    for (table, cutoff, why, fix) in [
+        ("logs.vpc_flow_logs", Some(1), "Bytes scanned limit was exceeded", "BytesScannedCutoffPerQuery"),
+        ("elsewhere.x", None, "athena:ListTableMetadata", "a database elsewhere in the Glue Data Catalog"),
+        ("logs.other", None, "the catalog has no table logs.other", "NAT_TRIAGE_ATHENA_TABLE"),
+    ] {
+        set_up(&athena, &scene, &format, cutoff);
+        let diagnosis = answered(&scene, athena.url(), &event, table);
+        assert_eq!(diagnosis["verdict"], "cannot-tell", "{table}");
+        let gaps = diagnosis["gaps"].as_array().expect("a list");
+        let told = |gap: &&Value| gap["why"].as_str().is_some_and(|text| text.contains(why));
+        let gap = gaps.iter().find(told).unwrap_or_else(|| panic!("{why}: {gaps:#?}"));
+        assert!(gap["fix"].as_str().is_some_and(|text| text.contains(fix)), "{gap}");
+        // What kept S3 from being read in place is told as well.
+        assert!(diagnosis["gaps"].to_string().contains("s3:GetObject"), "{gaps:#?}");
+    }
+}
