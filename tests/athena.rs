@@ -7,7 +7,7 @@ use nat_simulator::{GatewayKind, Incident, LogFormat, Pattern, Scale, View};
 use nat_triage::diagnosis::{Diagnosis, Verdict};
 use nat_triage::evidence::Source;
 use nat_triage::evidence::athena::{Athena, Column, Table, planned};
-use nat_triage::evidence::bucket::{BucketFiles, Most};
+use nat_triage::evidence::bucket::{BucketFiles, Cause as S3, Most};
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::{Cause, LogsInsights, Unanswered};
 use nat_triage::evidence::live::Live;
@@ -16,8 +16,8 @@ use nat_triage::network::{Known, Network};
 use nat_triage::triage::triage;
 
 use crate::in_bucket::{CAPACITY, Case, FLOW_LOG, FOLDER, only};
-use crate::support::athena::Evaluated;
-use crate::support::delivery::Bucket;
+use crate::support::athena::{Evaluated, refusal};
+use crate::support::delivery::{Bucket, Refusing};
 use crate::support::evaluator::Evaluator;
 use crate::support::incidents::{file, network, store};
 
@@ -218,7 +218,8 @@ async fn another_flow_log_in_the_table_counts_for_nothing() {
 async fn without_an_answer_of_athena_what_fits_is_read_in_place() {
     let case = Case::of(Pattern::Leak);
     let refused = Unanswered { why: "athena said no".into(), fix: "allow it".into(), cause: Cause::Other };
-    let tables = Evaluated { refused: Some(refused), ..evaluated(&case) };
+    let mut tables = evaluated(&case);
+    tables.refused_after = Some((0, refused));
     let diagnosis = of_athena(&case, &case.bucket(), case.network(), &tables).await;
     assert_eq!(diagnosis.coverage.source, Source::S3);
     assert_eq!(only(&diagnosis, "athena said no").fix.to_string(), "allow it");
@@ -278,4 +279,53 @@ async fn a_table_that_would_mislead_is_not_asked() {
         assert!(gap.fix.to_string().contains("NAT_TRIAGE_ATHENA_TABLE"), "{gap:?}");
         assert!(tables.asked.borrow().is_empty());
     }
+}
+
+#[test]
+fn the_evaluator_refuses_what_trino_is_not_known_to_take() {
+    let of = |select: &str| {
+        format!("WITH q0 AS (\nSELECT {select} FROM \"logs\".\"t\"\nWHERE 1 = 1\n)\nSELECT * FROM q0")
+    };
+    for (statement, why) in [
+        (of("\"a\"::BIGINT"), "mismatched input"),
+        (of("list_value(1)"), "not registered"),
+        (of("1 AS \"a\", \"a\" + 1 AS \"b\""), "cannot be resolved"),
+        (of("1 AS \"a\", 2 AS \"A\""), "more than once"),
+        (of("1 AS first"), "is reserved"),
+        (of("[1, 2]"), "mismatched input"),
+    ] {
+        let refused = refusal(&statement);
+        assert!(refused.as_deref().is_some_and(|refused| refused.contains(why)), "{statement}: {refused:?}");
+    }
+    assert_eq!(refusal("SELECT 1 AS \"a\""), None);
+}
+
+#[tokio::test]
+async fn a_later_look_without_an_answer_keeps_the_earlier_one() {
+    let case = Case::of(Pattern::Leak);
+    let (mut tables, bucket) = (evaluated(&case), case.bucket());
+    let insights = LogsInsights::new(Evaluator::new(store(&[])));
+    let refused =
+        Unanswered { why: "the limit is used up".into(), fix: "raise it".into(), cause: Cause::TooLarge };
+    tables.refused_after = Some((1, refused));
+    let athena = Athena::new(&tables, "logs.vpc_flow_logs".parse().expect("a table"));
+    let live = Live::new(&insights, BucketFiles::new(&bucket, LITTLE)).or_asking(Some(athena));
+    let known = Known(case.network());
+    let first = triage(case.incident(), &known, &live, case.limits()).await.expect("never fails").diagnosis;
+    let later = triage(case.incident(), &known, &live, case.limits()).await.expect("never fails").diagnosis;
+    assert_eq!(tables.asked.borrow().len(), 2);
+    assert_eq!((later.verdict, &later.destinations), (first.verdict, &first.destinations));
+    assert!(!only(&later, "the limit is used up").decides);
+}
+
+#[tokio::test]
+async fn what_athena_would_read_is_known_before_it_is_asked() {
+    let case = Case::of(Pattern::Leak);
+    let bucket =
+        Bucket { lists_refused: Some(Refusing { with: "AWSLogs", cause: S3::Denied }), ..case.bucket() };
+    let tables = evaluated(&case);
+    let diagnosis = of_athena(&case, &bucket, case.network(), &tables).await;
+    assert_eq!(diagnosis.verdict, Verdict::CannotTell);
+    only(&diagnosis, "what Athena would read could not be found out");
+    assert!(tables.asked.borrow().is_empty());
 }

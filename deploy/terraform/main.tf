@@ -277,7 +277,7 @@ data "aws_iam_policy_document" "triage" {
         "s3:ListMultipartUploadParts",
         "s3:PutObject",
       ]
-      resources = ["${var.athena_results}/*"]
+      resources = ["arn:${local.partition}:s3:::${var.athena_results}/*"]
     }
   }
 
@@ -287,7 +287,7 @@ data "aws_iam_policy_document" "triage" {
     content {
       sid       = "LetAthenaFindTheResults"
       actions   = ["s3:GetBucketLocation", "s3:ListBucket"]
-      resources = [split("/", var.athena_results)[0]]
+      resources = ["arn:${local.partition}:s3:::${split("/", var.athena_results)[0]}"]
     }
   }
 

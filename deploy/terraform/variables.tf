@@ -108,7 +108,7 @@ variable "athena_workgroup" {
 }
 
 variable "athena_results" {
-  description = "The ARN of the folder in which that workgroup keeps the results of its queries, such as arn:aws:s3:::results/athena. The function may write and read there."
+  description = "The bucket and the folder in which that workgroup keeps the results of its queries, such as results/athena. The function may write and read there."
   type        = string
   default     = ""
 }

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 use aws_sdk_athena::Client;
+use aws_sdk_athena::config::timeout::TimeoutConfig;
 use aws_sdk_athena::operation::get_query_results::GetQueryResultsOutput;
 use aws_sdk_athena::types::{QueryExecution, QueryExecutionContext, TableMetadata};
 use tokio::time::{Instant, sleep};
@@ -44,6 +45,9 @@ const STOPPING: Duration = Duration::from_secs(2);
 
 /// Most rows of a page (`MaxResults` of `GetQueryResults` in the Athena API reference).
 const MAX_ROWS_OF_PAGE: i32 = 1_000;
+
+/// Longest that reading one page may take, its body included: 1,000 rows of 130 fields are some 3 MB of JSON.
+const MAX_PAGE_TIME: Duration = Duration::from_secs(30);
 
 /// Most tables of a database that are looked at.
 const MAX_TABLES: usize = 500;
@@ -178,7 +182,13 @@ impl Calls for OfWorkgroup<'_> {
 
     async fn results(&self, id: &str, token: Option<&str>) -> Result<Page, Failure> {
         let request = self.client.get_query_results().query_execution_id(id).max_results(MAX_ROWS_OF_PAGE);
-        let output = request.set_next_token(token.map(str::to_owned)).send().await;
+        let patience = TimeoutConfig::builder()
+            .operation_attempt_timeout(MAX_PAGE_TIME)
+            .operation_timeout(2 * MAX_PAGE_TIME)
+            .build();
+        let config = aws_sdk_athena::Config::builder().timeout_config(patience);
+        let request = request.set_next_token(token.map(str::to_owned)).customize();
+        let output = request.config_override(config).send().await;
         output.map(|output| page(output, token.is_none())).map_err(|error| Failure::of(RESULTS, &error))
     }
 

@@ -35,8 +35,8 @@ pub(crate) struct Evaluated {
     pub(crate) asked: RefCell<Vec<Query>>,
     /// What the statements read together.
     pub(crate) scanned: Cell<u64>,
-    /// What every statement is answered instead.
-    pub(crate) refused: Option<Unanswered>,
+    /// What every statement is answered instead, after so many.
+    pub(crate) refused_after: Option<(usize, Unanswered)>,
 }
 
 impl Evaluated {
@@ -48,7 +48,7 @@ impl Evaluated {
             std::fs::create_dir_all(path.parent().expect("below a folder")).expect("made");
             std::fs::write(path, bytes).expect("written");
         }
-        Self { tables, folder, asked: RefCell::default(), scanned: Cell::new(0), refused: None }
+        Self { tables, folder, asked: RefCell::default(), scanned: Cell::new(0), refused_after: None }
     }
 }
 
@@ -64,6 +64,12 @@ fn evaluate(statement: &str, tables: &[Value], folder: &Path) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// Why the evaluator does not take a statement.
+pub(crate) fn refusal(statement: &str) -> Option<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    evaluate(statement, &[], folder.path())["refused"].as_str().map(str::to_owned)
+}
+
 impl SqlQueries for &Evaluated {
     async fn tables(&self, name: &TableName) -> Result<Vec<Table>, Unanswered> {
         let named = |table: &&Table| name.table.as_ref().is_none_or(|named| named.as_str() == table.name);
@@ -72,7 +78,9 @@ impl SqlQueries for &Evaluated {
 
     async fn run(&self, statement: &Query) -> Result<Answer, Unanswered> {
         self.asked.borrow_mut().push(statement.clone());
-        if let Some(refused) = &self.refused {
+        if let Some((after, refused)) = &self.refused_after
+            && self.asked.borrow().len() > *after
+        {
             return Err(refused.clone());
         }
         let tables: Vec<Value> = self.tables.iter().map(|table| described("logs", table)).collect();

@@ -7,11 +7,12 @@
 mod names;
 mod table;
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::bucket::{MAX_LISTED, Objects, stamps};
+use super::bucket::{Objects, stamps};
 use super::files::lead_seconds;
 use super::insights::{
     Answer, Cause, MAX_ASKED_ABOUT, Query, Question, Row, Scope, Unanswered, Unaskable, add_answer,
@@ -31,6 +32,9 @@ pub use names::{Identifier, NotATable, TableName};
 pub use table::{Column, Records, Table, Unusable};
 
 const HELD_PORTS: &str = "held ports per destination and client, of Athena";
+/// Most files of a folder whose sizes are summed: a hundred calls, of a second in all for ten.
+const MAX_SUMMED: usize = 100_000;
+
 const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces, of Athena";
 
 /// Describes tables, and runs statements on them.
@@ -69,6 +73,8 @@ impl SqlQueries for NoTables {
 pub struct Athena<Queries> {
     queries: Queries,
     name: TableName,
+    /// What was answered last: a later look may find the scan limit used up by earlier ones.
+    answered: RefCell<Option<Evidence>>,
 }
 
 /// Which flow log's files the table is to be over.
@@ -93,7 +99,7 @@ struct Usable {
 impl<Queries: SqlQueries> Athena<Queries> {
     /// A source that asks this table with `queries`.
     pub fn new(queries: Queries, name: TableName) -> Self {
-        Self { queries, name }
+        Self { queries, name, answered: RefCell::default() }
     }
 
     /// Evidence from the table over the flow log's files, which is asked for the reason `why`; what kept it from
@@ -111,6 +117,29 @@ impl<Queries: SqlQueries> Athena<Queries> {
         none.unanswered = true;
         none.queries.clear();
         none.gaps.clear();
+        let mut evidence = self.asked(objects, incident, network, asked, none, why).await;
+        if !evidence.unanswered {
+            self.answered.replace(Some(evidence.clone()));
+        } else if let Some(earlier) = self.answered.borrow().clone() {
+            let gaps = std::mem::take(&mut evidence.gaps);
+            let queries = std::mem::take(&mut evidence.queries);
+            evidence = earlier;
+            evidence.gaps.extend(gaps.into_iter().map(|gap| Gap { decides: false, ..gap }));
+            evidence.queries.extend(queries);
+        }
+        evidence
+    }
+
+    /// What one round of statements shows.
+    async fn asked(
+        &self,
+        objects: &impl Objects,
+        incident: &Incident,
+        network: &Network,
+        asked: &Asked<'_>,
+        mut none: Evidence,
+        why: &str,
+    ) -> Evidence {
         let usable = match self.usable(network, asked).await {
             Ok(usable) => usable,
             Err(Unanswered { why, fix, .. }) => {
@@ -121,7 +150,13 @@ impl<Queries: SqlQueries> Athena<Queries> {
         none.coverage.flow_log = Some(format!("{why}; asked of the table {} in Athena", usable.name));
         none.packet_addresses = usable.format.has_packet_addresses();
         none.ends_visible = usable.format.has(Field::TcpFlags);
-        let bytes = estimated(objects, network, asked, usable.per_hour).await;
+        let bytes = match estimated(objects, network, asked, usable.per_hour).await {
+            Ok(bytes) => bytes,
+            Err(Unanswered { why, fix, .. }) => {
+                none.gaps.push(Gap::new(HELD_PORTS, why, fix).deciding());
+                return none;
+            }
+        };
         let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
         let asking =
             Asking { usable: &usable, log: asked.log, window: none.window, bytes, queries: &self.queries };
@@ -191,7 +226,7 @@ struct Asking<'a, Queries> {
     log: &'a FlowLog,
     window: TimeWindow,
     /// What a statement reads, at the most.
-    bytes: Option<u64>,
+    bytes: u64,
     queries: &'a Queries,
 }
 
@@ -238,7 +273,7 @@ impl<Queries: SqlQueries> Asking<'_, Queries> {
         evidence: &mut Evidence,
     ) -> Result<(), Unanswered> {
         let mut statement = question.statement(purpose, scope)?;
-        statement.stored_bytes = self.bytes;
+        statement.stored_bytes = Some(self.bytes);
         let answer = self.queries.run(&statement).await;
         evidence.queries.push(QueryRun::of(&statement, answer.as_ref().ok()));
         add_answer(evidence, &answer?, question, scope);
@@ -320,15 +355,23 @@ impl Question<'_> {
 }
 
 /// What a statement reads at the most: the partitions of the minutes, with the files of other flow logs in them.
-/// `None` where they can't be listed, or not to their end.
 async fn estimated(
     objects: &impl Objects,
     network: &Network,
     asked: &Asked<'_>,
     per_hour: bool,
-) -> Option<u64> {
-    let files = asked.log.in_bucket.as_ref()?;
-    let (account, region) = (asked.account?, network.region.as_deref()?);
+) -> Result<u64, Unanswered> {
+    let unknown = |why: String, fix: String| Unanswered {
+        why: format!("what Athena would read could not be found out, so that it was not asked: {why}"),
+        fix: fix.into(),
+        cause: Cause::TooLarge,
+    };
+    let (Some(files), Some(account), Some(region)) =
+        (&asked.log.in_bucket, asked.account, network.region.as_deref())
+    else {
+        let why = "the account that made the flow log is not known";
+        return Err(unknown(why.into(), "ask with an alarm's event, which names it".into()));
+    };
     let keys = Keys { files, account, region, flow_log: &asked.log.id };
     let (from, until) = asked.stamps;
     let wanted =
@@ -337,13 +380,18 @@ async fn estimated(
     let mut bytes = 0;
     for folder in keys.folders(from, until) {
         let listing = Listing { prefix: folder, after: None, up_to: None };
-        let listed = objects.list(&files.place, &listing, MAX_LISTED).await.ok()?;
+        let listed = objects.list(&files.place, &listing, MAX_SUMMED).await;
+        let listed = listed.map_err(|refused| unknown(refused.why, refused.fix))?;
         if listed.more {
-            return None;
+            return Err(unknown(
+                format!("{} has more than {}", listing.prefix, words::counted(MAX_SUMMED as u64, "file")),
+                "let the flow log write a folder for each hour, and make the table's partitions of these"
+                    .into(),
+            ));
         }
         bytes += listed.objects.iter().map(|object| object.bytes).sum::<u64>();
     }
-    Some(bytes)
+    Ok(bytes)
 }
 
 /// A row of an answer: Athena's names are in lower case, and ours are not all so.

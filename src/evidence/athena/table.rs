@@ -352,3 +352,153 @@ fn literal(value: &str, kind: &str) -> String {
     let quoted = format!("'{}'", value.replace('\'', "''"));
     if kind.eq_ignore_ascii_case("date") { format!("DATE {quoted}") } else { quoted }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "fl-0a1b2c3d4e5f60718";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn wanted<'a>(from: &str, until: &str) -> Wanted<'a> {
+        Wanted {
+            flow_log: ID,
+            account: Some("123456789012"),
+            region: Some("eu-west-1"),
+            from: at(from),
+            until: at(until),
+        }
+    }
+
+    fn files(hive: bool, parquet: bool) -> InBucket {
+        let place = "s3://logs/vpc".parse().expect("a place");
+        InBucket { place, hive, per_hour: false, parquet, account: None }
+    }
+
+    fn table(keys: &[(&str, &str)], parameters: &[(&str, &str)]) -> Table {
+        let column = |(name, kind): &(&str, &str)| Column { name: (*name).into(), kind: (*kind).into() };
+        Table {
+            name: "vpc".into(),
+            columns: Vec::new(),
+            partition_keys: keys.iter().map(column).collect(),
+            parameters: parameters.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        }
+    }
+
+    /// What chooses the partitions of some minutes around midnight.
+    fn conditions(keys: &[(&str, &str)], parameters: &[(&str, &str)]) -> Result<String, Unusable> {
+        let table = table(keys, parameters);
+        let wanted = wanted("2026-11-30T23:50:00Z", "2026-12-01T00:10:00Z");
+        let records = table.records(&"logs".parse().expect("a name"), &wanted)?;
+        assert_eq!(records.from, "\"logs\".\"vpc\"");
+        let (last, others) = records.conditions.split_last().expect("conditions");
+        assert_eq!(*last, format!("strpos(\"$path\", '_{ID}_') > 0"));
+        Ok(others.join(" & "))
+    }
+
+    #[test]
+    fn partitions_of_each_documented_table_are_chosen() {
+        let projected = [("projection.enabled", "true"), ("projection.day.format", "yyyy/MM/dd")];
+        assert_eq!(
+            conditions(&[("accid", "string"), ("region", "string"), ("day", "string")], &projected)
+                .expect("usable"),
+            "\"accid\" = '123456789012' & \"region\" = 'eu-west-1' & ((\"day\" = '2026/11/30') OR (\"day\" = '2026/12/01'))"
+        );
+        assert_eq!(
+            conditions(&[("date", "date")], &[]).expect("usable"),
+            "((\"date\" = DATE '2026-11-30') OR (\"date\" = DATE '2026-12-01'))"
+        );
+        let hive = ["aws-account-id", "aws-service", "aws-region", "year", "month", "day", "hour"];
+        assert_eq!(
+            conditions(&hive.map(|key| (key, "string")), &[]).expect("usable"),
+            "\"aws-account-id\" = '123456789012' & \"aws-service\" = 'vpcflowlogs' & \"aws-region\" = 'eu-west-1' & \
+             ((\"year\" = '2026' AND \"month\" = '11' AND \"day\" = '30' AND \"hour\" = '23') OR \
+             (\"year\" = '2026' AND \"month\" = '12' AND \"day\" = '01' AND \"hour\" = '00'))"
+        );
+        assert_eq!(
+            conditions(&["year", "month", "day"].map(|key| (key, "int")), &[]).expect("usable"),
+            "((\"year\" = 2026 AND \"month\" = 11 AND \"day\" = 30) OR (\"year\" = 2026 AND \"month\" = 12 AND \"day\" = 1))"
+        );
+        let hourly = [
+            ("projection.enabled", "true"),
+            ("projection.date.format", "yyyy/MM/dd"),
+            ("projection.hour.type", "integer"),
+        ];
+        assert_eq!(
+            conditions(&[("date", "string"), ("hour", "string")], &hourly).expect("usable"),
+            "((\"date\" = '2026/11/30' AND \"hour\" = '23') OR (\"date\" = '2026/12/01' AND \"hour\" = '0'))"
+        );
+    }
+
+    #[test]
+    fn partitions_that_we_cannot_name_keep_a_table_from_being_asked() {
+        for keys in
+            [&[][..], &[("day", "string")], &[("year", "string"), ("month", "string")], &[("shard", "int")]]
+        {
+            assert_eq!(conditions(keys, &[]), Err(Unusable::NoTime), "{keys:?}");
+        }
+        let strange = [("projection.enabled", "true"), ("projection.day.format", "EEE dd")];
+        assert_eq!(conditions(&[("day", "string")], &strange), Err(Unusable::NoTime));
+        let quoted = conditions(&[("da\"y", "date")], &[]);
+        assert!(matches!(quoted, Err(Unusable::UnknownValue(_))), "{quoted:?}");
+    }
+
+    #[test]
+    fn a_table_is_told_from_one_over_other_objects() {
+        let wanted = wanted("2026-11-30T23:50:00Z", "2026-12-01T00:10:00Z");
+        let over = |location: &str, hive: bool| {
+            table(&[], &[("location", location)]).is_over(&files(hive, false), &wanted).is_ok()
+        };
+        for location in [
+            "s3://logs/vpc/AWSLogs/",
+            "s3://logs/vpc/AWSLogs",
+            "s3://logs/",
+            "s3://logs/vpc/AWSLogs/123456789012/vpcflowlogs/eu-west-1/",
+            "s3://logs/vpc/AWSLogs/123456789012/vpcflowlogs/eu-west-1/2026/",
+        ] {
+            assert!(over(location, false), "{location}");
+        }
+        for location in [
+            "s3://other/vpc/AWSLogs/",
+            "s3://logs/vpc2/AWSLogs/",
+            "s3://logs/vpc/AWSLogs/123456789012/vpcflowlogs/us-east-1/",
+            "s3://logs/vpc/AWSLogs/999999999999/",
+            "s3://logs/vpc/AWSLogs/123456789012/CloudTrail/",
+        ] {
+            assert!(!over(location, false), "{location}");
+        }
+        assert!(over("s3://logs/vpc/AWSLogs/aws-account-id=123456789012/", true));
+        let template = table(
+            &[],
+            &[
+                ("location", "s3://elsewhere/"),
+                ("storage.location.template", "s3://logs/vpc/AWSLogs/${accid}/vpcflowlogs/${region}/${day}"),
+            ],
+        );
+        assert!(template.is_over(&files(false, false), &wanted).is_ok());
+    }
+
+    #[test]
+    fn a_column_counts_where_the_flow_log_fills_it() {
+        let names = ["srcaddr", "dstaddr", "srcport", "dstport", "protocol", "start", "end", "tcp_flags"];
+        let table = Table {
+            columns: names.map(|name| Column { name: name.into(), kind: "string".into() }).into(),
+            ..table(&[], &[])
+        };
+        let format = |text: &str| text.parse::<LogFormat>().expect("valid");
+        let short = format("srcaddr dstaddr srcport dstport protocol start end");
+        let filled = table.format(Some(&files(false, false)), &short).expect("usable");
+        assert!(!filled.has(crate::flow::Field::TcpFlags), "no line has a field there");
+        let long = format("srcaddr dstaddr srcport dstport protocol start end tcp-flags bytes");
+        let filled = table.format(Some(&files(false, false)), &long).expect("usable");
+        assert!(filled.has(crate::flow::Field::TcpFlags) && !filled.has(crate::flow::Field::Bytes));
+        let swapped = format("dstaddr srcaddr srcport dstport protocol start end tcp-flags");
+        let refused = table.format(Some(&files(false, false)), &swapped);
+        assert!(matches!(refused, Err(Unusable::OtherOrder { place: 1, .. })), "{refused:?}");
+        // Parquet has names.
+        assert!(table.format(Some(&files(false, true)), &swapped).is_ok());
+    }
+}

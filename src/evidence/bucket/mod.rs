@@ -38,7 +38,7 @@ const MAX_LISTINGS: usize = 100;
 const MAX_ACCOUNTS: usize = 20;
 
 /// Most files that a listing may find: what is beyond is counted as left out.
-pub(super) const MAX_LISTED: usize = 20_000;
+const MAX_LISTED: usize = 20_000;
 
 /// What a thousand calls cost, in US dollars, at the list price of us-east-1 for the storage class Standard: lists, and
 /// fetches. What is read within a Region costs nothing besides.
