@@ -38,10 +38,11 @@ fn table(format: &LogFormat) -> Table {
     }
 }
 
-/// Gives the emulator its table, and its limit on what a query reads.
-fn set_up(athena: &Emulator, scene: &Scene, format: &LogFormat, cutoff: Option<u64>) {
+/// Gives the emulator its table, and its limit on what a query reads, or the call that it denies.
+fn set_up(athena: &Emulator, scene: &Scene, format: &LogFormat, cutoff: Option<u64>, denied: Option<&str>) {
     let tables = [described("logs", &table(format))];
-    let body = json!({ "tables": tables, "s3": scene.rest.url(), "cutoff": cutoff }).to_string();
+    let body =
+        json!({ "tables": tables, "s3": scene.rest.url(), "cutoff": cutoff, "denied": denied }).to_string();
     let host = athena.url().strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("it listens");
     let head = format!(
@@ -78,7 +79,7 @@ fn athena_reads_what_the_function_could_not() {
     let (scene, simulation) = staged(&format);
     let flow_log = scene.fill(BUCKET, &simulation, &format);
     let athena = Emulator::start("athena");
-    set_up(&athena, &scene, &format, None);
+    set_up(&athena, &scene, &format, None, None);
     let event = event(&simulation, scene.id("gateway"));
     // By its name, and found by its location.
     for table in ["logs.vpc_flow_logs", "logs"] {
@@ -108,12 +109,47 @@ fn each_refusal_of_athena_is_a_gap_with_what_mends_it() {
     scene.fill(BUCKET, &simulation, &format);
     let athena = Emulator::start("athena");
     let event = event(&simulation, scene.id("gateway"));
-    for (table, cutoff, why, fix) in [
-        ("logs.vpc_flow_logs", Some(1), "Bytes scanned limit was exceeded", "BytesScannedCutoffPerQuery"),
-        ("elsewhere.x", None, "athena:ListTableMetadata", "a database elsewhere in the Glue Data Catalog"),
-        ("logs.other", None, "the catalog has no table logs.other", "NAT_TRIAGE_ATHENA_TABLE"),
+    let named = "logs.vpc_flow_logs";
+    for (table, cutoff, denied, why, fix) in [
+        (named, Some(1), None, "Bytes scanned limit was exceeded", "BytesScannedCutoffPerQuery"),
+        (
+            "elsewhere.x",
+            None,
+            None,
+            "athena:ListTableMetadata",
+            "a database elsewhere in the Glue Data Catalog",
+        ),
+        (
+            named,
+            None,
+            Some("ListTableMetadata"),
+            "athena:ListTableMetadata was denied",
+            "allow athena:ListTableMetadata",
+        ),
+        (
+            named,
+            None,
+            Some("StartQueryExecution"),
+            "athena:StartQueryExecution was denied",
+            "allow athena:StartQueryExecution",
+        ),
+        (
+            named,
+            None,
+            Some("GetQueryExecution"),
+            "athena:GetQueryExecution was denied",
+            "allow athena:GetQueryExecution",
+        ),
+        (
+            named,
+            None,
+            Some("GetQueryResults"),
+            "athena:GetQueryResults was denied",
+            "allow athena:GetQueryResults",
+        ),
+        ("logs.other", None, None, "the catalog has no table logs.other", "NAT_TRIAGE_ATHENA_TABLE"),
     ] {
-        set_up(&athena, &scene, &format, cutoff);
+        set_up(&athena, &scene, &format, cutoff, denied);
         let diagnosis = answered(&scene, athena.url(), &event, table);
         assert_eq!(diagnosis["verdict"], "cannot-tell", "{table}");
         let gaps = diagnosis["gaps"].as_array().expect("a list");

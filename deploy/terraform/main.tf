@@ -36,6 +36,9 @@ locals {
     regional-gateways = "SELECT SUM(ErrorPortAllocation) FROM SCHEMA(\"AWS/NATGateway\", AvailabilityZone, NatGatewayId) GROUP BY NatGatewayId, AvailabilityZone"
   }
 
+  athena_database = split(".", var.athena_table)[0]
+  athena_bucket   = split("/", var.athena_results)[0]
+
   environment = {
     NAT_TRIAGE_TOPIC_ARN           = local.topic_arn
     NAT_TRIAGE_MAX_SCAN_GIB        = tostring(var.max_scan_gib)
@@ -250,8 +253,8 @@ data "aws_iam_policy_document" "triage" {
       actions = ["glue:GetDatabase", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
       resources = [
         "arn:${local.partition}:glue:${local.region}:${local.account}:catalog",
-        "arn:${local.partition}:glue:${local.region}:${local.account}:database/${split(".", var.athena_table)[0]}",
-        "arn:${local.partition}:glue:${local.region}:${local.account}:table/${split(".", var.athena_table)[0]}/*",
+        "arn:${local.partition}:glue:${local.region}:${local.account}:database/${local.athena_database}",
+        "arn:${local.partition}:glue:${local.region}:${local.account}:table/${local.athena_database}/*",
       ]
     }
   }
@@ -287,7 +290,7 @@ data "aws_iam_policy_document" "triage" {
     content {
       sid       = "LetAthenaFindTheResults"
       actions   = ["s3:GetBucketLocation", "s3:ListBucket"]
-      resources = ["arn:${local.partition}:s3:::${split("/", var.athena_results)[0]}"]
+      resources = ["arn:${local.partition}:s3:::${local.athena_bucket}"]
     }
   }
 

@@ -187,7 +187,7 @@ impl<Queries: SqlQueries> Athena<Queries> {
             Wanted { flow_log: &asked.log.id, account: asked.account, region: Some(region), from, until };
         let mut tables = self.queries.tables(&self.name).await?;
         tables.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut first = None;
+        let mut first: Option<(&Table, Unusable)> = None;
         for table in &tables {
             let usable = table.is_over(files, &wanted).and_then(|()| {
                 let format = table.format(Some(files), asked.format)?;
@@ -198,8 +198,12 @@ impl<Queries: SqlQueries> Athena<Queries> {
             match usable {
                 Ok(usable) => return Ok(usable),
                 // Of several, what keeps one over the flow log's own files says more.
-                Err(Unusable::Elsewhere(..)) if first.is_some() => {}
-                Err(error) => first = first.take().or(Some((table, error))),
+                Err(error) => {
+                    let is_elsewhere = |error: &Unusable| matches!(error, Unusable::Elsewhere(..));
+                    let known = first.take();
+                    first = known.filter(|(_, known)| is_elsewhere(&error) || !is_elsewhere(known));
+                    first = first.or(Some((table, error)));
+                }
             }
         }
         Err(match (first, tables.len()) {

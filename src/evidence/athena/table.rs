@@ -146,7 +146,7 @@ impl Table {
         if covers(&own, &files) || covers(&files, &own) || own == files {
             Ok(())
         } else {
-            Err(Unusable::Elsewhere(crate::words::outside(location, 200), below))
+            Err(Unusable::Elsewhere(crate::words::outside(&own, 200), files))
         }
     }
 
