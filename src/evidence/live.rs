@@ -1,6 +1,7 @@
-//! The live sources as one: Logs Insights where a flow log in CloudWatch Logs can be asked, files in S3 where there is
-//! none, or where it holds nothing of the minutes in question; and Athena where these files are too much to read in
-//! place, or could not be read.
+//! The live sources as one.
+//!
+//! Logs Insights where a flow log in CloudWatch Logs can be asked; files in S3 where there is none, or where it holds
+//! nothing of the minutes in question; and Athena where these files are too much to read in place, or could not be read.
 
 use std::cell::Cell;
 
