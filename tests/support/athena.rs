@@ -1,4 +1,4 @@
-//! Athena without HTTP: statements evaluated by DuckDB, in the role that the SDK has in the function.
+//! Athena without HTTP: statements evaluated by `DuckDB`, in the role that the SDK has in the function.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
