@@ -329,3 +329,38 @@ async fn what_athena_would_read_is_known_before_it_is_asked() {
     only(&diagnosis, "what Athena would read could not be found out");
     assert!(tables.asked.borrow().is_empty());
 }
+
+/// With its own account and Region in the template of its locations, and a number for each part of the time.
+#[tokio::test]
+async fn a_table_as_the_stack_makes_it_is_asked() {
+    for (hive, per_hour) in [(false, true), (true, false)] {
+        let case = Case { hive, per_hour, ..Case::of(Pattern::Leak) };
+        let facts = case.simulation.facts();
+        let (account, region) = (&facts.account_id, &facts.region);
+        let day = if hive {
+            format!(
+                "aws-account-id={account}/aws-service=vpcflowlogs/aws-region={region}/year=${{year}}/month=${{month}}/day=${{day}}/"
+            )
+        } else {
+            format!("{account}/vpcflowlogs/{region}/${{year}}/${{month}}/${{day}}/")
+        };
+        let hour = if per_hour { "${hour}/" } else { "" };
+        let mut made = table(&case);
+        made.parameters.retain(|name, _| !name.starts_with("projection."));
+        made.parameters.insert("projection.enabled".into(), "true".into());
+        let template = format!("s3://{BUCKET}/{FOLDER}AWSLogs/{day}{hour}");
+        made.parameters.insert("storage.location.template".into(), template);
+        let mut keys = vec![("year", "4"), ("month", "2"), ("day", "2")];
+        keys.extend(per_hour.then_some(("hour", "2")));
+        for (key, digits) in &keys {
+            made.parameters.insert(format!("projection.{key}.type"), "integer".into());
+            made.parameters.insert(format!("projection.{key}.digits"), (*digits).into());
+        }
+        made.partition_keys = columns(&keys.iter().map(|(key, _)| (*key, "string")).collect::<Vec<_>>());
+        let tables = Evaluated::of(vec![made], BUCKET, &case.objects());
+        let diagnosis = of_athena(&case, &case.bucket(), case.network(), &tables).await;
+        assert_eq!(diagnosis.coverage.source, Source::Athena, "{:#?}", diagnosis.gaps);
+        assert_eq!(diagnosis.destinations, of_insights(&case).await.destinations);
+        assert!(diagnosis.queries.iter().all(|run| run.bytes_scanned.is_some()));
+    }
+}

@@ -330,6 +330,22 @@ fn a_misspelt_option_fails_and_help_does_not() {
 }
 
 #[test]
+fn the_sql_for_athena_is_printed_where_a_table_is_named() {
+    let asked = |table: &'static str| {
+        let window = "2026-11-18T02:00:00Z/2026-11-18T02:14:00Z";
+        Cli::new(["queries", "--nat-ip", "10.0.0.220", "--window", window, "--athena-table", table]).run()
+    };
+    let ran = asked("logs.vpc_flow_logs");
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let (_, sql) = ran.stdout.split_once("-- SQL for Athena").expect("the SQL");
+    let statement: String =
+        sql.lines().skip(1).filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    assert!(statement.starts_with("WITH q0 AS (") && statement.contains(r#"FROM "logs"."vpc_flow_logs""#));
+    assert!(statement.contains("ntSrcaddr in ('10.0.0.220')"), "{statement}");
+    assert_eq!(asked("logs.vpc;drop").status, 1);
+}
+
+#[test]
 fn the_queries_that_would_be_run_can_be_read_and_run() {
     let ran = Cli::new([
         "queries",

@@ -44,9 +44,9 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
     if let Some(table) = &args.athena_table {
         let statement = athena::planned(&gateway, (&log, &format), args.window, table)
             .context("cannot ask Athena; give the gateway's addresses with --nat-ip")?;
-        writeln!(text, "# SQL for Athena: {}", statement.purpose)?;
-        writeln!(text, "# Records that began from {} to {}", statement.from, statement.to)?;
-        writeln!(text, "# Its partitions are a day's; name those of your table, or it reads everything")?;
+        writeln!(text, "-- SQL for Athena: {}", statement.purpose)?;
+        writeln!(text, "-- Records that began from {} to {}", statement.from, statement.to)?;
+        writeln!(text, "-- Its partitions are a day's; name those of your table, or it reads everything")?;
         writeln!(text, "{}", statement.text)?;
     }
     output::write(&text, &Writing::default())?;
