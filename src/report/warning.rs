@@ -20,11 +20,9 @@ pub(super) fn subject(warning: &Warning) -> String {
             percent(level.utilization),
             percent(level.utilization_by_now)
         ),
-        Turn::Filling { level, .. } => format!(
-            "NAT {gateway} is nearly full: {} holds {} of its ports",
-            level.destination,
-            percent(level.utilization)
-        ),
+        Turn::Filling { level, .. } => {
+            format!("NAT {gateway}: {} holds {} of its ports", level.destination, percent(level.utilization))
+        }
         Turn::RoomAgain { destination, now: Some(now), .. } => format!(
             "NAT {gateway} has room again: {destination} holds {} of its ports",
             percent(now.utilization)

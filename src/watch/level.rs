@@ -20,6 +20,9 @@ const MAX_STEPS: usize = 8;
 /// A destination that grows by less than this part of its capacity in a minute is steady: it would take hours to fill.
 const MIN_GROWTH: f64 = 0.002;
 
+/// The newest record is of a flow that ended then; others of its minute may be still to come.
+const NEWEST: SignedDuration = SignedDuration::from_mins(2);
+
 /// A time to come that is farther away than this is no forecast.
 const MAX_FORECAST: SignedDuration = SignedDuration::from_hours(12);
 
@@ -81,7 +84,7 @@ pub fn levels(diagnosis: &Diagnosis, now: Timestamp) -> Vec<Level> {
         return Vec::new();
     };
     let counted = Counted::of(diagnosis);
-    let until = diagnosis.coverage.logs_until;
+    let until = diagnosis.coverage.logs_until.map(|until| until.min(diagnosis.window.end()));
     let mut levels: Vec<Level> =
         diagnosis.destinations.iter().map(|of| level(of, capacity, counted, until, now)).collect();
     levels.sort_by(|a, b| b.utilization_by_now.total_cmp(&a.utilization_by_now));
@@ -108,11 +111,12 @@ impl Counted {
         })?;
         let all = metric.value.max(0.0);
         let tcp = || diagnosis.destinations.iter().filter(|destination| destination.protocol == "tcp");
-        // Those that are not listed hold no more than the last one that is.
+        // Those that are not listed hold no more than the last one that is, and none holds more than all.
         let unlisted = diagnosis.destinations_seen.saturating_sub(diagnosis.destinations.len() as u64) as f64;
         let sum = |of: fn(&HeldPorts) -> u32| {
-            let listed: f64 = tcp().map(|destination| f64::from(of(&destination.held))).sum();
-            listed + unlisted * tcp().last().map_or(0.0, |last| f64::from(of(&last.held)))
+            let ports = |destination: &DestinationReport| f64::from(of(&destination.held)).min(all);
+            let listed: f64 = tcp().map(ports).sum();
+            listed + unlisted * tcp().last().map_or(0.0, ports)
         };
         let (least, estimate, most) =
             (sum(|held| held.at_least), sum(|held| held.estimate), sum(|held| held.at_most));
@@ -160,7 +164,7 @@ fn level(
         .timeline
         .iter()
         // A minute whose records have not all arrived looks like a fall.
-        .filter(|step| until.is_some_and(|until| step.at + SignedDuration::from_mins(1) <= until))
+        .filter(|step| until.is_some_and(|until| step.at + NEWEST <= until))
         .map(|step| TimelineStep {
             held_estimate: estimate(step.held_at_least, step.held_estimate, step.held_at_most),
             held_at_most: most(step.held_at_least, step.held_at_most),
@@ -191,11 +195,16 @@ fn level(
     }
 }
 
-/// How the newest minutes grow: each pair of them has a slope, and the middle half of the slopes makes the range
-/// (Theil and Sen), so that one odd minute does not count.
+/// How the newest minutes grow: of the longest stretch of them that grows.
 fn filling(steps: &[TimelineStep], capacity: u32) -> Option<Filling> {
-    let steps = &steps[steps.len().saturating_sub(MAX_STEPS)..];
-    let last = steps.last().filter(|_| steps.len() >= MIN_STEPS)?;
+    let lengths = (MIN_STEPS..=MAX_STEPS.min(steps.len())).rev();
+    lengths.map(|length| &steps[steps.len() - length..]).find_map(|steps| growth(steps, capacity))
+}
+
+/// How these minutes grow: each pair of them has a slope, and the middle half of the slopes makes the range (Theil and
+/// Sen), so that one odd minute does not count.
+fn growth(steps: &[TimelineStep], capacity: u32) -> Option<Filling> {
+    let last = steps.last()?;
     let mut slopes = Vec::new();
     for (index, early) in steps.iter().enumerate() {
         for late in &steps[index + 1..] {
@@ -209,7 +218,9 @@ fn filling(steps: &[TimelineStep], capacity: u32) -> Option<Filling> {
     slopes.sort_by(f64::total_cmp);
     let quantile = |part: f64| slopes.get((part * (slopes.len() as f64 - 1.0)).round() as usize).copied();
     let (slow, usual, fast) = (quantile(0.25)?, quantile(0.5)?, quantile(0.75)?);
-    if slow <= 0.0 || usual < MIN_GROWTH * f64::from(capacity) {
+    // What is left to chance is more in few minutes than in many.
+    let least = MIN_GROWTH * f64::from(capacity) * (MAX_STEPS as f64 / steps.len() as f64).powi(2);
+    if slow <= 0.0 || usual < least {
         return None;
     }
     let full = |held: u32, slope: f64| {
