@@ -116,7 +116,7 @@ impl Counted {
         let sum = |of: fn(&HeldPorts) -> u32| {
             let ports = |destination: &DestinationReport| f64::from(of(&destination.held)).min(all);
             let listed: f64 = tcp().map(ports).sum();
-            listed + unlisted * tcp().last().map_or(0.0, ports)
+            listed + unlisted * tcp().next_back().map_or(0.0, ports)
         };
         let (least, estimate, most) =
             (sum(|held| held.at_least), sum(|held| held.estimate), sum(|held| held.at_most));

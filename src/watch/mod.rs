@@ -2,8 +2,8 @@
 //! looked up elsewhere.
 //!
 //! The cheapest question comes first. A gateway whose connections to all destinations together are few has no full
-//! destination ([`gate`]), and its flow logs are not read. Of the others one diagnosis of the last minutes shows the
-//! fullest destinations ([`level`]). What readers were told before decides what they are told now ([`memory`]).
+//! destination (`gate`), and its flow logs are not read. Of the others one diagnosis of the last minutes shows the
+//! fullest destinations (`level`). What readers were told before decides what they are told now (`memory`).
 
 mod fleet;
 mod gate;
