@@ -674,7 +674,26 @@ impl Service {
     /// When the embedded source is configured and none of its files could be read.
     pub async fn diagnose(
         &self,
-        Time { clock, deadline }: Time,
+        time: Time,
+        event: Option<&Value>,
+        incident: Incident,
+    ) -> Result<(Triaged, Option<Bundle>), Failure> {
+        let networks = self.discovery(time.clock, time.deadline.before_publishing());
+        self.diagnose_with(networks, time, event, incident).await
+    }
+
+    /// Looks at a gateway's minutes for a message that says nothing of what was changed before them: CloudTrail takes two
+    /// requests a second of the whole account, and an alarm may need them.
+    async fn look_at(&self, time: Time, incident: Incident) -> Result<Triaged, Failure> {
+        let networks = self.discovery(time.clock, time.deadline.before_publishing()).without_changes();
+        let (triaged, _) = Box::pin(self.diagnose_with(networks, time, None, incident)).await?;
+        Ok(triaged)
+    }
+
+    async fn diagnose_with(
+        &self,
+        networks: Discovery<'_>,
+        Time { deadline, .. }: Time,
         event: Option<&Value>,
         incident: Incident,
     ) -> Result<(Triaged, Option<Bundle>), Failure> {
@@ -687,7 +706,6 @@ impl Service {
             return Ok((looked.map_err(|error| error.0)?, None));
         }
         let looking = deadline.before_publishing();
-        let networks = self.discovery(clock, looking);
         let queries = self.queries(looking);
         let surveyed = Surveyed::new(incident.clone(), &networks).await.set_by_hand(by_hand);
         let memory = self.answered.snapshot();

@@ -58,6 +58,13 @@ impl<'a> Discovery<'a> {
     pub fn new(clients: &'a Clients, overrides: Overrides, clock: Clock, deadline: Deadline) -> Self {
         Self { clients, overrides, clock, deadline }
     }
+
+    /// The same look-ups, none of which asks what was changed before.
+    #[must_use]
+    pub fn without_changes(mut self) -> Self {
+        self.overrides.changes = false;
+        self
+    }
 }
 
 impl NetworkSource for Discovery<'_> {
@@ -671,6 +678,18 @@ mod tests {
         let (zone, errors, gaps) = with([3.0, 7.0, 0.0]);
         assert_eq!((zone.as_deref(), errors), (Some("eu-west-1b"), 7.0));
         assert!(gaps[0].why.contains("eu-west-1a (3)"), "{gaps:?}");
+    }
+
+    #[tokio::test]
+    async fn who_tells_nothing_of_changes_asks_for_none() {
+        let (clients, deadline) = (Clients::reaching_nobody(), Deadline::after(Duration::from_secs(5)));
+        let asking = Overrides { changes: true, ..Overrides::default() };
+        let window = "2026-11-18T02:00:00Z/2026-11-18T02:05:00Z".parse().ok();
+        let incident = Incident { gateway: Some(id()), window, ..Incident::default() };
+        let clock = Clock::showing("2026-11-18T02:10:00Z".parse().expect("valid"));
+        let discovery = Discovery::new(&clients, asking, clock, deadline);
+        assert!(discovery.changes(&incident).await.1.is_some(), "nobody answered");
+        assert_eq!(discovery.without_changes().changes(&incident).await, (None, None));
     }
 
     #[tokio::test]

@@ -67,9 +67,8 @@ impl Service {
         };
         loop {
             let began = Instant::now();
-            let looked = Box::pin(self.diagnose(time, None, incident.clone())).await;
-            let triaged = match looked {
-                Ok((triaged, _)) => triaged,
+            let triaged = match self.look_at(time, incident.clone()).await {
+                Ok(triaged) => triaged,
                 Err(failure) => {
                     tracing::warn!("not looked at after the alarm: {}", failure.chain());
                     return None;

@@ -146,8 +146,8 @@ impl Service {
 
     /// What a gateway's flow logs show.
     async fn read(&self, time: Time, of: &Connections, window: TimeWindow) -> State {
-        match Box::pin(self.diagnose(time, None, of.ask(window))).await {
-            Ok((triaged, _)) => of_diagnosis(&triaged.diagnosis, time.clock.now()),
+        match self.look_at(time, of.ask(window)).await {
+            Ok(triaged) => of_diagnosis(&triaged.diagnosis, time.clock.now()),
             Err(failure) => State::Unknown {
                 missing: Gap::new("how full the gateway is", failure.chain(), Fix::ask_again("run")),
             },
