@@ -164,6 +164,14 @@ impl TimeWindow {
         if start < end { Ok(Self { start, end }) } else { Err(InvalidIncident::EmptyWindow { start, end }) }
     }
 
+    /// The whole minutes of this length that end with the last whole minute before `now`; `None` of a time that no
+    /// calendar has.
+    #[must_use]
+    pub fn of_last(length: SignedDuration, now: Timestamp) -> Option<Self> {
+        let end = Timestamp::from_second(now.as_second().div_euclid(60) * 60).ok()?;
+        Self::new(end.checked_sub(length).ok()?, end).ok()
+    }
+
     /// The first instant.
     #[must_use]
     pub fn start(&self) -> Timestamp {
@@ -279,6 +287,12 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// No alarm: exactly these minutes of a gateway.
+    #[must_use]
+    pub fn of_minutes(gateway: Option<NatGatewayId>, window: TimeWindow) -> Self {
+        Self { gateway, window: Some(window), exact_window: true, ..Self::default() }
+    }
+
     /// The same text for the same alarm transition, however often and in whichever shape it is
     /// delivered; for a run by hand, the same for the same gateway and window.
     ///

@@ -48,6 +48,7 @@ pub mod incident;
 pub mod looks;
 pub mod network;
 pub mod permissions;
+mod prices;
 pub mod publish;
 pub mod recovery;
 pub mod report;

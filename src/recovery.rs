@@ -14,7 +14,7 @@ use crate::words::{self, count, counted};
 
 /// A destination that holds less than this part of its capacity has room again. Above it, connections of a few minutes
 /// fill the rest.
-const MAX_FREED: f64 = 0.8;
+pub(crate) const MAX_FREED: f64 = 0.8;
 
 /// Whether ports are free again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]

@@ -421,12 +421,7 @@ impl Service {
                 None => self.only_gateway(time.deadline.of_look_ups()).await?,
             };
             let window = window.unwrap_or_else(|| doctor::latest(time.clock.now()));
-            Ok::<_, AlarmError>(Incident {
-                gateway: Some(gateway),
-                window: Some(window),
-                exact_window: true,
-                ..Incident::default()
-            })
+            Ok::<_, AlarmError>(Incident::of_minutes(Some(gateway), window))
         };
         match incident.await {
             Ok(incident) => {
@@ -639,8 +634,7 @@ impl Service {
         asked: &mut Vec<(Form, Questions)>,
     ) -> Examined {
         let window = doctor::recent(clock.now());
-        let incident =
-            Incident { gateway: Some(id), window: Some(window), exact_window: true, ..Incident::default() };
+        let incident = Incident::of_minutes(Some(id), window);
         let (network, gaps) = self.discovery(clock, deadline).network(&incident).await;
         let mut reading = doctor::reading(&network, window).await;
         let plan = doctor::plan(&network, &mut reading, window);

@@ -17,6 +17,8 @@ use crate::watch::{Connections, Week, Weeks};
 const CONNECTIONS: [(&str, &str); 1] = [("ActiveConnectionCount", "Maximum")];
 
 /// What passes through a gateway in a week. Bytes count once, as they come in from either side.
+///
+/// Source: "NAT gateway metrics and dimensions" in the Amazon VPC user guide.
 const OF_WEEK: [(&str, &str); 4] = [
     ("ActiveConnectionCount", "Maximum"),
     ("ErrorPortAllocation", "Sum"),
@@ -105,14 +107,13 @@ pub(crate) async fn connections_of(
     (all.iter().zip(found).map(of).collect(), gaps)
 }
 
-/// The last two weeks of each gateway.
+/// The last two weeks of each gateway. All of them have ids.
 pub(crate) async fn weeks_of(
     clients: &Clients,
     gateways: &[NatGateway],
     now: Timestamp,
     deadline: Deadline,
 ) -> (Vec<Weeks>, Vec<Gap>) {
-    let ids: Vec<String> = gateways.iter().filter_map(|one| Some(one.id.as_ref()?.to_string())).collect();
     let this_week = weeks(clients, gateways, now, deadline);
     let week_before = weeks(clients, gateways, now - WEEK, deadline);
     let ((this_week, mut gaps), (week_before, more), without) =
@@ -120,18 +121,20 @@ pub(crate) async fn weeks_of(
     gaps.extend(more);
     let without = without.unwrap_or_else(|gap| {
         gaps.push(gap);
-        vec![None; ids.len()]
+        vec![None; gateways.len()]
     });
     gaps.dedup();
-    let vpcs = gateways.iter().filter(|one| one.id.is_some()).map(|one| one.vpc_id.clone());
-    let found = ids.into_iter().zip(vpcs).zip(this_week).zip(week_before).zip(without);
-    let found = found.map(|((((gateway, vpc_id), this_week), week_before), without_endpoint)| Weeks {
-        gateway,
-        vpc_id,
-        this_week,
-        week_before,
-        without_endpoint,
-    });
+    let weeks = this_week.into_iter().zip(week_before).zip(without);
+    let found =
+        gateways.iter().zip(weeks).filter_map(|(gateway, ((this_week, week_before), without_endpoint))| {
+            Some(Weeks {
+                gateway: gateway.id.as_ref()?.to_string(),
+                vpc_id: gateway.vpc_id.clone(),
+                this_week,
+                week_before,
+                without_endpoint,
+            })
+        });
     (found.collect(), gaps)
 }
 

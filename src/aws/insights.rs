@@ -26,6 +26,9 @@ use crate::words;
 /// "Amazon CloudWatch pricing", Logs, "Analyze (Logs Insights queries)".
 pub const LIST_PRICE_USD_PER_GB: f64 = 0.005;
 
+/// Bytes of a GiB, in which the limit of what may be scanned is set.
+pub const BYTES_OF_GIB: f64 = 1_073_741_824.0;
+
 /// Most log groups that one query may name (`StartQuery` in the CloudWatch Logs API).
 const MOST_GROUPS: usize = 50;
 
@@ -108,7 +111,13 @@ impl Budget {
     /// So many GiB, of which nothing is spent.
     #[must_use]
     pub fn of_gib(gib: f64) -> Self {
-        Self(Rc::new(Account { most: whole(gib * GIB), spent: Cell::new(0) }))
+        Self::of_bytes(whole(gib * BYTES_OF_GIB))
+    }
+
+    /// So many bytes, of which nothing is spent.
+    #[must_use]
+    pub fn of_bytes(most: u64) -> Self {
+        Self(Rc::new(Account { most, spent: Cell::new(0) }))
     }
 
     /// The same, where so many bytes were scanned before.
@@ -293,8 +302,6 @@ impl Abandoned {
         Self { unanswered: Unanswered { why, fix: fix.into(), cause }, running: false }
     }
 }
-
-const GIB: f64 = 1_073_741_824.0;
 
 /// What a running query has scanned, as the looks at it tell.
 struct Meter<'a> {
@@ -905,12 +912,12 @@ mod tests {
                 _ if self.from.elapsed() < Duration::from_secs(60) => {
                     let mut page = status("Running");
                     let part = self.from.elapsed().as_secs_f64() / 60.0;
-                    page.answer.bytes_scanned = self.tells.then(|| whole(part * GIB));
+                    page.answer.bytes_scanned = self.tells.then(|| whole(part * BYTES_OF_GIB));
                     Ok(page)
                 }
                 _ => {
                     let mut page = complete("a");
-                    page.answer.bytes_scanned = Some(whole(GIB));
+                    page.answer.bytes_scanned = Some(whole(BYTES_OF_GIB));
                     Ok(page)
                 }
             }

@@ -41,7 +41,7 @@ pub use event_bus::put_event;
 pub(crate) use fleet::{connections_of, weeks_of};
 pub use function::invoke_later;
 pub(crate) use function::try_invoking;
-pub use insights::{Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
+pub use insights::{BYTES_OF_GIB, Budget, InsightsQueries, LIST_PRICE_USD_PER_GB};
 pub(crate) use metrics::errors_of;
 pub use topic::SnsTopic;
 

@@ -83,8 +83,7 @@ pub(super) async fn missing_endpoints(
     const SERVICES: [(&str, &str); 2] = [(".s3", "S3"), (".dynamodb", "DynamoDB")];
     let all = client.describe_vpc_endpoints().into_paginator().items().send();
     let all = listed(deadline, ENDPOINTS, "which gateway endpoints there are", all.try_collect()).await?;
-    let known = gateways.iter().filter(|gateway| gateway.id.is_some());
-    let missing = known.map(|gateway| {
+    let missing = gateways.iter().map(|gateway| {
         let vpc = gateway.vpc_id.as_deref()?;
         let of_vpc: Vec<GatewayEndpoint> = all
             .iter()

@@ -77,19 +77,14 @@ const MINUTES: SignedDuration = SignedDuration::from_mins(10);
 /// Ten whole minutes of which the records must have arrived by now.
 #[must_use]
 pub fn recent(now: Timestamp) -> TimeWindow {
-    begun(now, BEFORE)
+    let arrived = now.checked_sub(BEFORE - MINUTES).unwrap_or(now);
+    latest(arrived)
 }
 
 /// The ten whole minutes before now.
 #[must_use]
 pub fn latest(now: Timestamp) -> TimeWindow {
-    begun(now, MINUTES)
-}
-
-fn begun(now: Timestamp, before: SignedDuration) -> TimeWindow {
-    let start = Timestamp::from_second((now.as_second() - before.as_secs()).div_euclid(60) * 60);
-    let window = start.and_then(|start| Ok((start, start.checked_add(MINUTES)?)));
-    window.ok().and_then(|(start, end)| TimeWindow::new(start, end).ok()).unwrap_or(TimeWindow::EPOCH)
+    TimeWindow::of_last(MINUTES, now).unwrap_or(TimeWindow::EPOCH)
 }
 
 /// A service that answers nothing, and remembers what it was asked first.
@@ -107,12 +102,7 @@ impl LogsQueries for &Unanswering {
 /// at night, with nobody who answers.
 pub async fn reading(network: &Network, window: TimeWindow) -> Reading {
     let service = Unanswering::default();
-    let incident = Incident {
-        gateway: network.gateway.id.clone(),
-        window: Some(window),
-        exact_window: true,
-        ..Incident::default()
-    };
+    let incident = Incident::of_minutes(network.gateway.id.clone(), window);
     let mut seen = network.clone();
     let Ok(evidence) = LogsInsights::new(&service).collect(&incident, &mut seen).await;
     // The gap of the question itself has no reason: nobody was asked.

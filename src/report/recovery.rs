@@ -1,10 +1,11 @@
 //! The end of an alarm in words: whether ports are free again, and what shows it.
 
 use super::sms::ID;
+use super::wording::estimate_and_range;
 use crate::alarm::Ended;
-use crate::diagnosis::{HeldPorts, region_option};
+use crate::diagnosis::region_option;
 use crate::gap::Fix;
-use crate::recovery::{Compared, Recovery, RefusedInAll, Relief};
+use crate::recovery::{Compared, MAX_FREED, Recovery, RefusedInAll, Relief};
 use crate::words::{self, count, counted, one_line};
 
 /// Longest part of an alarm's name that is shown.
@@ -37,16 +38,13 @@ pub(super) fn title(all: &[Recovery]) -> String {
     }
 }
 
-/// Below this part of capacity at the very most, a destination has ports enough to call it recovered.
-const FAR_FROM_FULL: f64 = 0.8;
-
 fn title_of(one: &Recovery) -> String {
     let gateway = one.gateway.get(..ID).unwrap_or(&one.gateway);
     let destination = one.destination.as_ref();
     match (one.relief, destination.and_then(|to| Some((to, to.now?, to.capacity?)))) {
         // What may nearly be full sounds like no recovery: then something else shows that it is one.
         (Relief::Freed, Some((to, now, capacity)))
-            if f64::from(now.at_most) < f64::from(capacity) * FAR_FROM_FULL =>
+            if f64::from(now.at_most) < f64::from(capacity) * MAX_FREED =>
         {
             format!(
                 "NAT {gateway} recovered: {} holds at most {} of {} ports",
@@ -69,13 +67,6 @@ fn title_of(one: &Recovery) -> String {
             format!("NAT {gateway}: errors stopped; whether its ports are free is not known")
         }
     }
-}
-
-/// `1,200` or `1,200 (800 to 1,300)`.
-fn range(held: HeldPorts) -> String {
-    let [least, estimate, most] =
-        [held.at_least, held.estimate, held.at_most].map(|ports| count(u64::from(ports)));
-    if least == most { least } else { format!("{estimate} ({least} to {most})") }
 }
 
 /// What happened, and what shows it: a paragraph each for the alarm and for each gateway.
@@ -114,17 +105,17 @@ fn of_gateway(one: &Recovery) -> [Vec<String>; 2] {
         Some(Compared { name, then, now, capacity }) => {
             let of =
                 capacity.map_or_else(String::new, |capacity| format!(" of {}", count(u64::from(capacity))));
-            let then = then.map(|then| format!("{name} held {} ports when it was fullest", range(then)));
+            let then = then.map(|then| format!("{name} held {} ports when it was fullest", estimate_and_range(then)));
             match (then, now) {
                 (Some(then), Some(now)) => {
                     format!(
                         "{then}, and {}{of} in the last minute before the alarm went back to OK.",
-                        range(*now)
+                        estimate_and_range(*now)
                     )
                 }
                 (None, Some(now)) => format!(
                     "{name} held {}{of} ports in the last minute before the alarm went back to OK.",
-                    range(*now)
+                    estimate_and_range(*now)
                 ),
                 (Some(then), None) => {
                     format!("{then}. The flow logs do not show what it held in the last minute.")

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::chat::{code_block, notification, safe};
 use super::lines::wrap;
 use super::sms::{ID, SUBJECT};
-use super::wording::outside;
-use crate::diagnosis::HeldPorts;
+use super::wording::{estimate_and_range, outside};
 use crate::watch::{Filling, Level, Turn, Warning};
 use crate::words::{self, ascii_line, count, counted, escaped_json, percent};
 
@@ -30,13 +29,6 @@ pub(super) fn subject(warning: &Warning) -> String {
         Turn::RoomAgain { destination, .. } => format!("NAT {gateway} has room again towards {destination}"),
     };
     ascii_line(&subject, SUBJECT)
-}
-
-/// `46,200 (44,000 to 48,000)`.
-fn range(held: HeldPorts) -> String {
-    let [least, estimate, most] =
-        [held.at_least, held.estimate, held.at_most].map(|ports| count(u64::from(ports)));
-    if least == most { least } else { format!("{estimate} ({least} to {most})") }
 }
 
 /// What was seen, a paragraph each.
@@ -73,7 +65,7 @@ fn filling(warning: &Warning, level: &Level, refused: Option<f64>) -> Vec<String
     let mut held = format!(
         "{}{name} held {} of the {} ports that NAT gateway {} has towards it, at {}.",
         outside(&level.destination),
-        range(level.held),
+        estimate_and_range(level.held),
         count(u64::from(level.capacity)),
         warning.watched.name(),
         words::instant(level.held.at),

@@ -44,6 +44,13 @@ pub(super) fn reach(diagnosis: &Diagnosis, held: &HeldPorts) -> String {
     }
 }
 
+/// `46,200 (44,000 to 48,000)`: an estimate with its range, or one figure where both ends are alike.
+pub(super) fn estimate_and_range(held: HeldPorts) -> String {
+    let [least, estimate, most] =
+        [held.at_least, held.estimate, held.at_most].map(|ports| words::count(u64::from(ports)));
+    if least == most { least } else { format!("{estimate} ({least} to {most})") }
+}
+
 /// `203.0.113.10:443`: the protocol is said where it is not TCP.
 pub(super) fn place(destination: &DestinationReport) -> String {
     let label = label(destination);

@@ -15,8 +15,8 @@ use crate::looks;
 use crate::recovery::{Look, Recovery, RefusedInAll, compare};
 use crate::triage::{Triaged, triage};
 
-/// How long before the alarm went back to OK the minutes begin that are looked at, and how many they are.
-const LAST_MINUTE: SignedDuration = SignedDuration::from_mins(1);
+/// How much is looked at: the last whole minute before the alarm went back to OK.
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 impl Service {
     /// What the gateways of an alarm that is over were found to be.
@@ -58,13 +58,9 @@ impl Service {
 
     /// The last minute before the alarm went back to OK, looked at until its records have arrived or there is no time.
     async fn settled(&self, time: Time, ended: &Ended, of: &EndedOf) -> Option<Triaged> {
-        let incident = Incident {
-            gateway: Some(of.id.clone()),
-            zone: of.zone.clone(),
-            window: Some(last_minute(ended)?),
-            exact_window: true,
-            ..Incident::default()
-        };
+        let minute = TimeWindow::of_last(MINUTE, ended.alarm.at)?;
+        let incident = Incident::of_minutes(Some(of.id.clone()), minute);
+        let incident = Incident { zone: of.zone.clone(), ..incident };
         loop {
             let began = Instant::now();
             let triaged = match self.look_at(time, incident.clone()).await {
@@ -84,12 +80,6 @@ impl Service {
             sleep(looks::BETWEEN).await;
         }
     }
-}
-
-/// The last whole minute before the alarm went back to OK.
-fn last_minute(ended: &Ended) -> Option<TimeWindow> {
-    let end = jiff::Timestamp::from_second(ended.alarm.at.as_second().div_euclid(60) * 60).ok()?;
-    TimeWindow::new(end.checked_sub(LAST_MINUTE).ok()?, end).ok()
 }
 
 /// The alarm's own report, made once more from what was kept of it.

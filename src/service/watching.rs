@@ -78,9 +78,8 @@ impl Service {
         let Time { clock, deadline } = time;
         let now = clock.now();
         let window = latest(now);
-        let a_day = (self.config.watch_gib_per_day * GIB) as u64;
-        let left = memory.bytes_left(a_day, now);
-        let budget = Budget::of_gib(left as f64 / GIB);
+        let a_day = (self.config.watch_gib_per_day * aws::BYTES_OF_GIB) as u64;
+        let budget = Budget::of_bytes(memory.bytes_left(a_day, now));
         self.budget.replace(budget.clone());
         let (connections, gaps) = self.connections(deadline.of_look_ups(), window, only).await;
         let mut seen = Vec::new();
@@ -138,7 +137,7 @@ impl Service {
             if gateways.is_empty() {
                 let why = format!("EC2 knows no NAT gateway {only} in this Region");
                 let fix = Fix::run_to("look which there are", "aws ec2 describe-nat-gateways");
-                return (Vec::new(), vec![Gap::new("how full the gateway is", why, fix)]);
+                return (Vec::new(), vec![Gap::new(HOW_FULL, why, fix)]);
             }
         }
         aws::connections_of(&self.clients, &gateways, window, deadline).await
@@ -148,9 +147,9 @@ impl Service {
     async fn read(&self, time: Time, of: &Connections, window: TimeWindow) -> State {
         match self.look_at(time, of.ask(window)).await {
             Ok(triaged) => of_diagnosis(&triaged.diagnosis, time.clock.now()),
-            Err(failure) => State::Unknown {
-                missing: Gap::new("how full the gateway is", failure.chain(), Fix::ask_again("run")),
-            },
+            Err(failure) => {
+                State::Unknown { missing: Gap::new(HOW_FULL, failure.chain(), Fix::ask_again("run")) }
+            }
         }
     }
 
@@ -176,7 +175,8 @@ impl Service {
     }
 }
 
-const GIB: f64 = 1_073_741_824.0;
+/// What is missing where the state of a gateway is not known.
+const HOW_FULL: &str = "how full the gateway is";
 
 /// A diagnosis of the last minutes, as a state.
 fn of_diagnosis(diagnosis: &Diagnosis, now: Timestamp) -> State {
@@ -194,7 +194,7 @@ fn of_diagnosis(diagnosis: &Diagnosis, now: Timestamp) -> State {
 
 fn without_addresses(of: &Connections) -> Gap {
     Gap::new(
-        "how full the gateway is",
+        HOW_FULL,
         "none of its addresses is in place",
         Fix::run(format!("aws ec2 describe-nat-gateways --nat-gateway-ids {}", of.gateway)),
     )
@@ -202,19 +202,19 @@ fn without_addresses(of: &Connections) -> Gap {
 
 fn without_datapoints(of: &Connections) -> Gap {
     Gap::new(
-        "how full the gateway is",
+        HOW_FULL,
         "CloudWatch has no datapoint of its ActiveConnectionCount in the last minutes",
         Fix::run_to("read its flow logs all the same", format!("nat-triage watch --nat-id {}", of.gateway)),
     )
 }
 
 fn without_time() -> Gap {
-    Gap::new("how full the gateway is", "the function had no time left for it", Fix::run("nat-triage watch"))
+    Gap::new(HOW_FULL, "the function had no time left for it", Fix::run("nat-triage watch"))
 }
 
 fn without_budget() -> Gap {
     Gap::new(
-        "how full the gateway is",
+        HOW_FULL,
         "watching has scanned as much today as it may",
         "raise NAT_TRIAGE_WATCH_GIB_PER_DAY (the parameter WatchGiBPerDay), or wait for tomorrow",
     )

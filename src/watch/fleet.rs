@@ -6,16 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::gap::Gap;
+use crate::prices::{BYTES_OF_GB, GATEWAY_USD_PER_GB};
 
 /// The version of the JSON: fields are added within it, never renamed.
 pub const FLEET_SCHEMA: &str = "nat-triage.fleet.v1";
-
-/// A GB that passes through a gateway, in US dollars (us-east-1 list price).
-///
-/// Source: "Amazon VPC pricing", NAT gateway, data processed; a GB is 2^30 bytes.
-const USD_PER_GB: f64 = 0.045;
-
-const GB: f64 = 1_073_741_824.0;
 
 /// A week of one gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -35,7 +29,7 @@ impl Week {
     /// What its bytes cost, in US dollars at the list price of us-east-1.
     #[must_use]
     pub fn cost_usd(&self) -> Option<f64> {
-        Some(self.bytes? as f64 / GB * USD_PER_GB)
+        Some(self.bytes? as f64 / BYTES_OF_GB * GATEWAY_USD_PER_GB)
     }
 }
 

@@ -11,9 +11,7 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(20);
 /// The last whole minutes before `now` that are looked at.
 #[must_use]
 pub fn latest(now: Timestamp) -> TimeWindow {
-    let end = Timestamp::from_second(now.as_second().div_euclid(60) * 60);
-    let window = end.and_then(|end| Ok((end.checked_sub(WINDOW)?, end)));
-    window.ok().and_then(|(start, end)| TimeWindow::new(start, end).ok()).unwrap_or(TimeWindow::EPOCH)
+    TimeWindow::of_last(WINDOW, now).unwrap_or(TimeWindow::EPOCH)
 }
 
 /// What is known of a gateway, or of a zone of a regional one, before its flow logs are read.
@@ -50,13 +48,8 @@ impl Connections {
     /// What to ask the gateway's flow logs about these minutes.
     #[must_use]
     pub fn ask(&self, window: TimeWindow) -> Incident {
-        Incident {
-            gateway: Some(self.gateway.clone()),
-            zone: self.zone.clone(),
-            window: Some(window),
-            exact_window: true,
-            ..Incident::default()
-        }
+        let incident = Incident::of_minutes(Some(self.gateway.clone()), window);
+        Incident { zone: self.zone.clone(), ..incident }
     }
 }
 

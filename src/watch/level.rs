@@ -93,8 +93,8 @@ pub fn levels(diagnosis: &Diagnosis, now: Timestamp) -> Vec<Level> {
 }
 
 /// What CloudWatch counted says of the estimates. Where no record shows how a connection ended, the range of what is
-/// held is wide. But all TCP destinations together hold as many ports as the gateway has TCP connections: so far above
-/// the sum of the estimates, or below it, each of them is taken to be.
+/// held is wide. But all TCP destinations together hold as many ports as the gateway has TCP connections. Where that is
+/// more than the sum of the estimates, each estimate moves up in its range by the same part; where it is less, down.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Counted {
     /// The most TCP connections of these minutes, to all destinations together.
@@ -128,11 +128,13 @@ impl Counted {
         Some(Self { all: all as u32, shift: shift.clamp(-1.0, 1.0) })
     }
 
-    /// The estimate of one destination, given its range.
-    fn estimate(self, at_least: u32, estimate: u32, at_most: u32) -> u32 {
-        let [least, middle, most] = [at_least, estimate, at_most].map(f64::from);
-        let room = if self.shift > 0.0 { most - middle } else { middle - least };
-        ((middle + self.shift * room.max(0.0)).round() as u32).min(self.all).max(at_least)
+    /// The range of one destination's ports, narrowed: at least, estimated and at most.
+    fn narrow(self, [least, estimate, most]: [u32; 3]) -> [u32; 3] {
+        let room =
+            if self.shift > 0.0 { most.saturating_sub(estimate) } else { estimate.saturating_sub(least) };
+        let shifted = (f64::from(estimate) + self.shift * f64::from(room)).round() as u32;
+        // One destination's connections are among the gateway's.
+        [least, shifted.min(self.all).max(least), most.min(self.all).max(least)]
     }
 }
 
@@ -144,31 +146,19 @@ fn level(
     now: Timestamp,
 ) -> Level {
     let counted = counted.filter(|_| destination.protocol == "tcp");
-    // One destination's TCP connections are among the gateway's.
-    let most = |at_least: u32, at_most: u32| match counted {
-        Some(counted) => at_most.min(counted.all).max(at_least),
-        None => at_most,
-    };
-    let estimate = |at_least: u32, estimate: u32, at_most: u32| match counted {
-        Some(counted) => counted.estimate(at_least, estimate, at_most),
-        None => estimate,
-    };
-    let HeldPorts { at_least, estimate: middle, at_most, at } = destination.held;
-    let held = HeldPorts {
-        at_least,
-        estimate: estimate(at_least, middle, at_most),
-        at_most: most(at_least, at_most),
-        at,
-    };
+    let narrow = |range: [u32; 3]| counted.map_or(range, |counted| counted.narrow(range));
+    let HeldPorts { at_least, estimate, at_most, at } = destination.held;
+    let [at_least, estimate, at_most] = narrow([at_least, estimate, at_most]);
+    let held = HeldPorts { at_least, estimate, at_most, at };
     let steps: Vec<TimelineStep> = destination
         .timeline
         .iter()
         // A minute whose records have not all arrived looks like a fall.
         .filter(|step| until.is_some_and(|until| step.at + NEWEST <= until))
-        .map(|step| TimelineStep {
-            held_estimate: estimate(step.held_at_least, step.held_estimate, step.held_at_most),
-            held_at_most: most(step.held_at_least, step.held_at_most),
-            ..*step
+        .map(|step| {
+            let [held_at_least, held_estimate, held_at_most] =
+                narrow([step.held_at_least, step.held_estimate, step.held_at_most]);
+            TimelineStep { held_at_least, held_estimate, held_at_most, ..*step }
         })
         .collect();
     let part = |ports: f64| ports / f64::from(capacity.max(1));

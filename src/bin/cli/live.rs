@@ -25,8 +25,6 @@ use crate::args::{Account, Doctor, Replay, TableFormat, Triage, Watch, Writing};
 use crate::event::{Asked, Meant, asked, more};
 use crate::output::{self, Outcome};
 
-const BYTES_OF_GIB: f64 = 1_073_741_824.0;
-
 /// As long as the function may take.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
@@ -37,7 +35,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     let live = config.flow_logs.is_empty();
     let sdk = account(&args.account, live).await?;
     if live {
-        let bytes = config.max_scan_gib * BYTES_OF_GIB;
+        let bytes = config.max_scan_gib * aws::BYTES_OF_GIB;
         output::problem(&format!(
             "scans at most {} of logs, {} at the list price of us-east-1; {MAX_SCAN_GIB} sets the most",
             words::bytes(bytes as u64),

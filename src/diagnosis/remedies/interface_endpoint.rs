@@ -7,14 +7,12 @@ use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{InterfaceEndpoint, Network, PrefixList, is_private};
+use crate::prices::{BYTES_OF_GB, GATEWAY_USD_PER_GB};
 use crate::words;
 
-/// An interface endpoint for an hour in each zone, a GB through it, and a GB through a gateway
-/// (us-east-1 list prices). AWS's GB is 2^30 bytes.
+/// An interface endpoint for an hour in each zone, and a GB through it (us-east-1 list prices).
 const ZONE_HOURLY_USD: f64 = 0.01;
 const USD_PER_GB: f64 = 0.01;
-const GATEWAY_USD_PER_GB: f64 = 0.045;
-const GB: f64 = 1_073_741_824.0;
 
 /// The service that an address is certain to stand for: every name that clients asked for and were
 /// answered with it is a name of that one service. By the address alone services can't be told apart.
@@ -77,7 +75,7 @@ fn interface_endpoint(shortage: &Shortage<'_>) -> Option<Offer> {
     let unnamed = endpoints.into_iter().min_by_key(|endpoint| endpoint.id.as_str());
     let subnets = subnet_per_zone(&placement);
     let zones = subnets.len() as f64;
-    let gb = top.tally.bytes as f64 / GB;
+    let gb = top.tally.bytes as f64 / BYTES_OF_GB;
     let cost = format!(
         "At us-east-1 list prices it costs $0.01 an hour in each zone and $0.01 a GB; the gateway takes $0.045 a GB. The window's {} to {} come to {} through it and {} through the gateway.",
         words::bytes(top.tally.bytes),

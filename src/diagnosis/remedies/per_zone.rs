@@ -9,14 +9,14 @@ use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH, Worth};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::network::{GatewayKind, Network, Route, RouteTable, SiblingGateway};
+use crate::prices::BYTES_OF_GB;
 use crate::words;
 
 /// A NAT gateway for an hour (us-east-1 list price).
 pub(super) const GATEWAY_HOURLY_USD: f64 = 0.045;
 
-/// A GB that crosses zones, at each end (us-east-1 list price). AWS's GB is 2^30 bytes.
+/// A GB that crosses zones, at each end (us-east-1 list price).
 const CROSS_ZONE_USD_PER_GB: f64 = 0.01;
-const GB: f64 = 1_073_741_824.0;
 
 /// The way that a client of another zone takes to this gateway.
 #[derive(Clone, Copy)]
@@ -380,7 +380,7 @@ fn saved(shortage: &Shortage<'_>, crossing: &Crossing<'_>) -> Option<String> {
     let uses = findings.evidence.clients.iter();
     let moved = uses.filter(|(using, _)| crossing.addresses.contains(&using.client));
     let bytes: u64 = moved.map(|(_, tally)| tally.bytes).sum();
-    let usd = bytes as f64 / GB * CROSS_ZONE_USD_PER_GB * 2.0;
+    let usd = bytes as f64 / BYTES_OF_GB * CROSS_ZONE_USD_PER_GB * 2.0;
     (findings.complete && usd >= 0.01).then(|| {
         format!(
             " Their traffic crossed zones: {} in the {} minutes of the window, {} at $0.01 per GB each way.",

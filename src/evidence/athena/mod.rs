@@ -31,10 +31,10 @@ use table::Wanted;
 pub use names::{Identifier, NotATable, TableName};
 pub use table::{Column, Records, Table, Unusable};
 
-const HELD_PORTS: &str = "held ports per destination and client, of Athena";
 /// Most files of a folder whose sizes are summed: a hundred calls, of a second in all for ten.
 const MAX_SUMMED: usize = 100_000;
 
+const HELD_PORTS: &str = "held ports per destination and client, of Athena";
 const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces, of Athena";
 
 /// Describes tables, and runs statements on them.

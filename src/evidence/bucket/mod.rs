@@ -149,12 +149,7 @@ impl<O: Objects> BucketFiles<O> {
         network: &Network,
         window: TimeWindow,
     ) -> Option<(FlowLog, LogFormat, Evidence)> {
-        let incident = Incident {
-            gateway: network.gateway.id.clone(),
-            window: Some(window),
-            exact_window: true,
-            ..Incident::default()
-        };
+        let incident = Incident::of_minutes(network.gateway.id.clone(), window);
         let (log, format, why) = best_in_bucket(network)?;
         let read = self.collect(&incident, &mut network.clone(), (log, &format), &why, false).await;
         Some((log.clone(), format, read.evidence))
