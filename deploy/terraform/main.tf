@@ -39,6 +39,32 @@ locals {
   athena_database = split(".", var.athena_table)[0]
   athena_bucket   = split("/", var.athena_results)[0]
 
+  # What the function is asked without an alarm: on Monday mornings in UTC, and every five minutes. An event that is older
+  # than these seconds is not sent again; 0 is what EventBridge does by itself.
+  schedules = {
+    check-up = {
+      wanted      = var.weekly_check_up
+      description = "Asks nat-triage whether an alarm tonight would get its diagnosis"
+      expression  = "cron(0 7 ? * MON *)"
+      event       = "{\"doctor\": true, \"tell\": \"changes\"}"
+      seconds     = 0
+    }
+    watch = {
+      wanted      = var.early_warning
+      description = "Asks nat-triage how full each NAT gateway is"
+      expression  = "rate(5 minutes)"
+      event       = "{\"watch\": true}"
+      seconds     = 240
+    }
+    fleet = {
+      wanted      = var.early_warning
+      description = "Asks nat-triage for the page of the NAT gateways, week on week"
+      expression  = "cron(0 8 ? * MON *)"
+      event       = "{\"watch\": \"weekly\"}"
+      seconds     = 0
+    }
+  }
+
   environment = {
     NAT_TRIAGE_TOPIC_ARN           = local.topic_arn
     NAT_TRIAGE_MAX_SCAN_GIB        = tostring(var.max_scan_gib)
@@ -497,77 +523,34 @@ resource "aws_lambda_permission" "alarms" {
   source_arn     = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${var.name}-*"
 }
 
-# On Monday mornings, in UTC.
-resource "aws_cloudwatch_event_rule" "check_up" {
-  count               = var.weekly_check_up ? 1 : 0
-  name                = "${var.name}-check-up"
-  description         = "Asks nat-triage whether an alarm tonight would get its diagnosis"
-  schedule_expression = "cron(0 7 ? * MON *)"
+resource "aws_cloudwatch_event_rule" "schedules" {
+  for_each            = { for name, schedule in local.schedules : name => schedule if schedule.wanted }
+  name                = "${var.name}-${each.key}"
+  description         = each.value.description
+  schedule_expression = each.value.expression
 }
 
-resource "aws_cloudwatch_event_target" "check_up" {
-  count = var.weekly_check_up ? 1 : 0
-  rule  = aws_cloudwatch_event_rule.check_up[0].name
-  arn   = aws_lambda_function.triage.arn
-  input = "{\"doctor\": true, \"tell\": \"changes\"}"
-}
+resource "aws_cloudwatch_event_target" "schedules" {
+  for_each = aws_cloudwatch_event_rule.schedules
+  rule     = each.value.name
+  arn      = aws_lambda_function.triage.arn
+  input    = local.schedules[each.key].event
 
-resource "aws_lambda_permission" "check_up" {
-  count         = var.weekly_check_up ? 1 : 0
-  action        = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.triage.function_name
-  principal     = "events.amazonaws.com"
-  source_arn    = aws_cloudwatch_event_rule.check_up[0].arn
-}
+  dynamic "retry_policy" {
+    for_each = local.schedules[each.key].seconds == 0 ? [] : [local.schedules[each.key].seconds]
 
-resource "aws_cloudwatch_event_rule" "watch" {
-  count               = var.early_warning ? 1 : 0
-  name                = "${var.name}-watch"
-  description         = "Asks nat-triage how full each NAT gateway is"
-  schedule_expression = "rate(5 minutes)"
-}
-
-resource "aws_cloudwatch_event_target" "watch" {
-  count = var.early_warning ? 1 : 0
-  rule  = aws_cloudwatch_event_rule.watch[0].name
-  arn   = aws_lambda_function.triage.arn
-  input = "{\"watch\": true}"
-
-  # The next one comes in five minutes: an old one is of no use.
-  retry_policy {
-    maximum_event_age_in_seconds = 240
+    content {
+      maximum_event_age_in_seconds = retry_policy.value
+    }
   }
 }
 
-resource "aws_lambda_permission" "watch" {
-  count         = var.early_warning ? 1 : 0
+resource "aws_lambda_permission" "schedules" {
+  for_each      = aws_cloudwatch_event_rule.schedules
   action        = "lambda:InvokeFunction"
   function_name = aws_lambda_function.triage.function_name
   principal     = "events.amazonaws.com"
-  source_arn    = aws_cloudwatch_event_rule.watch[0].arn
-}
-
-# An hour after the check-up.
-resource "aws_cloudwatch_event_rule" "fleet" {
-  count               = var.early_warning ? 1 : 0
-  name                = "${var.name}-fleet"
-  description         = "Asks nat-triage for the page of the NAT gateways, week on week"
-  schedule_expression = "cron(0 8 ? * MON *)"
-}
-
-resource "aws_cloudwatch_event_target" "fleet" {
-  count = var.early_warning ? 1 : 0
-  rule  = aws_cloudwatch_event_rule.fleet[0].name
-  arn   = aws_lambda_function.triage.arn
-  input = "{\"watch\": \"weekly\"}"
-}
-
-resource "aws_lambda_permission" "fleet" {
-  count         = var.early_warning ? 1 : 0
-  action        = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.triage.function_name
-  principal     = "events.amazonaws.com"
-  source_arn    = aws_cloudwatch_event_rule.fleet[0].arn
+  source_arn    = each.value.arn
 }
 
 resource "aws_cloudwatch_dashboard" "overview" {

@@ -117,15 +117,17 @@ def main():
             template["AlarmsMayInvoke"]["Properties"]["Principal"],
         ),
     }
-    schedules = {"check_up": "CheckUpEveryWeek", "watch": "WatchEveryFiveMinutes", "fleet": "FleetEveryWeek"}
+    schedules = {"check-up": "CheckUpEveryWeek", "watch": "WatchEveryFiveMinutes", "fleet": "FleetEveryWeek"}
+    check(set(values["schedules"]) == set(schedules), "other schedules than template.yaml's")
     for mine, name in schedules.items():
-        rule = template[name]["Properties"]
-        target = resources[f"aws_cloudwatch_event_target.{mine}"]["input"].replace('\\"', '"')
-        same[f"schedule of {mine}"] = (
-            resources[f"aws_cloudwatch_event_rule.{mine}"]["schedule_expression"],
-            rule["ScheduleExpression"],
-        )
-        same[f"event of {mine}"] = (json.loads(target), json.loads(rule["Targets"][0]["Input"]))
+        schedule, rule = values["schedules"][mine], template[name]["Properties"]
+        (target,) = rule["Targets"]
+        event = schedule["event"].replace('\\"', '"')
+        age = target.get("RetryPolicy", {}).get("MaximumEventAgeInSeconds", 0)
+        same[f"schedule of {mine}"] = (schedule["expression"], rule["ScheduleExpression"])
+        same[f"event of {mine}"] = (json.loads(event), json.loads(target["Input"]))
+        same[f"age of events of {mine}"] = (int(schedule["seconds"]), int(age))
+        same[f"description of {mine}"] = (schedule["description"], rule["Description"])
     for name, (here, there) in same.items():
         check(here == there, f"{name}: {here} here, {there} in template.yaml")
 
