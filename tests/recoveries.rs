@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::ladder::Scene;
 use crate::support::checkout;
 use crate::support::contract::assert_trouble;
+use crate::support::message::people_get;
 
 const GATEWAY: &str = "nat-0a1b2c3d4e5f60718";
 
@@ -128,20 +129,7 @@ fn told(recovery: Vec<Recovery>) -> String {
     let event = event();
     let over = Trouble::over(&ended(), recovery, &event);
     let message = Message::of_trouble(&over, HttpsReaders::Chat);
-    let body: Value = serde_json::from_str(&message.body).expect("JSON");
-    let text = |key: &str| body[key].as_str().expect("text");
-    assert_trouble(&serde_json::from_str(text("default")).expect("JSON"), "a recovery");
-    assert!(message.subject.len() <= 99 && message.subject.is_ascii(), "{}", message.subject);
-    let chat: Value = serde_json::from_str(text("https")).expect("JSON");
-    format!(
-        "Subject: {}\n{:?}\n\n{}\n--- sms\n{}\n--- chat, in the thread {}\n{}\n",
-        message.subject,
-        message.attributes,
-        text("email"),
-        text("sms"),
-        chat["metadata"]["threadId"].as_str().expect("text"),
-        chat["content"]["description"].as_str().expect("text")
-    )
+    people_get(&message, |json| assert_trouble(json, "a recovery"))
 }
 
 #[test]

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::ladder::Scene;
 use crate::support::contract::assert_warning;
+use crate::support::message::people_get;
 
 const GATEWAY: &str = "nat-0a1b2c3d4e5f60718";
 const SERVER: &str = "203.0.113.10:443/tcp";
@@ -245,20 +246,7 @@ pub(crate) fn room_again() -> Turn {
 /// What people get, and what machines do.
 fn told(turn: Turn) -> String {
     let message = Message::of_warning(&warning(turn), HttpsReaders::Chat);
-    let body: Value = serde_json::from_str(&message.body).expect("JSON");
-    let text = |key: &str| body[key].as_str().expect("text");
-    assert_warning(&serde_json::from_str(text("default")).expect("JSON"), "a warning");
-    assert!(message.subject.len() <= 99 && message.subject.is_ascii(), "{}", message.subject);
-    let chat: Value = serde_json::from_str(text("https")).expect("JSON");
-    format!(
-        "Subject: {}\n{:?}\n\n{}\n--- sms\n{}\n--- chat, in the thread {}\n{}\n",
-        message.subject,
-        message.attributes,
-        text("email"),
-        text("sms"),
-        chat["metadata"]["threadId"].as_str().expect("text"),
-        chat["content"]["description"].as_str().expect("text")
-    )
+    people_get(&message, |json| assert_warning(json, "a warning"))
 }
 
 #[test]
@@ -392,4 +380,21 @@ fn a_week_with_refusals_says_so_in_its_subject() {
     let fleet = Fleet::new(now(), None, vec![refused], Vec::new());
     let subject = Message::of_fleet(&fleet, HttpsReaders::Chat).subject;
     assert_eq!(subject, "nat-triage: 1 NAT gateway; 1 of them refused connections this week");
+}
+
+#[test]
+fn a_week_that_nobody_saw_is_not_called_a_good_one() {
+    let subject = |weeks: Vec<Weeks>, gaps: Vec<Gap>| {
+        Message::of_fleet(&Fleet::new(now(), None, weeks, gaps), HttpsReaders::Chat).subject
+    };
+    let unseen = || vec![weeks(GATEWAY, week(None, 61_000, 0, 1), Week::default(), None)];
+    let gap = || vec![Gap::new("how full it was", "denied", "allow it")];
+    assert_eq!(
+        [subject(unseen(), Vec::new()), subject(unseen(), gap()), subject(Vec::new(), gap())],
+        [
+            "nat-triage: 1 NAT gateway; early warning read no flow logs this week",
+            "nat-triage: 1 NAT gateway; how full they were this week is not known",
+            "nat-triage: the NAT gateways could not be looked up",
+        ]
+    );
 }

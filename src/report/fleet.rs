@@ -21,10 +21,14 @@ pub(super) fn subject(fleet: &Fleet) -> String {
     let all = counted(fleet.gateways.len() as u64, "NAT gateway");
     let fullest = fleet.gateways.first().and_then(|first| first.this_week.fullest_percent);
     let refused = fleet.gateways.iter().filter(|one| one.this_week.refused.is_some_and(|n| n > 0)).count();
+    if fleet.gateways.is_empty() {
+        return ascii_line(&format!("nat-triage: the NAT gateways{region} could not be looked up"), SUBJECT);
+    }
     let said = match (fullest, refused) {
         (_, n) if n > 0 => format!("{n} of them refused connections this week"),
         (Some(percents), _) => format!("the fullest destination was at {percents:.0}% this week"),
-        (None, _) => "no destination came near its limit this week".to_owned(),
+        (None, _) if fleet.gaps.is_empty() => "early warning read no flow logs this week".to_owned(),
+        (None, _) => "how full they were this week is not known".to_owned(),
     };
     ascii_line(&format!("nat-triage: {all}{region}; {said}"), SUBJECT)
 }
@@ -37,7 +41,7 @@ pub(super) fn mail(fleet: &Fleet) -> String {
     wrap(
         &mut text,
         "",
-        "The gateways of the last seven days, those with the fullest destinations first. What stands in brackets is of the seven days before.",
+        "The gateways of the last seven days, those with the fullest destinations first. Figures in brackets are of the seven days before.",
     );
     for weeks in fleet.gateways.iter().take(MAX_IN_MAIL) {
         text.push_str(&format!("\n{}\n", name(weeks)));
@@ -76,7 +80,7 @@ fn sentences(weeks: &Weeks) -> Vec<String> {
     match beside(|week| week.fullest_percent, weeks, |percents| format!("{percents:.0}%")) {
         Some(fullest) => sentences.push(format!("Its fullest destination held {fullest} of its ports.")),
         None => sentences.push(
-            "Its destinations were not looked at: it never had enough connections, or early warning was off."
+            "Early warning did not read its flow logs, so how full its destinations were is not known."
                 .into(),
         ),
     }
@@ -94,8 +98,9 @@ fn sentences(weeks: &Weeks) -> Vec<String> {
         let saved = match missing {
             [] => String::new(),
             services => format!(
-                " Its VPC has no gateway endpoint for {}: what of this goes there, in the same Region, would cost nothing through one.",
-                words::list(services)
+                " Its VPC has no gateway endpoint for {}. Through one, traffic to {} in the same Region costs nothing.",
+                words::list(services),
+                if services.len() == 1 { "it" } else { "them" }
             ),
         };
         sentences.push(format!(

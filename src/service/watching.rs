@@ -148,7 +148,7 @@ impl Service {
         match self.look_at(time, of.ask(window)).await {
             Ok(triaged) => of_diagnosis(&triaged.diagnosis, time.clock.now()),
             Err(failure) => {
-                State::Unknown { missing: Gap::new(HOW_FULL, failure.chain(), Fix::ask_again("run")) }
+                State::Unknown { missing: Gap::new(HOW_FULL, failure.chain(), read_anyway(&of.gateway)) }
             }
         }
     }
@@ -192,6 +192,10 @@ fn of_diagnosis(diagnosis: &Diagnosis, now: Timestamp) -> State {
     }
 }
 
+fn read_anyway(gateway: &NatGatewayId) -> Fix {
+    Fix::run_to("read its flow logs all the same", format!("nat-triage watch --nat-id {gateway}"))
+}
+
 fn without_addresses(of: &Connections) -> Gap {
     Gap::new(
         HOW_FULL,
@@ -204,7 +208,7 @@ fn without_datapoints(of: &Connections) -> Gap {
     Gap::new(
         HOW_FULL,
         "CloudWatch has no datapoint of its ActiveConnectionCount in the last minutes",
-        Fix::run_to("read its flow logs all the same", format!("nat-triage watch --nat-id {}", of.gateway)),
+        read_anyway(&of.gateway),
     )
 }
 

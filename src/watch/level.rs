@@ -20,7 +20,7 @@ const MAX_STEPS: usize = 8;
 /// A destination that grows by less than this part of its capacity in a minute is steady: it would take hours to fill.
 const MIN_GROWTH: f64 = 0.002;
 
-/// The newest record is of a flow that ended then; others of its minute may be still to come.
+/// So near to the newest record, others of the same minute may still be missing.
 const NEWEST: SignedDuration = SignedDuration::from_mins(2);
 
 /// A time to come that is farther away than this is no forecast.

@@ -60,7 +60,7 @@ impl Memory {
         let rests = |read: &&Read| {
             let (Some(most), Some(capacity)) = (connections.most, connections.capacity) else { return false };
             let since = now.duration_since(read.at);
-            // Were all connections since to one destination, it would not have come to a warning.
+            // Even if all new connections went to one destination, it would be below the warning.
             let grown = u64::from(read.most_held) + most.saturating_sub(read.connections);
             SignedDuration::ZERO <= since
                 && since < REST

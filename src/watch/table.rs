@@ -48,7 +48,7 @@ fn state(seen: &Seen) -> String {
         State::Quiet => format!("{all}{of}. So no TCP destination can be filling up"),
         State::Resting { since } => {
             format!(
-                "{all}{of}. Its flow logs were read at {}, and it has few more since",
+                "{all}{of}. Its flow logs were read at {}. Since then it got few more connections",
                 words::instant(*since)
             )
         }

@@ -10,6 +10,7 @@ pub(crate) mod contract;
 pub(crate) mod delivery;
 pub(crate) mod evaluator;
 pub(crate) mod incidents;
+pub(crate) mod message;
 #[cfg(feature = "aws")]
 pub(crate) mod processes;
 #[cfg(feature = "aws")]
