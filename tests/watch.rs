@@ -266,6 +266,21 @@ fn the_end_of_a_warning_says_how_much_room_there_is() {
     insta::assert_snapshot!("few_connections_end_a_warning", told(few));
 }
 
+#[test]
+fn a_warning_of_a_gateway_that_is_gone_is_over() {
+    let mut memory = Memory::default();
+    memory.take_in(&read(vec![level(SERVER, 46_200)], 0.0), USUAL, minutes(0));
+    let there_is = |id: &str| [id.parse().expect("valid")];
+    assert_eq!(memory.forget_others(&there_is(GATEWAY)), []);
+    let gone = Turn::Gone { destination: SERVER.into() };
+    assert_eq!(
+        memory.forget_others(&there_is("nat-0fedcba9876543210")),
+        [(watched(), minutes(0), gone.clone())]
+    );
+    assert_eq!(memory, Memory::default());
+    insta::assert_snapshot!(told(gone));
+}
+
 fn watch(gateways: Vec<Seen>) -> Watch {
     Watch {
         schema: SCHEMA,

@@ -93,7 +93,7 @@ pub(super) fn of_checkup(tonight: Tonight) -> Vec<Attribute> {
 pub(super) fn of_warning(warning: &Warning) -> Vec<Attribute> {
     let (kind, severity, relief) = match warning.turn {
         Turn::Filling { .. } => ("warning", Severity::Warning, None),
-        Turn::RoomAgain { .. } => ("warning-over", Severity::Info, Some(Relief::Freed)),
+        Turn::RoomAgain { .. } | Turn::Gone { .. } => ("warning-over", Severity::Info, Some(Relief::Freed)),
     };
     let mut attributes = vec![
         ("kind", kind.to_owned()),

@@ -27,6 +27,7 @@ pub(super) fn subject(warning: &Warning) -> String {
             percent(now.utilization)
         ),
         Turn::RoomAgain { destination, .. } => format!("NAT {gateway} has room again towards {destination}"),
+        Turn::Gone { destination } => format!("NAT {gateway} is gone: its warning of {destination} is over"),
     };
     ascii_line(&subject, SUBJECT)
 }
@@ -55,9 +56,16 @@ fn paragraphs(warning: &Warning) -> Vec<String> {
                     warning.watched.name()
                 ),
             };
-            vec![seen, format!("The warning came at {}.", words::instant(warning.since))]
+            vec![seen, came_at(warning)]
+        }
+        Turn::Gone { .. } => {
+            vec![format!("EC2 no longer lists NAT gateway {}.", warning.watched.name()), came_at(warning)]
         }
     }
+}
+
+fn came_at(warning: &Warning) -> String {
+    format!("The warning came at {}.", words::instant(warning.since))
 }
 
 fn filling(warning: &Warning, level: &Level, refused: Option<f64>) -> Vec<String> {
@@ -107,7 +115,7 @@ fn what_to_do(warning: &Warning) -> (&'static str, Option<String>) {
             "find out who opens these connections and whether that is meant. This command says who holds them, and changes nothing",
             Some(warning.command()),
         ),
-        Turn::RoomAgain { .. } => ("nothing", None),
+        Turn::RoomAgain { .. } | Turn::Gone { .. } => ("nothing", None),
     }
 }
 

@@ -11,10 +11,11 @@ use crate::deadline::Deadline;
 use crate::diagnosis::Diagnosis;
 use crate::gap::{Fix, Gap};
 use crate::incident::{NatGatewayId, TimeWindow, fingerprint};
+use crate::network::NatGateway;
 use crate::telemetry;
 use crate::watch::{
-    Connections, Fleet, Gate, Memory, SCHEMA, Seen, State, Turn, WARNING_SCHEMA, Warning, Watch, latest,
-    levels,
+    Connections, Fleet, Gate, Memory, SCHEMA, Seen, State, Turn, WARNING_SCHEMA, Warning, Watch, Watched,
+    latest, levels,
 };
 
 /// With less time than this a gateway's flow logs are not begun with.
@@ -81,9 +82,22 @@ impl Service {
         let a_day = (self.config.watch_gib_per_day * aws::BYTES_OF_GIB) as u64;
         let budget = Budget::of_bytes(memory.bytes_left(a_day, now));
         self.budget.replace(budget.clone());
-        let (connections, gaps) = self.connections(deadline.of_look_ups(), window, only).await;
         let mut seen = Vec::new();
         let mut told = Vec::new();
+        let (connections, gaps) = match self.gateways(deadline.of_look_ups(), only).await {
+            Ok(gateways) => {
+                if only.is_none() {
+                    let ids: Vec<NatGatewayId> = gateways.iter().filter_map(|one| one.id.clone()).collect();
+                    let gone = memory.forget_others(&ids);
+                    told.extend(
+                        gone.into_iter()
+                            .map(|(watched, since, turn)| self.warning(&watched, now, since, window, turn)),
+                    );
+                }
+                aws::connections_of(&self.clients, &gateways, window, deadline.of_look_ups()).await
+            }
+            Err(gap) => (Vec::new(), vec![gap]),
+        };
         for of in connections {
             let gate = if only.is_some() { Gate::Ask } else { memory.gate(&of, self.config.watch, now) };
             let state = match gate {
@@ -106,7 +120,8 @@ impl Service {
                 state,
             };
             let turns = memory.take_in(&one, self.config.watch, now);
-            told.extend(turns.into_iter().map(|(since, turn)| self.warning(&one, now, since, window, turn)));
+            let warning = |(since, turn)| self.warning(&one.watched, now, since, window, turn);
+            told.extend(turns.into_iter().map(warning));
             seen.push(one);
         }
         memory.add_scanned(budget.spent(), now);
@@ -121,26 +136,22 @@ impl Service {
         }
     }
 
-    /// The gateways of the Region with their connections; only one of them where one is named.
-    async fn connections(
+    /// The gateways of the Region; only one of them where one is named.
+    async fn gateways(
         &self,
         deadline: Deadline,
-        window: TimeWindow,
         only: Option<&NatGatewayId>,
-    ) -> (Vec<Connections>, Vec<Gap>) {
-        let mut gateways = match aws::doctor::described(&self.clients, deadline).await {
-            Ok(gateways) => gateways,
-            Err(gap) => return (Vec::new(), vec![gap]),
-        };
+    ) -> Result<Vec<NatGateway>, Gap> {
+        let mut gateways = aws::doctor::described(&self.clients, deadline).await?;
         if let Some(only) = only {
             gateways.retain(|gateway| gateway.id.as_ref() == Some(only));
             if gateways.is_empty() {
                 let why = format!("EC2 knows no NAT gateway {only} in this Region");
                 let fix = Fix::run_to("look which there are", "aws ec2 describe-nat-gateways");
-                return (Vec::new(), vec![Gap::new(HOW_FULL, why, fix)]);
+                return Err(Gap::new(HOW_FULL, why, fix));
             }
         }
-        aws::connections_of(&self.clients, &gateways, window, deadline).await
+        Ok(gateways)
     }
 
     /// What a gateway's flow logs show.
@@ -155,20 +166,20 @@ impl Service {
 
     fn warning(
         &self,
-        seen: &Seen,
+        watched: &Watched,
         at: Timestamp,
         since: Timestamp,
         window: TimeWindow,
         turn: Turn,
     ) -> Warning {
-        let id = fingerprint(&format!("{} {} {since}", seen.watched.name(), turn.destination()));
+        let id = fingerprint(&format!("{} {} {since}", watched.name(), turn.destination()));
         Warning {
             schema: WARNING_SCHEMA,
             id,
             at,
             since,
             region: self.clients.region().map(str::to_owned),
-            watched: seen.watched.clone(),
+            watched: watched.clone(),
             window,
             turn,
         }

@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::incident::NatGatewayId;
+
 use super::{Connections, Gate, Seen, State, Thresholds, Turn, Watched};
 
 /// How long what was read is believed, where the gateway has not got enough connections since to fill a destination.
@@ -134,6 +136,18 @@ impl Memory {
                 turns
             }
         }
+    }
+
+    /// Forgets the gateways that are not among these, which are all that there are. What readers were told of them is over:
+    /// each with the time since when they are told of it.
+    pub fn forget_others(&mut self, there_are: &[NatGatewayId]) -> Vec<(Watched, Timestamp, Turn)> {
+        let is_there = |watched: &Watched| there_are.iter().any(|id| id.as_str() == watched.gateway);
+        self.read.retain(|read| is_there(&read.watched));
+        let (left, gone): (Vec<Warned>, Vec<Warned>) =
+            std::mem::take(&mut self.warned).into_iter().partition(|one| is_there(&one.watched));
+        self.warned = left;
+        let told = gone.into_iter().filter(|one| !one.by_alarm);
+        told.map(|one| (one.watched, one.since, Turn::Gone { destination: one.destination })).collect()
     }
 
     /// Forgets the warnings that are over; those that readers know of are what they have to be told.

@@ -181,6 +181,11 @@ pub enum Turn {
         /// The most TCP connections that the gateway has to all destinations together, where that is what tells.
         connections: Option<u64>,
     },
+    /// Its gateway is gone.
+    Gone {
+        /// Its address, port and protocol.
+        destination: String,
+    },
 }
 
 impl Turn {
@@ -190,6 +195,7 @@ impl Turn {
         match self {
             Self::Filling { .. } => "filling",
             Self::RoomAgain { .. } => "room-again",
+            Self::Gone { .. } => "gone",
         }
     }
 
@@ -198,7 +204,7 @@ impl Turn {
     pub fn destination(&self) -> &str {
         match self {
             Self::Filling { level, .. } => &level.destination,
-            Self::RoomAgain { destination, .. } => destination,
+            Self::RoomAgain { destination, .. } | Self::Gone { destination } => destination,
         }
     }
 }
