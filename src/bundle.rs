@@ -37,6 +37,9 @@ pub struct Bundle {
     #[serde(default)]
     unlisted: Option<Gap>,
     answers: Vec<Asked>,
+    /// Whether the minutes an hour earlier were asked about.
+    #[serde(default)]
+    compared: bool,
     /// Which questions were known to be refused.
     #[serde(default)]
     memory: RungMemory,
@@ -100,6 +103,7 @@ impl Bundle {
             parties: Found { network: triaged.network.clone(), gaps: triaged.unidentified.clone() },
             unlisted: triaged.unlisted.clone(),
             answers,
+            compared: triaged.compared,
             memory,
         }
     }
@@ -150,6 +154,12 @@ impl Bundle {
     #[must_use]
     pub fn is_drill(&self) -> bool {
         self.event.as_ref().is_some_and(|event| is_drill(event, &self.incident))
+    }
+
+    /// Whether the minutes an hour earlier were asked about.
+    #[must_use]
+    pub fn compared(&self) -> bool {
+        self.compared
     }
 
     /// Which questions were known to be refused.

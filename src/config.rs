@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
+
 use crate::evidence::athena::TableName;
 use crate::flow::LogFormat;
 use crate::incident::is_account;
@@ -54,6 +56,16 @@ pub const REVERSE_DNS: &str = "NAT_TRIAGE_REVERSE_DNS";
 /// Whether to ask CloudTrail what was changed before an alarm: `true`, which is usual, or `false`.
 pub const LOOK_UP_CHANGES: &str = "NAT_TRIAGE_LOOK_UP_CHANGES";
 
+/// Whether to ask what was held an hour before an alarm as well: `true`, which is usual, or `false`.
+pub const COMPARE_EARLIER: &str = "NAT_TRIAGE_COMPARE_EARLIER";
+
+/// Within how many minutes of an alarm's report the next alarm about its destination and greatest holder is told as one
+/// more of the same incident; 0 for never.
+pub const REPEAT_MINUTES: &str = "NAT_TRIAGE_REPEAT_MINUTES";
+
+/// [`REPEAT_MINUTES`] where it is not set.
+pub const DEFAULT_REPEAT_MINUTES: u32 = 30;
+
 /// The name or the ARN of the EventBridge bus that gets each message as an event as well.
 pub const EVENT_BUS: &str = "NAT_TRIAGE_EVENT_BUS";
 
@@ -75,7 +87,7 @@ pub const DEFAULT_ATHENA_WORKGROUP: &str = "primary";
 pub const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Every name that this program reads.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 21] = [
     TOPIC_ARN,
     LOG_GROUPS,
     LOG_FORMAT,
@@ -91,6 +103,8 @@ pub const NAMES: [&str; 19] = [
     HTTPS,
     REVERSE_DNS,
     LOOK_UP_CHANGES,
+    COMPARE_EARLIER,
+    REPEAT_MINUTES,
     EVENT_BUS,
     ATHENA_TABLE,
     ATHENA_WORKGROUP,
@@ -128,6 +142,10 @@ pub struct Config {
     pub reverse_dns: Option<NameServer>,
     /// [`LOOK_UP_CHANGES`]; `true` where it is not set.
     pub look_up_changes: bool,
+    /// [`COMPARE_EARLIER`]; `true` where it is not set.
+    pub compare_earlier: bool,
+    /// [`REPEAT_MINUTES`]; [`DEFAULT_REPEAT_MINUTES`] where it is not set.
+    pub repeat_within: SignedDuration,
     /// [`EVENT_BUS`].
     pub event_bus: Option<String>,
     /// [`ATHENA_TABLE`]; without one Athena is not asked.
@@ -245,6 +263,13 @@ impl Config {
                 .map(|text| yes_or_no(LOOK_UP_CHANGES, text))
                 .transpose()?
                 .unwrap_or(true),
+            compare_earlier: set(COMPARE_EARLIER)
+                .map(|text| yes_or_no(COMPARE_EARLIER, text))
+                .transpose()?
+                .unwrap_or(true),
+            repeat_within: SignedDuration::from_mins(i64::from(
+                set(REPEAT_MINUTES).map(minutes).transpose()?.unwrap_or(DEFAULT_REPEAT_MINUTES),
+            )),
             event_bus: set(EVENT_BUS).map(event_bus).transpose()?,
             athena_table: set(ATHENA_TABLE).map(athena_table).transpose()?,
             athena_workgroup: set(ATHENA_WORKGROUP).map_or(Ok(DEFAULT_ATHENA_WORKGROUP.into()), workgroup)?,
@@ -362,6 +387,16 @@ fn gib(name: &'static str, text: &str) -> Result<f64, ConfigError> {
     })
 }
 
+/// Minutes of a day at most.
+fn minutes(text: &str) -> Result<u32, ConfigError> {
+    const MAX_MINUTES: u32 = 24 * 60;
+
+    text.parse().ok().filter(|minutes| *minutes <= MAX_MINUTES).ok_or_else(|| ConfigError {
+        name: REPEAT_MINUTES,
+        why: format!("{:?} is not a number of minutes from 0 to {MAX_MINUTES}", short(text)),
+    })
+}
+
 /// Percents above 0 and at most 100, the second below the first.
 fn thresholds(warn: Option<&str>, over: Option<&str>) -> Result<Thresholds, ConfigError> {
     let part = |name: &'static str, text: &str| {
@@ -447,6 +482,8 @@ mod tests {
             (WATCH_PERCENT, "0.8%"),
             (WATCH_OVER_PERCENT, "80"),
             (WATCH_GIB_PER_DAY, "0"),
+            (REPEAT_MINUTES, "half an hour"),
+            (REPEAT_MINUTES, "1441"),
             (HTTPS, "slack"),
             (REVERSE_DNS, "dns.example"),
             (EVENT_BUS, "arn:aws:sns:eu-west-1:123456789012:nat-triage"),

@@ -204,6 +204,12 @@ impl TimeWindow {
         self.start < other.end && other.start < self.end
     }
 
+    /// The same length of time, so much earlier; `None` of a time that no calendar has.
+    #[must_use]
+    pub fn earlier(&self, by: SignedDuration) -> Option<Self> {
+        Self::new(self.start.checked_sub(by).ok()?, self.end.checked_sub(by).ok()?).ok()
+    }
+
     /// The same window, begun earlier by `lead`.
     #[must_use]
     pub fn begun_earlier(&self, lead: SignedDuration) -> Self {
@@ -259,6 +265,9 @@ pub struct Alarm {
     pub muted: Option<String>,
 }
 
+/// How much earlier the same question is asked once more, to tell what is new from what has grown.
+const EARLIER: SignedDuration = SignedDuration::from_hours(1);
+
 /// One thing to look into: a gateway (where known) and the minutes in question.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -291,6 +300,18 @@ impl Incident {
     #[must_use]
     pub fn of_minutes(gateway: Option<NatGatewayId>, window: TimeWindow) -> Self {
         Self { gateway, window: Some(window), exact_window: true, ..Self::default() }
+    }
+
+    /// The same minutes of the gateway an hour earlier, of which no alarm tells; `None` where the minutes are not known,
+    /// or where they are so many that the two would overlap.
+    #[must_use]
+    pub fn an_hour_earlier(&self) -> Option<Self> {
+        let window = self.window.filter(|window| window.seconds() <= EARLIER.as_secs())?.earlier(EARLIER)?;
+        Some(Self {
+            zone: self.zone.clone(),
+            zone_from_metrics: self.zone_from_metrics,
+            ..Self::of_minutes(self.gateway.clone(), window)
+        })
     }
 
     /// The same text for the same alarm transition, however often and in whichever shape it is

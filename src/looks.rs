@@ -8,6 +8,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::continuation::Successor;
@@ -15,7 +16,7 @@ use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::evidence::EvidenceSource;
 use crate::network::NetworkSource;
-use crate::publish::{Ledger, Outbox, Pages, PublishError, Publisher, Sent};
+use crate::publish::{Episode, Ledger, Outbox, Pages, PublishError, Publisher, Sent};
 use crate::triage::{NoEvidence, Surveyed, Triaged};
 
 /// How long a person waits for a first word.
@@ -49,6 +50,8 @@ pub struct Roles<'a, N, E, P, G, L, S> {
     pub ledger: &'a L,
     /// Goes on where the time is over before the records are there.
     pub successor: &'a S,
+    /// How long after an alarm the next one about its destination and greatest holder is told as one more of it.
+    pub repeat_within: SignedDuration,
 }
 
 /// Looks until the answer is certain, complete, or there is no more time, and publishes it. `deadline` has
@@ -87,8 +90,8 @@ where
                     triaged = &mut look => break triaged?,
                     () = sleep_until(provisional_at), if told.is_none() => {
                         told = match known.so_far(roles.source, limits) {
-                            Some(so_far) => provisional(roles, &mark, so_far, Sent::of).await,
-                            None => provisional(roles, &mark, known.unread(limits), Sent::unread).await,
+                            Some(so_far) => provisional(roles, known, so_far, Sent::of).await,
+                            None => provisional(roles, known, known.unread(limits), Sent::unread).await,
                         };
                         if told.is_none() {
                             break look.await?;
@@ -103,21 +106,21 @@ where
         }
         // Before the next look would be too late for a first word.
         if told.is_none() && Instant::now() + BETWEEN / 2 >= provisional_at {
-            told = provisional(roles, &mark, triaged.diagnosis, Sent::of).await;
+            told = provisional(roles, surveyed, triaged.diagnosis, Sent::of).await;
         }
         tracing::info!(id = surveyed.id(), "flow logs are still arriving; looking again in a while");
         sleep(BETWEEN).await;
         surveyed.refresh(roles.networks).await;
     };
     if is_late(&last) {
-        let so_far = Diagnosis { stage: Stage::Provisional, ..last.diagnosis.clone() };
+        let mut so_far = Diagnosis { stage: Stage::Provisional, ..last.diagnosis.clone() };
         // Without a common ledger the successor knows nothing but what is left to it here.
         let news = (!says_the_same(told.as_ref(), &so_far)).then(|| Sent::of(&so_far));
         if roles.successor.take_over(news.as_ref().or(told.as_ref())).await {
             tracing::info!(id = so_far.id, "flow logs are still arriving; another invocation goes on");
             if let Some(news) = news {
                 // The successor takes it for told: what does not go out is for the next attempt.
-                send(roles.outbox, &so_far).await?;
+                send(roles, surveyed, &mut so_far).await?;
                 roles.ledger.record(&mark, &news).await;
             }
             last.diagnosis = so_far;
@@ -128,7 +131,7 @@ where
     if says_the_same(told.as_ref(), &last.diagnosis) {
         tracing::info!(id = last.diagnosis.id, "the last look says no more than what went out before");
     } else {
-        send(roles.outbox, &last.diagnosis).await?;
+        send(roles, surveyed, &mut last.diagnosis).await?;
     }
     roles.ledger.record(&mark, &sent).await;
     Ok(last)
@@ -142,25 +145,34 @@ fn says_the_same(told: Option<&Sent>, diagnosis: &Diagnosis) -> bool {
 /// Tells what is known so far; `None` where that did not go out, which the last word makes up for.
 async fn provisional<N, E, P: Publisher, G: Pages, L: Ledger, S>(
     roles: &Roles<'_, N, E, P, G, L, S>,
-    mark: &str,
+    surveyed: &Surveyed,
     mut diagnosis: Diagnosis,
     sent: impl FnOnce(&Diagnosis) -> Sent,
 ) -> Option<Sent> {
     diagnosis.stage = Stage::Provisional;
-    if let Err(error) = send(roles.outbox, &diagnosis).await {
+    if let Err(error) = send(roles, surveyed, &mut diagnosis).await {
         tracing::warn!(id = diagnosis.id, "the provisional report did not go out: {error}");
         return None;
     }
     let sent = sent(&diagnosis);
-    roles.ledger.record(mark, &sent).await;
+    roles.ledger.record(&surveyed.mark(), &sent).await;
     Some(sent)
 }
 
-async fn send<P: Publisher, G: Pages>(
-    outbox: &Outbox<P, G>,
-    diagnosis: &Diagnosis,
+/// Sends a report, which says so where it is one more of an incident that was reported a short while ago.
+async fn send<N, E, P: Publisher, G: Pages, L: Ledger, S>(
+    roles: &Roles<'_, N, E, P, G, L, S>,
+    surveyed: &Surveyed,
+    diagnosis: &mut Diagnosis,
 ) -> Result<(), PublishError> {
-    let receipt = outbox.send(diagnosis).await?;
+    let key = Episode::key(surveyed.incident());
+    let before = match &key {
+        Some(key) => roles.ledger.episode(key).await,
+        None => None,
+    };
+    let episode = Episode::with(before, diagnosis, roles.repeat_within);
+    diagnosis.again = episode.as_ref().and_then(Episode::again);
+    let receipt = roles.outbox.send(diagnosis).await?;
     tracing::info!(
         id = diagnosis.id,
         stage = ?diagnosis.stage,
@@ -170,5 +182,8 @@ async fn send<P: Publisher, G: Pages>(
         message_id = receipt.message_id,
         "reported"
     );
+    if let (Some(key), Some(episode)) = (key, episode) {
+        roles.ledger.record_episode(&key, &episode).await;
+    }
     Ok(())
 }

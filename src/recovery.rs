@@ -45,7 +45,8 @@ impl Relief {
 pub struct Recovery {
     /// The gateway.
     pub gateway: String,
-    /// The id of the alarm's own report; `null` where the event does not tell.
+    /// The id of the alarm's own report, and of several alarms that were told as one incident, of the first one's; `null`
+    /// where the event does not tell.
     pub incident_id: Option<String>,
     /// When the alarm fired; `null` where the event does not tell.
     #[schemars(with = "Option<String>")]

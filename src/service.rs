@@ -39,7 +39,8 @@ use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
 use crate::looks::{self, Roles, Unheard, until_known};
 use crate::network::{GatewayKind, Known, NatGateway, Network, NetworkSource as _};
 use crate::publish::{
-    Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent, Turn, hold, wait_for_turn,
+    Episode, Ledger, Memory, Nowhere, Outbox, PublishError, Publisher, Receipt, Sent, Turn, hold,
+    wait_for_turn,
 };
 use crate::report::{Message, Trouble};
 use crate::reverse_dns::ReverseDns;
@@ -483,11 +484,18 @@ impl Service {
         let looking = deadline.before_publishing();
         let limits = Limits::default();
         let by_hand = is_drill(event, &incident);
+        let repeat_within = self.config.repeat_within;
         if let Some(files) = self.files(deadline)? {
             let networks = Known(self.named());
             let mut surveyed = Surveyed::new(incident, &networks).await.set_by_hand(by_hand);
-            let roles =
-                Roles { networks: &networks, source: &files, outbox: &outbox, ledger, successor: &() };
+            let roles = Roles {
+                networks: &networks,
+                source: &files,
+                outbox: &outbox,
+                ledger,
+                successor: &(),
+                repeat_within,
+            };
             let triaged = match until_known(&mut surveyed, &roles, limits, clock, looking).await {
                 Err(Unheard::NoEvidence(error)) => {
                     return self.unread(time, event, &surveyed, error.0).await.map(Reply::from);
@@ -507,7 +515,9 @@ impl Service {
         let unread = ledger.bucket.as_ref().and_then(ReportBucket::unread);
         let mut surveyed = surveyed.set_by_hand(by_hand).missing(unread);
         let memory = self.answered.snapshot();
-        let insights = LogsInsights::new(&queries).remembering(self.answered.clone());
+        let insights = LogsInsights::new(&queries)
+            .remembering(self.answered.clone())
+            .comparing(self.config.compare_earlier);
         let source = Live::new(&insights, self.bucket_files(looking)).or_asking(self.athena(looking));
         if incident.one_of_several && surveyed.had_no_errors() {
             let reason = "the alarm is on several gateways, and this one refused nothing in these minutes";
@@ -517,8 +527,14 @@ impl Service {
         }
         let successor =
             NextInvocation { service: self, event, incident: &incident, round, deadline: looking };
-        let roles =
-            Roles { networks: &networks, source: &source, outbox: &outbox, ledger, successor: &successor };
+        let roles = Roles {
+            networks: &networks,
+            source: &source,
+            outbox: &outbox,
+            ledger,
+            successor: &successor,
+            repeat_within,
+        };
         let triaged = until_known(&mut surveyed, &roles, limits, clock, looking).await?;
         self.measure(clock, &triaged.diagnosis);
         if let Some(bucket) = bucket {
@@ -673,20 +689,21 @@ impl Service {
         incident: Incident,
     ) -> Result<(Triaged, Option<Bundle>), Failure> {
         let networks = self.discovery(time.clock, time.deadline.before_publishing());
-        self.diagnose_with(networks, time, event, incident).await
+        self.diagnose_with(networks, self.config.compare_earlier, time, event, incident).await
     }
 
-    /// Looks at a gateway's minutes for a message that says nothing of what was changed before them: CloudTrail takes two
+    /// Looks at a gateway's minutes for a message that says nothing of what came before them: CloudTrail takes two
     /// requests a second of the whole account, and an alarm may need them.
     async fn look_at(&self, time: Time, incident: Incident) -> Result<Triaged, Failure> {
         let networks = self.discovery(time.clock, time.deadline.before_publishing()).without_changes();
-        let (triaged, _) = Box::pin(self.diagnose_with(networks, time, None, incident)).await?;
+        let (triaged, _) = Box::pin(self.diagnose_with(networks, false, time, None, incident)).await?;
         Ok(triaged)
     }
 
     async fn diagnose_with(
         &self,
         networks: Discovery<'_>,
+        compares: bool,
         Time { deadline, .. }: Time,
         event: Option<&Value>,
         incident: Incident,
@@ -703,7 +720,7 @@ impl Service {
         let queries = self.queries(looking);
         let surveyed = Surveyed::new(incident.clone(), &networks).await.set_by_hand(by_hand);
         let memory = self.answered.snapshot();
-        let insights = LogsInsights::new(&queries).remembering(self.answered.clone());
+        let insights = LogsInsights::new(&queries).remembering(self.answered.clone()).comparing(compares);
         let source = Live::new(&insights, self.bucket_files(looking)).or_asking(self.athena(looking));
         let looked = surveyed.look(&networks, &source, limits).await;
         let triaged = match looked {
@@ -825,7 +842,8 @@ impl Service {
         let inputs: Vec<Input> = self.config.flow_logs.iter().cloned().map(Input::Path).collect();
         let until = Some(deadline.before_publishing().instant().into_std());
         let options = Options { format: self.config.log_format.clone(), until };
-        Ok(Some(FlowLogFiles::new(Inputs::open(&inputs)?, options, |_| {})))
+        let files = FlowLogFiles::new(Inputs::open(&inputs)?, options, |_| {});
+        Ok(Some(files.comparing(self.config.compare_earlier)))
     }
 
     /// The network that the configuration names, for the embedded source.
@@ -953,6 +971,24 @@ impl Ledger for Ledgers<'_> {
         }
         if let Some(bucket) = &self.bucket {
             bucket.record(id, sent).await;
+        }
+    }
+
+    async fn episode(&self, key: &str) -> Option<Episode> {
+        let remembered = self.memory?.episode(key).await;
+        // Another process may have told of a later alarm.
+        match &self.bucket {
+            Some(bucket) => bucket.episode(key).await.or(remembered),
+            None => remembered,
+        }
+    }
+
+    async fn record_episode(&self, key: &str, episode: &Episode) {
+        if let Some(memory) = self.memory {
+            memory.record_episode(key, episode).await;
+        }
+        if let Some(bucket) = &self.bucket {
+            bucket.record_episode(key, episode).await;
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Triaged {
     pub unlisted: Option<Gap>,
     /// What could not be found out about the parties in it.
     pub unidentified: Vec<Gap>,
+    /// Whether the minutes an hour earlier were asked about.
+    pub compared: bool,
 }
 
 /// An incident with what stands around its gateway, looked up once however often the flow logs are
@@ -91,18 +93,40 @@ impl Surveyed {
         evidence.gaps.extend(network.take_out_misfits());
         let mut diagnosis = self.diagnosed(&network, &evidence, limits);
         let parties = parties(&diagnosis);
-        let mut unidentified = Vec::new();
+        let (mut unidentified, mut compared) = (Vec::new(), false);
         if parties != Parties::default() {
             let before = network.clone();
-            unidentified = networks.identify(&parties, &self.incident, &mut network).await;
+            let earlier;
+            (unidentified, earlier) = join(
+                networks.identify(&parties, &self.incident, &mut network),
+                self.collect_earlier(source, &before, diagnosis.verdict),
+            )
+            .await;
             unidentified.extend(network.take_out_misfits());
-            if network != before || !unidentified.is_empty() {
+            compared = earlier.is_some();
+            if network != before || !unidentified.is_empty() || compared {
                 evidence.gaps.extend(unidentified.iter().cloned());
+                if let Some(earlier) = earlier {
+                    evidence.add_earlier(earlier);
+                }
                 diagnosis = self.diagnosed(&network, &evidence, limits);
             }
         }
         diagnosis.coverage.records_due = records_due(&diagnosis, &evidence);
-        Ok(Triaged { diagnosis, network, unlisted, unidentified })
+        Ok(Triaged { diagnosis, network, unlisted, unidentified, compared })
+    }
+
+    /// What the same minutes an hour earlier show, where there is something to compare.
+    async fn collect_earlier<E: EvidenceSource>(
+        &self,
+        source: &E,
+        network: &Network,
+        verdict: Verdict,
+    ) -> Option<Evidence> {
+        if !matches!(verdict, Verdict::Confirmed | Verdict::Likely) {
+            return None;
+        }
+        source.collect_earlier(&self.incident.an_hour_earlier()?, network).await
     }
 
     /// What a simpler question of the source tells while a better one is still asked; `None` where there is nothing
@@ -145,6 +169,12 @@ impl Surveyed {
     #[must_use]
     pub fn mark(&self) -> String {
         self.incident.mark()
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn incident(&self) -> &Incident {
+        &self.incident
     }
 
     /// What can be said while the evidence is still being read.

@@ -26,6 +26,19 @@ pub fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// `1st`, `2nd`, `3rd`, `11th`.
+#[must_use]
+pub fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 /// A word for a POSIX shell that stands for `text` and nothing else. Line breaks and other control
 /// characters, which no id or name of AWS has, are dropped: a terminal would act on them.
 #[must_use]

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use nat_simulator::{LogFormat, Pattern};
 use nat_triage::bundle::Bundle;
-use nat_triage::diagnosis::{ChangesReport, Diagnosis, Limits, Relation, Verdict};
+use nat_triage::diagnosis::{ChangesReport, Limits, Relation, Verdict};
 use nat_triage::evidence::insights::{LogsInsights, Recording, RungMemory};
 use nat_triage::gap::Gap;
 use nat_triage::incident::Incident;
@@ -17,6 +17,7 @@ use nat_triage::triage::{Surveyed, Triaged};
 use crate::ladder::Scene;
 use crate::support::evaluator::Evaluator;
 use crate::support::incidents::incident;
+use crate::support::prose;
 
 const TABLE: &str = "rtb-0a1b2c3d4e5f60718";
 const SUBNET: &str = "subnet-0a1b2c3d4e5f60718";
@@ -102,7 +103,7 @@ impl Night {
     }
 
     fn limits(&self) -> Limits {
-        Limits { ports_per_address: self.scene.simulation.facts().ports_per_address }
+        self.scene.limits()
     }
 
     async fn triaged(&self) -> Triaged {
@@ -114,11 +115,6 @@ impl Night {
     async fn changes(&self) -> ChangesReport {
         self.triaged().await.diagnosis.changes.expect("asked")
     }
-}
-
-/// Mail without its line breaks.
-fn prose(diagnosis: &Diagnosis) -> String {
-    report::text::text(diagnosis).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test]

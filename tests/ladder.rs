@@ -51,6 +51,10 @@ impl Scene {
         &self.network
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { ports_per_address: self.simulation.facts().ports_per_address }
+    }
+
     pub(crate) async fn diagnose(&self, queries: impl LogsQueries) -> Diagnosis {
         self.diagnose_with(&LogsInsights::new(queries)).await
     }
@@ -59,20 +63,20 @@ impl Scene {
         &self,
         source: &impl EvidenceSource<Error: std::fmt::Debug>,
     ) -> Diagnosis {
-        let facts = self.simulation.facts();
-        let limits = Limits { ports_per_address: facts.ports_per_address };
         let known = Known(self.network.clone());
-        triage(incident(&facts), &known, source, limits).await.expect("never fails").diagnosis
+        triage(incident(&self.simulation.facts()), &known, source, self.limits())
+            .await
+            .expect("never fails")
+            .diagnosis
     }
 
     /// One minute of it, as the function would look at it by itself.
     pub(crate) async fn look_at(&self, window: TimeWindow) -> Triaged {
-        let facts = self.simulation.facts();
-        let limits = Limits { ports_per_address: facts.ports_per_address };
         let known = Known(self.network.clone());
-        let incident = Incident { window: Some(window), exact_window: true, alarm: None, ..incident(&facts) };
+        let incident = incident(&self.simulation.facts());
+        let incident = Incident { window: Some(window), exact_window: true, alarm: None, ..incident };
         let insights = LogsInsights::new(Evaluator::new(self.store.clone()));
-        triage(incident, &known, &insights, limits).await.expect("never fails")
+        triage(incident, &known, &insights, self.limits()).await.expect("never fails")
     }
 
     /// What two questions and a count say of the minute in which most errors were counted.

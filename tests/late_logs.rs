@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, View};
 use nat_triage::continuation::Successor;
 use nat_triage::deadline::{Clock, Deadline};
@@ -157,8 +157,14 @@ impl Night<'_> {
         let mut surveyed = Surveyed::new(incident(&facts), &known).await;
         let outbox =
             Outbox { publisher: Post(inbox, began), pages: Pinboard, https: HttpsReaders::default() };
-        let roles =
-            Roles { networks: &known, source: &source, outbox: &outbox, ledger: memory, successor: next };
+        let roles = Roles {
+            networks: &known,
+            source: &source,
+            outbox: &outbox,
+            ledger: memory,
+            successor: next,
+            repeat_within: SignedDuration::ZERO,
+        };
         let deadline = Deadline::after(Duration::from_secs(self.allowed));
         let limits = Limits { ports_per_address: facts.ports_per_address };
         let last =

@@ -16,6 +16,7 @@ mod cost;
 mod counted;
 mod documents;
 mod drills;
+mod earlier;
 mod event_bus;
 #[cfg(feature = "aws")]
 mod faults;
@@ -34,6 +35,7 @@ mod permissions;
 mod readme;
 mod recoveries;
 mod remedies;
+mod repeats;
 mod reports;
 mod shapes;
 mod support;

@@ -75,6 +75,8 @@ locals {
     NAT_TRIAGE_HTTPS               = var.https_readers
     NAT_TRIAGE_REVERSE_DNS         = var.reverse_dns
     NAT_TRIAGE_LOOK_UP_CHANGES     = tostring(var.look_up_changes)
+    NAT_TRIAGE_COMPARE_EARLIER     = tostring(var.compare_earlier)
+    NAT_TRIAGE_REPEAT_MINUTES      = tostring(var.repeat_minutes)
     NAT_TRIAGE_EVENT_BUS           = var.event_bus
     NAT_TRIAGE_REPORT_BUCKET       = local.bucket
     NAT_TRIAGE_REPORT_BUCKET_OWNER = var.keep_reports ? local.account : ""

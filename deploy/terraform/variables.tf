@@ -219,6 +219,23 @@ variable "look_up_changes" {
   default     = true
 }
 
+variable "compare_earlier" {
+  description = "Whether to ask about the same minutes an hour earlier too, where a destination was full."
+  type        = bool
+  default     = true
+}
+
+variable "repeat_minutes" {
+  description = "Within how many minutes the next alarm about a destination and its greatest holder repeats; 0 for never."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.repeat_minutes >= 0 && var.repeat_minutes <= 1440
+    error_message = "It is a number of minutes from 0 to 1440."
+  }
+}
+
 variable "log_retention_days" {
   description = "How long the function's own log is kept."
   type        = number

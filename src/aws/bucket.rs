@@ -19,7 +19,7 @@ use crate::doctor::Standing;
 use crate::evidence::insights::RungMemory;
 use crate::gap::Gap;
 use crate::incident::Incident;
-use crate::publish::{Leases, Ledger, Pages, Sent, Taken};
+use crate::publish::{Episode, Leases, Ledger, Pages, Sent, Taken};
 use crate::report;
 use crate::watch::Memory;
 
@@ -234,6 +234,11 @@ fn page(id: &str, stage: Stage) -> String {
     format!("{PREFIX}/{id}/{name}.html")
 }
 
+/// The key of a gateway's latest episode.
+fn episode(of: &str) -> String {
+    format!("{PREFIX}/episodes/{of}.json")
+}
+
 /// The key of a lease. Each lease is an object of its own, so that who writes it first has it: S3 refuses the second
 /// write.
 fn lease(mark: &str, number: u32) -> String {
@@ -308,5 +313,13 @@ impl Ledger for ReportBucket<'_> {
     async fn record(&self, id: &str, sent: &Sent) {
         let text = json(sent);
         let _ = self.put(&mark(id, sent.stage), JSON, text, true).await;
+    }
+
+    async fn episode(&self, key: &str) -> Option<Episode> {
+        self.get(&episode(key)).await.ok().flatten()
+    }
+
+    async fn record_episode(&self, key: &str, latest: &Episode) {
+        let _ = self.put(&episode(key), JSON, json(latest), false).await;
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnosis, Pattern, Verdict};
+use super::{Diagnosis, News, Pattern, Verdict};
 use crate::words;
 
 /// The gist of a diagnosis: two reports with the same one tell the same story, in other figures.
@@ -43,5 +43,26 @@ impl Answer {
                 .map(|client| client.address),
             remedies: diagnosis.remedies.iter().map(|remedy| remedy.id.to_string()).collect(),
         }
+    }
+
+    /// What this says that the answer `before` did not.
+    #[must_use]
+    pub fn news_since(&self, before: &Self) -> Vec<News> {
+        let mut news = Vec::new();
+        if self.verdict != before.verdict {
+            news.push(News::Verdict { before: before.verdict });
+        }
+        if self.pattern != before.pattern {
+            news.push(News::Pattern { before: before.pattern });
+        }
+        let only_in = |one: &[String], other: &[String]| -> Vec<String> {
+            one.iter().filter(|name| !other.contains(name)).cloned().collect()
+        };
+        let also_full = only_in(&self.destinations, &before.destinations);
+        news.extend(also_full.into_iter().map(|destination| News::AlsoFull { destination }));
+        let no_longer_full = only_in(&before.destinations, &self.destinations);
+        news.extend(no_longer_full.into_iter().map(|destination| News::NoLongerFull { destination }));
+        news.extend(only_in(&self.remedies, &before.remedies).into_iter().map(|id| News::Remedy { id }));
+        news
     }
 }

@@ -149,6 +149,7 @@ impl Findings<'_> {
                     address,
                     share: 0.0,
                     held: held(&tally),
+                    held_earlier: None,
                     connections: tally.connections,
                     ports_used: tally.connections,
                     refused: refused.get(&address).map_or(0, |refused| refused.attempts),

@@ -159,7 +159,7 @@ pub(super) struct Ranked {
     /// Whether it is known, and not guessed from the port alone, that they were towards it.
     pub(super) located: bool,
     pub(super) timeline: Vec<TimelineStep>,
-    /// Its clients; looked up for the destinations that are listed alone.
+    /// Its clients; looked up only for the destinations that are asked for.
     pub(super) clients: Vec<ClientReport>,
     /// What they are ordered by.
     pub(super) client_order: ClientOrder,
@@ -178,6 +178,7 @@ impl Ranked {
             port: self.destination.port,
             protocol: protocol_name(self.destination.protocol),
             held: self.held,
+            held_earlier: None,
             utilization: self.utilization,
             full_address: self.full_address,
             refused: self.refused,
@@ -218,6 +219,17 @@ impl<'a> Findings<'a> {
         network: &'a Network,
         evidence: &'a Evidence,
         limits: Limits,
+    ) -> Self {
+        Self::with_clients_of(incident, network, evidence, limits, |_| false)
+    }
+
+    /// The same, with the clients of these destinations beside those of the fullest ones.
+    pub(super) fn with_clients_of(
+        incident: &'a Incident,
+        network: &'a Network,
+        evidence: &'a Evidence,
+        limits: Limits,
+        these: impl Fn(&Ranked) -> bool,
     ) -> Self {
         let zone = network.gateway.zone_of(incident.zone.as_deref());
         let capacity = network.gateway.capacity(zone, limits.ports_per_address);
@@ -266,7 +278,7 @@ impl<'a> Findings<'a> {
         findings.destinations = findings.ranked(&refused, counted);
         findings.verdict = verdict::verdict(&findings);
         findings.bring_forward();
-        findings.look_up_clients(&refused, &uses);
+        findings.look_up_clients(&refused, &uses, these);
         findings
     }
 
@@ -282,9 +294,12 @@ impl<'a> Findings<'a> {
         }
     }
 
-    fn look_up_clients(&mut self, refused: &Refusals, uses: &Uses<'_>) {
-        for index in 0..self.destinations.len().min(super::LISTED) {
+    fn look_up_clients(&mut self, refused: &Refusals, uses: &Uses<'_>, these: impl Fn(&Ranked) -> bool) {
+        for index in 0..self.destinations.len() {
             let of_report = &self.destinations[index];
+            if index >= super::LISTED && !these(of_report) {
+                continue;
+            }
             let by_client = refused.of_destination(of_report.destination);
             let (clients, order) = self.clients(uses, of_report, &by_client);
             let of_report = &mut self.destinations[index];

@@ -3,10 +3,12 @@
 //!
 //! The types here are the contract: serialised, they are the diagnosis in JSON.
 
+mod again;
 mod answer;
 mod changes;
 mod clients;
 mod commands;
+mod earlier;
 mod findings;
 mod folded;
 mod gaps;
@@ -34,9 +36,11 @@ use crate::incident::{Alarm, Incident, TimeWindow};
 use crate::network::{GatewayKind, NameSource, Network, OwnerSource, PORTS_PER_ADDRESS, Provenance};
 use crate::words;
 
+pub use again::{Again, News};
 pub use answer::Answer;
 pub use changes::{ChangeReport, ChangesReport, Relation};
 pub(crate) use commands::{raise_quota, region_option};
+pub use earlier::{EarlierReport, Growth};
 use findings::Findings;
 pub(crate) use findings::protocol_name;
 pub(crate) use gaps::better_flow_log;
@@ -155,6 +159,9 @@ pub struct ClientReport {
     pub share: f64,
     /// Ports it held when the destination was fullest.
     pub held: HeldPorts,
+    /// What it held an hour earlier; `null` where that was not asked, or does not show.
+    #[serde(default)]
+    pub held_earlier: Option<HeldPorts>,
     /// Distinct ports of its own that it used: fewer than connections, where it used one again.
     pub connections: u64,
     /// The same number as `connections`, by its right name.
@@ -187,6 +194,9 @@ pub struct DestinationReport {
     pub protocol: String,
     /// Ports held towards it when it was fullest.
     pub held: HeldPorts,
+    /// Ports held towards it an hour earlier; `null` where that was not asked, or does not show.
+    #[serde(default)]
+    pub held_earlier: Option<HeldPorts>,
     /// The estimate as a fraction of capacity; `null` where capacity is not known.
     pub utilization: Option<f64>,
     /// Where it did not fill the gateway, one of the gateway's addresses that it filled while errors were
@@ -444,6 +454,9 @@ pub struct Diagnosis {
     /// Whether it is sent again, of an incident that is past.
     #[serde(default)]
     pub replay: bool,
+    /// Whether it is one more alarm of an incident that was reported a short while ago; `null` of the first.
+    #[serde(default)]
+    pub again: Option<Again>,
     /// The alarm; `null` without an event.
     pub alarm: Option<Alarm>,
     /// The minutes that the diagnosis is about.
@@ -473,6 +486,10 @@ pub struct Diagnosis {
     pub refused_attempts: RefusedAttempts,
     /// The gateway's metrics, where they were asked for.
     pub metrics: Vec<MetricReport>,
+    /// The minutes an hour earlier with which those in question are compared; `null` where these were not asked about, or
+    /// the flow logs do not cover them.
+    #[serde(default)]
+    pub earlier: Option<EarlierReport>,
     /// What was changed in the account before the alarm, where CloudTrail was asked: `null` where it was not, or did
     /// not answer.
     #[serde(default)]
@@ -490,6 +507,12 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
+    /// The id by which other tools know the incident: that of the first of several alarms which are told as one.
+    #[must_use]
+    pub fn incident_id(&self) -> &str {
+        self.again.as_ref().map_or(&self.id, |again| &again.id)
+    }
+
     /// The destination that the answer is about, which every list has first: the fullest one; where it is not
     /// known whether any was full, the one to doubt; where none was, the one that held most at the very most.
     #[must_use]
@@ -581,12 +604,13 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
     let scan = pattern::scan(&findings);
     let gaps = gaps::gaps(&findings, verdict);
     let gateway = &network.gateway;
-    Diagnosis {
+    let mut diagnosis = Diagnosis {
         schema: SCHEMA.into(),
         id: incident.id_of(Some(evidence.window)),
         stage: Stage::Final,
         drill: false,
         replay: false,
+        again: None,
         alarm: incident.alarm.clone(),
         window: evidence.window,
         asked: evidence.asked,
@@ -628,6 +652,7 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
                 change: metric.change(),
             })
             .collect(),
+        earlier: None,
         changes: changes::changes(&findings),
         remedies: remedies::remedies(
             &findings,
@@ -654,5 +679,9 @@ pub fn diagnose(incident: &Incident, network: &Network, evidence: &Evidence, lim
         gaps,
         queries: links::with_links(&findings),
         links: links::links(&findings),
+    };
+    if let Some(earlier) = &evidence.earlier {
+        diagnosis.compare_with_earlier(incident, network, earlier, limits);
     }
+    diagnosis
 }

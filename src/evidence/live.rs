@@ -122,6 +122,10 @@ impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for L
         Ok(if answered { read } else { asked })
     }
 
+    async fn collect_earlier(&self, earlier: &Incident, network: &Network) -> Option<Evidence> {
+        self.insights.collect_earlier(earlier, network).await
+    }
+
     fn so_far(&self) -> Option<Evidence> {
         self.insights.so_far()
     }

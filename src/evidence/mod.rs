@@ -374,6 +374,8 @@ pub struct Evidence {
     pub queries: Vec<QueryRun>,
     /// What could not be seen.
     pub gaps: Vec<Gap>,
+    /// What the same minutes an hour earlier show, where they were asked about.
+    pub earlier: Option<Box<Evidence>>,
 }
 
 impl Evidence {
@@ -404,7 +406,17 @@ impl Evidence {
             coverage: Coverage { source, ..Coverage::default() },
             queries: Vec::new(),
             gaps: Vec::new(),
+            earlier: None,
         }
+    }
+
+    /// Keeps what the same minutes an hour earlier show, with what was asked and what could not be seen.
+    pub fn add_earlier(&mut self, earlier: Evidence) {
+        self.queries.extend(earlier.queries.iter().cloned());
+        if earlier.unanswered {
+            self.gaps.extend(earlier.gaps.iter().cloned());
+        }
+        self.earlier = Some(Box::new(earlier));
     }
 
     /// The steps in which minutes in question lie; all where no step does.
@@ -494,6 +506,13 @@ pub trait EvidenceSource {
     /// # Errors
     /// When there is nothing to diagnose: no source could be read.
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Self::Error>;
+
+    /// The same question as [`EvidenceSource::collect`] answered last, about the `earlier` minutes of the gateway. It has to
+    /// cost little; `None` where it is not asked.
+    async fn collect_earlier(&self, earlier: &Incident, network: &Network) -> Option<Evidence> {
+        let _ = (earlier, network);
+        None
+    }
 
     /// What is known while evidence is still being gathered, where that is anything.
     fn so_far(&self) -> Option<Evidence> {

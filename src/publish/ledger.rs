@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::Episode;
 use crate::diagnosis::{Answer, Diagnosis, Stage};
 
 /// A report that went out.
@@ -42,6 +43,17 @@ pub trait Ledger {
 
     /// Records that this went out. Where that fails, a second copy may follow some day.
     async fn record(&self, mark: &str, sent: &Sent);
+
+    /// The latest episode of a gateway, by [`Episode::key`]; `None` where that can't be found out.
+    async fn episode(&self, key: &str) -> Option<Episode> {
+        let _ = key;
+        None
+    }
+
+    /// Records the latest episode of a gateway. Where that fails, the next alarm is told as a first one.
+    async fn record_episode(&self, key: &str, episode: &Episode) {
+        let _ = (key, episode);
+    }
 }
 
 /// Incidents that a process remembers: alarms are delivered again within hours, and one gateway has few.
@@ -49,22 +61,42 @@ const REMEMBERED: usize = 256;
 
 /// The memory of one process, for as long as it is kept warm.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<VecDeque<(String, Sent)>>);
+pub struct Memory {
+    sent: Mutex<VecDeque<(String, Sent)>>,
+    episodes: Mutex<VecDeque<(String, Episode)>>,
+}
 
 impl Ledger for Memory {
     async fn sent(&self, id: &str) -> Option<Sent> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().rev().find(|(of, _)| of == id).map(|(_, sent)| sent.clone())
+        last_of(&self.sent, id)
     }
 
     async fn record(&self, id: &str, sent: &Sent) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|(of, _)| of != id);
-        if entries.len() == REMEMBERED {
-            entries.pop_front();
-        }
-        entries.push_back((id.to_owned(), sent.clone()));
+        remember(&self.sent, id, sent);
     }
+
+    async fn episode(&self, key: &str) -> Option<Episode> {
+        last_of(&self.episodes, key)
+    }
+
+    async fn record_episode(&self, key: &str, episode: &Episode) {
+        remember(&self.episodes, key, episode);
+    }
+}
+
+fn last_of<T: Clone>(entries: &Mutex<VecDeque<(String, T)>>, key: &str) -> Option<T> {
+    let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+    entries.iter().rev().find(|(of, _)| of == key).map(|(_, entry)| entry.clone())
+}
+
+/// Keeps it in the place of what there was; the oldest goes where there are too many.
+fn remember<T: Clone>(entries: &Mutex<VecDeque<(String, T)>>, key: &str, entry: &T) {
+    let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+    entries.retain(|(of, _)| of != key);
+    if entries.len() == REMEMBERED {
+        entries.pop_front();
+    }
+    entries.push_back((key.to_owned(), entry.clone()));
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Where a report goes, what can go wrong with it, whose turn it is to send it, and what is known to have gone out.
 
+mod episode;
 mod lease;
 mod ledger;
 mod outbox;
 
 use crate::report::Message;
 
+pub use episode::Episode;
 pub use lease::{Leases, Taken, Turn, hold, wait_for_turn};
 pub use ledger::{Ledger, Memory, Sent};
 pub use outbox::{Outbox, Pages};

@@ -57,7 +57,8 @@ impl Severity {
 /// A name and a value of the SNS data type `String`. No value is empty, which SNS would refuse.
 pub type Attribute = (&'static str, String);
 
-/// `kind`, `severity`, `stage` and `verdict`, and `gateway` where one is known.
+/// `kind`, `severity`, `stage` and `verdict`; `gateway` where one is known; and of one more alarm of an incident that was
+/// reported a short while ago, in `again` how many there were.
 pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
     // A test that finds the path broken is worth a look in the morning.
     let severity = match (diagnosis.drill, diagnosis.was_answered()) {
@@ -78,6 +79,7 @@ pub(super) fn of_diagnosis(diagnosis: &Diagnosis) -> Vec<Attribute> {
         ("stage", Some(diagnosis.stage.name().to_owned())),
         ("verdict", Some(diagnosis.verdict.name().to_owned())),
         ("gateway", gateway.filter(|id| !id.is_empty())),
+        ("again", diagnosis.again.as_ref().map(|again| again.times.to_string())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

@@ -9,8 +9,8 @@ use super::lead::lead;
 use super::timeline::{Step, Timeline};
 use super::wording::{
     FIX, asides, attribution_note, client_name, clients_heading, commands_of, confidence, destination_name,
-    gaps_by_fix, held, incident, label, not_listed, nothing_to_undo, outside, query_links, range, sure,
-    to_see, undo_order, when,
+    gaps_by_fix, held, held_by_client, incident, label, not_listed, nothing_to_undo, outside, query_links,
+    sure, to_see, undo_order, when,
 };
 use crate::diagnosis::{Diagnosis, Remedy, Undo};
 use crate::words::{self, one_line, without_links};
@@ -139,7 +139,7 @@ fn clients(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
             "| {}{name} | {} | {} | {} | {} | {} |",
             client.address,
             escaped(&words::percent(client.share)),
-            range(&client.held),
+            held_by_client(client),
             words::count(client.connections),
             words::count(client.refused),
             words::bytes(client.bytes)

@@ -200,7 +200,7 @@ impl Texts {
                 Stage::Provisional => format!("{}-provisional", diagnosis.id),
                 Stage::Final => diagnosis.id.clone(),
             },
-            incident_id: Some(diagnosis.id.clone()),
+            incident_id: Some(diagnosis.incident_id().to_owned()),
             attributes: attributes::of_diagnosis(diagnosis),
             subject: subject(diagnosis),
             people: mail(diagnosis, report_url),

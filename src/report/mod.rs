@@ -1,10 +1,12 @@
 //! The diagnosis as people and machines read it. Pure: a diagnosis in, text out.
 
+mod again;
 mod attributes;
 mod basis;
 mod changes;
 pub mod chat;
 mod checkup;
+mod earlier;
 mod event;
 mod first_step;
 mod fleet;

@@ -1,5 +1,6 @@
 //! The diagnosis in one text message, and as the subject of a mail.
 
+use super::again;
 use super::wording::{capacity, held_by, number, or_more, part_of_capacity, place, reach};
 use crate::diagnosis::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
@@ -13,7 +14,7 @@ pub(super) const SUBJECT: usize = 99;
 /// Destination, how full, who holds it, how sure; at most 140 characters of the GSM alphabet.
 #[must_use]
 pub fn sms(diagnosis: &Diagnosis) -> String {
-    gsm_line(&answer(diagnosis, LONGEST), LONGEST)
+    gsm_line(&with_prefix(diagnosis, LONGEST), LONGEST)
 }
 
 /// A text that is no diagnosis.
@@ -25,7 +26,14 @@ pub fn note(text: &str) -> String {
 /// The subject of a mail: ASCII, at most 99 characters, the answer itself.
 #[must_use]
 pub fn subject(diagnosis: &Diagnosis) -> String {
-    ascii_line(&answer(diagnosis, SUBJECT), SUBJECT)
+    ascii_line(&with_prefix(diagnosis, SUBJECT), SUBJECT)
+}
+
+/// The answer; first of all that it is one more of an incident that was reported.
+fn with_prefix(diagnosis: &Diagnosis, most: usize) -> String {
+    let prefix = again::prefix(diagnosis);
+    let answer = answer(diagnosis, most - prefix.len());
+    prefix + &answer
 }
 
 /// As many characters of a gateway's id as it is recognised by: `nat-0a1b2c3d`.

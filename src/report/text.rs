@@ -7,6 +7,7 @@ use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};
 
+use super::again;
 use super::basis::basis;
 use super::changes;
 use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
@@ -15,8 +16,8 @@ use super::lines::wrap;
 use super::timeline::{Step, Timeline};
 use super::wording::{
     FIX, asides, attribution_note, capacity, client_name, clients_heading, coloured_as, commands_of,
-    confidence, destination_name, gaps_by_fix, held, incident, label, not_listed, nothing_to_undo, outside,
-    query_links, range, refused, sure, to_see, undo_order, when, worth_showing,
+    confidence, destination_name, gaps_by_fix, held, held_by_client, incident, label, not_listed,
+    nothing_to_undo, outside, query_links, refused, sure, to_see, undo_order, when, worth_showing,
 };
 use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Undo, Verdict};
 use crate::words;
@@ -112,18 +113,29 @@ impl Page {
             self.line(url);
         }
         self.timeline(diagnosis);
-        self.destinations(diagnosis);
-        self.clients(diagnosis);
-        self.changes(diagnosis);
+        let is_short = again::is_short(diagnosis);
+        if !is_short {
+            self.destinations(diagnosis);
+            self.clients(diagnosis);
+        }
+        if again::has_new_change(diagnosis) {
+            self.changes(diagnosis);
+        }
         self.remedies(diagnosis);
-        self.gaps(diagnosis);
-        self.links("LOOK FOR YOURSELF", diagnosis.links.iter().cloned());
+        if !is_short {
+            self.gaps(diagnosis);
+            self.links("LOOK FOR YOURSELF", diagnosis.links.iter().cloned());
+        }
+        if let Some(rest) = again::the_rest(diagnosis, report_url.is_some()) {
+            self.line("");
+            self.wrap("", &rest);
+        }
         self.heading("WHAT THIS RESTS ON");
         for fact in basis(diagnosis) {
             self.wrap("", &fact);
         }
         // With all their text they are many lines long: at the very end, and not where the page has them.
-        if report_url.is_none() {
+        if report_url.is_none() && !is_short {
             self.links("THE QUERIES, TO RUN THEM AGAIN", query_links(diagnosis));
         }
     }
@@ -264,7 +276,7 @@ impl Page {
         if let Some((when, name)) = client_name(client) {
             self.wrap("   ", &format!("{when}: {name}"));
         }
-        self.wrap("   ", &format!("Ports held: {}", range(&client.held)));
+        self.wrap("   ", &format!("Ports held: {}", held_by_client(client)));
         let refused = refused(client.refused);
         let (opened, bytes) = (words::count(client.connections), words::bytes(client.bytes));
         self.wrap("   ", &format!("Own ports used: {opened}; {bytes}{refused}"));
@@ -293,7 +305,11 @@ impl Page {
         }
         self.heading("WHAT TO DO");
         for (index, remedy) in diagnosis.remedies.iter().enumerate() {
-            self.remedy(index + 1, remedy, commands_of(&diagnosis.remedies, index));
+            if again::is_written_out(diagnosis, index, remedy) {
+                self.remedy(index + 1, remedy, commands_of(&diagnosis.remedies, index));
+            } else {
+                self.wrap(&format!("{}. ", index + 1), &format!("{} ({})", remedy.title, when(remedy.when)));
+            }
         }
     }
 

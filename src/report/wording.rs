@@ -1,5 +1,7 @@
 //! What a diagnosis comes to, in sentences: every renderer says the same in the same words.
 
+use super::again;
+use super::earlier::{after_held, growth};
 use crate::diagnosis::{
     ClientOrder, ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Link, Pattern,
     RefusedAttempts, Remedy, Stage, Verdict, When,
@@ -254,9 +256,10 @@ pub(super) fn scan_note(diagnosis: &Diagnosis) -> Option<String> {
     ))
 }
 
-/// What is said beside the answer: who scans, what else is full, and whether more follows.
+/// What is said beside the answer: how often it happened, who scans, what else is full, what is new, and whether more follows.
 pub(super) fn asides(diagnosis: &Diagnosis) -> Vec<String> {
-    scan_note(diagnosis).into_iter().chain(others_full(diagnosis)).chain(stage(diagnosis)).collect()
+    let said = [scan_note(diagnosis), others_full(diagnosis), growth(diagnosis), stage(diagnosis)];
+    again::sentences(diagnosis).into_iter().chain(said.into_iter().flatten()).collect()
 }
 
 /// Destinations beside the first that had no port left either, so that nobody mends one and waits for
@@ -341,7 +344,12 @@ pub(super) fn held(destination: &DestinationReport) -> String {
     let full = destination
         .utilization
         .map_or(String::new(), |part| format!(", {} of capacity", words::percent(part)));
-    format!("{}{full}", range(&destination.held))
+    format!("{}{full}{}", range(&destination.held), after_held(destination.held_earlier.as_ref()))
+}
+
+/// Ports held by a client.
+pub(super) fn held_by_client(client: &ClientReport) -> String {
+    format!("{}{}", range(&client.held), after_held(client.held_earlier.as_ref()))
 }
 
 /// The name of a destination, and whose word for it that is; what it is of, where AWS says so.

@@ -12,6 +12,7 @@ use crate::diagnosis::Limits;
 use crate::evidence::insights::LogsInsights;
 use crate::incident::{Incident, TimeWindow};
 use crate::looks;
+use crate::publish::{Episode, Ledger as _};
 use crate::recovery::{Look, Recovery, RefusedInAll, compare};
 use crate::triage::{Triaged, triage};
 
@@ -31,15 +32,27 @@ impl Service {
         fn look(triaged: &Triaged) -> Look<'_> {
             Look { diagnosis: &triaged.diagnosis, network: &triaged.network }
         }
+        let incident_id = self.incident_id(time, of).await;
         let refused_in_all = self.refused_in_all(time, ended, of).await;
         let recovery = compare(of.id.as_str(), then.as_ref().map(look), now.as_ref().map(look));
         let began = of.began.as_ref();
         Recovery {
-            incident_id: began.map(Incident::id),
+            incident_id,
             began: began.and_then(|began| Some(began.alarm.as_ref()?.at)),
             refused_in_all,
             ..recovery
         }
+    }
+
+    /// The id by which other tools know the incident: of several alarms that were told as one, the first one's.
+    async fn incident_id(&self, time: Time, of: &EndedOf) -> Option<String> {
+        let began = of.began.as_ref()?;
+        let own = began.id();
+        let episode = match Episode::key(began) {
+            Some(key) => self.ledger(time.deadline).episode(&key).await,
+            None => None,
+        };
+        Some(episode.and_then(|episode| episode.id_of(&own).map(str::to_owned)).unwrap_or(own))
     }
 
     /// What CloudWatch counted from the minutes of the alarm's own report on.

@@ -22,6 +22,14 @@ pub(crate) mod subscriber;
 
 use std::path::Path;
 
+use nat_triage::diagnosis::Diagnosis;
+use nat_triage::report::text::text;
+
+/// Mail without its line breaks.
+pub(crate) fn prose(diagnosis: &Diagnosis) -> String {
+    text(diagnosis).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The root of the checkout.
 pub(crate) fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

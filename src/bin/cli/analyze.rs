@@ -114,7 +114,7 @@ async fn opened(named: &[Input], _: Option<TimeWindow>) -> anyhow::Result<Inputs
 /// Makes a live diagnosis once more from what it rested on.
 pub(crate) async fn again(path: &Path) -> anyhow::Result<Diagnosis> {
     let bundle = Bundle::read(path)?;
-    let source = LogsInsights::new(&bundle).remembering(bundle.memory());
+    let source = LogsInsights::new(&bundle).remembering(bundle.memory()).comparing(bundle.compared());
     let surveyed = Surveyed::new(bundle.incident(), &bundle).await.set_by_hand(bundle.is_drill());
     let Ok(triaged) = surveyed.look(&bundle, &source, Limits::default()).await;
     Ok(triaged.diagnosis)

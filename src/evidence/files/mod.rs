@@ -13,6 +13,7 @@ mod sweep;
 mod tables;
 mod tallies;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -48,12 +49,21 @@ pub struct FlowLogFiles<'run> {
     inputs: Inputs,
     options: Options,
     progress: Box<dyn Fn(u64) + Sync + 'run>,
+    compares: bool,
+    /// The first second of all records of the last pass.
+    read_from: Cell<i64>,
 }
 
 impl<'run> FlowLogFiles<'run> {
     /// A source that reads `inputs`, and tells `progress` how many bytes of them it has read.
     pub fn new(inputs: Inputs, options: Options, progress: impl Fn(u64) + Sync + 'run) -> Self {
-        Self { inputs, options, progress: Box::new(progress) }
+        Self { inputs, options, progress: Box::new(progress), compares: true, read_from: Cell::new(i64::MAX) }
+    }
+
+    /// The same, which also counts the minutes an hour earlier, where the files hold them and that is wanted.
+    #[must_use]
+    pub fn comparing(self, compares: bool) -> Self {
+        Self { compares, ..self }
     }
 }
 
@@ -164,6 +174,7 @@ impl EvidenceSource for FlowLogFiles<'_> {
                 reading_gaps(&reading, &damage).into_iter().partition(|gap| gap.decides);
             gaps.extend(deciding);
             let repeated = counter.repeated_gap();
+            self.read_from.set(counter.read.0);
             std::mem::take(&mut counter.owners).add_to(&mut network.owners);
             let formats = counter.formats.of_gateway().unwrap_or(reading.formats);
             let common_ports = counter.common_ports;
@@ -180,6 +191,14 @@ impl EvidenceSource for FlowLogFiles<'_> {
             evidence.gaps = gaps;
             return Ok(evidence);
         }
+    }
+
+    async fn collect_earlier(&self, earlier: &Incident, network: &Network) -> Option<Evidence> {
+        let hold_them = self.read_from.get() <= earlier.window?.start().as_second();
+        if !self.compares || !hold_them {
+            return None;
+        }
+        self.collect(earlier, &mut network.clone()).await.ok()
     }
 }
 

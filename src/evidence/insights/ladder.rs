@@ -156,6 +156,17 @@ impl<'a> Ladder<'a> {
         Accounted { evidence, accounted }
     }
 
+    /// Reads an answer to [`Ladder::query`], with what it does not tell as gaps. One that leaves records out is none.
+    pub(super) fn read_critically(&self, rung: Rung, answer: &Answer, none: &Evidence) -> Evidence {
+        let question = self.question_about(rung);
+        let mut evidence = self.base(rung, question.steps, none);
+        let tallied = add(&mut evidence, answer, rung, &question, &self.scope());
+        if unaccounted(&tallied, answer).is_some() {
+            evidence.unanswered = true;
+        }
+        evidence
+    }
+
     /// The evidence that an answer to a question is added to.
     fn base(&self, rung: Rung, steps: Steps, none: &Evidence) -> Evidence {
         let (window, asked) =
@@ -523,7 +534,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
                 cause: Cause::Ended,
             });
         }
-        let unaccounted = self.unaccounted(&tallied, &answer);
+        let unaccounted = unaccounted(&tallied, &answer);
         self.ask_about_clients(&mut evidence, runs).await;
         match unaccounted {
             Some(why) => {
@@ -588,24 +599,6 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
             ));
         }
         evidence
-    }
-
-    /// Why the rows do not stand for all records that the question matched, where they do not.
-    fn unaccounted(&self, tallied: &Tallied, answer: &Answer) -> Option<Unanswered> {
-        let matched = answer.records_matched?;
-        let cut = answer.rows.len() >= MAX_ROWS;
-        if cut || tallied.records as f64 >= matched as f64 * ACCOUNTED {
-            return None;
-        }
-        Some(Unanswered {
-            why: format!(
-                "Logs Insights says that {} records matched, and the rows of its answer stand for {} of them",
-                words::count(matched),
-                words::count(tallied.records)
-            ),
-            fix: Fix::ask_again("ask again"),
-            cause: Cause::Ended,
-        })
     }
 
     /// Where the format does not join clients with destinations, their own interfaces do.
@@ -723,6 +716,24 @@ fn add(
     let seconds = u64::try_from(question.window.seconds() + question.lead).unwrap_or(u64::MAX);
     evidence.coverage.busy = evidence.coverage.records_read >= seconds.saturating_mul(2);
     tallied
+}
+
+/// Why the rows do not stand for all records that the question matched, where they do not.
+fn unaccounted(tallied: &Tallied, answer: &Answer) -> Option<Unanswered> {
+    let matched = answer.records_matched?;
+    let cut = answer.rows.len() >= MAX_ROWS;
+    if cut || tallied.records as f64 >= matched as f64 * ACCOUNTED {
+        return None;
+    }
+    Some(Unanswered {
+        why: format!(
+            "Logs Insights says that {} records matched, and the rows of its answer stand for {} of them",
+            words::count(matched),
+            words::count(tallied.records)
+        ),
+        fix: Fix::ask_again("ask again"),
+        cause: Cause::Ended,
+    })
 }
 
 /// Whether the gateway's metrics say that it was at work.

@@ -24,8 +24,10 @@ mod worst_minute;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::flow::LogFormat;
 use crate::gap::{Fix, Gap};
@@ -110,6 +112,14 @@ pub trait LogsQueries {
     /// When it could not be started, did not complete, or its rows could not be had.
     async fn run(&self, query: &Query) -> Result<Answer, Unanswered>;
 
+    /// The same of a query that the diagnosis can do without: it may scan and take less.
+    ///
+    /// # Errors
+    /// As of [`LogsQueries::run`].
+    async fn run_spare(&self, query: &Query) -> Result<Answer, Unanswered> {
+        self.run(query).await
+    }
+
     /// Ready once a query that was just started has taken so long that `simpler` should be run beside it. By
     /// itself it never is.
     async fn wait_before(&self, simpler: &Query) {
@@ -137,6 +147,21 @@ pub struct LogsInsights<Queries> {
     so_far: RefCell<Option<Evidence>>,
     /// With which question to begin.
     memory: RungMemory,
+    /// Whether the same minutes an hour earlier are asked about as well.
+    compares: bool,
+    /// Which question was answered last.
+    answered: RefCell<Option<Answered>>,
+    /// What an earlier look at the minutes an hour before came to: a later look asks no more.
+    earlier: RefCell<Option<Evidence>>,
+}
+
+/// The question that was answered, and in which form.
+#[derive(Clone, Debug)]
+struct Answered {
+    rung: Rung,
+    /// Servers that the records show like clients.
+    private_servers: Vec<IpAddr>,
+    took: Duration,
 }
 
 /// The names of some servers, and the query that found them.
@@ -150,13 +175,27 @@ struct Named {
 impl<Queries: LogsQueries> LogsInsights<Queries> {
     /// A source that runs its queries with `queries`.
     pub fn new(queries: Queries) -> Self {
-        Self { queries, named: RefCell::default(), so_far: RefCell::default(), memory: RungMemory::default() }
+        Self {
+            queries,
+            named: RefCell::default(),
+            so_far: RefCell::default(),
+            memory: RungMemory::default(),
+            compares: false,
+            answered: RefCell::default(),
+            earlier: RefCell::default(),
+        }
     }
 
     /// The same, beginning with the questions that were answered before.
     #[must_use]
     pub fn remembering(self, memory: RungMemory) -> Self {
         Self { memory, ..self }
+    }
+
+    /// The same, which also asks about the minutes an hour earlier, where that is wanted.
+    #[must_use]
+    pub fn comparing(self, compares: bool) -> Self {
+        Self { compares, ..self }
     }
 }
 
@@ -183,6 +222,12 @@ pub(super) fn can_ask(network: &Network, window: TimeWindow) -> bool {
     chosen.is_some_and(|chosen| chosen.kept_from.is_none_or(|from| from < window.end()))
 }
 
+/// What the question about the minutes an hour earlier answers.
+const AN_HOUR_EARLIER: &str = "held ports an hour earlier";
+
+/// A question that took longer is not asked about other minutes as well: the report would wait for it.
+const MAX_TIME_TO_COMPARE: Duration = Duration::from_secs(60);
+
 /// Destinations whose clients are asked for: without ends of connections the fullest-looking ones
 /// are often not the full one.
 pub(super) const MAX_ASKED_ABOUT: usize = 10;
@@ -194,19 +239,14 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
     type Error = Never;
 
     async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Never> {
+        let began = Instant::now();
         let window = window_to_look_at(incident, network).unwrap_or(TimeWindow::EPOCH);
-        let mut none = Evidence::none(window, Source::LogsInsights);
-        none.asked = incident.window.unwrap_or(window);
-        none.unanswered = true;
+        let mut none = unanswered(incident.window.unwrap_or(window), window);
         let Some(mut chosen) = choose(network, &mut none.gaps) else { return Ok(none) };
         if let Some(rung) = self.memory.answered(&chosen.log_groups, &chosen.format) {
             chosen.first = chosen.first.max(rung);
         }
-        none.coverage.aggregation_seconds = chosen.aggregation_seconds;
-        none.coverage.formats = vec![chosen.format.to_string()];
-        none.coverage.flow_log = Some(chosen.why.clone());
-        none.coverage.kept_from = chosen.kept_from;
-        none.packet_addresses = chosen.format.has_packet_addresses();
+        describe(&chosen, &mut none);
         if let Some(from) = chosen.kept_from.filter(|from| *from >= window.end()) {
             none.gaps.push(before_its_time(&chosen, window, from));
             return Ok(none);
@@ -219,6 +259,11 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
             self.memory.remember(&chosen.log_groups, &chosen.format, rung);
         }
         let private_servers = servers_among_clients(&evidence, &viewpoint);
+        self.answered.replace(evidence.coverage.question.map(|rung| Answered {
+            rung,
+            private_servers: private_servers.clone(),
+            took: began.elapsed(),
+        }));
         if let (Some(rung), false) = (evidence.coverage.question, private_servers.is_empty()) {
             tracing::info!(?private_servers, "servers that were taken for clients: asked again");
             chosen.first = rung;
@@ -232,12 +277,79 @@ impl<Queries: LogsQueries> EvidenceSource for LogsInsights<Queries> {
         Ok(evidence)
     }
 
+    async fn collect_earlier(&self, earlier: &Incident, network: &Network) -> Option<Evidence> {
+        let answered = self.answered.borrow().clone().filter(|answered| {
+            self.compares && answered.took <= MAX_TIME_TO_COMPARE && answered.rung != Rung::Records
+        })?;
+        let known = self.earlier.borrow().clone();
+        if let Some(known) = known.filter(|known| Some(known.asked) == earlier.window) {
+            return Some(known);
+        }
+        let found = self.ask_earlier(earlier, network, &answered).await?;
+        self.earlier.replace(Some(found.clone()));
+        Some(found)
+    }
+
     fn so_far(&self) -> Option<Evidence> {
         self.so_far.borrow().clone()
     }
 }
 
+/// Evidence without any answer yet.
+fn unanswered(asked: TimeWindow, window: TimeWindow) -> Evidence {
+    let mut none = Evidence::none(window, Source::LogsInsights);
+    (none.asked, none.unanswered) = (asked, true);
+    none
+}
+
+/// Says in the evidence which flow log is asked.
+fn describe(chosen: &Chosen, none: &mut Evidence) {
+    none.coverage.aggregation_seconds = chosen.aggregation_seconds;
+    none.coverage.formats = vec![chosen.format.to_string()];
+    none.coverage.flow_log = Some(chosen.why.clone());
+    none.coverage.kept_from = chosen.kept_from;
+    none.packet_addresses = chosen.format.has_packet_addresses();
+}
+
 impl<Queries: LogsQueries> LogsInsights<Queries> {
+    /// The question that was answered, about the minutes an hour earlier. No simpler one follows it.
+    async fn ask_earlier(
+        &self,
+        earlier: &Incident,
+        network: &Network,
+        answered: &Answered,
+    ) -> Option<Evidence> {
+        let window = earlier.window?;
+        let mut none = unanswered(window, window);
+        let chosen = choose(network, &mut Vec::new())?;
+        describe(&chosen, &mut none);
+        let viewpoint = Viewpoint {
+            private_servers: answered.private_servers.clone(),
+            ..Viewpoint::of_zone(&network.gateway, earlier.zone.as_deref())
+        };
+        let ladder = Ladder::new(&chosen, &viewpoint, earlier, window, None);
+        let rung = answered.rung;
+        let query = Query { purpose: AN_HOUR_EARLIER, ..ladder.query(rung).ok()? };
+        let answer = self.queries.run_spare(&query).await;
+        let run = QueryRun { rung: Some(rung), ..QueryRun::of(&query, answer.as_ref().ok()) };
+        let mut found = match answer {
+            Ok(answer) => ladder.read_critically(rung, &answer, &none),
+            Err(Unanswered { why, fix, cause }) => {
+                let why = match cause {
+                    Cause::TooLarge => {
+                        "it would scan more than the limit on scanned bytes can spare".to_owned()
+                    }
+                    _ => why,
+                };
+                none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, fix));
+                none
+            }
+        };
+        found.coverage.question = Some(rung);
+        found.queries = vec![run];
+        Some(found)
+    }
+
     /// Finds out what clients call the fullest destinations, where Resolver query logs say so.
     async fn name_servers(&self, network: &mut Network, window: TimeWindow, evidence: &mut Evidence) {
         let groups = network.resolver_log_groups.as_deref().unwrap_or_default();

@@ -78,6 +78,12 @@ impl<Queries: LogsQueries> LogsQueries for &Recording<Queries> {
         answer
     }
 
+    async fn run_spare(&self, query: &Query) -> Result<Answer, Unanswered> {
+        let answer = self.queries.run_spare(query).await;
+        self.keep(query, &answer);
+        answer
+    }
+
     async fn wait_before(&self, simpler: &Query) {
         self.queries.wait_before(simpler).await;
     }

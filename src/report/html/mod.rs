@@ -9,6 +9,7 @@ use askama::Template;
 
 use super::basis::basis;
 use super::changes::{self, Told};
+use super::earlier;
 use super::first_step::{FirstStep, condition_lead_in, filled_in, first_step, lead_in, what_to_do};
 use super::lead::lead;
 use super::sms::subject;
@@ -258,6 +259,7 @@ impl Row {
             words::counted(destination.connections, "port number"),
             words::bytes(destination.bytes)
         ));
+        sub.extend(destination.held_earlier.as_ref().map(earlier::held_then));
         Self {
             label: label(destination),
             sub,
@@ -274,6 +276,7 @@ impl Row {
         sub.extend(client.zone.as_deref().map(|zone| format!("Zone: {}", outside(zone))));
         let used = words::counted(client.connections, "port number");
         sub.push(format!("{used} of its own used, {}", words::bytes(client.bytes)));
+        sub.extend(client.held_earlier.as_ref().map(earlier::held_then));
         Self {
             label: client.address.to_string(),
             sub,
