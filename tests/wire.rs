@@ -65,7 +65,7 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
     let subject = envelope["Subject"].as_str().expect("text");
     assert!(subject.len() < 100 && subject.contains(&exhausted.address.to_string()), "{subject}");
 
-    // One scan, and of the gateway's own stream alone; one more for the names.
+    // One scan, and of the gateway's own stream alone; one more for the names, and one for an hour earlier.
     let requests = insights.requests();
     let queries: Vec<String> = requests
         .iter()
@@ -74,10 +74,14 @@ fn an_alarm_goes_in_and_a_diagnosis_comes_out_of_the_queue() {
         // What each would scan is asked beside it, and scans nothing.
         .filter(|query| !query.contains("| estimate"))
         .collect();
-    assert_eq!(queries.len(), 2, "{queries:?}");
+    assert_eq!(queries.len(), 3, "{queries:?}");
     assert!(queries[1].contains("query_name"), "{queries:?}");
     assert!(queries[0].contains(&format!("{}-all", scene.id("interface"))), "{queries:?}");
     assert!(queries[0].contains(LOG_GROUP), "{queries:?}");
+    let ends = |query: &str| {
+        serde_json::from_str::<Value>(query).expect("JSON")["endTime"].as_i64().expect("a second")
+    };
+    assert_eq!(ends(&queries[0]) - ends(&queries[2]), 3_600, "{queries:?}");
     assert!(insights.stopped_queries().is_empty());
 
     // The same alarm once more: delivered twice, or retried.
@@ -293,7 +297,10 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again() {
 
     let kept = scene.kept();
     let id = answered["id"].as_str().expect("text");
-    let keys: Vec<&String> = kept.as_object().expect("by key").keys().collect();
+    let all = kept.as_object().expect("by key").keys();
+    let (episodes, keys): (Vec<&String>, Vec<&String>) =
+        all.partition(|key| key.starts_with("nat-triage/episodes/"));
+    assert_eq!(episodes.len(), 1, "{episodes:?}");
     // The mark is of the minutes that were asked about, too.
     let of_id = |key: &&String| key.starts_with(&format!("nat-triage/{id}/"));
     let names: Vec<&str> = keys.iter().filter_map(|key| key.rsplit('/').next()).collect();
@@ -452,6 +459,31 @@ fn the_end_of_an_alarm_is_told_with_what_is_held_then() {
     assert_eq!(answered["recovery"][0]["relief"], "freed", "{answered:#}");
     let subject = envelope["Subject"].as_str().expect("text");
     assert!(subject.contains("recovered"), "{subject}");
+}
+
+#[test]
+fn a_second_alarm_is_told_as_one_more_by_any_process() {
+    let (scene, simulation, insights) = staged_with_insights();
+    let url = insights.endpoint();
+    let settings = [&to_topic_and_bucket(&scene)[..], &[("NAT_TRIAGE_NOTIFY_OK", "true")]].concat();
+    let event = event(&simulation, scene.id("gateway"));
+    let first = RuntimeApi::start();
+    let function = started(&first, &endpoints(&scene, &url), &settings);
+    let (reported, _, _) = answered_and_published(&first, &scene, &event, 120);
+    assert_eq!(reported["again"], Value::Null);
+    drop(function);
+
+    let second = RuntimeApi::start();
+    let _function = started(&second, &endpoints(&scene, &url), &settings);
+    let ten_minutes_later = later(&event, 1);
+    let (again, envelope, _) = answered_and_published(&second, &scene, &ten_minutes_later, 120);
+    assert_eq!((&again["again"]["times"], &again["again"]["id"]), (&json!(2), &reported["id"]), "{again:#}");
+    let subject = envelope["Subject"].as_str().expect("text");
+    assert!(subject.starts_with("Again (2): NAT nat-"), "{subject}");
+
+    let over = over(&ten_minutes_later, simulation.facts().end);
+    let (answered, _, _) = answered_and_published(&second, &scene, &over, 120);
+    assert_eq!(answered["recovery"][0]["incident_id"], reported["id"], "the incident of the first alarm");
 }
 
 #[test]
