@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alarm::is_drill;
+use crate::diagnosis::Again;
 use crate::evidence::insights::{Answer, Asked, Cause, LogsQueries, Query, RungMemory, Unanswered};
 use crate::gap::Gap;
 use crate::incident::Incident;
@@ -43,6 +44,9 @@ pub struct Bundle {
     /// Which questions were known to be refused.
     #[serde(default)]
     memory: RungMemory,
+    /// Of which incident it was one more alarm, where it was.
+    #[serde(default)]
+    again: Option<Again>,
 }
 
 /// What look-ups came to.
@@ -105,6 +109,7 @@ impl Bundle {
             answers,
             compared: triaged.compared,
             memory,
+            again: triaged.diagnosis.again.clone(),
         }
     }
 
@@ -154,6 +159,12 @@ impl Bundle {
     #[must_use]
     pub fn is_drill(&self) -> bool {
         self.event.as_ref().is_some_and(|event| is_drill(event, &self.incident))
+    }
+
+    /// Of which incident it was one more alarm, where it was: no evidence tells that.
+    #[must_use]
+    pub fn again(&self) -> Option<Again> {
+        self.again.clone()
     }
 
     /// Whether the minutes an hour earlier were asked about.

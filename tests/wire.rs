@@ -277,6 +277,17 @@ fn a_bucket_that_never_answers_costs_only_the_link() {
     assert!(gaps.contains("the report's page"), "it says why there is no link: {gaps}");
 }
 
+/// The diagnosis that the command line makes of a bundle.
+fn made_again(bundle: &str) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kept.json");
+    std::fs::write(&path, bundle).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage"));
+    command.env_clear().args(["analyze", "--format", "json", "--bundle"]).arg(&path).stdin(Stdio::null());
+    let output = command.output().expect("nat-triage runs");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
 #[test]
 fn with_a_bucket_no_other_process_reports_the_alarm_again() {
     let (scene, simulation, insights) = staged_with_insights();
@@ -307,14 +318,7 @@ fn with_a_bucket_no_other_process_reports_the_alarm_again() {
     // The duplicate delivery got a lease, saw the mark, and gave it back.
     let expected = ["bundle.json", "lease-1.json", "lease-2.json", "sent-final.json", "report.html"];
     assert!(keys.iter().all(of_id) && names == expected, "{keys:?}");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("kept.json");
-    std::fs::write(&path, kept[keys[0]].as_str().expect("text")).expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nat-triage"));
-    command.env_clear().args(["analyze", "--format", "json", "--bundle"]).arg(&path).stdin(Stdio::null());
-    let output = command.output().expect("nat-triage runs");
-    let made_again: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(made_again, answered);
+    assert_eq!(made_again(kept[keys[0]].as_str().expect("text")), answered);
 
     let text = std::fs::read_to_string(checkout().join("events/alarm-ok.json")).expect("there");
     let over = serde_json::from_str(&text).expect("JSON");
@@ -480,6 +484,8 @@ fn a_second_alarm_is_told_as_one_more_by_any_process() {
     assert_eq!((&again["again"]["times"], &again["again"]["id"]), (&json!(2), &reported["id"]), "{again:#}");
     let subject = envelope["Subject"].as_str().expect("text");
     assert!(subject.starts_with("Again (2): NAT nat-"), "{subject}");
+    let key = format!("nat-triage/{}/bundle.json", again["id"].as_str().expect("text"));
+    assert_eq!(made_again(scene.kept()[&key].as_str().expect("text")), again);
 
     let over = over(&ten_minutes_later, simulation.facts().end);
     let (answered, _, _) = answered_and_published(&second, &scene, &over, 120);

@@ -60,7 +60,8 @@ impl Diagnosis {
         if earlier.unanswered || earlier.ambiguous {
             return;
         }
-        let incident = Incident { window: Some(earlier.asked), alarm: None, ..incident.clone() };
+        // No error that was counted is of these minutes.
+        let Some(incident) = incident.an_hour_earlier() else { return };
         // What CloudWatch counted is of the minutes in question.
         let network = Network { metrics: Vec::new(), ..network.clone() };
         let listed = &self.destinations;

@@ -117,7 +117,7 @@ pub(crate) async fn again(path: &Path) -> anyhow::Result<Diagnosis> {
     let source = LogsInsights::new(&bundle).remembering(bundle.memory()).comparing(bundle.compared());
     let surveyed = Surveyed::new(bundle.incident(), &bundle).await.set_by_hand(bundle.is_drill());
     let Ok(triaged) = surveyed.look(&bundle, &source, Limits::default()).await;
-    Ok(triaged.diagnosis)
+    Ok(Diagnosis { again: bundle.again(), ..triaged.diagnosis })
 }
 
 /// A bar on a terminal; silence in a pipe.

@@ -91,6 +91,8 @@ pub(crate) async fn replay(args: &Replay) -> anyhow::Result<Outcome> {
     ensure_topic(args.publish, &config)?;
     let mut diagnosis = again(&args.bundle).await?;
     diagnosis.replay = true;
+    // Whoever reads it has not just read the first alarm's report.
+    diagnosis.again = None;
     let outcome = output::diagnosis(&diagnosis, &args.writing)?;
     if args.publish {
         // Its page in the bucket stays that of the incident.
