@@ -16,7 +16,7 @@ use nat_triage::triage::{Surveyed, Triaged, triage};
 
 use crate::ladder::Scene;
 use crate::support::evaluator::Evaluator;
-use crate::support::incidents::{file, incident, store};
+use crate::support::incidents::{an_hour_earlier, file, incident, store};
 use crate::support::prose;
 
 const HOUR: i64 = 3_600;
@@ -46,35 +46,23 @@ impl Night {
     /// The records of the night, and an hour earlier all of them to other destinations, and those to the full one that
     /// `kept` takes, of the client and its port.
     fn with_earlier(&self, kept: impl Fn(&str, u16) -> bool) -> Vec<Record> {
-        let [start, end, from, to, from_port, to_port] =
-            ["start", "end", "pkt-srcaddr", "pkt-dstaddr", "srcport", "dstport"].map(|f| self.position(f));
-        let full = self.scene.simulation.truth().exhausted.expect("full");
-        let mut records = self.now.clone();
-        for record in &self.now {
-            let mut fields: Vec<String> = record.line.split(' ').map(str::to_owned).collect();
-            let port = |at: usize, fields: &[String]| fields[at].parse::<u16>().unwrap_or(0);
-            let there = full.address.to_string();
-            let (client, own_port) = if fields[to] == there {
-                (fields[from].clone(), port(from_port, &fields))
+        let [from, to, from_port, to_port] =
+            ["pkt-srcaddr", "pkt-dstaddr", "srcport", "dstport"].map(|field| self.position(field));
+        let there = self.scene.simulation.truth().exhausted.expect("full").address.to_string();
+        let is_kept = |record: &&Record| {
+            let fields: Vec<&str> = record.line.split(' ').collect();
+            let port = |at: usize| fields[at].parse().unwrap_or(0);
+            if fields[to] == there {
+                kept(fields[from], port(from_port))
             } else if fields[from] == there {
-                (fields[to].clone(), port(to_port, &fields))
+                kept(fields[to], port(to_port))
             } else {
-                (String::new(), 0)
-            };
-            if !client.is_empty() && !kept(&client, own_port) {
-                continue;
+                true
             }
-            for at in [start, end] {
-                fields[at] = (fields[at].parse::<i64>().expect("a second") - HOUR).to_string();
-            }
-            records.push(Record {
-                timestamp: record.timestamp - HOUR,
-                delivered_at: record.delivered_at - HOUR,
-                line: fields.join(" "),
-                ..record.clone()
-            });
-        }
-        records
+        };
+        let header = self.format.header();
+        let earlier = self.now.iter().filter(is_kept).map(|record| an_hour_earlier(record, &header));
+        self.now.iter().cloned().chain(earlier).collect()
     }
 
     async fn asked(&self, records: &[Record]) -> Diagnosis {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Scale, Simulation, View};
+use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, Simulation, View};
 use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
 use nat_triage::evidence::Source;
 use nat_triage::evidence::bucket::{BucketFiles, Cause, Most};
@@ -17,7 +17,7 @@ use nat_triage::triage::{Triaged, triage};
 
 use crate::support::delivery::{Bucket, Delivered, Refusing};
 use crate::support::evaluator::Evaluator;
-use crate::support::incidents::{file, incident, network, store};
+use crate::support::incidents::{an_hour_earlier, file, incident, network, store};
 
 /// Ports per address: few enough to be quick.
 pub(crate) const CAPACITY: u32 = 400;
@@ -53,12 +53,16 @@ impl Case {
     }
 
     pub(crate) fn objects_of(&self, flow_log: &str, account: &str) -> BTreeMap<String, Vec<u8>> {
+        self.files_of(&self.simulation.records(&View::of_vpc(self.format.clone())), flow_log, account)
+    }
+
+    /// These records as the flow log's files.
+    fn files_of(&self, records: &[Record], flow_log: &str, account: &str) -> BTreeMap<String, Vec<u8>> {
         let region = self.simulation.facts().region;
         let Self { hive, per_hour, parquet, .. } = *self;
         let delivered =
             Delivered { account, region: &region, flow_log, folder: FOLDER, hive, per_hour, parquet };
-        let records = self.simulation.records(&View::of_vpc(self.format.clone()));
-        delivered.files(&records, &self.format.header())
+        delivered.files(records, &self.format.header())
     }
 
     pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
@@ -477,4 +481,45 @@ async fn files_that_hold_no_flow_log_are_no_evidence_of_calm() {
         "{:#?}",
         diagnosis.gaps
     );
+}
+
+/// A diagnosis of a leak in files, with the records of an hour earlier beside them where that is wanted.
+async fn compared(with_earlier: bool, most: Most) -> Diagnosis {
+    let case = Case::of(Pattern::Leak);
+    let header = case.format.header();
+    let mut records = case.simulation.records(&View::of_vpc(case.format.clone()));
+    if with_earlier {
+        records.extend(records.clone().iter().map(|record| an_hour_earlier(record, &header)));
+    }
+    let account = case.simulation.facts().account_id;
+    let bucket = Bucket::of(case.files_of(&records, FLOW_LOG, &account));
+    let insights = LogsInsights::new(Evaluator::new(store(&[]))).comparing(true);
+    let source = Live::new(&insights, BucketFiles::new(&bucket, most));
+    let looked = triage(case.incident(), &Known(case.network()), &source, case.limits()).await;
+    looked.expect("never fails").diagnosis
+}
+
+#[tokio::test]
+async fn files_of_an_hour_earlier_are_compared_where_there_is_room() {
+    let diagnosis = compared(true, Most::ON_MACHINE).await;
+    let now = &diagnosis.destinations[0];
+    let then = now.held_earlier.expect("read");
+    assert_eq!(
+        (then.at_least, then.estimate, then.at_most),
+        (now.held.at_least, now.held.estimate, now.held.at_most)
+    );
+    assert_eq!(diagnosis.queries.len(), 2, "{:?}", diagnosis.queries);
+    let bytes: u64 = diagnosis.queries[0].bytes_scanned.expect("told");
+    let most = Most { bytes: bytes + bytes / 2, ..Most::ON_MACHINE };
+    let diagnosis = compared(true, most).await;
+    assert_eq!((diagnosis.verdict, diagnosis.earlier.is_none()), (Verdict::Confirmed, true));
+    only(&diagnosis, "are read in place");
+}
+
+#[tokio::test]
+async fn without_files_of_an_hour_earlier_that_is_a_gap() {
+    let diagnosis = compared(false, Most::ON_MACHINE).await;
+    assert_eq!((diagnosis.verdict, diagnosis.earlier.is_none()), (Verdict::Confirmed, true));
+    let gaps = diagnosis.gaps.iter().filter(|gap| gap.what == "held ports an hour earlier").count();
+    assert_eq!(gaps, 1, "{:?}", diagnosis.gaps);
 }

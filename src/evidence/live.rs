@@ -3,14 +3,19 @@
 //! Logs Insights where a flow log in CloudWatch Logs can be asked; files in S3 where there is none, or where it holds
 //! nothing of the minutes in question; and Athena where these files are too much to read in place, or could not be read.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::athena::{Asked, Athena, NoTables, SqlQueries};
-use super::bucket::{BucketFiles, Objects, account, stamps};
-use super::insights::{LogsInsights, LogsQueries, Never, best_in_bucket, can_ask};
+use super::bucket::{BucketFiles, Objects, Read, account, stamps};
+use super::insights::{
+    AN_HOUR_EARLIER, LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, best_in_bucket, can_ask,
+};
 use super::{Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::flow::LogFormat;
-use crate::gap::Gap;
+use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{FlowLog, Network};
 
@@ -20,19 +25,37 @@ pub struct Live<'a, Queries, Store, Sql = NoTables> {
     files: BucketFiles<Store>,
     athena: Option<Athena<Sql>>,
     read_files: Cell<bool>,
+    /// How many bytes of files the last look read in place, where these were all that it wanted.
+    read_in_place: Cell<Option<u64>>,
+    /// What an earlier look at files of the minutes an hour before came to.
+    earlier: RefCell<Option<Evidence>>,
 }
 
 impl<'a, Queries, Store> Live<'a, Queries, Store> {
     /// The first two of them.
     #[must_use]
     pub fn new(insights: &'a LogsInsights<Queries>, files: BucketFiles<Store>) -> Self {
-        Self { insights, files, athena: None, read_files: Cell::new(false) }
+        Self {
+            insights,
+            files,
+            athena: None,
+            read_files: Cell::default(),
+            read_in_place: Cell::default(),
+            earlier: RefCell::default(),
+        }
     }
 
     /// The same with Athena, where it is set up.
     #[must_use]
     pub fn or_asking<Sql>(self, athena: Option<Athena<Sql>>) -> Live<'a, Queries, Store, Sql> {
-        Live { insights: self.insights, files: self.files, athena, read_files: self.read_files }
+        Live {
+            insights: self.insights,
+            files: self.files,
+            athena,
+            read_files: self.read_files,
+            read_in_place: self.read_in_place,
+            earlier: self.earlier,
+        }
     }
 }
 
@@ -55,6 +78,8 @@ impl<Queries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
     ) -> Evidence {
         self.read_files.set(true);
         let read = self.files.collect(incident, network, (log, format), why, self.athena.is_some()).await;
+        let bytes = read.evidence.queries.iter().filter_map(|query| query.bytes_scanned).sum();
+        self.read_in_place.set(read.not_read.is_none().then_some(bytes));
         let (Some(athena), Some(not_read), Some(files)) = (&self.athena, read.not_read, &log.in_bucket)
         else {
             return read.evidence;
@@ -83,6 +108,41 @@ impl<Queries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
         let of_athena = answered.gaps.into_iter().map(|gap| Gap { decides: false, ..gap });
         in_place.gaps.extend(of_athena);
         Evidence { queries, ..in_place }
+    }
+}
+
+/// Longest that reading the files of an hour earlier may take: the report waits for it.
+const MAX_TIME_TO_COMPARE: Duration = Duration::from_secs(30);
+
+impl<Queries, Store: Objects, Sql> Live<'_, Queries, Store, Sql> {
+    /// What files in place show of the minutes an hour earlier. They may be as many again as those of the minutes in
+    /// question, `bytes`: half of what may still be read, and what there is room for beside the others.
+    async fn read_earlier(&self, earlier: &Incident, network: &Network, bytes: u64) -> Option<Evidence> {
+        let known = self.earlier.borrow().clone();
+        if let Some(known) = known.filter(|known| Some(known.asked) == earlier.window) {
+            return Some(known);
+        }
+        let (log, format, why) = best_in_bucket(network)?;
+        let spare = self.files.spare(bytes);
+        let read = if bytes <= self.files.objects().left() / 2 {
+            let mut network = network.clone();
+            let collected = spare.collect(earlier, &mut network, (log, &format), &why, true);
+            match timeout(MAX_TIME_TO_COMPARE, collected).await {
+                Ok(Read { evidence, not_read: None }) => Ok(evidence),
+                Ok(Read { not_read: Some(why), .. }) => Err(why),
+                Err(_) => Err("their files could not be read within half a minute".to_owned()),
+            }
+        } else {
+            Err(NO_BYTES_TO_SPARE.to_owned())
+        };
+        let read = read.unwrap_or_else(|why| {
+            let mut none = Evidence::none(earlier.window.unwrap_or(TimeWindow::EPOCH), Source::S3);
+            none.unanswered = true;
+            none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, Fix::never("nothing else depends on it")));
+            none
+        });
+        self.earlier.replace(Some(read.clone()));
+        Some(read)
     }
 }
 
@@ -123,7 +183,12 @@ impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for L
     }
 
     async fn collect_earlier(&self, earlier: &Incident, network: &Network) -> Option<Evidence> {
-        self.insights.collect_earlier(earlier, network).await
+        match self.read_in_place.get() {
+            Some(bytes) if self.insights.compares() => self.read_earlier(earlier, network, bytes).await,
+            Some(_) => None,
+            None if self.read_files.get() => None,
+            None => self.insights.collect_earlier(earlier, network).await,
+        }
     }
 
     fn so_far(&self) -> Option<Evidence> {

@@ -70,7 +70,7 @@ impl Episode {
             // Another delivery of the same alarm, or the report that follows its provisional one.
             Some(same) if same.last.id == told.id => Self { last: told, ..same },
             Some(same) if is_soon(same.last.at, told.at, within) => {
-                Self { times: same.times + 1, before: Some(same.last), last: told, ..same }
+                Self { times: same.times.saturating_add(1), before: Some(same.last), last: told, ..same }
             }
             _ => Self {
                 id: told.id.clone(),

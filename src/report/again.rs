@@ -1,6 +1,6 @@
 //! One more alarm of an incident that was reported a short while ago, in words: what is new, and where the rest stands.
 
-use super::wording::{pattern_in_words, verdict_in_words};
+use super::wording::{outside, pattern_in_words, verdict_in_words};
 use crate::diagnosis::{Again, Diagnosis, News, Remedy};
 use crate::words;
 
@@ -39,8 +39,8 @@ fn in_words(diagnosis: &Diagnosis, news: &News) -> Option<String> {
             let pattern = |pattern: Option<_>| pattern.map_or("not known", pattern_in_words);
             format!("the pattern is {}, and was {}", pattern(diagnosis.pattern), pattern(*before))
         }
-        News::AlsoFull { destination } => format!("{destination} is full as well"),
-        News::NoLongerFull { destination } => format!("{destination} is no longer full"),
+        News::AlsoFull { destination } => format!("{} is full as well", outside(destination)),
+        News::NoLongerFull { destination } => format!("{} is no longer full", outside(destination)),
         News::Remedy { id } => {
             let remedy = diagnosis.remedies.iter().find(|remedy| remedy.id.to_string() == *id)?;
             format!("the fix \"{}\"", remedy.title)
@@ -75,7 +75,7 @@ pub(super) fn the_rest(diagnosis: &Diagnosis, has_page: bool) -> Option<String> 
     Some(format!(
         "The clients, the commands and all else are in the report of the alarm of {}, with the id {}{page}.",
         words::instant(again.since),
-        again.id
+        outside(&again.id)
     ))
 }
 

@@ -120,3 +120,20 @@ pub(crate) fn query_log(name: &str, addresses: &[&str]) -> String {
     })
     .to_string()
 }
+
+/// A record with the times of an hour earlier.
+pub(crate) fn an_hour_earlier(record: &Record, header: &str) -> Record {
+    const HOUR: i64 = 3_600;
+
+    let names = header.split(' ');
+    let fields = names.zip(record.line.split(' ')).map(|(name, field)| match (name, field.parse::<i64>()) {
+        ("start" | "end", Ok(second)) => (second - HOUR).to_string(),
+        _ => field.to_owned(),
+    });
+    Record {
+        timestamp: record.timestamp - HOUR,
+        delivered_at: record.delivered_at - HOUR,
+        line: fields.collect::<Vec<_>>().join(" "),
+        ..record.clone()
+    }
+}

@@ -129,6 +129,32 @@ pub trait Objects {
     fn elsewhere(&self, place: &BucketPlace) -> Option<String>;
 }
 
+impl<O: Objects> Objects for &O {
+    async fn list(&self, place: &BucketPlace, listing: &Listing, most: usize) -> Result<Listed, Refused> {
+        (**self).list(place, listing, most).await
+    }
+
+    async fn folders(&self, place: &BucketPlace, below: &str) -> Result<Vec<String>, Refused> {
+        (**self).folders(place, below).await
+    }
+
+    async fn fetch(&self, place: &BucketPlace, object: &Object, by: Deadline) -> Result<Vec<u8>, Refused> {
+        (**self).fetch(place, object, by).await
+    }
+
+    fn left(&self) -> u64 {
+        (**self).left()
+    }
+
+    fn deadline(&self) -> Deadline {
+        (**self).deadline()
+    }
+
+    fn elsewhere(&self, place: &BucketPlace) -> Option<String> {
+        (**self).elsewhere(place)
+    }
+}
+
 /// Files in S3 as a source of evidence.
 pub struct BucketFiles<O> {
     objects: O,
@@ -282,6 +308,11 @@ impl<O: Objects> BucketFiles<O> {
             counted(files as u64, "file"),
             crate::words::bytes(bytes)
         ))
+    }
+
+    /// The same source for other minutes, within what there is room for beside `held` bytes.
+    pub(super) fn spare(&self, held: u64) -> BucketFiles<&O> {
+        BucketFiles::new(&self.objects, Most { bytes: self.most.bytes.saturating_sub(held), ..self.most })
     }
 
     /// Who lists and fetches.

@@ -197,6 +197,11 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
     pub fn comparing(self, compares: bool) -> Self {
         Self { compares, ..self }
     }
+
+    /// Whether it does.
+    pub(super) fn compares(&self) -> bool {
+        self.compares
+    }
 }
 
 /// The queries that would be run for a gateway, its format and window: every rung, in the order of the ladder.
@@ -223,7 +228,10 @@ pub(super) fn can_ask(network: &Network, window: TimeWindow) -> bool {
 }
 
 /// What the question about the minutes an hour earlier answers.
-const AN_HOUR_EARLIER: &str = "held ports an hour earlier";
+pub(super) const AN_HOUR_EARLIER: &str = "held ports an hour earlier";
+
+/// Why it is not asked where it would cost too much.
+pub(super) const NO_BYTES_TO_SPARE: &str = "it would scan more than the limit on scanned bytes can spare";
 
 /// A question that took longer is not asked about other minutes as well: the report would wait for it.
 const MAX_TIME_TO_COMPARE: Duration = Duration::from_secs(60);
@@ -336,9 +344,7 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
             Ok(answer) => ladder.read_critically(rung, &answer, &none),
             Err(Unanswered { why, fix, cause }) => {
                 let why = match cause {
-                    Cause::TooLarge => {
-                        "it would scan more than the limit on scanned bytes can spare".to_owned()
-                    }
+                    Cause::TooLarge => NO_BYTES_TO_SPARE.to_owned(),
                     _ => why,
                 };
                 none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, fix));
