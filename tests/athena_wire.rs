@@ -40,9 +40,15 @@ fn table(format: &LogFormat) -> Table {
 
 /// Gives the emulator its table, and its limit on what a query reads, or the call that it denies.
 fn set_up(athena: &Emulator, scene: &Scene, format: &LogFormat, cutoff: Option<u64>, denied: Option<&str>) {
-    let tables = [described("logs", &table(format))];
-    let body =
-        json!({ "tables": tables, "s3": scene.rest.url(), "cutoff": cutoff, "denied": denied }).to_string();
+    set_up_with(athena, scene, format, &json!({ "cutoff": cutoff, "denied": denied }));
+}
+
+/// Gives the emulator its table, and what it is to do instead of answering.
+fn set_up_with(athena: &Emulator, scene: &Scene, format: &LogFormat, instead: &Value) {
+    let mut body = instead.clone();
+    body["tables"] = json!([described("logs", &table(format))]);
+    body["s3"] = json!(scene.rest.url());
+    let body = body.to_string();
     let host = athena.url().strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("it listens");
     let head = format!(
@@ -99,6 +105,29 @@ fn athena_reads_what_the_function_could_not() {
             queries.iter().find(|query| query["text"].to_string().contains("WITH q0")).expect("the SQL");
         assert!(sql["bytes_scanned"].as_u64().is_some_and(|bytes| bytes > 0), "{sql}");
         assert!(sql["cost_usd"].as_f64().is_some_and(|cost| (0.000_05..0.01).contains(&cost)), "{sql}");
+    }
+}
+
+#[test]
+fn what_athena_cannot_run_is_asked_more_simply() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    scene.fill(BUCKET, &simulation, &format);
+    let athena = Emulator::start("athena");
+    let event = event(&simulation, scene.id("gateway"));
+    let exhausted = simulation.truth().exhausted.expect("the leak exhausts its destination");
+    for (instead, rung, why) in [
+        (json!({ "refused": "ntLeg" }), "worst-minute", "Column 'ntLeg' cannot be resolved"),
+        (json!({ "refused": "contains" }), "plain-fields", "Column 'contains' cannot be resolved"),
+        (json!({ "exhausted": "ntMinute" }), "worst-minute", "exhausted resources at this scale factor"),
+    ] {
+        set_up_with(&athena, &scene, &format, &instead);
+        let diagnosis = answered(&scene, athena.url(), &event, "logs.vpc_flow_logs");
+        assert_kept(&diagnosis, rung);
+        assert_eq!(diagnosis["coverage"]["source"], "athena", "{}", diagnosis["gaps"]);
+        assert_eq!(diagnosis["coverage"]["question"]["name"], rung, "{}", diagnosis["gaps"]);
+        assert_eq!(diagnosis["destinations"][0]["address"], exhausted.address.to_string());
+        assert!(diagnosis["gaps"].to_string().contains(why), "{}", diagnosis["gaps"]);
     }
 }
 

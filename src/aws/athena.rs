@@ -109,9 +109,13 @@ impl SqlQueries for AthenaQueries {
         Ok(tables)
     }
 
-    async fn run(&self, statement: &Query) -> Result<Answer, Unanswered> {
+    async fn run(&self, statement: &Query, by: Deadline) -> Result<Answer, Unanswered> {
         let calls = OfWorkgroup { client: &self.client, workgroup: &self.workgroup };
-        run(&calls, statement, &self.budget, self.deadline).await
+        run(&calls, statement, &self.budget, by).await
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
     }
 }
 
@@ -377,19 +381,21 @@ fn too_large(what: &str, bytes: u64, budget: &Budget) -> Unanswered {
 }
 
 fn not_started(failure: &Failure) -> Unanswered {
-    let cause = if failure.kind == Kind::Refused { Cause::Refused } else { Cause::Other };
-    let fix = match failure.kind {
+    let (cause, fix) = match failure.kind {
         // Athena says so of a statement that is wrong, and of a workgroup that has no place for results.
-        Kind::Refused if failure.message.to_lowercase().contains("output location") => {
-            "give the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP a location for query results".to_owned()
-        }
-        Kind::Refused if failure.message.contains("WorkGroup") => {
-            "name a workgroup that exists and is enabled in NAT_TRIAGE_ATHENA_WORKGROUP".to_owned()
-        }
-        Kind::Refused => {
-            "report this as a bug of nat-triage, with the statement as this report shows it".to_owned()
-        }
-        _ => failure.fix("the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP"),
+        Kind::Refused if failure.message.to_lowercase().contains("output location") => (
+            Cause::Other,
+            "give the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP a location for query results".to_owned(),
+        ),
+        Kind::Refused if failure.message.contains("WorkGroup") => (
+            Cause::Other,
+            "name a workgroup that exists and is enabled in NAT_TRIAGE_ATHENA_WORKGROUP".to_owned(),
+        ),
+        Kind::Refused => (
+            Cause::Refused,
+            "report this as a bug of nat-triage, with the statement as this report shows it".to_owned(),
+        ),
+        _ => (Cause::Other, failure.fix("the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP")),
     };
     Unanswered { why: failure.to_string(), fix: fix.into(), cause }
 }
@@ -425,6 +431,10 @@ fn unsuccessful(look: &Look) -> Unanswered {
             let why = format!("Athena started the statement and then failed to run it: {reason}");
             match (permission_in(reason), look.retryable) {
                 (Some(fix), _) => (Cause::Other, why, fix.into()),
+                // Source: "Optimize service use" in the Amazon Athena user guide.
+                (None, _) if lower.contains("exhausted resources") => {
+                    (Cause::Failed, why, Fix::ask_again("ask about fewer minutes with --window"))
+                }
                 (None, true) => (Cause::Failed, why, Fix::ask_again("run again")),
                 (None, false) => (
                     Cause::Failed,
@@ -621,6 +631,7 @@ mod tests {
                 "s3:PutObject",
             ),
             ("FAILED", "HIVE_BAD_DATA: Error parsing field value", Cause::Failed, "in the Athena console"),
+            ("FAILED", "Query exhausted resources at this scale factor", Cause::Failed, "fewer minutes"),
             ("PAUSED", "", Cause::Ended, "a newer nat-triage"),
         ] {
             let service = Service::with([look(state, reason, 0)]);
@@ -634,20 +645,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_refused_start_says_what_to_do() {
-        for (code, message, fix) in [
+        // Whether a simpler statement may fare better.
+        for (code, message, cause, fix) in [
             (
                 "AccessDeniedException",
                 "You are not authorized to perform: athena:StartQueryExecution",
+                Cause::Other,
                 "allow athena:StartQueryExecution on the workgroup",
             ),
-            ("InvalidRequestException", "No output location provided", "a location for query results"),
-            ("InvalidRequestException", "WorkGroup nat-triage is not found.", "a workgroup that exists"),
-            ("InvalidRequestException", "line 1:8: mismatched input", "a bug of nat-triage"),
+            (
+                "InvalidRequestException",
+                "No output location provided",
+                Cause::Other,
+                "a location for query results",
+            ),
+            (
+                "InvalidRequestException",
+                "WorkGroup nat-triage is not found.",
+                Cause::Other,
+                "a workgroup that exists",
+            ),
+            ("InvalidRequestException", "line 1:8: mismatched input", Cause::Refused, "a bug of nat-triage"),
         ] {
             let service = Service::with([look("SUCCEEDED", "", 0)]);
             service.refusals.borrow_mut().push_back(refused(START, code, message));
             let refused = asked(&service, &budget()).await.expect_err("refused");
             assert!(refused.why.contains(message), "{refused}");
+            assert_eq!(refused.cause, cause, "{message}");
             assert!(refused.fix.to_string().contains(fix), "{message}: {}", refused.fix);
         }
     }

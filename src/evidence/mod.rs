@@ -228,7 +228,7 @@ pub struct Coverage {
     pub flow_log: Option<String>,
     /// Before when the source holds nothing, and never will; `None` where that is not known.
     pub kept_from: Option<Timestamp>,
-    /// Which question to Logs Insights was answered; `None` of files, and where none was.
+    /// Which question to Logs Insights or Athena was answered; `None` of files, and where none was.
     pub question: Option<Rung>,
 }
 
