@@ -35,7 +35,7 @@ use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::evidence::live::Live;
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
-use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
+use crate::incident::{Alarm, Incident, NatGatewayId, TimeWindow, fingerprint};
 use crate::looks::{self, Roles, Unheard, until_known};
 use crate::network::{GatewayKind, Known, NatGateway, Network, NetworkSource as _};
 use crate::publish::{
@@ -644,6 +644,7 @@ impl Service {
             reading.in_bucket =
                 tried.map(|(log, format, evidence)| doctor::InBucket { log, format, evidence, window });
         }
+        reading.too_large = self.too_large(&network, &reading, window, soon).await;
         let queries = InsightsQueries::new(&self.clients, self.budget(), soon);
         let Some((log, _)) = reading.log.as_ref().filter(|_| !plan.is_empty()) else {
             return Examined { network, gaps, reading, probe: None };
@@ -659,6 +660,25 @@ impl Service {
         };
         let probe = aws::doctor::probe(&queries, &network.gateway, &reading, &plan, questions, window).await;
         Examined { network, gaps, reading, probe: Some(probe) }
+    }
+
+    /// How a flow log in S3 would be read that is too much to read in place.
+    async fn too_large(
+        &self,
+        network: &Network,
+        reading: &doctor::Reading,
+        window: TimeWindow,
+        soon: Deadline,
+    ) -> Option<doctor::TooLarge> {
+        if let Some(athena) = self.athena(soon) {
+            let objects = BucketObjects::new(&self.clients, self.budget(), soon);
+            return Some(doctor::TooLarge::ByAthena(athena.check(&objects, network, window).await?));
+        }
+        // Where Logs Insights can be asked, S3 is not all there is.
+        reading.in_bucket.as_ref()?;
+        let hour = doctor::hour_of(window);
+        let (why, fix) = self.bucket_files(soon).too_much_of(network, hour).await?;
+        Some(doctor::TooLarge::Unread { why, fix })
     }
 
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it

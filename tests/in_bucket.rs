@@ -478,3 +478,18 @@ async fn files_that_hold_no_flow_log_are_no_evidence_of_calm() {
         diagnosis.gaps
     );
 }
+
+#[tokio::test]
+async fn an_hour_that_is_too_much_to_read_in_place_is_known_before() {
+    let case = Case::of(Pattern::Leak);
+    let bucket = case.bucket();
+    let window = case.incident().window.expect("the alarm's");
+    let hour = nat_triage::doctor::hour_of(window);
+    let little = BucketFiles::new(&bucket, Most { objects: 1_000, bytes: 1_000 });
+    let (why, fix) = little.too_much_of(&case.network(), hour).await.expect("too much");
+    assert!(why.contains("are read in place"), "{why}");
+    assert!(fix.contains("NAT_TRIAGE_ATHENA_TABLE"), "{fix}");
+    let all = BucketFiles::new(&bucket, Most::ON_MACHINE);
+    assert_eq!(all.too_much_of(&case.network(), hour).await, None);
+    assert!(bucket.fetched.borrow().is_empty(), "only listed");
+}

@@ -96,10 +96,12 @@ impl SqlQueries for AthenaQueries {
         let mut tables = within(self.deadline.of_look_ups(), TABLES, pages).await.map_err(|failure| Unanswered {
             why: failure.to_string(),
             fix: match failure.kind {
-                Kind::NotFound | Kind::Refused => format!("see whether there is a database {database} in the Glue Data Catalog, and whether the role may read it"),
-                _ => failure.fix(&format!("the catalog {CATALOG}, with glue:GetTables on the database {database}")),
-            }
-            .into(),
+                Kind::NotFound | Kind::Refused => Fix::run_to(
+                    format!("see whether there is a database {database} in the Glue Data Catalog, and whether the role may read it"),
+                    format!("aws athena list-databases --catalog-name {CATALOG}"),
+                ),
+                _ => failure.fix(&format!("the catalog {CATALOG}, with glue:GetTables on the database {database}")).into(),
+            },
             cause: Cause::Other,
         })?;
         // The expression is a pattern, which other names may match.
@@ -116,6 +118,10 @@ impl SqlQueries for AthenaQueries {
 
     fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    fn left(&self) -> u64 {
+        self.budget.left()
     }
 }
 
@@ -161,6 +167,9 @@ trait Calls {
     async fn look(&self, id: &str) -> Result<Look, Failure>;
     async fn results(&self, id: &str, token: Option<&str>) -> Result<Page, Failure>;
     async fn stop(&self, id: &str) -> Result<(), Failure>;
+
+    /// Where the statements run.
+    fn workgroup(&self) -> &str;
 }
 
 struct OfWorkgroup<'a> {
@@ -199,6 +208,10 @@ impl Calls for OfWorkgroup<'_> {
     async fn stop(&self, id: &str) -> Result<(), Failure> {
         let stopped = self.client.stop_query_execution().query_execution_id(id).send().await;
         stopped.map(drop).map_err(|error| Failure::of(STOP, &error))
+    }
+
+    fn workgroup(&self) -> &str {
+        self.workgroup
     }
 }
 
@@ -269,7 +282,7 @@ async fn run(
     let give_up = Deadline::after(remaining - STOPPING.min(remaining / 3));
     let token = token();
     let started = insistently(give_up, START, || calls.start(statement, &token)).await;
-    let id = started.map_err(|failure| not_started(&failure))?;
+    let id = started.map_err(|failure| not_started(&failure, calls.workgroup()))?;
     tracing::debug!(query.id = id, query.purpose = statement.purpose, "Athena statement started");
     let followed = follow(calls, &id, statement.max_rows, budget, began, give_up).await;
     let duration_ms = milliseconds(began.elapsed());
@@ -380,24 +393,35 @@ fn too_large(what: &str, bytes: u64, budget: &Budget) -> Unanswered {
     }
 }
 
-fn not_started(failure: &Failure) -> Unanswered {
+fn not_started(failure: &Failure, workgroup: &str) -> Unanswered {
     let (cause, fix) = match failure.kind {
         // Athena says so of a statement that is wrong, and of a workgroup that has no place for results.
         Kind::Refused if failure.message.to_lowercase().contains("output location") => (
             Cause::Other,
-            "give the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP a location for query results".to_owned(),
+            Fix::run_to(
+                "give the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP a location for query results",
+                format!(
+                    "aws athena update-work-group --work-group {workgroup} --configuration-updates ResultConfigurationUpdates={{OutputLocation=s3://BUCKET/nat-triage/}}"
+                ),
+            ),
         ),
         Kind::Refused if failure.message.contains("WorkGroup") => (
             Cause::Other,
-            "name a workgroup that exists and is enabled in NAT_TRIAGE_ATHENA_WORKGROUP".to_owned(),
+            Fix::run_to(
+                "name a workgroup that exists and is enabled in NAT_TRIAGE_ATHENA_WORKGROUP; these do",
+                "aws athena list-work-groups",
+            ),
         ),
         Kind::Refused => (
             Cause::Refused,
-            "report this as a bug of nat-triage, with the statement as this report shows it".to_owned(),
+            Fix::run_to(
+                "report this as a bug of nat-triage, with the statement",
+                "nat-triage queries --athena-table DATABASE.TABLE --nat-ip ADDRESS --window START/END",
+            ),
         ),
-        _ => (Cause::Other, failure.fix("the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP")),
+        _ => (Cause::Other, failure.fix("the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP").into()),
     };
-    Unanswered { why: failure.to_string(), fix: fix.into(), cause }
+    Unanswered { why: failure.to_string(), fix, cause }
 }
 
 fn unread(failure: &Failure) -> Unanswered {
@@ -526,6 +550,10 @@ mod tests {
         async fn stop(&self, id: &str) -> Result<(), Failure> {
             self.stopped.borrow_mut().push(id.to_owned());
             Ok(())
+        }
+
+        fn workgroup(&self) -> &str {
+            "nat-triage"
         }
     }
 
@@ -657,7 +685,7 @@ mod tests {
                 "InvalidRequestException",
                 "No output location provided",
                 Cause::Other,
-                "a location for query results",
+                "aws athena update-work-group --work-group nat-triage",
             ),
             (
                 "InvalidRequestException",

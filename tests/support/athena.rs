@@ -97,6 +97,10 @@ impl SqlQueries for &Evaluated {
         self.deadline
     }
 
+    fn left(&self) -> u64 {
+        u64::MAX
+    }
+
     async fn run(&self, statement: &Query, by: Deadline) -> Result<Answer, Unanswered> {
         self.asked.borrow_mut().push(statement.clone());
         let asked = self.asked.borrow().len();

@@ -12,13 +12,13 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::bucket::{Objects, stamps};
+use super::bucket::{Objects, account, stamps};
 use super::files::lead_seconds;
 use super::insights::{
     Answer, Cause, MAX_ASKED_ABOUT, Query, Question, Row, Rung, Scope, Unanswered, add, alias,
-    fullest_servers, simpler_asked, with_roles, worst_minute,
+    best_in_bucket, fullest_servers, simpler_asked, with_roles, worst_minute,
 };
 use super::roles::servers_among_clients;
 use super::{Evidence, QueryRun, Source, Steps, Viewpoint};
@@ -26,7 +26,9 @@ use crate::deadline::Deadline;
 use crate::flow::{Field, LogFormat};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{FlowLog, GatewayKind, Keys, Listing, MetricName, NatGateway, Network, is_region};
+use crate::network::{
+    FlowLog, GatewayKind, InBucket, Keys, Listing, MetricName, NatGateway, Network, is_region,
+};
 use crate::words;
 
 use table::Wanted;
@@ -44,6 +46,12 @@ pub const RUNGS: [Rung; 4] = [Rung::EveryMinute, Rung::WorstMinute, Rung::Distin
 /// The question for which half of the time is kept, as it costs Athena the least.
 const QUICK: Rung = Rung::DistinctPorts;
 
+/// What makes a statement one about its being valid, which reads nothing and costs nothing.
+///
+/// Source: "Using EXPLAIN and EXPLAIN ANALYZE in Athena" in the Amazon Athena user guide.
+const VALIDATE: &str = "EXPLAIN (TYPE VALIDATE)\n";
+
+const TAKEN: &str = "whether Athena takes a statement";
 const HELD_PORTS: &str = "held ports per destination and client, of Athena";
 const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces, of Athena";
 
@@ -65,6 +73,9 @@ pub trait SqlQueries {
 
     /// By when everything has to be done.
     fn deadline(&self) -> Deadline;
+
+    /// How many bytes may still be read.
+    fn left(&self) -> u64;
 }
 
 /// Nobody to ask.
@@ -82,6 +93,10 @@ impl SqlQueries for NoTables {
 
     fn deadline(&self) -> Deadline {
         Deadline::after(Duration::ZERO)
+    }
+
+    fn left(&self) -> u64 {
+        0
     }
 }
 
@@ -103,6 +118,20 @@ pub(super) struct Asked<'a> {
     pub(super) account: Option<&'a str>,
     /// Between which time stamps of files.
     pub(super) stamps: (Timestamp, Timestamp),
+}
+
+/// What a check-up finds of the table that would be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// Its name, with its database's.
+    pub table: String,
+    /// The best question that Athena takes, behind those that it does not; without a last one that is taken where none
+    /// is.
+    pub questions: Vec<(Rung, Result<(), Unanswered>)>,
+    /// What a statement reads at the most: a partition that is past, and so whole.
+    pub reads: Result<u64, Unanswered>,
+    /// How many bytes may be read.
+    pub left: u64,
 }
 
 /// A table that can be asked.
@@ -196,16 +225,47 @@ impl<Queries: SqlQueries> Athena<Queries> {
         with_roles(evidence, again, answered, &viewpoint.private_servers)
     }
 
+    /// What would keep the table from being asked about a gateway's flow log in S3, found without reading any record:
+    /// for a check-up. `None` where there is no flow log in S3.
+    pub async fn check(
+        &self,
+        objects: &impl Objects,
+        network: &Network,
+        window: TimeWindow,
+    ) -> Option<Result<Checked, Unanswered>> {
+        let (log, format, _) = best_in_bucket(network)?;
+        let incident = Incident::of_minutes(network.gateway.id.clone(), window);
+        let account = account(log.in_bucket.as_ref()?, &incident);
+        let stamps = stamps(window, log.aggregation_seconds);
+        let asked = Asked { log, format: &format, account: account.as_deref(), stamps };
+        let usable = match self.usable(network, &asked).await {
+            Ok(usable) => usable,
+            Err(unanswered) => return Some(Err(unanswered)),
+        };
+        let partition = SignedDuration::from_hours(if usable.per_hour { 1 } else { 24 });
+        let earlier = |at: Timestamp| at.checked_sub(partition).unwrap_or(at);
+        let past = Asked { stamps: (earlier(stamps.0), earlier(stamps.1)), ..asked };
+        let reads = estimated(objects, network, &past, usable.per_hour).await;
+        let asking = Asking {
+            usable: &usable,
+            log,
+            window,
+            worst: worst_minute(window, None),
+            bytes: 0,
+            queries: &self.queries,
+        };
+        let questions = asking.validate(&Viewpoint::of(&network.gateway)).await;
+        Some(Ok(Checked { table: usable.name, questions, reads, left: self.queries.left() }))
+    }
+
     /// The table that can be asked, or why none can.
     async fn usable(&self, network: &Network, asked: &Asked<'_>) -> Result<Usable, Unanswered> {
         let other = |why: String, fix: String| Unanswered { why, fix: fix.into(), cause: Cause::Other };
-        let name_it = || {
-            "name a table over the flow log's files in NAT_TRIAGE_ATHENA_TABLE: \"Create a table for Amazon VPC flow logs\" in the Athena user guide has the statement".to_owned()
-        };
         let region = network.region.as_deref().filter(|region| is_region(region));
         let (Some(files), Some(region)) = (&asked.log.in_bucket, region) else {
             return Err(other("the Region of the flow log is not known".into(), "set AWS_REGION".into()));
         };
+        let name_it = || make_table(files, asked.format);
         let (from, until) = asked.stamps;
         let wanted =
             Wanted { flow_log: &asked.log.id, account: asked.account, region: Some(region), from, until };
@@ -287,6 +347,28 @@ impl<Queries: SqlQueries> Asking<'_, Queries> {
             .extend(failed.map(|(_, Unanswered { why, fix, .. })| Gap::new(HELD_PORTS, why, fix).deciding()));
         evidence.queries = runs;
         evidence
+    }
+
+    /// Which question Athena takes, from the one that tells most.
+    async fn validate(&self, viewpoint: &Viewpoint) -> Vec<(Rung, Result<(), Unanswered>)> {
+        let Usable { format, records, .. } = self.usable;
+        let mut questions = Vec::new();
+        let mut next = Some(Rung::EveryMinute);
+        while let Some(rung) = next {
+            let windows = (self.window, self.worst);
+            let question = question(rung, viewpoint, format, records, windows, self.log.aggregation_seconds);
+            let answer = match question.query(rung, TAKEN, &scope(viewpoint, format)) {
+                Ok(mut statement) => {
+                    statement.text.insert_str(0, VALIDATE);
+                    statement.stored_bytes = Some(self.bytes);
+                    self.queries.run(&statement, self.time_for(rung)).await.map(drop)
+                }
+                Err(unaskable) => Err(unaskable.into()),
+            };
+            next = answer.as_ref().err().and_then(|unanswered| below(rung, &unanswered.cause));
+            questions.push((rung, answer));
+        }
+        questions
     }
 
     /// The evidence that an answer to a question is added to.
@@ -442,6 +524,20 @@ pub fn planned(
         Ok((rung, question.query(rung, HELD_PORTS, &scope(&viewpoint, &filled))?))
     };
     RUNGS.into_iter().map(statement).collect()
+}
+
+/// What makes a table over a flow log's files, or names one: the stack does, of Parquet and of text in the default format.
+pub(super) fn make_table(files: &InBucket, format: &LogFormat) -> String {
+    let name_one = "name one over the flow log's files in NAT_TRIAGE_ATHENA_TABLE: \"Create a table for Amazon VPC flow logs\" in the Athena user guide has the statement";
+    let kind = match files.parquet {
+        true => "parquet",
+        false if *format == LogFormat::version_2() => "text",
+        false => return name_one.to_owned(),
+    };
+    format!(
+        "{name_one}; or let the stack make one: sam deploy --parameter-overrides MakeAthenaTable={kind} FlowLogBuckets={}",
+        files.place.bucket_arn()
+    )
 }
 
 /// What a statement reads at the most: the partitions of the minutes, with the files of other flow logs in them.

@@ -155,6 +155,19 @@ impl<O: Objects> BucketFiles<O> {
         Some((log.clone(), format, read.evidence))
     }
 
+    /// Why the files of these minutes of the best flow log in S3 are too much to read in place, where they are, and what
+    /// would have Athena read them: for a check-up.
+    pub async fn too_much_of(&self, network: &Network, window: TimeWindow) -> Option<(String, String)> {
+        let incident = Incident::of_minutes(network.gateway.id.clone(), window);
+        let (log, format, _) = best_in_bucket(network)?;
+        let files = log.in_bucket.as_ref()?;
+        let (from, until) = stamps(window, log.aggregation_seconds);
+        let told =
+            Told { log, files, network, incident: &incident, window, from, until, found_account: None };
+        let why = self.too_much(&self.find(&told).await)?;
+        Some((why, super::athena::make_table(files, &format)))
+    }
+
     /// Evidence from the files of this flow log, which was chosen for the reason `why`. Whatever keeps it from being
     /// read is a gap. Files that are too large together are not begun with where somebody else can read them.
     pub(super) async fn collect(
