@@ -33,7 +33,7 @@ use crate::evidence::athena::Athena;
 use crate::evidence::bucket::{BucketFiles, Most};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
-use crate::evidence::live::Live;
+use crate::evidence::live::{Live, shows_more_in_s3};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
 use crate::incident::{Alarm, Incident, NatGatewayId, TimeWindow, fingerprint};
 use crate::looks::{self, Roles, Unheard, until_known};
@@ -639,7 +639,7 @@ impl Service {
         let mut reading = doctor::reading(&network, window).await;
         let plan = doctor::plan(&network, &mut reading, window);
         let soon = deadline.for_one_thing(MAX_TIME_OF_GATEWAY);
-        if reading.log.is_none() {
+        if reading.log.is_none() || shows_more_in_s3(&network) {
             let tried = self.bucket_files(soon).try_out(&network, window).await;
             reading.in_bucket =
                 tried.map(|(log, format, evidence)| doctor::InBucket { log, format, evidence, window });
@@ -675,7 +675,7 @@ impl Service {
             return Some(doctor::TooLarge::ByAthena(athena.check(&objects, network, window).await?));
         }
         // Where Logs Insights can be asked, S3 is not all there is.
-        reading.in_bucket.as_ref()?;
+        reading.in_bucket.as_ref().filter(|_| reading.log.is_none())?;
         let hour = doctor::hour_of(window);
         let (why, fix) = self.bucket_files(soon).too_much_of(network, hour).await?;
         Some(doctor::TooLarge::Unread { why, fix })

@@ -27,7 +27,7 @@ pub struct Reading {
     pub why: String,
     /// What cannot be read, and why.
     pub gaps: Vec<Gap>,
-    /// What was read of a flow log in S3, where none in CloudWatch Logs can be asked.
+    /// What was read of a flow log in S3, where none in CloudWatch Logs can be asked, or where it shows more.
     pub in_bucket: Option<InBucket>,
     /// How a flow log in S3 would be read that is too much to read in place; `None` where there is none, or where an
     /// hour of it is not too much.
@@ -164,6 +164,12 @@ pub fn plan(network: &Network, reading: &mut Reading, window: TimeWindow) -> Vec
 pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
     let about = name_of(examined);
     let mut rows = vec![flow_log(examined, region)];
+    // Where Logs Insights is asked as well, a better flow log in S3 is what more there is.
+    if let (Some(read), Some(_)) = (&examined.reading.in_bucket, &examined.reading.log) {
+        let better = || better_flow_log(&examined.network, examined.network.gateway.id.as_ref(), region);
+        let row = of_bucket(about, &examined.network, read, better);
+        rows.push(Row { tonight: row.tonight.min(Tonight::Partial), ..row });
+    }
     rows.extend(examined.reading.too_large.as_ref().map(|large| athena::row(about, large)));
     if let Some(probe) = &examined.probe {
         rows.push(questions(about, probe));
@@ -176,7 +182,7 @@ pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
 fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
     let (about, Examined { network, reading, .. }) = (name_of(examined), examined);
     let better = || better_flow_log(network, network.gateway.id.as_ref(), region);
-    if let Some(read) = &reading.in_bucket {
+    if let (Some(read), None) = (&reading.in_bucket, &reading.log) {
         return of_bucket(about, network, read, better);
     }
     let Some((log, format)) = &reading.log else {

@@ -1,13 +1,14 @@
 //! The live sources as one.
 //!
-//! Logs Insights where a flow log in CloudWatch Logs can be asked; files in S3 where there is none, or where it holds
-//! nothing of the minutes in question; and Athena where these files are too much to read in place, or could not be read.
+//! Logs Insights where a flow log in CloudWatch Logs can be asked; files in S3 where there is none, where it holds
+//! nothing of the minutes in question, or where those of a better flow log are there in time; and Athena where files are
+//! too much to read in place, or could not be read.
 
 use std::cell::Cell;
 
 use super::athena::{Asked, Athena, NoTables, SqlQueries};
-use super::bucket::{BucketFiles, Objects, account, stamps};
-use super::insights::{LogsInsights, LogsQueries, Never, best_in_bucket, can_ask};
+use super::bucket::{BucketFiles, Objects, Wanted, account, stamps};
+use super::insights::{LogsInsights, LogsQueries, Never, best_in_bucket, better_in_bucket, can_ask};
 use super::{Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::flow::LogFormat;
 use crate::gap::Gap;
@@ -54,7 +55,8 @@ impl<Queries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
         why: &str,
     ) -> Evidence {
         self.read_files.set(true);
-        let read = self.files.collect(incident, network, (log, format), why, self.athena.is_some()).await;
+        let wanted = if self.athena.is_some() { Wanted::NotTooMuch } else { Wanted::AllThereIs };
+        let read = self.files.collect(incident, network, (log, format), why, wanted).await;
         let (Some(athena), Some(not_read), Some(files)) = (&self.athena, read.not_read, &log.in_bucket)
         else {
             return read.evidence;
@@ -76,13 +78,41 @@ impl<Queries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
         }
         if in_place.coverage.records_read == 0 && in_place.gaps.is_empty() {
             // What there is room for is more than nothing.
-            in_place = self.files.collect(incident, network, (log, format), &why, false).await.evidence;
+            let all = Wanted::AllThereIs;
+            in_place = self.files.collect(incident, network, (log, format), &why, all).await.evidence;
             queries = std::mem::take(&mut in_place.queries);
         }
         queries.append(&mut answered.queries);
         let of_athena = answered.gaps.into_iter().map(|gap| Gap { decides: false, ..gap });
         in_place.gaps.extend(of_athena);
         Evidence { queries, ..in_place }
+    }
+
+    /// What the files of a flow log in S3 show that tells more than the one in CloudWatch Logs, where all of them are
+    /// there and can be read in place; else what S3 refused. S3 gets its files later: until then CloudWatch Logs answers.
+    async fn of_better_files(
+        &self,
+        incident: &Incident,
+        network: &mut Network,
+    ) -> Result<Evidence, Vec<Gap>> {
+        let mut known = network.clone();
+        let Some((log, format, why)) = better_in_bucket(network) else { return Err(Vec::new()) };
+        let read = self.files.collect(incident, &mut known, (log, &format), &why, Wanted::Whole).await;
+        let evidence = read.evidence;
+        let coverage = &evidence.coverage;
+        let damaged = coverage.files_failed > 0 || evidence.gaps.iter().any(|gap| gap.decides);
+        if coverage.records_read > 0 && evidence.reaches_end() && !damaged {
+            *network = known;
+            self.read_files.set(true);
+            return Ok(evidence);
+        }
+        tracing::info!(
+            flow_log = log.id,
+            not_read = read.not_read,
+            "a better flow log in S3 is not there in time"
+        );
+        let refused = evidence.gaps.into_iter().filter(|gap| gap.decides && evidence.unanswered);
+        Err(refused.map(|gap| Gap { decides: false, ..gap }).collect())
     }
 }
 
@@ -104,8 +134,19 @@ impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for L
             let why = format!("{why}; {NOT_IN_CLOUDWATCH}");
             return Ok(self.of_files(incident, network, (log, &format), &why).await);
         }
+        let refused = match self.of_better_files(incident, network).await {
+            Ok(mut evidence) => {
+                self.insights.name_servers(network, window, &mut evidence).await;
+                return Ok(evidence);
+            }
+            Err(refused) => refused,
+        };
         let mut asked = self.insights.collect(incident, network).await?;
         if asked.coverage.records_read > 0 {
+            if !refused.is_empty() {
+                self.read_files.set(true);
+                asked.gaps.extend(refused);
+            }
             return Ok(asked);
         }
         let why = format!("{why}; {NOTHING_IN_CLOUDWATCH}");
@@ -125,4 +166,10 @@ impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for L
     fn so_far(&self) -> Option<Evidence> {
         self.insights.so_far()
     }
+}
+
+/// Whether a flow log in S3 would be read instead of the one that Logs Insights is asked about, once its files are there.
+#[must_use]
+pub fn shows_more_in_s3(network: &Network) -> bool {
+    better_in_bucket(network).is_some()
 }
