@@ -33,9 +33,9 @@ use crate::evidence::athena::Athena;
 use crate::evidence::bucket::{BucketFiles, Most};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
-use crate::evidence::live::Live;
+use crate::evidence::live::{Live, shows_more_in_s3};
 use crate::flow::reader::{Input, Inputs, Options, ReadError};
-use crate::incident::{Alarm, Incident, NatGatewayId, fingerprint};
+use crate::incident::{Alarm, Incident, NatGatewayId, TimeWindow, fingerprint};
 use crate::looks::{self, Roles, Unheard, until_known};
 use crate::network::{GatewayKind, Known, NatGateway, Network, NetworkSource as _};
 use crate::publish::{
@@ -655,11 +655,12 @@ impl Service {
         let mut reading = doctor::reading(&network, window).await;
         let plan = doctor::plan(&network, &mut reading, window);
         let soon = deadline.for_one_thing(MAX_TIME_OF_GATEWAY);
-        if reading.log.is_none() {
+        if reading.log.is_none() || shows_more_in_s3(&network) {
             let tried = self.bucket_files(soon).try_out(&network, window).await;
             reading.in_bucket =
                 tried.map(|(log, format, evidence)| doctor::InBucket { log, format, evidence, window });
         }
+        reading.too_large = self.too_large(&network, &reading, window, soon).await;
         let queries = InsightsQueries::new(&self.clients, self.budget(), soon);
         let Some((log, _)) = reading.log.as_ref().filter(|_| !plan.is_empty()) else {
             return Examined { network, gaps, reading, probe: None };
@@ -675,6 +676,25 @@ impl Service {
         };
         let probe = aws::doctor::probe(&queries, &network.gateway, &reading, &plan, questions, window).await;
         Examined { network, gaps, reading, probe: Some(probe) }
+    }
+
+    /// How a flow log in S3 would be read that is too much to read in place.
+    async fn too_large(
+        &self,
+        network: &Network,
+        reading: &doctor::Reading,
+        window: TimeWindow,
+        soon: Deadline,
+    ) -> Option<doctor::TooLarge> {
+        if let Some(athena) = self.athena(soon) {
+            let objects = BucketObjects::new(&self.clients, self.budget(), soon);
+            return Some(doctor::TooLarge::ByAthena(athena.check(&objects, network, window).await?));
+        }
+        // Where Logs Insights can be asked, S3 is not all there is.
+        reading.in_bucket.as_ref().filter(|_| reading.log.is_none())?;
+        let hour = doctor::hour_of(window);
+        let (why, fix) = self.bucket_files(soon).too_much_of(network, hour).await?;
+        Some(doctor::TooLarge::Unread { why, fix })
     }
 
     /// Diagnoses with one look, and publishes nothing: the diagnosis, and all that it rests on where it

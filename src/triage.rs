@@ -206,9 +206,6 @@ const DELIVERY: SignedDuration = SignedDuration::from_mins(10);
 /// Source: as above.
 const DELIVERY_TO_S3: SignedDuration = SignedDuration::from_mins(25);
 
-/// Records that end so near to the end of the window are all that there are.
-const NEAR_END: SignedDuration = SignedDuration::from_secs(60);
-
 /// Until when waiting may show more: not where the answer is certain, where the end of the window is
 /// covered, or where nothing could be asked.
 fn records_due(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp> {
@@ -217,11 +214,10 @@ fn records_due(diagnosis: &Diagnosis, evidence: &Evidence) -> Option<Timestamp> 
     if !asked || diagnosis.verdict == Verdict::Confirmed {
         return None;
     }
-    let end = evidence.window.end();
-    let reached = |until: Timestamp| until.checked_add(NEAR_END).is_ok_and(|until| until >= end);
-    if coverage.logs_until.is_some_and(reached) {
+    if evidence.reaches_end() {
         return None;
     }
+    let end = evidence.window.end();
     let interval = SignedDuration::from_secs(i64::from(coverage.aggregation_seconds));
     let in_s3 = matches!(coverage.source, Source::S3 | Source::Athena);
     let delivery = if in_s3 { DELIVERY_TO_S3 } else { DELIVERY };

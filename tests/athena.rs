@@ -2,14 +2,15 @@
 //! the files lead to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use nat_simulator::{GatewayKind, Incident, LogFormat, Pattern, Scale, View};
 use nat_triage::diagnosis::{Diagnosis, Verdict};
 use nat_triage::evidence::Source;
-use nat_triage::evidence::athena::{Athena, Column, Table, planned};
+use nat_triage::evidence::athena::{Athena, Column, RUNGS, Table, planned};
 use nat_triage::evidence::bucket::{BucketFiles, Cause as S3, Most};
 use nat_triage::evidence::files::FlowLogFiles;
-use nat_triage::evidence::insights::{Cause, LogsInsights, Unanswered};
+use nat_triage::evidence::insights::{Cause, LogsInsights, Rung, RungMemory, Unanswered};
 use nat_triage::evidence::live::Live;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::network::{Known, Network};
@@ -88,10 +89,19 @@ async fn of_athena(case: &Case, bucket: &Bucket, network: Network, tables: &Eval
 }
 
 async fn of_insights(case: &Case) -> Diagnosis {
+    of_insights_beginning_with(case, Rung::EveryMinute).await
+}
+
+async fn of_insights_beginning_with(case: &Case, rung: Rung) -> Diagnosis {
     let facts = case.simulation.facts();
     let records = case.simulation.records(&View::of_vpc(case.format.clone()));
     let known = Known(network(&facts, &case.format.header(), &facts.vpc_id, 60));
-    let insights = LogsInsights::new(Evaluator::new(store(&records)));
+    let memory = RungMemory::default();
+    for log in &known.0.flow_logs {
+        let groups: Vec<String> = log.log_group.iter().cloned().collect();
+        memory.remember(&groups, &log.format.parse().expect("a format"), rung);
+    }
+    let insights = LogsInsights::new(Evaluator::new(store(&records))).remembering(memory);
     triage(case.incident(), &known, &insights, case.limits()).await.expect("never fails").diagnosis
 }
 
@@ -177,8 +187,12 @@ fn the_sql_of_each_kind_of_question_is_as_it_was_read() {
     for (which, format) in [("v2", LogFormat::v2_default()), ("v11", LogFormat::v11())] {
         let log = Case { format: format.clone(), ..Case::of(Pattern::Leak) }.network().flow_logs.remove(0);
         let format = format.header().parse().expect("valid");
-        let statement = planned(&gateway, (&log, &format), window, &name).expect("askable");
-        insta::assert_snapshot!(format!("athena_{which}"), statement.text);
+        let statements = planned(&gateway, (&log, &format), window, &name).expect("askable");
+        for (rung, statement) in statements {
+            assert_eq!(refusal(&statement.text).filter(|why| !why.contains("does not exist")), None);
+            let name = format!("athena_{which}_{}", rung.subject().replace(' ', "_"));
+            insta::assert_snapshot!(name, statement.text);
+        }
     }
 }
 
@@ -199,6 +213,79 @@ async fn the_report_says_why_athena_was_asked_and_what_it_read() {
     let run = diagnosis.queries.iter().find(|run| run.text == statement.text).expect("the statement");
     assert_eq!(run.bytes_scanned, Some(tables.scanned.get()));
     assert!(diagnosis.gaps.iter().all(|gap| !gap.what.contains("fl-")), "{:#?}", diagnosis.gaps);
+}
+
+/// What Athena says where it does not run the first `statements`.
+fn not_run(case: &Case, statements: usize, cause: Cause) -> Evaluated {
+    let refused = Unanswered { why: "athena said no".into(), fix: "mend it".into(), cause };
+    Evaluated { refused_first: Some((statements, refused)), ..evaluated(case) }
+}
+
+#[tokio::test]
+async fn where_athena_refuses_a_statement_a_simpler_one_answers() {
+    for format in [LogFormat::v11(), LogFormat::v3_pkt(), LogFormat::v2_default()] {
+        let case = Case { format, ..Case::of(Pattern::Leak) };
+        let best = of_athena(&case, &case.bucket(), case.network(), &evaluated(&case)).await;
+        for (refused, rung) in RUNGS.into_iter().enumerate() {
+            let tables = not_run(&case, refused, Cause::Refused);
+            let diagnosis = of_athena(&case, &case.bucket(), case.network(), &tables).await;
+            assert_eq!(diagnosis.coverage.source, Source::Athena, "{:#?}", diagnosis.gaps);
+            let question = diagnosis.coverage.question.as_ref().expect("one was answered");
+            assert_eq!(question.name, rung);
+            assert_eq!(question.cannot_tell.is_some(), refused > 0);
+            let (told, expected) = (&diagnosis.destinations[0], &best.destinations[0]);
+            assert_eq!((told.address, told.port), (expected.address, expected.port), "{rung:?}");
+            if refused == 0 {
+                continue;
+            }
+            let gap = only(&diagnosis, "athena said no");
+            assert!(gap.why.contains("so a simpler one was asked") && !gap.decides, "{gap:?}");
+            // All that the first is charged for, the second is not charged for again.
+            assert_eq!(
+                diagnosis.queries.iter().filter(|run| run.rung.is_some()).count(),
+                tables.asked.borrow().len()
+            );
+            assert!(tables.asked.borrow().iter().all(|asked| asked.stored_bytes.is_some()));
+        }
+    }
+}
+
+/// As Logs Insights is asked them, of the minute with most errors.
+#[tokio::test]
+async fn simpler_questions_count_alike_in_both_languages() {
+    for format in [LogFormat::v11(), LogFormat::v2_default()] {
+        let case = Case { format, ..Case::of(Pattern::Leak) };
+        let tables = not_run(&case, 1, Cause::Failed);
+        let athena = of_athena(&case, &case.bucket(), case.network(), &tables).await;
+        let insights = of_insights_beginning_with(&case, Rung::WorstMinute).await;
+        let rung = |diagnosis: &Diagnosis| diagnosis.coverage.question.as_ref().map(|question| question.name);
+        assert_eq!((rung(&athena), rung(&insights)), (Some(Rung::WorstMinute), Some(Rung::WorstMinute)));
+        assert_ne!(athena.destinations, [], "nothing was compared");
+        assert_eq!(athena.destinations, insights.destinations);
+        assert_eq!(athena.clients, insights.clients);
+        assert_eq!((athena.verdict, athena.pattern), (insights.verdict, insights.pattern));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_takes_long_leaves_time_for_a_quick_one() {
+    let case = Case::of(Pattern::Leak);
+    let tables = Evaluated { slow: true, ..not_run(&case, 1, Cause::OutOfTime) };
+    let began = tokio::time::Instant::now();
+    let diagnosis = of_athena(&case, &case.bucket(), case.network(), &tables).await;
+    let question = diagnosis.coverage.question.as_ref().map(|question| question.name);
+    assert_eq!(question, Some(Rung::DistinctPorts), "{:#?}", diagnosis.gaps);
+    assert_eq!(began.elapsed(), Duration::from_secs(60), "half of two minutes");
+    assert_eq!(diagnosis.verdict, Verdict::Likely, "distinct ports are counted approximately");
+}
+
+#[tokio::test]
+async fn what_would_read_too_much_is_not_asked_more_simply() {
+    let case = Case::of(Pattern::Leak);
+    let tables = not_run(&case, 1, Cause::TooLarge);
+    let diagnosis = of_athena(&case, &case.bucket(), case.network(), &tables).await;
+    assert_eq!(diagnosis.coverage.source, Source::S3);
+    assert_eq!(tables.asked.borrow().len(), 1);
 }
 
 #[tokio::test]

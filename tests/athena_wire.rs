@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use insights_server::{InsightsServer, Store};
@@ -14,7 +15,7 @@ use crate::support::between::{Between, Beyond, Wrong};
 use crate::support::contract::assert_kept;
 use crate::support::processes::Emulator;
 use crate::support::runtime_api::{Answered, RuntimeApi};
-use crate::support::scene::{Scene, endpoints, event, staged, started};
+use crate::support::scene::{ACCOUNT, Scene, endpoints, event, staged, started};
 
 const BUCKET: &str = "flow-logs";
 
@@ -40,9 +41,15 @@ fn table(format: &LogFormat) -> Table {
 
 /// Gives the emulator its table, and its limit on what a query reads, or the call that it denies.
 fn set_up(athena: &Emulator, scene: &Scene, format: &LogFormat, cutoff: Option<u64>, denied: Option<&str>) {
-    let tables = [described("logs", &table(format))];
-    let body =
-        json!({ "tables": tables, "s3": scene.rest.url(), "cutoff": cutoff, "denied": denied }).to_string();
+    set_up_with(athena, scene, format, &json!({ "cutoff": cutoff, "denied": denied }));
+}
+
+/// Gives the emulator its table, and what it is to do instead of answering.
+fn set_up_with(athena: &Emulator, scene: &Scene, format: &LogFormat, instead: &Value) {
+    let mut body = instead.clone();
+    body["tables"] = json!([described("logs", &table(format))]);
+    body["s3"] = json!(scene.rest.url());
+    let body = body.to_string();
     let host = athena.url().strip_prefix("http://").expect("plain HTTP");
     let mut stream = TcpStream::connect(host).expect("it listens");
     let head = format!(
@@ -99,6 +106,108 @@ fn athena_reads_what_the_function_could_not() {
             queries.iter().find(|query| query["text"].to_string().contains("WITH q0")).expect("the SQL");
         assert!(sql["bytes_scanned"].as_u64().is_some_and(|bytes| bytes > 0), "{sql}");
         assert!(sql["cost_usd"].as_f64().is_some_and(|cost| (0.000_05..0.01).contains(&cost)), "{sql}");
+    }
+}
+
+#[test]
+fn what_athena_cannot_run_is_asked_more_simply() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    scene.fill(BUCKET, &simulation, &format);
+    let athena = Emulator::start("athena");
+    let event = event(&simulation, scene.id("gateway"));
+    let exhausted = simulation.truth().exhausted.expect("the leak exhausts its destination");
+    for (instead, rung, why) in [
+        (json!({ "refused": "ntLeg" }), "worst-minute", "Column 'ntLeg' cannot be resolved"),
+        (json!({ "refused": "contains" }), "plain-fields", "Column 'contains' cannot be resolved"),
+        (json!({ "exhausted": "ntMinute" }), "worst-minute", "exhausted resources at this scale factor"),
+    ] {
+        set_up_with(&athena, &scene, &format, &instead);
+        let diagnosis = answered(&scene, athena.url(), &event, "logs.vpc_flow_logs");
+        assert_kept(&diagnosis, rung);
+        assert_eq!(diagnosis["coverage"]["source"], "athena", "{}", diagnosis["gaps"]);
+        assert_eq!(diagnosis["coverage"]["question"]["name"], rung, "{}", diagnosis["gaps"]);
+        assert_eq!(diagnosis["destinations"][0]["address"], exhausted.address.to_string());
+        assert!(diagnosis["gaps"].to_string().contains(why), "{}", diagnosis["gaps"]);
+    }
+}
+
+/// The row about Athena of a check-up where this table is set.
+fn doctor_says(scene: &Scene, athena: &str, table: &str) -> Value {
+    let insights = InsightsServer::start(Store::new());
+    let url = insights.endpoint();
+    let output = Command::new(env!("CARGO_BIN_EXE_nat-triage"))
+        .args(["doctor", "--format", "json"])
+        .env_clear()
+        .envs(endpoints(scene, &url))
+        .envs(ACCOUNT)
+        .envs([("AWS_ENDPOINT_URL_ATHENA", athena), ("NAT_TRIAGE_ATHENA_TABLE", table)])
+        .stdin(Stdio::null())
+        .output()
+        .expect("nat-triage runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {told}"));
+    let mut rows = found["rows"].as_array().expect("a list").iter();
+    rows.find(|row| row["check"] == "athena").unwrap_or_else(|| panic!("no row: {found:#}")).clone()
+}
+
+#[test]
+fn the_doctor_tries_athena_and_says_what_mends_it() {
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    scene.fill(BUCKET, &simulation, &format);
+    let athena = Emulator::start("athena");
+    let named = "logs.vpc_flow_logs";
+    for (table, instead, tonight, says, fix) in [
+        (
+            named,
+            json!({}),
+            "full",
+            "takes the statement about every minute with ends of connections, asked by EXPLAIN",
+            None,
+        ),
+        (
+            named,
+            json!({ "refused": "ntLeg" }),
+            "partial",
+            "the ports of the worst minute, and no better one",
+            Some("a bug of nat-triage"),
+        ),
+        (
+            named,
+            json!({ "refused": "EXPLAIN", "said": "No output location provided" }),
+            "partial",
+            "takes no statement",
+            Some("aws athena update-work-group --work-group primary"),
+        ),
+        (
+            "elsewhere",
+            json!({}),
+            "partial",
+            "athena:ListTableMetadata",
+            Some("aws athena list-databases --catalog-name AwsDataCatalog"),
+        ),
+        (
+            "logs.other",
+            json!({}),
+            "partial",
+            "the catalog has no table logs.other",
+            Some("NAT_TRIAGE_ATHENA_TABLE"),
+        ),
+        (
+            named,
+            json!({ "denied": "StartQueryExecution" }),
+            "partial",
+            "athena:StartQueryExecution was denied",
+            Some("allow athena:StartQueryExecution"),
+        ),
+    ] {
+        set_up_with(&athena, &scene, &format, &instead);
+        let row = doctor_says(&scene, athena.url(), table);
+        assert_eq!(row["tonight"], tonight, "{row:#}");
+        assert!(row["says"].as_str().is_some_and(|text| text.contains(says)), "{row:#}");
+        let mends = fix.is_none_or(|fix| row["fix"].as_str().is_some_and(|text| text.contains(fix)));
+        assert!(mends && row["fix"].is_string() == fix.is_some(), "{row:#}");
     }
 }
 

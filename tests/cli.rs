@@ -337,11 +337,16 @@ fn the_sql_for_athena_is_printed_where_a_table_is_named() {
     };
     let ran = asked("logs.vpc_flow_logs");
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let (_, sql) = ran.stdout.split_once("-- SQL for Athena").expect("the SQL");
-    let statement: String =
+    let (_, sql) = ran.stdout.split_once("-- The partitions").expect("the SQL");
+    let statements: String =
         sql.lines().skip(1).filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-    assert!(statement.starts_with("WITH q0 AS (") && statement.contains(r#"FROM "logs"."vpc_flow_logs""#));
-    assert!(statement.contains("ntSrcaddr in ('10.0.0.220')"), "{statement}");
+    let statements: Vec<&str> = statements.split_terminator(';').map(str::trim).collect();
+    assert_eq!(statements.len(), 4, "{sql}");
+    for statement in statements {
+        assert!(statement.starts_with("WITH q0 AS ("), "{statement}");
+        assert!(statement.contains(r#"FROM "logs"."vpc_flow_logs""#), "{statement}");
+        assert!(statement.contains("ntSrcaddr in ('10.0.0.220')"), "{statement}");
+    }
     assert_eq!(asked("logs.vpc;drop").status, 1);
 }
 

@@ -523,3 +523,118 @@ async fn without_files_of_an_hour_earlier_that_is_a_gap() {
     let gaps = diagnosis.gaps.iter().filter(|gap| gap.what == "held ports an hour earlier").count();
     assert_eq!(gaps, 1, "{:?}", diagnosis.gaps);
 }
+
+#[tokio::test]
+async fn an_hour_that_is_too_much_to_read_in_place_is_known_before() {
+    let case = Case::of(Pattern::Leak);
+    let bucket = case.bucket();
+    let window = case.incident().window.expect("the alarm's");
+    let hour = nat_triage::doctor::hour_of(window);
+    let little = BucketFiles::new(&bucket, Most { objects: 1_000, bytes: 1_000 });
+    let (why, fix) = little.too_much_of(&case.network(), hour).await.expect("too much");
+    assert!(why.contains("are read in place"), "{why}");
+    assert!(fix.contains("NAT_TRIAGE_ATHENA_TABLE"), "{fix}");
+    let all = BucketFiles::new(&bucket, Most::ON_MACHINE);
+    assert_eq!(all.too_much_of(&case.network(), hour).await, None);
+    assert!(bucket.fetched.borrow().is_empty(), "only listed");
+}
+
+/// The case with a flow log in the default format in CloudWatch Logs as well, which has no packet addresses and no
+/// tcp-flags; and what Logs Insights has of it.
+fn with_a_poorer_group(case: &Case) -> (Network, LogsInsights<Evaluator>) {
+    let facts = case.simulation.facts();
+    let format = LogFormat::v2_default();
+    let mut both = case.network();
+    both.flow_logs.insert(0, network(&facts, &format.header(), &facts.vpc_id, 60).flow_logs.remove(0));
+    let records = case.simulation.records(&View::of_vpc(format));
+    (both, LogsInsights::new(Evaluator::new(store(&records))))
+}
+
+async fn of_both(case: &Case, bucket: &Bucket, most: Most) -> (Diagnosis, bool) {
+    let (both, insights) = with_a_poorer_group(case);
+    let live = Live::new(&insights, BucketFiles::new(bucket, most));
+    let looked = triage(case.incident(), &Known(both), &live, case.limits()).await;
+    (looked.expect("never fails").diagnosis, live.has_read_files())
+}
+
+#[tokio::test]
+async fn a_richer_flow_log_in_s3_is_read_before_a_poorer_group() {
+    let case = Case::of(Pattern::Leak);
+    let (diagnosis, read) = of_both(&case, &case.bucket(), Most::ON_MACHINE).await;
+    assert!(read);
+    assert_eq!((diagnosis.coverage.source, diagnosis.verdict), (Source::S3, Verdict::Confirmed));
+    let why = diagnosis.coverage.flow_log.as_deref().expect("a reason");
+    let lacks = "was not asked, as it shows no clients beside their destinations and no ends of connections";
+    assert!(why.starts_with(FLOW_LOG) && why.contains(lacks) && why.contains("read in place"), "{why}");
+    assert!(diagnosis.queries.iter().all(|run| !run.text.contains("stats")), "{:?}", diagnosis.queries);
+    let alone = case.diagnosed(&case.bucket()).await;
+    assert_eq!(answer(&diagnosis), answer(&alone));
+}
+
+#[tokio::test]
+async fn until_a_richer_flow_log_is_there_the_group_answers() {
+    let case = Case::of(Pattern::Leak);
+    let (both, insights) = with_a_poorer_group(&case);
+    let bucket = case.bucket();
+    let late = bucket.objects.take();
+    let live = Live::new(&insights, BucketFiles::new(&bucket, Most::ON_MACHINE));
+    let known = Known(both);
+    let window = case.incident().window.expect("the alarm's");
+    let early = (window.start() - SignedDuration::from_mins(5)).strftime("%Y%m%dT%H%M").to_string();
+    for (there, source) in [
+        (Vec::new(), Source::LogsInsights),
+        // The files from before the alarm, and no other.
+        (
+            late.iter()
+                .filter(|(key, _)| key.rsplit('_').nth(1).is_some_and(|stamp| stamp < &early[..]))
+                .collect(),
+            Source::LogsInsights,
+        ),
+        (late.iter().collect(), Source::S3),
+    ] {
+        bucket.objects.replace(there.into_iter().map(|(key, bytes)| (key.clone(), bytes.clone())).collect());
+        let looked = triage(case.incident(), &known, &live, case.limits()).await;
+        let diagnosis = looked.expect("never fails").diagnosis;
+        assert_eq!(diagnosis.coverage.source, source, "{:?}", diagnosis.coverage.flow_log);
+        assert_eq!(live.has_read_files(), source == Source::S3, "a bundle is kept of queries only");
+        let why = diagnosis.coverage.flow_log.expect("a reason");
+        assert!(source == Source::S3 || why.contains("in S3 shows more, and is read instead"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn where_s3_refuses_or_is_too_much_the_poorer_group_answers() {
+    let case = Case::of(Pattern::Leak);
+    let little = Most { objects: 1_000, bytes: 1_000 };
+    let (diagnosis, read) = of_both(&case, &case.bucket(), little).await;
+    assert_eq!((diagnosis.coverage.source, read), (Source::LogsInsights, false));
+    let refusing = || Some(Refusing { with: "AWSLogs", cause: Cause::Denied });
+    for bucket in [
+        Bucket { lists_refused: refusing(), ..case.bucket() },
+        Bucket { fetches_refused: refusing(), ..case.bucket() },
+    ] {
+        let (diagnosis, _) = of_both(&case, &bucket, Most::ON_MACHINE).await;
+        assert_eq!(diagnosis.coverage.source, Source::LogsInsights);
+        let gap = only(&diagnosis, "s3 said no");
+        assert!(!gap.decides && gap.fix.to_string().contains("s3:ListBucket"), "{gap:?}");
+    }
+    let bucket = Bucket { allowed: Some(10), ..case.bucket() };
+    assert_eq!(of_both(&case, &bucket, Most::ON_MACHINE).await.0.coverage.source, Source::LogsInsights);
+}
+
+#[tokio::test]
+async fn a_flow_log_in_s3_that_shows_less_is_not_read_first() {
+    // No tcp-flags and no packet addresses, beside a group of the richest format.
+    let case = Case { format: LogFormat::v2_default(), ..Case::of(Pattern::Leak) };
+    let facts = case.simulation.facts();
+    let rich = LogFormat::v11();
+    let mut both = case.network();
+    both.flow_logs.insert(0, network(&facts, &rich.header(), &facts.vpc_id, 60).flow_logs.remove(0));
+    let records = case.simulation.records(&View::of_vpc(rich));
+    let insights = LogsInsights::new(Evaluator::new(store(&records)));
+    let bucket = case.bucket();
+    let live = Live::new(&insights, BucketFiles::new(&bucket, Most::ON_MACHINE));
+    let looked = triage(case.incident(), &Known(both), &live, case.limits()).await;
+    assert_eq!(looked.expect("never fails").diagnosis.coverage.source, Source::LogsInsights);
+    assert!(bucket.listed.borrow().is_empty() && bucket.fetched.borrow().is_empty());
+}

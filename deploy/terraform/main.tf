@@ -36,9 +36,6 @@ locals {
     regional-gateways = "SELECT SUM(ErrorPortAllocation) FROM SCHEMA(\"AWS/NATGateway\", AvailabilityZone, NatGatewayId) GROUP BY NatGatewayId, AvailabilityZone"
   }
 
-  athena_database = split(".", var.athena_table)[0]
-  athena_bucket   = split("/", var.athena_results)[0]
-
   # What the function is asked without an alarm: on Monday mornings in UTC, and every five minutes. An event that is older
   # than these seconds is not sent again; 0 is what EventBridge does by itself.
   schedules = {
@@ -83,8 +80,8 @@ locals {
     NAT_TRIAGE_LOG_GROUPS          = join(",", concat(compact([var.flow_log_group]), var.linked_log_groups))
     NAT_TRIAGE_NAT_IPS             = join(",", var.gateway_addresses)
     NAT_TRIAGE_LOG_FORMAT          = var.flow_log_format
-    NAT_TRIAGE_ATHENA_TABLE        = var.athena_table
-    NAT_TRIAGE_ATHENA_WORKGROUP    = var.athena_table != "" ? var.athena_workgroup : ""
+    NAT_TRIAGE_ATHENA_TABLE        = local.athena_table
+    NAT_TRIAGE_ATHENA_WORKGROUP    = local.asks_athena ? local.athena_workgroup : ""
   }
 }
 
@@ -245,7 +242,7 @@ data "aws_iam_policy_document" "triage" {
   }
 
   dynamic "statement" {
-    for_each = var.athena_table != "" ? ["athena"] : []
+    for_each = local.asks_athena ? ["athena"] : []
 
     content {
       sid = "AskAthena"
@@ -255,26 +252,26 @@ data "aws_iam_policy_document" "triage" {
         "athena:StartQueryExecution",
         "athena:StopQueryExecution",
       ]
-      resources = ["arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${var.athena_workgroup}"]
+      resources = ["arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${local.athena_workgroup}"]
     }
   }
 
   dynamic "statement" {
-    for_each = var.athena_table != "" ? ["athena"] : []
+    for_each = local.asks_athena ? ["athena"] : []
 
     content {
       sid     = "FindTheTable"
       actions = ["athena:ListTableMetadata"]
       resources = [
         "arn:${local.partition}:athena:${local.region}:${local.account}:datacatalog/AwsDataCatalog",
-        "arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${var.athena_workgroup}",
+        "arn:${local.partition}:athena:${local.region}:${local.account}:workgroup/${local.athena_workgroup}",
       ]
     }
   }
 
   # Athena makes these calls in the role's name.
   dynamic "statement" {
-    for_each = var.athena_table != "" ? ["athena"] : []
+    for_each = local.asks_athena ? ["athena"] : []
 
     content {
       sid     = "LetAthenaReadTheCatalog"
@@ -288,7 +285,7 @@ data "aws_iam_policy_document" "triage" {
   }
 
   dynamic "statement" {
-    for_each = var.athena_table != "" && length(var.flow_log_buckets) > 0 ? ["buckets"] : []
+    for_each = local.asks_athena && length(var.flow_log_buckets) > 0 ? ["buckets"] : []
 
     content {
       sid       = "LetAthenaFindTheBuckets"
@@ -298,7 +295,7 @@ data "aws_iam_policy_document" "triage" {
   }
 
   dynamic "statement" {
-    for_each = var.athena_table != "" && var.athena_results != "" ? ["results"] : []
+    for_each = local.has_results ? ["results"] : []
 
     content {
       sid = "LetAthenaKeepResults"
@@ -308,17 +305,17 @@ data "aws_iam_policy_document" "triage" {
         "s3:ListMultipartUploadParts",
         "s3:PutObject",
       ]
-      resources = ["arn:${local.partition}:s3:::${var.athena_results}/*"]
+      resources = ["arn:${local.partition}:s3:::${local.athena_results}/*"]
     }
   }
 
   dynamic "statement" {
-    for_each = var.athena_table != "" && var.athena_results != "" ? ["results"] : []
+    for_each = local.has_results ? ["results"] : []
 
     content {
       sid       = "LetAthenaFindTheResults"
       actions   = ["s3:GetBucketLocation", "s3:ListBucket"]
-      resources = ["arn:${local.partition}:s3:::${local.athena_bucket}"]
+      resources = ["arn:${local.partition}:s3:::${split("/", local.athena_results)[0]}"]
     }
   }
 

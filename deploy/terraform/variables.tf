@@ -113,6 +113,45 @@ variable "athena_results" {
   default     = ""
 }
 
+variable "make_athena_table" {
+  description = "Whether the module makes a table for Athena over the flow logs of this account and Region in the first of flow_log_buckets, with a workgroup and a bucket for its results, which forgets them after a day: no, text or parquet. A table over text is for the default format; one over Parquet is for any."
+  type        = string
+  default     = "no"
+
+  validation {
+    condition     = contains(["no", "text", "parquet"], var.make_athena_table)
+    error_message = "make_athena_table is no, text or parquet."
+  }
+}
+
+variable "flow_log_folders" {
+  description = "Only with make_athena_table: which folders the flow logs have, as the options of the flow log say: day, hour, hive-day or hive-hour; hive- where they are called year=2026 and the like."
+  type        = string
+  default     = "day"
+
+  validation {
+    condition     = contains(["day", "hour", "hive-day", "hive-hour"], var.flow_log_folders)
+    error_message = "flow_log_folders is day, hour, hive-day or hive-hour."
+  }
+}
+
+variable "flow_log_prefix" {
+  description = "Only with make_athena_table. What stands before AWSLogs/ in the keys, with a slash at its end, or nothing."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|[A-Za-z0-9!_.*'()=/-]+/)$", var.flow_log_prefix))
+    error_message = "flow_log_prefix is a folder with a slash at its end, or empty."
+  }
+}
+
+variable "athena_limit_bytes" {
+  description = "Only with make_athena_table. How many bytes one query of its workgroup may read; about half a dollar."
+  type        = number
+  default     = 107374182400
+}
+
 variable "keep_reports" {
   description = "Whether reports leave their page, a mark and what they rest on in a bucket."
   type        = bool

@@ -96,10 +96,12 @@ impl SqlQueries for AthenaQueries {
         let mut tables = within(self.deadline.of_look_ups(), TABLES, pages).await.map_err(|failure| Unanswered {
             why: failure.to_string(),
             fix: match failure.kind {
-                Kind::NotFound | Kind::Refused => format!("see whether there is a database {database} in the Glue Data Catalog, and whether the role may read it"),
-                _ => failure.fix(&format!("the catalog {CATALOG}, with glue:GetTables on the database {database}")),
-            }
-            .into(),
+                Kind::NotFound | Kind::Refused => Fix::run_to(
+                    format!("see whether there is a database {database} in the Glue Data Catalog, and whether the role may read it"),
+                    format!("aws athena list-databases --catalog-name {CATALOG}"),
+                ),
+                _ => failure.fix(&format!("the catalog {CATALOG}, with glue:GetTables on the database {database}")).into(),
+            },
             cause: Cause::Other,
         })?;
         // The expression is a pattern, which other names may match.
@@ -109,9 +111,17 @@ impl SqlQueries for AthenaQueries {
         Ok(tables)
     }
 
-    async fn run(&self, statement: &Query) -> Result<Answer, Unanswered> {
+    async fn run(&self, statement: &Query, by: Deadline) -> Result<Answer, Unanswered> {
         let calls = OfWorkgroup { client: &self.client, workgroup: &self.workgroup };
-        run(&calls, statement, &self.budget, self.deadline).await
+        run(&calls, statement, &self.budget, by).await
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    fn left(&self) -> u64 {
+        self.budget.left()
     }
 }
 
@@ -157,6 +167,9 @@ trait Calls {
     async fn look(&self, id: &str) -> Result<Look, Failure>;
     async fn results(&self, id: &str, token: Option<&str>) -> Result<Page, Failure>;
     async fn stop(&self, id: &str) -> Result<(), Failure>;
+
+    /// Where the statements run.
+    fn workgroup(&self) -> &str;
 }
 
 struct OfWorkgroup<'a> {
@@ -195,6 +208,10 @@ impl Calls for OfWorkgroup<'_> {
     async fn stop(&self, id: &str) -> Result<(), Failure> {
         let stopped = self.client.stop_query_execution().query_execution_id(id).send().await;
         stopped.map(drop).map_err(|error| Failure::of(STOP, &error))
+    }
+
+    fn workgroup(&self) -> &str {
+        self.workgroup
     }
 }
 
@@ -265,7 +282,7 @@ async fn run(
     let give_up = Deadline::after(remaining - STOPPING.min(remaining / 3));
     let token = token();
     let started = insistently(give_up, START, || calls.start(statement, &token)).await;
-    let id = started.map_err(|failure| not_started(&failure))?;
+    let id = started.map_err(|failure| not_started(&failure, calls.workgroup()))?;
     tracing::debug!(query.id = id, query.purpose = statement.purpose, "Athena statement started");
     let followed = follow(calls, &id, statement.max_rows, budget, began, give_up).await;
     let duration_ms = milliseconds(began.elapsed());
@@ -376,22 +393,35 @@ fn too_large(what: &str, bytes: u64, budget: &Budget) -> Unanswered {
     }
 }
 
-fn not_started(failure: &Failure) -> Unanswered {
-    let cause = if failure.kind == Kind::Refused { Cause::Refused } else { Cause::Other };
-    let fix = match failure.kind {
+fn not_started(failure: &Failure, workgroup: &str) -> Unanswered {
+    let (cause, fix) = match failure.kind {
         // Athena says so of a statement that is wrong, and of a workgroup that has no place for results.
-        Kind::Refused if failure.message.to_lowercase().contains("output location") => {
-            "give the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP a location for query results".to_owned()
-        }
-        Kind::Refused if failure.message.contains("WorkGroup") => {
-            "name a workgroup that exists and is enabled in NAT_TRIAGE_ATHENA_WORKGROUP".to_owned()
-        }
-        Kind::Refused => {
-            "report this as a bug of nat-triage, with the statement as this report shows it".to_owned()
-        }
-        _ => failure.fix("the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP"),
+        Kind::Refused if failure.message.to_lowercase().contains("output location") => (
+            Cause::Other,
+            Fix::run_to(
+                "give the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP a location for query results",
+                format!(
+                    "aws athena update-work-group --work-group {workgroup} --configuration-updates ResultConfigurationUpdates={{OutputLocation=s3://BUCKET/nat-triage/}}"
+                ),
+            ),
+        ),
+        Kind::Refused if failure.message.contains("WorkGroup") => (
+            Cause::Other,
+            Fix::run_to(
+                "name a workgroup that exists and is enabled in NAT_TRIAGE_ATHENA_WORKGROUP; these do",
+                "aws athena list-work-groups",
+            ),
+        ),
+        Kind::Refused => (
+            Cause::Refused,
+            Fix::run_to(
+                "report this as a bug of nat-triage, with the statement",
+                "nat-triage queries --athena-table DATABASE.TABLE --nat-ip ADDRESS --window START/END",
+            ),
+        ),
+        _ => (Cause::Other, failure.fix("the workgroup of NAT_TRIAGE_ATHENA_WORKGROUP").into()),
     };
-    Unanswered { why: failure.to_string(), fix: fix.into(), cause }
+    Unanswered { why: failure.to_string(), fix, cause }
 }
 
 fn unread(failure: &Failure) -> Unanswered {
@@ -425,6 +455,10 @@ fn unsuccessful(look: &Look) -> Unanswered {
             let why = format!("Athena started the statement and then failed to run it: {reason}");
             match (permission_in(reason), look.retryable) {
                 (Some(fix), _) => (Cause::Other, why, fix.into()),
+                // Source: "Optimize service use" in the Amazon Athena user guide.
+                (None, _) if lower.contains("exhausted resources") => {
+                    (Cause::Failed, why, Fix::ask_again("ask about fewer minutes with --window"))
+                }
                 (None, true) => (Cause::Failed, why, Fix::ask_again("run again")),
                 (None, false) => (
                     Cause::Failed,
@@ -516,6 +550,10 @@ mod tests {
         async fn stop(&self, id: &str) -> Result<(), Failure> {
             self.stopped.borrow_mut().push(id.to_owned());
             Ok(())
+        }
+
+        fn workgroup(&self) -> &str {
+            "nat-triage"
         }
     }
 
@@ -621,6 +659,7 @@ mod tests {
                 "s3:PutObject",
             ),
             ("FAILED", "HIVE_BAD_DATA: Error parsing field value", Cause::Failed, "in the Athena console"),
+            ("FAILED", "Query exhausted resources at this scale factor", Cause::Failed, "fewer minutes"),
             ("PAUSED", "", Cause::Ended, "a newer nat-triage"),
         ] {
             let service = Service::with([look(state, reason, 0)]);
@@ -634,20 +673,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_refused_start_says_what_to_do() {
-        for (code, message, fix) in [
+        // Whether a simpler statement may fare better.
+        for (code, message, cause, fix) in [
             (
                 "AccessDeniedException",
                 "You are not authorized to perform: athena:StartQueryExecution",
+                Cause::Other,
                 "allow athena:StartQueryExecution on the workgroup",
             ),
-            ("InvalidRequestException", "No output location provided", "a location for query results"),
-            ("InvalidRequestException", "WorkGroup nat-triage is not found.", "a workgroup that exists"),
-            ("InvalidRequestException", "line 1:8: mismatched input", "a bug of nat-triage"),
+            (
+                "InvalidRequestException",
+                "No output location provided",
+                Cause::Other,
+                "aws athena update-work-group --work-group nat-triage",
+            ),
+            (
+                "InvalidRequestException",
+                "WorkGroup nat-triage is not found.",
+                Cause::Other,
+                "a workgroup that exists",
+            ),
+            ("InvalidRequestException", "line 1:8: mismatched input", Cause::Refused, "a bug of nat-triage"),
         ] {
             let service = Service::with([look("SUCCEEDED", "", 0)]);
             service.refusals.borrow_mut().push_back(refused(START, code, message));
             let refused = asked(&service, &budget()).await.expect_err("refused");
             assert!(refused.why.contains(message), "{refused}");
+            assert_eq!(refused.cause, cause, "{message}");
             assert!(refused.fix.to_string().contains(fix), "{message}: {}", refused.fix);
         }
     }

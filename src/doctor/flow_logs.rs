@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Check, Examined, Row, Tonight, agreement, name_of};
+use super::{Check, Examined, Row, Tonight, TooLarge, agreement, athena, name_of};
 use crate::diagnosis::{better_flow_log, region_option};
 use crate::evidence::insights::{
     Agreement, Answer, Cause, LogsInsights, LogsQueries, Query, Rung, Unanswered, planned,
@@ -27,8 +27,11 @@ pub struct Reading {
     pub why: String,
     /// What cannot be read, and why.
     pub gaps: Vec<Gap>,
-    /// What was read of a flow log in S3, where none in CloudWatch Logs can be asked.
+    /// What was read of a flow log in S3, where none in CloudWatch Logs can be asked, or where it shows more.
     pub in_bucket: Option<InBucket>,
+    /// How a flow log in S3 would be read that is too much to read in place; `None` where there is none, or where an
+    /// hour of it is not too much.
+    pub too_large: Option<TooLarge>,
 }
 
 /// A flow log in S3, and what its files showed of ten minutes that are past.
@@ -81,6 +84,12 @@ pub fn recent(now: Timestamp) -> TimeWindow {
     latest(arrived)
 }
 
+/// The hour that these minutes end: what a long alarm asks about.
+#[must_use]
+pub fn hour_of(minutes: TimeWindow) -> TimeWindow {
+    minutes.begun_earlier(SignedDuration::from_mins(50))
+}
+
 /// The ten whole minutes before now.
 #[must_use]
 pub fn latest(now: Timestamp) -> TimeWindow {
@@ -114,7 +123,8 @@ pub async fn reading(network: &Network, window: TimeWindow) -> Reading {
         let asked = log.log_group.as_ref().is_some_and(|group| log_groups.contains(group));
         (asked && chosen == Some(&format.to_string())).then(|| (log.clone(), format))
     });
-    Reading { log, log_groups, why: evidence.coverage.flow_log.unwrap_or_default(), gaps, in_bucket: None }
+    let why = evidence.coverage.flow_log.unwrap_or_default();
+    Reading { log, log_groups, why, gaps, ..Reading::default() }
 }
 
 /// Every question that would be asked about these minutes, from the one that tells most; none where there is no
@@ -154,6 +164,13 @@ pub fn plan(network: &Network, reading: &mut Reading, window: TimeWindow) -> Vec
 pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
     let about = name_of(examined);
     let mut rows = vec![flow_log(examined, region)];
+    // Where Logs Insights is asked as well, a better flow log in S3 is what more there is.
+    if let (Some(read), Some(_)) = (&examined.reading.in_bucket, &examined.reading.log) {
+        let better = || better_flow_log(&examined.network, examined.network.gateway.id.as_ref(), region);
+        let row = of_bucket(about, &examined.network, read, better);
+        rows.push(Row { tonight: row.tonight.min(Tonight::Partial), ..row });
+    }
+    rows.extend(examined.reading.too_large.as_ref().map(|large| athena::row(about, large)));
     if let Some(probe) = &examined.probe {
         rows.push(questions(about, probe));
         rows.extend(probe.run.as_ref().map(|run| records(examined, run, region)));
@@ -165,7 +182,7 @@ pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
 fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
     let (about, Examined { network, reading, .. }) = (name_of(examined), examined);
     let better = || better_flow_log(network, network.gateway.id.as_ref(), region);
-    if let Some(read) = &reading.in_bucket {
+    if let (Some(read), None) = (&reading.in_bucket, &reading.log) {
         return of_bucket(about, network, read, better);
     }
     let Some((log, format)) = &reading.log else {

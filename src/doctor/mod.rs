@@ -3,6 +3,7 @@
 
 mod agreement;
 mod alarms;
+mod athena;
 mod flow_logs;
 mod invocation;
 mod room;
@@ -19,7 +20,8 @@ use crate::network::Network;
 use crate::words::{self, counted};
 
 pub use alarms::{Series, Watcher, invokers};
-pub use flow_logs::{InBucket, Probe, Reading, Run, latest, plan, reading, recent};
+pub use athena::TooLarge;
+pub use flow_logs::{InBucket, Probe, Reading, Run, hour_of, latest, plan, reading, recent};
 pub use invocation::Invoked;
 pub use standing::{Standing, Tell};
 pub use table::table;
@@ -63,6 +65,8 @@ pub enum Check {
     Invocation,
     /// A flow log that shows the gateway's traffic.
     FlowLog,
+    /// Whether Athena would read what is too much to read in place.
+    Athena,
     /// Whether Logs Insights takes the questions.
     Questions,
     /// Whether there are records, and what reading them takes.
@@ -92,6 +96,7 @@ impl Check {
             Self::Alarm => "alarm",
             Self::Invocation => "may run",
             Self::FlowLog => "flow log",
+            Self::Athena => "athena",
             Self::Questions => "questions",
             Self::Records => "records",
             Self::Agreement => "answers",

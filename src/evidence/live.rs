@@ -1,7 +1,8 @@
 //! The live sources as one.
 //!
-//! Logs Insights where a flow log in CloudWatch Logs can be asked; files in S3 where there is none, or where it holds
-//! nothing of the minutes in question; and Athena where these files are too much to read in place, or could not be read.
+//! Logs Insights where a flow log in CloudWatch Logs can be asked; files in S3 where there is none, where it holds
+//! nothing of the minutes in question, or where those of a better flow log are there in time; and Athena where files are
+//! too much to read in place, or could not be read.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -9,9 +10,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::athena::{Asked, Athena, NoTables, SqlQueries};
-use super::bucket::{BucketFiles, Objects, Read, account, stamps};
+use super::bucket::{BucketFiles, Objects, Read, Wanted, account, stamps};
 use super::insights::{
-    AN_HOUR_EARLIER, LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, best_in_bucket, can_ask,
+    AN_HOUR_EARLIER, LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, best_in_bucket, better_in_bucket,
+    can_ask,
 };
 use super::{Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::flow::LogFormat;
@@ -25,8 +27,8 @@ pub struct Live<'a, Queries, Store, Sql = NoTables> {
     files: BucketFiles<Store>,
     athena: Option<Athena<Sql>>,
     read_files: Cell<bool>,
-    /// How many bytes of files the last look read in place, where these were all that it wanted.
-    read_in_place: Cell<Option<u64>>,
+    /// Who gave the last answer, and how many bytes of files it took.
+    answered: Cell<(Source, u64)>,
     /// What an earlier look at files of the minutes an hour before came to.
     earlier: RefCell<Option<Evidence>>,
 }
@@ -40,7 +42,7 @@ impl<'a, Queries, Store> Live<'a, Queries, Store> {
             files,
             athena: None,
             read_files: Cell::default(),
-            read_in_place: Cell::default(),
+            answered: Cell::default(),
             earlier: RefCell::default(),
         }
     }
@@ -53,7 +55,7 @@ impl<'a, Queries, Store> Live<'a, Queries, Store> {
             files: self.files,
             athena,
             read_files: self.read_files,
-            read_in_place: self.read_in_place,
+            answered: self.answered,
             earlier: self.earlier,
         }
     }
@@ -77,9 +79,8 @@ impl<Queries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
         why: &str,
     ) -> Evidence {
         self.read_files.set(true);
-        let read = self.files.collect(incident, network, (log, format), why, self.athena.is_some()).await;
-        let bytes = read.evidence.queries.iter().filter_map(|query| query.bytes_scanned).sum();
-        self.read_in_place.set(read.not_read.is_none().then_some(bytes));
+        let wanted = if self.athena.is_some() { Wanted::NotTooMuch } else { Wanted::AllThereIs };
+        let read = self.files.collect(incident, network, (log, format), why, wanted).await;
         let (Some(athena), Some(not_read), Some(files)) = (&self.athena, read.not_read, &log.in_bucket)
         else {
             return read.evidence;
@@ -101,13 +102,41 @@ impl<Queries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
         }
         if in_place.coverage.records_read == 0 && in_place.gaps.is_empty() {
             // What there is room for is more than nothing.
-            in_place = self.files.collect(incident, network, (log, format), &why, false).await.evidence;
+            let all = Wanted::AllThereIs;
+            in_place = self.files.collect(incident, network, (log, format), &why, all).await.evidence;
             queries = std::mem::take(&mut in_place.queries);
         }
         queries.append(&mut answered.queries);
         let of_athena = answered.gaps.into_iter().map(|gap| Gap { decides: false, ..gap });
         in_place.gaps.extend(of_athena);
         Evidence { queries, ..in_place }
+    }
+
+    /// What the files of a flow log in S3 show that tells more than the one in CloudWatch Logs, where all of them are
+    /// there and can be read in place; else what S3 refused. S3 gets its files later: until then CloudWatch Logs answers.
+    async fn of_better_files(
+        &self,
+        incident: &Incident,
+        network: &mut Network,
+    ) -> Result<Evidence, Vec<Gap>> {
+        let mut known = network.clone();
+        let Some((log, format, why)) = better_in_bucket(network) else { return Err(Vec::new()) };
+        let read = self.files.collect(incident, &mut known, (log, &format), &why, Wanted::Whole).await;
+        let evidence = read.evidence;
+        let coverage = &evidence.coverage;
+        let damaged = coverage.files_failed > 0 || evidence.gaps.iter().any(|gap| gap.decides);
+        if coverage.records_read > 0 && evidence.reaches_end() && !damaged {
+            *network = known;
+            self.read_files.set(true);
+            return Ok(evidence);
+        }
+        tracing::info!(
+            flow_log = log.id,
+            not_read = read.not_read,
+            "a better flow log in S3 is not there in time"
+        );
+        let refused = evidence.gaps.into_iter().filter(|gap| gap.decides && evidence.unanswered);
+        Err(refused.map(|gap| Gap { decides: false, ..gap }).collect())
     }
 }
 
@@ -126,7 +155,7 @@ impl<Queries, Store: Objects, Sql> Live<'_, Queries, Store, Sql> {
         let spare = self.files.spare(bytes);
         let read = if bytes <= self.files.objects().left() / 2 {
             let mut network = network.clone();
-            let collected = spare.collect(earlier, &mut network, (log, &format), &why, true);
+            let collected = spare.collect(earlier, &mut network, (log, &format), &why, Wanted::NotTooMuch);
             match timeout(MAX_TIME_TO_COMPARE, collected).await {
                 Ok(Read { evidence, not_read: None }) => Ok(evidence),
                 Ok(Read { not_read: Some(why), .. }) => Err(why),
@@ -151,10 +180,13 @@ const NOT_IN_CLOUDWATCH: &str =
     "no flow log of the gateway in CloudWatch Logs can be asked about these minutes";
 const NOTHING_IN_CLOUDWATCH: &str = "CloudWatch Logs gave no record of the gateway";
 
-impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for Live<'_, Queries, Store, Sql> {
-    type Error = Never;
-
-    async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Never> {
+impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
+    /// What the source shows that answers best of those that can be asked.
+    async fn collect_from_the_best(
+        &self,
+        incident: &Incident,
+        network: &mut Network,
+    ) -> Result<Evidence, Never> {
         let window = window_to_look_at(incident, network).unwrap_or(TimeWindow::EPOCH);
         let known = network.clone();
         let Some((log, format, why)) = best_in_bucket(&known) else {
@@ -164,8 +196,19 @@ impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for L
             let why = format!("{why}; {NOT_IN_CLOUDWATCH}");
             return Ok(self.of_files(incident, network, (log, &format), &why).await);
         }
+        let refused = match self.of_better_files(incident, network).await {
+            Ok(mut evidence) => {
+                self.insights.name_servers(network, window, &mut evidence).await;
+                return Ok(evidence);
+            }
+            Err(refused) => refused,
+        };
         let mut asked = self.insights.collect(incident, network).await?;
         if asked.coverage.records_read > 0 {
+            if !refused.is_empty() {
+                self.read_files.set(true);
+                asked.gaps.extend(refused);
+            }
             return Ok(asked);
         }
         let why = format!("{why}; {NOTHING_IN_CLOUDWATCH}");
@@ -181,17 +224,36 @@ impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for L
         kept.queries.append(&mut other.queries);
         Ok(if answered { read } else { asked })
     }
+}
+
+impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for Live<'_, Queries, Store, Sql> {
+    type Error = Never;
+
+    async fn collect(&self, incident: &Incident, network: &mut Network) -> Result<Evidence, Never> {
+        let evidence = self.collect_from_the_best(incident, network).await?;
+        let of_files = evidence.queries.iter().filter(|query| query.log_groups.is_empty());
+        let bytes = of_files.filter_map(|query| query.bytes_scanned).sum();
+        self.answered.set((evidence.coverage.source, bytes));
+        Ok(evidence)
+    }
 
     async fn collect_earlier(&self, earlier: &Incident, network: &Network) -> Option<Evidence> {
-        match self.read_in_place.get() {
-            Some(bytes) if self.insights.compares() => self.read_earlier(earlier, network, bytes).await,
-            Some(_) => None,
-            None if self.read_files.get() => None,
-            None => self.insights.collect_earlier(earlier, network).await,
+        match self.answered.get() {
+            (Source::LogsInsights, _) => self.insights.collect_earlier(earlier, network).await,
+            (Source::S3, bytes) if self.insights.compares() => {
+                self.read_earlier(earlier, network, bytes).await
+            }
+            _ => None,
         }
     }
 
     fn so_far(&self) -> Option<Evidence> {
         self.insights.so_far()
     }
+}
+
+/// Whether a flow log in S3 would be read instead of the one that Logs Insights is asked about, once its files are there.
+#[must_use]
+pub fn shows_more_in_s3(network: &Network) -> bool {
+    better_in_bucket(network).is_some()
 }

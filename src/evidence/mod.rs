@@ -228,7 +228,7 @@ pub struct Coverage {
     pub flow_log: Option<String>,
     /// Before when the source holds nothing, and never will; `None` where that is not known.
     pub kept_from: Option<Timestamp>,
-    /// Which question to Logs Insights was answered; `None` of files, and where none was.
+    /// Which question to Logs Insights or Athena was answered; `None` of files, and where none was.
     pub question: Option<Rung>,
 }
 
@@ -419,6 +419,13 @@ impl Evidence {
         self.earlier = Some(Box::new(earlier));
     }
 
+    /// Whether the records reach to the end of the window, or nearly so: traffic may pause.
+    pub(crate) fn reaches_end(&self) -> bool {
+        let reached =
+            |until: Timestamp| until.checked_add(NEAR_END).is_ok_and(|until| until >= self.window.end());
+        self.coverage.logs_until.is_some_and(reached)
+    }
+
     /// The steps in which minutes in question lie; all where no step does.
     #[must_use]
     pub fn asked_steps(&self) -> Range<usize> {
@@ -475,6 +482,9 @@ pub struct Peak {
     /// in which most attempts got no answer.
     pub at: i64,
 }
+
+/// Records that end so near to the end of the window are all that there are.
+const NEAR_END: SignedDuration = SignedDuration::from_secs(60);
 
 /// Seconds that one record may span where nothing tells: the longer of the two that flow logs know.
 const UNKNOWN_AGGREGATION: u32 = 600;

@@ -93,7 +93,8 @@ pub(super) fn basis(diagnosis: &Diagnosis) -> Vec<String> {
     ));
     facts.extend(coverage.question.as_ref().and_then(|question| {
         let cannot_tell = question.cannot_tell.as_deref()?;
-        Some(format!("Question: Logs Insights answered one about {}. {cannot_tell}", question.name.subject()))
+        let who = if coverage.source == Source::Athena { "Athena" } else { "Logs Insights" };
+        Some(format!("Question: {who} answered one about {}. {cannot_tell}", question.name.subject()))
     }));
     facts.extend(coverage.flow_log.as_deref().map(|log| format!("Flow log: {}", one_line(log, 400))));
     if coverage.records_rejected > 0 {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use nat_triage::deadline::Deadline;
 use nat_triage::evidence::athena::{Column, SqlQueries, Table, TableName};
 use nat_triage::evidence::insights::{Answer, Cause, Query, Unanswered};
 use serde_json::{Value, json};
@@ -30,13 +32,19 @@ pub(crate) fn described(database: &str, table: &Table) -> Value {
 /// Tables over objects that are files.
 pub(crate) struct Evaluated {
     pub(crate) tables: Vec<Table>,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     /// What was asked, and what was said of it beforehand to be read.
     pub(crate) asked: RefCell<Vec<Query>>,
     /// What the statements read together.
     pub(crate) scanned: Cell<u64>,
     /// What every statement is answered instead, after so many.
     pub(crate) refused_after: Option<(usize, Unanswered)>,
+    /// What the first so many statements are answered instead.
+    pub(crate) refused_first: Option<(usize, Unanswered)>,
+    /// Whether a statement that is refused takes all of the time that it has.
+    pub(crate) slow: bool,
+    /// By when everything has to be done.
+    pub(crate) deadline: Deadline,
 }
 
 impl Evaluated {
@@ -48,7 +56,16 @@ impl Evaluated {
             std::fs::create_dir_all(path.parent().expect("below a folder")).expect("made");
             std::fs::write(path, bytes).expect("written");
         }
-        Self { tables, folder, asked: RefCell::default(), scanned: Cell::new(0), refused_after: None }
+        Self {
+            tables,
+            folder,
+            asked: RefCell::default(),
+            scanned: Cell::new(0),
+            refused_after: None,
+            refused_first: None,
+            slow: false,
+            deadline: Deadline::after(Duration::from_secs(120)),
+        }
     }
 }
 
@@ -76,11 +93,23 @@ impl SqlQueries for &Evaluated {
         Ok(self.tables.iter().filter(named).cloned().collect())
     }
 
-    async fn run(&self, statement: &Query) -> Result<Answer, Unanswered> {
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    fn left(&self) -> u64 {
+        u64::MAX
+    }
+
+    async fn run(&self, statement: &Query, by: Deadline) -> Result<Answer, Unanswered> {
         self.asked.borrow_mut().push(statement.clone());
-        if let Some((after, refused)) = &self.refused_after
-            && self.asked.borrow().len() > *after
-        {
+        let asked = self.asked.borrow().len();
+        let after = self.refused_after.as_ref().filter(|(after, _)| asked > *after);
+        let first = self.refused_first.as_ref().filter(|(first, _)| asked <= *first);
+        if let Some((_, refused)) = after.or(first) {
+            if self.slow {
+                tokio::time::sleep(by.remaining()).await;
+            }
             return Err(refused.clone());
         }
         let tables: Vec<Value> = self.tables.iter().map(|table| described("logs", table)).collect();

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "deploy/terraform"
 
 problems = []
+VARIABLES = []
 
 
 def check(holds, problem):
@@ -28,7 +29,8 @@ def check(holds, problem):
 def plain(value):
     """Text without the quotation marks that the parser keeps, and blocks without its own notes on them."""
     if isinstance(value, str):
-        return json.loads(value) if value.startswith('"') else value
+        is_text = re.fullmatch(r'"(?:[^"\\]|\\.)*"', value, re.S)
+        return json.loads(value) if is_text else value
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -68,11 +70,76 @@ def actions_of(document):
     return {action for statement in statements for action in statement["actions"]}
 
 
+def read_module():
+    """The blocks of all files of the module, by kind."""
+    blocks = {}
+    for path in sorted(MODULE.glob("*.tf")):
+        for kind, found in plain(hcl2.loads(path.read_text())).items():
+            blocks.setdefault(kind, []).extend(found)
+    return blocks
+
+
+def chosen(template, value, conditions):
+    """What a value of the template is where these conditions hold and no other: `!If` has become a list."""
+    if isinstance(value, list) and isinstance(value[0], str) and value[0] in template["Conditions"]:
+        return chosen(template, value[1 if value[0] in conditions else 2], conditions)
+    return value
+
+
+def check_table(whole, values, resources):
+    """The table that is made has the columns, partitions and files of template.yaml's."""
+    theirs = whole["Resources"]["AthenaFlowLogs"]["Properties"]["TableInput"]
+    table = resources["aws_glue_catalog_table.flow_logs"]
+    (descriptor,) = table["storage_descriptor"]
+    (serde,) = descriptor["ser_de_info"]
+    columns = [(column["name"], column["type"]) for column in values["columns"]]
+    for kind, conditions, own in [("text", {"MakesTextTable"}, columns[:14]), ("Parquet", set(), columns)]:
+        described = chosen(whole, theirs["StorageDescriptor"]["Columns"], conditions)
+        there = [(column["Name"], column["Type"]) for column in described]
+        check(own == there, f"the columns of {kind}: {own} here, {there} in template.yaml")
+        for name, key, text in [
+            ("input format", "InputFormat", descriptor["input_format"]),
+            ("output format", "OutputFormat", descriptor["output_format"]),
+            ("library", "SerdeInfo", serde["serialization_library"]),
+        ]:
+            there = theirs["StorageDescriptor"][key]
+            there = there["SerializationLibrary"] if key == "SerdeInfo" else there
+            there = chosen(whole, there, conditions)
+            # The text after the question mark, or the one after the colon.
+            mine = re.findall(r'"([^"]+)"', text)[0 if conditions else 1]
+            check(mine == there, f"the {name} of {kind}: {mine} here, {there} in template.yaml")
+    check("? 14 :" in str(descriptor["dynamic"]), "a table over text has not the first fourteen columns")
+    for hours in (set(), {"HasHourFolders"}):
+        parts = values["partitions"][: 4 if hours else 3]
+        keys = [key["Name"] for key in chosen(whole, theirs["PartitionKeys"], hours)]
+        check([part["name"] for part in parts] == keys, f"other partitions than {keys} of template.yaml")
+        for part in parts:
+            for of in ("range", "digits"):
+                there = chosen(whole, theirs["Parameters"][f"projection.{part['name']}.{of}"], hours)
+                check(part[of] == there, f"{of} of {part['name']}: {part[of]} here, {there} in template.yaml")
+    # Variables have other names; what stands between them is the same.
+    literal = lambda text: re.sub(r"\$\{[^}]*\}", "$", text.replace("$${", "${").replace("${!", "${"))
+    day, hour = (theirs["Parameters"]["storage.location.template"][1][part] for part in ("Day", "Hour"))
+    there = [literal(text) for text in day[1:] + hour[1][1:]]
+    texts = [text for name in ("day_folder", "hour_folder") for text in re.findall(r'"([^"]*)"', values[name])]
+    here = [literal(text) for text in texts if text]
+    check(here == there, f"the folders are {here} here, {there} in template.yaml")
+    limit = next(block["athena_limit_bytes"] for block in VARIABLES if "athena_limit_bytes" in block)
+    there = whole["Parameters"]["AthenaLimitBytes"]["Default"]
+    check(limit["default"] == there, f"athena_limit_bytes: {limit['default']} here, {there} in template.yaml")
+    (forget,) = whole["Resources"]["QueryResults"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (rule,) = resources["aws_s3_bucket_lifecycle_configuration.query_results"]["rule"]
+    days = rule["expiration"][0]["days"]
+    check(days == forget["ExpirationInDays"], f"results are kept for {days} days, not as in template.yaml")
+
+
 def main():
-    module = plain(hcl2.loads((MODULE / "main.tf").read_text()))
+    module = read_module()
     resources, data = by_name(module["resource"]), by_name(module["data"])
-    (values,) = module["locals"]
-    template = yaml.load((ROOT / "template.yaml").read_text(), Template)["Resources"]
+    values = {name: value for block in module["locals"] for name, value in block.items()}
+    VARIABLES.extend(module["variable"])
+    whole = yaml.load((ROOT / "template.yaml").read_text(), Template)
+    template = whole["Resources"]
     function = template["TriageFunction"]["Properties"]
 
     listed = {permission["action"] for permission in json.loads((ROOT / "docs/permissions.json").read_text())}
@@ -130,6 +197,8 @@ def main():
         same[f"description of {mine}"] = (schedule["description"], rule["Description"])
     for name, (here, there) in same.items():
         check(here == there, f"{name}: {here} here, {there} in template.yaml")
+
+    check_table(whole, values, resources)
 
     body = template["Overview"]["Properties"]["DashboardBody"]
     body = body.replace("${AWS::Region}", "${region}").replace("${TriageFunction}", "${function}")

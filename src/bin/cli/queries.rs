@@ -42,12 +42,17 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
         writeln!(text, "{}", query.text)?;
     }
     if let Some(table) = &args.athena_table {
-        let statement = athena::planned(&gateway, (&log, &format), args.window, table)
+        let statements = athena::planned(&gateway, (&log, &format), args.window, table)
             .context("cannot ask Athena; give the gateway's addresses with --nat-ip")?;
-        writeln!(text, "-- SQL for Athena: {}", statement.purpose)?;
-        writeln!(text, "-- Records that began from {} to {}", statement.from, statement.to)?;
-        writeln!(text, "-- Its partitions are a day's; name those of your table, or it reads everything")?;
-        writeln!(text, "{}", statement.text)?;
+        writeln!(text, "-- The partitions are a day's; name those of your table, or it reads everything")?;
+        for (rung, statement) in statements {
+            writeln!(text, "-- SQL for Athena about {}: {}", rung.subject(), statement.purpose)?;
+            writeln!(text, "-- Records that began from {} to {}", statement.from, statement.to)?;
+            if let Some(cannot_tell) = rung.cannot_tell() {
+                writeln!(text, "-- {cannot_tell}")?;
+            }
+            writeln!(text, "{};", statement.text)?;
+        }
     }
     output::write(&text, &Writing::default())?;
     Ok(Outcome::Whole)

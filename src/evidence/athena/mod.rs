@@ -1,29 +1,34 @@
 //! Evidence from flow-log files in S3 that are too large to read in place: Athena reads them, asked in SQL.
 //!
-//! The SQL is Logs Insights' question about every minute in another language: one set of rules, one way to count, and
-//! rows that are read alike. Knows no SDK: [`SqlQueries`] is the role that describes tables and runs statements. The
-//! function creates no table: it asks one that exists.
+//! The SQL is Logs Insights' questions in another language: one set of rules, one way to count, and rows that are read
+//! alike. Beneath the statement about every minute there are simpler ones ([`RUNGS`]), for where Athena refuses it, fails
+//! to run it, or takes too long. Knows no SDK: [`SqlQueries`] is the role that describes tables and runs statements.
+//! The function creates no table: it asks one that exists.
 
 mod names;
 mod table;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::bucket::{Objects, stamps};
+use super::bucket::{Objects, account, stamps};
 use super::files::lead_seconds;
 use super::insights::{
-    Answer, Cause, MAX_ASKED_ABOUT, Query, Question, Row, Scope, Unanswered, Unaskable, add_answer,
-    fullest_servers, with_roles,
+    Answer, Cause, MAX_ASKED_ABOUT, Query, Question, Row, Rung, Scope, Unanswered, add, alias,
+    best_in_bucket, fullest_servers, simpler_asked, with_roles, worst_minute,
 };
 use super::roles::servers_among_clients;
 use super::{Evidence, QueryRun, Source, Steps, Viewpoint};
+use crate::deadline::Deadline;
 use crate::flow::{Field, LogFormat};
 use crate::gap::Gap;
 use crate::incident::{Incident, TimeWindow};
-use crate::network::{FlowLog, GatewayKind, Keys, Listing, MetricName, NatGateway, Network, is_region};
+use crate::network::{
+    FlowLog, GatewayKind, InBucket, Keys, Listing, MetricName, NatGateway, Network, is_region,
+};
 use crate::words;
 
 use table::Wanted;
@@ -34,6 +39,19 @@ pub use table::{Column, Records, Table, Unusable};
 /// Most files of a folder whose sizes are summed: a hundred calls, of a second in all for ten.
 const MAX_SUMMED: usize = 100_000;
 
+/// The questions that are put in SQL, from the one that tells most to the one that needs least: fewer functions, fewer
+/// groups, and so less memory.
+pub const RUNGS: [Rung; 4] = [Rung::EveryMinute, Rung::WorstMinute, Rung::DistinctPorts, Rung::PlainFields];
+
+/// The question for which half of the time is kept, as it costs Athena the least.
+const QUICK: Rung = Rung::DistinctPorts;
+
+/// What makes a statement one about its being valid, which reads nothing and costs nothing.
+///
+/// Source: "Using EXPLAIN and EXPLAIN ANALYZE in Athena" in the Amazon Athena user guide.
+const VALIDATE: &str = "EXPLAIN (TYPE VALIDATE)\n";
+
+const TAKEN: &str = "whether Athena takes a statement";
 const HELD_PORTS: &str = "held ports per destination and client, of Athena";
 const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces, of Athena";
 
@@ -46,12 +64,18 @@ pub trait SqlQueries {
     /// When the catalog does not answer.
     async fn tables(&self, name: &TableName) -> Result<Vec<Table>, Unanswered>;
 
-    /// Runs a statement to its end, within the time and the bytes there are. What it reads at the most is its
+    /// Runs a statement to its end, before `by` and within the bytes there are. What it reads at the most is its
     /// [`Query::stored_bytes`], where that is known.
     ///
     /// # Errors
     /// When it could not be started, did not complete, or its rows could not be had.
-    async fn run(&self, statement: &Query) -> Result<Answer, Unanswered>;
+    async fn run(&self, statement: &Query, by: Deadline) -> Result<Answer, Unanswered>;
+
+    /// By when everything has to be done.
+    fn deadline(&self) -> Deadline;
+
+    /// How many bytes may still be read.
+    fn left(&self) -> u64;
 }
 
 /// Nobody to ask.
@@ -63,8 +87,16 @@ impl SqlQueries for NoTables {
         Ok(Vec::new())
     }
 
-    async fn run(&self, _: &Query) -> Result<Answer, Unanswered> {
+    async fn run(&self, _: &Query, _: Deadline) -> Result<Answer, Unanswered> {
         Ok(Answer::default())
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(Duration::ZERO)
+    }
+
+    fn left(&self) -> u64 {
+        0
     }
 }
 
@@ -86,6 +118,20 @@ pub(super) struct Asked<'a> {
     pub(super) account: Option<&'a str>,
     /// Between which time stamps of files.
     pub(super) stamps: (Timestamp, Timestamp),
+}
+
+/// What a check-up finds of the table that would be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// Its name, with its database's.
+    pub table: String,
+    /// The best question that Athena takes, behind those that it does not; without a last one that is taken where none
+    /// is.
+    pub questions: Vec<(Rung, Result<(), Unanswered>)>,
+    /// What a statement reads at the most: a partition that is past, and so whole.
+    pub reads: Result<u64, Unanswered>,
+    /// How many bytes may be read.
+    pub left: u64,
 }
 
 /// A table that can be asked.
@@ -158,30 +204,68 @@ impl<Queries: SqlQueries> Athena<Queries> {
             }
         };
         let viewpoint = Viewpoint::of_zone(&network.gateway, incident.zone.as_deref());
-        let asking =
-            Asking { usable: &usable, log: asked.log, window: none.window, bytes, queries: &self.queries };
-        let evidence = asking.ask(&viewpoint, &none, network).await;
+        let worst = network.metric(MetricName::ErrorPortAllocation).and_then(|errors| errors.greatest_at);
+        let asking = Asking {
+            usable: &usable,
+            log: asked.log,
+            window: none.window,
+            worst: worst_minute(none.window, worst),
+            bytes,
+            queries: &self.queries,
+        };
+        let evidence = asking.go_down(Rung::EveryMinute, &viewpoint, &none).await;
         let private_servers = servers_among_clients(&evidence, &viewpoint);
-        if evidence.unanswered || private_servers.is_empty() {
+        let Some(rung) = evidence.coverage.question.filter(|_| !private_servers.is_empty()) else {
             return evidence;
-        }
+        };
         tracing::info!(?private_servers, "servers that were taken for clients: asked again");
         let viewpoint = Viewpoint { private_servers, ..viewpoint };
-        let again = asking.ask(&viewpoint, &none, network).await;
+        let again = asking.go_down(rung, &viewpoint, &none).await;
         let answered = !again.unanswered;
         with_roles(evidence, again, answered, &viewpoint.private_servers)
+    }
+
+    /// What would keep the table from being asked about a gateway's flow log in S3, found without reading any record:
+    /// for a check-up. `None` where there is no flow log in S3.
+    pub async fn check(
+        &self,
+        objects: &impl Objects,
+        network: &Network,
+        window: TimeWindow,
+    ) -> Option<Result<Checked, Unanswered>> {
+        let (log, format, _) = best_in_bucket(network)?;
+        let incident = Incident::of_minutes(network.gateway.id.clone(), window);
+        let account = account(log.in_bucket.as_ref()?, &incident);
+        let stamps = stamps(window, log.aggregation_seconds);
+        let asked = Asked { log, format: &format, account: account.as_deref(), stamps };
+        let usable = match self.usable(network, &asked).await {
+            Ok(usable) => usable,
+            Err(unanswered) => return Some(Err(unanswered)),
+        };
+        let partition = SignedDuration::from_hours(if usable.per_hour { 1 } else { 24 });
+        let earlier = |at: Timestamp| at.checked_sub(partition).unwrap_or(at);
+        let past = Asked { stamps: (earlier(stamps.0), earlier(stamps.1)), ..asked };
+        let reads = estimated(objects, network, &past, usable.per_hour).await;
+        let asking = Asking {
+            usable: &usable,
+            log,
+            window,
+            worst: worst_minute(window, None),
+            bytes: 0,
+            queries: &self.queries,
+        };
+        let questions = asking.validate(&Viewpoint::of(&network.gateway)).await;
+        Some(Ok(Checked { table: usable.name, questions, reads, left: self.queries.left() }))
     }
 
     /// The table that can be asked, or why none can.
     async fn usable(&self, network: &Network, asked: &Asked<'_>) -> Result<Usable, Unanswered> {
         let other = |why: String, fix: String| Unanswered { why, fix: fix.into(), cause: Cause::Other };
-        let name_it = || {
-            "name a table over the flow log's files in NAT_TRIAGE_ATHENA_TABLE: \"Create a table for Amazon VPC flow logs\" in the Athena user guide has the statement".to_owned()
-        };
         let region = network.region.as_deref().filter(|region| is_region(region));
         let (Some(files), Some(region)) = (&asked.log.in_bucket, region) else {
             return Err(other("the Region of the flow log is not known".into(), "set AWS_REGION".into()));
         };
+        let name_it = || make_table(files, asked.format);
         let (from, until) = asked.stamps;
         let wanted =
             Wanted { flow_log: &asked.log.id, account: asked.account, region: Some(region), from, until };
@@ -229,71 +313,159 @@ struct Asking<'a, Queries> {
     usable: &'a Usable,
     log: &'a FlowLog,
     window: TimeWindow,
+    /// The minute that the simpler questions are about.
+    worst: TimeWindow,
     /// What a statement reads, at the most.
     bytes: u64,
     queries: &'a Queries,
 }
 
 impl<Queries: SqlQueries> Asking<'_, Queries> {
-    /// Asks about the gateway, and where its records do not join clients with destinations, about the clients.
-    async fn ask(&self, viewpoint: &Viewpoint, none: &Evidence, network: &Network) -> Evidence {
+    /// Asks from the question `first` on until one is answered. All of them have the time and the bytes of one.
+    async fn go_down(&self, first: Rung, viewpoint: &Viewpoint, none: &Evidence) -> Evidence {
+        let mut runs = Vec::new();
+        let mut failed: Option<(Rung, Unanswered)> = None;
+        let mut next = Some(first);
+        while let Some(rung) = next {
+            let mut evidence = self.base(rung, none);
+            match self.ask(rung, viewpoint, &mut evidence, &mut runs).await {
+                Ok(()) => {
+                    evidence.gaps.extend(failed.and_then(|failed| simpler_asked(rung, &failed)));
+                    evidence.queries = runs;
+                    return evidence;
+                }
+                Err(unanswered) => {
+                    next = below(rung, &unanswered.cause);
+                    tracing::info!(question = ?rung, ?next, "not answered by Athena: {unanswered}");
+                    failed.get_or_insert((rung, unanswered));
+                }
+            }
+        }
         let mut evidence = none.clone();
+        evidence
+            .gaps
+            .extend(failed.map(|(_, Unanswered { why, fix, .. })| Gap::new(HELD_PORTS, why, fix).deciding()));
+        evidence.queries = runs;
+        evidence
+    }
+
+    /// Which question Athena takes, from the one that tells most.
+    async fn validate(&self, viewpoint: &Viewpoint) -> Vec<(Rung, Result<(), Unanswered>)> {
+        let Usable { format, records, .. } = self.usable;
+        let mut questions = Vec::new();
+        let mut next = Some(Rung::EveryMinute);
+        while let Some(rung) = next {
+            let windows = (self.window, self.worst);
+            let question = question(rung, viewpoint, format, records, windows, self.log.aggregation_seconds);
+            let answer = match question.query(rung, TAKEN, &scope(viewpoint, format)) {
+                Ok(mut statement) => {
+                    statement.text.insert_str(0, VALIDATE);
+                    statement.stored_bytes = Some(self.bytes);
+                    self.queries.run(&statement, self.time_for(rung)).await.map(drop)
+                }
+                Err(unaskable) => Err(unaskable.into()),
+            };
+            next = answer.as_ref().err().and_then(|unanswered| below(rung, &unanswered.cause));
+            questions.push((rung, answer));
+        }
+        questions
+    }
+
+    /// The evidence that an answer to a question is added to.
+    fn base(&self, rung: Rung, none: &Evidence) -> Evidence {
+        let (window, asked) =
+            if rung.asks_every_minute() { (self.window, none.asked) } else { (self.worst, self.worst) };
+        let mut evidence = Evidence { window, asked, steps: Steps::over(window), ..none.clone() };
+        evidence.ends_visible &= rung.shows_ends();
+        evidence.coverage.question = Some(rung);
+        evidence
+    }
+
+    /// Asks one question about the gateway, and where its records do not join clients with destinations, about the
+    /// clients.
+    async fn ask(
+        &self,
+        rung: Rung,
+        viewpoint: &Viewpoint,
+        evidence: &mut Evidence,
+        runs: &mut Vec<QueryRun>,
+    ) -> Result<(), Unanswered> {
+        let Usable { format, records, .. } = self.usable;
         let question = question(
+            rung,
             viewpoint,
-            &self.usable.format,
-            &self.usable.records,
-            (self.window, self.log.aggregation_seconds),
-            network,
+            format,
+            records,
+            (self.window, self.worst),
+            self.log.aggregation_seconds,
         );
-        if let Err(Unanswered { why, fix, .. }) =
-            self.add(HELD_PORTS, &question, &scope(viewpoint, &self.usable.format), &mut evidence).await
-        {
-            evidence.gaps.push(Gap::new(HELD_PORTS, why, fix).deciding());
-            return evidence;
-        }
+        let asked = OneQuestion { rung, question: &question };
+        self.add(&asked, HELD_PORTS, &scope(viewpoint, format), evidence, runs).await?;
         evidence.unanswered = false;
-        let joined = self.usable.format.has_packet_addresses() || viewpoint.kind == GatewayKind::Regional;
-        let servers: Vec<IpAddr> = if joined || self.log.resource_id.starts_with("eni-") {
-            Vec::new()
-        } else {
-            fullest_servers(&evidence, MAX_ASKED_ABOUT)
-        };
-        if servers.is_empty() {
-            return evidence;
-        }
-        if let Err(Unanswered { why, fix, .. }) =
-            self.add(CLIENTS, &question, &Scope::Clients(servers), &mut evidence).await
+        let joined = format.has_packet_addresses() || viewpoint.kind == GatewayKind::Regional;
+        // The plainest question tells no leg of a client's own interface.
+        let needless = joined || self.log.resource_id.starts_with("eni-") || rung == Rung::PlainFields;
+        let servers: Vec<IpAddr> =
+            if needless { Vec::new() } else { fullest_servers(evidence, MAX_ASKED_ABOUT) };
+        if !servers.is_empty()
+            && let Err(Unanswered { why, fix, .. }) =
+                self.add(&asked, CLIENTS, &Scope::Clients(servers), evidence, runs).await
         {
             evidence.gaps.push(Gap::new(CLIENTS, why, fix));
         }
-        evidence
+        Ok(())
     }
 
     async fn add(
         &self,
+        OneQuestion { rung, question }: &OneQuestion<'_>,
         purpose: &'static str,
-        question: &Question<'_>,
         scope: &Scope,
         evidence: &mut Evidence,
+        runs: &mut Vec<QueryRun>,
     ) -> Result<(), Unanswered> {
-        let mut statement = question.statement(purpose, scope)?;
+        let mut statement = question.query(*rung, purpose, scope)?;
         statement.stored_bytes = Some(self.bytes);
-        let answer = self.queries.run(&statement).await;
-        evidence.queries.push(QueryRun::of(&statement, answer.as_ref().ok()));
-        add_answer(evidence, &answer?, question, scope);
+        let answer = self.queries.run(&statement, self.time_for(*rung)).await;
+        runs.push(QueryRun { rung: Some(*rung), ..QueryRun::of(&statement, answer.as_ref().ok()) });
+        add(evidence, &answer?, *rung, question, scope);
         Ok(())
+    }
+
+    /// By when a question has to be answered: half of the time is for a simpler one.
+    fn time_for(&self, rung: Rung) -> Deadline {
+        let all = self.queries.deadline();
+        if rung < QUICK { Deadline::after(all.remaining() / 2) } else { all }
+    }
+}
+
+/// A question, and which it is.
+struct OneQuestion<'a> {
+    rung: Rung,
+    question: &'a Question<'a>,
+}
+
+/// The question that is put where this one was not answered.
+fn below(rung: Rung, cause: &Cause) -> Option<Rung> {
+    match cause {
+        // What a statement reads before it fails is not charged.
+        Cause::Refused | Cause::Failed | Cause::Ended => RUNGS.into_iter().find(|simpler| *simpler > rung),
+        Cause::OutOfTime => (rung < QUICK).then_some(QUICK),
+        // A simpler one reads as much, and needs as much.
+        Cause::TooLarge | Cause::OutsideRetention | Cause::NoLogGroup(_) | Cause::Other => None,
     }
 }
 
 /// What a statement's text depends on.
 fn question<'a>(
+    rung: Rung,
     viewpoint: &'a Viewpoint,
     format: &'a LogFormat,
     records: &'a Records,
-    (window, aggregation_seconds): (TimeWindow, u32),
-    network: &Network,
+    (window, worst): (TimeWindow, TimeWindow),
+    aggregation_seconds: u32,
 ) -> Question<'a> {
-    let worst = network.metric(MetricName::ErrorPortAllocation).and_then(|errors| errors.greatest_at);
+    let window = if rung.asks_every_minute() { window } else { worst };
     Question {
         viewpoint,
         format,
@@ -303,7 +475,7 @@ fn question<'a>(
         window,
         lead: lead_seconds(aggregation_seconds),
         steps: Steps::over(window),
-        worst: worst.unwrap_or(window.start()).as_second(),
+        worst: worst.start().as_second(),
         kept_from: None,
         table: Some(records),
     }
@@ -318,7 +490,7 @@ fn scope(viewpoint: &Viewpoint, format: &LogFormat) -> Scope {
     Scope::Interfaces(named)
 }
 
-/// The statement that would be run for a gateway, over a table of this name whose columns are the format's fields, with a
+/// The statements that would be run for a gateway, from the one that tells most, over a table of this name whose columns are the format's fields, with a
 /// partition for each day as flow logs with Hive-compatible prefixes have it.
 ///
 /// # Errors
@@ -328,7 +500,7 @@ pub fn planned(
     (log, format): (&FlowLog, &LogFormat),
     window: TimeWindow,
     name: &TableName,
-) -> Result<Query, Unanswered> {
+) -> Result<Vec<(Rung, Query)>, Unanswered> {
     let column = |name: &str| Column { name: name.to_owned(), kind: "string".to_owned() };
     let table = Table {
         name: name.table.as_ref().map_or("vpc_flow_logs", Identifier::as_str).to_owned(),
@@ -346,16 +518,26 @@ pub fn planned(
     let filled = table.format(None, format).map_err(unusable)?;
     let records = table.records(&name.database, &wanted).map_err(unusable)?;
     let viewpoint = Viewpoint::of(gateway);
-    let network = Network::default();
-    let question = question(&viewpoint, &filled, &records, (window, log.aggregation_seconds), &network);
-    Ok(question.statement(HELD_PORTS, &scope(&viewpoint, &filled))?)
+    let windows = (window, worst_minute(window, None));
+    let statement = |rung| {
+        let question = question(rung, &viewpoint, &filled, &records, windows, log.aggregation_seconds);
+        Ok((rung, question.query(rung, HELD_PORTS, &scope(&viewpoint, &filled))?))
+    };
+    RUNGS.into_iter().map(statement).collect()
 }
 
-impl Question<'_> {
-    /// The statement for one scope.
-    fn statement(&self, purpose: &'static str, scope: &Scope) -> Result<Query, Unaskable> {
-        self.query(super::insights::Rung::EveryMinute, purpose, scope)
-    }
+/// What makes a table over a flow log's files, or names one: the stack does, of Parquet and of text in the default format.
+pub(super) fn make_table(files: &InBucket, format: &LogFormat) -> String {
+    let name_one = "name one over the flow log's files in NAT_TRIAGE_ATHENA_TABLE: \"Create a table for Amazon VPC flow logs\" in the Athena user guide has the statement";
+    let kind = match files.parquet {
+        true => "parquet",
+        false if *format == LogFormat::version_2() => "text",
+        false => return name_one.to_owned(),
+    };
+    format!(
+        "{name_one}; or let the stack make one: sam deploy --parameter-overrides MakeAthenaTable={kind} FlowLogBuckets={}",
+        files.place.bucket_arn()
+    )
 }
 
 /// What a statement reads at the most: the partitions of the minutes, with the files of other flow logs in them.
@@ -402,10 +584,10 @@ async fn estimated(
 ///
 /// Source: "Name databases, tables, and columns" in the Amazon Athena user guide.
 pub fn row<'a>(cells: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Row {
-    let ours = |name: &str| match name.to_ascii_lowercase().as_str() {
-        "serverport" => "serverPort".to_owned(),
-        "ntprotocol" => "ntProtocol".to_owned(),
-        name => name.to_owned(),
+    let ours = |name: &str| {
+        let aliases = Field::ALL.iter().map(|field| alias(*field));
+        let mut known = std::iter::once("serverPort".to_owned()).chain(aliases);
+        known.find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_else(|| name.to_ascii_lowercase())
     };
     cells.into_iter().filter_map(|(name, cell)| Some((ours(name), cell?.to_owned()))).collect()
 }

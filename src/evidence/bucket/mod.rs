@@ -177,19 +177,33 @@ impl<O: Objects> BucketFiles<O> {
     ) -> Option<(FlowLog, LogFormat, Evidence)> {
         let incident = Incident::of_minutes(network.gateway.id.clone(), window);
         let (log, format, why) = best_in_bucket(network)?;
-        let read = self.collect(&incident, &mut network.clone(), (log, &format), &why, false).await;
+        let read =
+            self.collect(&incident, &mut network.clone(), (log, &format), &why, Wanted::AllThereIs).await;
         Some((log.clone(), format, read.evidence))
     }
 
+    /// Why the files of these minutes of the best flow log in S3 are too much to read in place, where they are, and what
+    /// would have Athena read them: for a check-up.
+    pub async fn too_much_of(&self, network: &Network, window: TimeWindow) -> Option<(String, String)> {
+        let incident = Incident::of_minutes(network.gateway.id.clone(), window);
+        let (log, format, _) = best_in_bucket(network)?;
+        let files = log.in_bucket.as_ref()?;
+        let (from, until) = stamps(window, log.aggregation_seconds);
+        let told =
+            Told { log, files, network, incident: &incident, window, from, until, found_account: None };
+        let why = self.too_much(&self.find(&told).await)?;
+        Some((why, super::athena::make_table(files, &format)))
+    }
+
     /// Evidence from the files of this flow log, which was chosen for the reason `why`. Whatever keeps it from being
-    /// read is a gap. Files that are too large together are not begun with where somebody else can read them.
+    /// read is a gap. What is not `wanted` in part is not begun with.
     pub(super) async fn collect(
         &self,
         incident: &Incident,
         network: &mut Network,
         (log, format): (&FlowLog, &LogFormat),
         why: &str,
-        others_can: bool,
+        wanted: Wanted,
     ) -> Read {
         let window = window_to_look_at(incident, network).unwrap_or(TimeWindow::EPOCH);
         let mut none = Evidence::none(window, Source::S3);
@@ -221,7 +235,13 @@ impl<O: Objects> BucketFiles<O> {
         let mut by_need: Vec<(Timestamp, Object)> = found.objects.clone();
         by_need.sort_by_key(|(stamp, _)| (stamp.as_second() - middle).abs());
         let by_need: Vec<Object> = by_need.into_iter().map(|(_, object)| object).collect();
-        if let (true, Some(why)) = (others_can, self.too_much(&found)) {
+        let too_much = || self.too_much(&found);
+        let incomplete = match wanted {
+            Wanted::AllThereIs => None,
+            Wanted::NotTooMuch => too_much(),
+            Wanted::Whole => too_much().or_else(|| found.late(window)),
+        };
+        if let Some(why) = incomplete {
             none.unanswered = true;
             none.queries.push(told.run(&found, 0, 0, None));
             return Read { evidence: none, not_read: Some(told.not_read(&why)) };
@@ -396,6 +416,17 @@ impl<O: Objects> BucketFiles<O> {
     }
 }
 
+/// Which part of the files is worth reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Whatever there is, and there is room for.
+    AllThereIs,
+    /// All that there is: somebody else can read what there is no room for.
+    NotTooMuch,
+    /// All of the window: something else can be asked until its last file is there.
+    Whole,
+}
+
 /// What was read of a flow log's files.
 pub(super) struct Read {
     pub(super) evidence: Evidence,
@@ -421,6 +452,14 @@ struct Found {
 }
 
 impl Found {
+    /// Why the files may not reach to the end of a window, where that is so.
+    fn late(&self, window: TimeWindow) -> Option<String> {
+        let last = self.objects.iter().map(|(stamp, _)| *stamp).max()?;
+        let until = last.checked_add(FILE_INTERVAL).unwrap_or(last);
+        (until < window.end())
+            .then(|| format!("the last one there is has the time stamp {}", crate::words::instant(last)))
+    }
+
     /// The account that made the flow log, as its files tell; without any, the only one that has a folder.
     fn account(&self) -> Option<String> {
         let objects = self.objects.iter().map(|(_, object)| object).chain(&self.archived);

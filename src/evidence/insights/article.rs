@@ -8,7 +8,7 @@
 use super::legs::{Legs, alias};
 use super::query::{Question, Scope, Unaskable, is_used};
 use super::rung::Rung;
-use super::text::{Text, list};
+use super::text::Text;
 use crate::flow::format::Column;
 use crate::flow::{Field, LogFormat};
 
@@ -39,23 +39,24 @@ pub(super) fn write(question: &Question<'_>, scope: &Scope, text: &mut Text) -> 
     let name = |field: Field| {
         if plain { discovered(field).map_or_else(|| alias(field), str::to_owned) } else { alias(field) }
     };
+    let dialect = text.dialect();
     question.select_streams(scope, text);
-    if !plain {
+    if !plain && question.table.is_none() {
         glob(question.format, text);
     }
     if question.format.has(Field::Action) {
-        text.command(format_args!("filter {} = \"ACCEPT\"", name(Field::Action)));
+        text.filter(format_args!("{} = {}", name(Field::Action), dialect.quoted("ACCEPT")));
     } else {
-        text.command(format_args!("filter ispresent({})", name(Field::Start)));
+        text.filter(dialect.is_present(&name(Field::Start)));
     }
     narrow(question, scope, &name, text)?;
-    let to_name = |text: &str| if plain { renamed(text) } else { text.to_owned() };
+    let to_name = |name: &str| if plain { renamed(name) } else { name.to_owned() };
     // Which leg a row shows is told from its addresses, once the answer is there: what comes back to the gateway
     // has one port each, and so stands last.
-    let gateway = list(&question.viewpoint.addresses);
+    let gateway = dialect.list(&question.viewpoint.addresses);
     let (near, far) = (to_name(question.source()), to_name(question.target()));
     if !matches!(scope, Scope::Gateway) {
-        text.command(format_args!("filter {near} in {gateway} or {far} in {gateway}"));
+        text.filter(format_args!("{near} in {gateway} or {far} in {gateway}"));
     }
     let [ports, records, first, last, sent, octets] =
         ["ports", "records", "first", "last", "sent", "octets"].map(|stem| text.name(stem));
@@ -64,17 +65,18 @@ pub(super) fn write(question: &Question<'_>, scope: &Scope, text: &mut Text) -> 
         .filter(|(field, _)| question.format.has(*field))
         .map(|(field, sum)| format!(", sum({}) as {sum}", name(field)))
         .collect();
-    text.command(format_args!(
-        "stats countDistinct({}) as {ports}, count(*) as {records}, min({}) as {first}, max({}) as {last}{volumes} by {}, {}, {}, {}",
-        name(Field::Srcport),
+    let aggregates = format!(
+        "{} as {ports}, count(*) as {records}, min({}) as {first}, max({}) as {last}{volumes}",
+        dialect.count_distinct(&name(Field::Srcport)),
         name(Field::Start),
         name(Field::End),
-        to_name(legs.source()),
-        to_name(legs.target()),
-        name(Field::Dstport),
-        name(Field::Protocol)
-    ));
-    text.command(format_args!("sort {ports} desc"));
+    );
+    let [source, target] = [legs.source(), legs.target()].map(to_name);
+    text.stats(
+        aggregates,
+        format_args!("{source}, {target}, {}, {}", name(Field::Dstport), name(Field::Protocol)),
+    );
+    text.put_first(&ports);
     Ok(())
 }
 
@@ -102,12 +104,14 @@ fn narrow(
 ) -> Result<(), Unaskable> {
     match scope {
         Scope::Interfaces(interfaces) if !interfaces.is_empty() => {
-            text.command(format_args!("filter {} in {}", name(Field::InterfaceId), list(interfaces)));
+            let interfaces = text.dialect().list(interfaces);
+            text.filter(format_args!("{} in {interfaces}", name(Field::InterfaceId)));
         }
         Scope::Gateway => {
             let id = question.viewpoint.gateway.as_ref().filter(|_| question.format.has(Field::ResourceId));
             let id = id.ok_or(Unaskable::NoResourceId)?;
-            text.command(format_args!("filter {} = \"{id}\"", name(Field::ResourceId)));
+            let id = text.dialect().quoted(id);
+            text.filter(format_args!("{} = {id}", name(Field::ResourceId)));
         }
         // The gateway's addresses narrow the rest.
         Scope::Streams(..) | Scope::Interfaces(_) | Scope::Clients(_) => {}

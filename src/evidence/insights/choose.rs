@@ -120,7 +120,7 @@ pub(super) fn choose(network: &Network, gaps: &mut Vec<Gap>) -> Option<Chosen> {
         kept_from: usable.iter().filter(same).map(|(_, log, _)| log.kept_from).min().flatten(),
         stored_bytes: stored,
         log_groups,
-        why: reason(log, format, network.flow_logs.len()),
+        why: reason(log, format, network.flow_logs.len()) + &instead(network),
         ..Chosen::only(log, format, network.region.as_deref())
     })
 }
@@ -130,12 +130,57 @@ pub(in crate::evidence) fn best_in_bucket(network: &Network) -> Option<(&FlowLog
     let readable = |log: &&FlowLog| log.in_bucket.is_some() && log.traffic != TrafficType::Reject;
     let formats =
         network.flow_logs.iter().filter(readable).filter_map(|log| Some((log, log.format.parse().ok()?)));
-    let best = formats.max_by(|(a, of_a), (b, of_b): &(_, LogFormat)| {
-        worth(a, of_a).cmp(&worth(b, of_b)).then_with(|| b.id.cmp(&a.id))
-    });
-    best.map(|(log, format)| {
+    most_telling(formats).map(|(log, format)| {
         let why = reason(log, &format, network.flow_logs.len());
         (log, format, why)
+    })
+}
+
+fn most_telling<'a>(
+    usable: impl Iterator<Item = (&'a FlowLog, LogFormat)>,
+) -> Option<(&'a FlowLog, LogFormat)> {
+    usable.max_by(|(a, of_a), (b, of_b)| worth(a, of_a).cmp(&worth(b, of_b)).then_with(|| b.id.cmp(&a.id)))
+}
+
+/// The best flow log in S3 where it shows more than the one that Logs Insights would be asked about, and what speaks for it.
+pub(in crate::evidence) fn better_in_bucket(network: &Network) -> Option<(&FlowLog, LogFormat, String)> {
+    let (log, format, why) = best_in_bucket(network)?;
+    let usable = network.flow_logs.iter().filter_map(|log| Some((log, readable(log).ok()?)));
+    let (other, of_other) = most_telling(usable)?;
+    let gained = gained((log, &format), (other, &of_other));
+    let why = format!(
+        "{why}; {} in CloudWatch Logs was not asked, as it shows no {}",
+        other.id,
+        gained.join(" and no ")
+    );
+    (!gained.is_empty()).then_some((log, format, why))
+}
+
+/// What a flow log shows and the other one does not, where it shows all else that the other does.
+fn gained(
+    (log, format): (&FlowLog, &LogFormat),
+    (other, of_other): (&FlowLog, &LogFormat),
+) -> Vec<&'static str> {
+    let mine = merits(log, format).map(|(has, _)| has);
+    let theirs = merits(other, of_other).map(|(has, _)| has);
+    // The last two are about speed and price in Logs Insights.
+    let lacks = mine[..5].iter().zip(&theirs[..5]).any(|(mine, theirs)| *theirs && !*mine);
+    let loses_clients = !format.has_packet_addresses()
+        && log.resource_id.starts_with("eni-")
+        && !other.resource_id.starts_with("eni-");
+    let loses_gateway = of_other.has(Field::ResourceId) && !format.has(Field::ResourceId);
+    if lacks || loses_clients || loses_gateway {
+        return Vec::new();
+    }
+    let [_, joins, ends, ..] = [0, 1, 2].map(|merit: usize| mine[merit] && !theirs[merit]);
+    let gains = [(joins, "clients beside their destinations"), (ends, "ends of connections")];
+    gains.into_iter().filter_map(|(gains, what)| gains.then_some(what)).collect()
+}
+
+/// Which flow log in S3 would be read instead, in words.
+fn instead(network: &Network) -> String {
+    better_in_bucket(network).map_or_else(String::new, |(better, ..)| {
+        format!("; {} in S3 shows more, and is read instead where its files are there in time", better.id)
     })
 }
 

@@ -409,26 +409,10 @@ impl<'a> Ladder<'a> {
 
     /// What is missing for want of the better questions, and why they were not answered.
     fn unasked(&self, answered: Rung, failed: &[(Rung, Unanswered)]) -> Option<Gap> {
-        let better = match answered {
-            Rung::EveryMinute => return None,
-            Rung::FirstAndLast => "ends of connections",
-            Rung::WorstMinute => "the other minutes, and attempts that got no answer",
-            Rung::DistinctPorts | Rung::PlainFields => {
-                "the other minutes, ends of connections and the exact number of ports"
-            }
-            Rung::Records => "the other minutes",
-        };
         match failed.first() {
-            Some((rung, Unanswered { why, fix, .. })) => Some(Gap::new(
-                better,
-                format!(
-                    "the question about {} was not answered, so a simpler one was asked: {why}",
-                    rung.subject()
-                ),
-                fix.clone(),
-            )),
+            Some(first) => simpler_asked(answered, first),
             None => Some(Gap::new(
-                better,
+                missing(answered)?,
                 format!(
                     "{} is of a class or in a Region in which Logs Insights may not take the question that would show them",
                     words::list(&self.chosen.log_groups)
@@ -437,6 +421,31 @@ impl<'a> Ladder<'a> {
             )),
         }
     }
+}
+
+/// What an answer to this question lacks; `None` of the one that tells most.
+fn missing(answered: Rung) -> Option<&'static str> {
+    Some(match answered {
+        Rung::EveryMinute => return None,
+        Rung::FirstAndLast => "ends of connections",
+        Rung::WorstMinute => "the other minutes, and attempts that got no answer",
+        Rung::DistinctPorts | Rung::PlainFields => {
+            "the other minutes, ends of connections and the exact number of ports"
+        }
+        Rung::Records => "the other minutes",
+    })
+}
+
+/// What is missing as a better question was not answered, and why it was not.
+pub(in crate::evidence) fn simpler_asked(
+    answered: Rung,
+    (better, Unanswered { why, fix, .. }): &(Rung, Unanswered),
+) -> Option<Gap> {
+    let why = format!(
+        "the question about {} was not answered, so a simpler one was asked: {why}",
+        better.subject()
+    );
+    Some(Gap::new(missing(answered)?, why, fix.clone()))
 }
 
 /// One question while it is asked.
@@ -679,17 +688,8 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
     }
 }
 
-/// Adds an answer to the question about every minute, whoever was asked, with what its rows do not tell.
-pub(in crate::evidence) fn add_answer(
-    evidence: &mut Evidence,
-    answer: &Answer,
-    question: &Question<'_>,
-    scope: &Scope,
-) {
-    add(evidence, answer, Rung::EveryMinute, question, scope);
-}
-
-fn add(
+/// Adds an answer, whoever was asked, with what its rows do not tell.
+pub(in crate::evidence) fn add(
     evidence: &mut Evidence,
     answer: &Answer,
     rung: Rung,
@@ -744,7 +744,7 @@ fn busy(network: &Network) -> bool {
 }
 
 /// The minute of the window that holds `worst`; its last one where that is not known or not within.
-fn worst_minute(window: TimeWindow, worst: Option<Timestamp>) -> TimeWindow {
+pub(in crate::evidence) fn worst_minute(window: TimeWindow, worst: Option<Timestamp>) -> TimeWindow {
     let minute = SignedDuration::from_mins(1);
     let known = worst
         .and_then(|at| TimeWindow::new(at, at.checked_add(minute).ok()?).ok())

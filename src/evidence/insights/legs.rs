@@ -300,7 +300,7 @@ fn ends_asked(test: Test, asked: &mut Vec<End>) {
 }
 
 /// What a field is called in a query: `ntPktSrcaddr`.
-pub(super) fn alias(field: Field) -> String {
+pub(in crate::evidence) fn alias(field: Field) -> String {
     let mut alias = String::from("nt");
     for word in field.name().split('-') {
         let mut letters = word.chars();

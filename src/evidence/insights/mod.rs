@@ -41,9 +41,10 @@ use choose::{Chosen, before_its_time, choose};
 use ladder::Ladder;
 
 pub use agreement::{Agreement, COMPARED, Fullest, busiest_minute, compare};
-pub(super) use choose::best_in_bucket;
+pub(super) use choose::{best_in_bucket, better_in_bucket};
 pub use constructs::{Backing, CONSTRUCTS, Construct};
-pub(super) use ladder::add_answer;
+pub(super) use ladder::{add, simpler_asked, worst_minute};
+pub(super) use legs::alias;
 pub use query::{ESTIMATE, MAX_CHARACTERS, MAX_ROWS, Query, Question, Scope, Unaskable};
 pub use recording::{Asked, Recording};
 pub use rows::Row;
@@ -357,7 +358,12 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
     }
 
     /// Finds out what clients call the fullest destinations, where Resolver query logs say so.
-    async fn name_servers(&self, network: &mut Network, window: TimeWindow, evidence: &mut Evidence) {
+    pub(super) async fn name_servers(
+        &self,
+        network: &mut Network,
+        window: TimeWindow,
+        evidence: &mut Evidence,
+    ) {
         let groups = network.resolver_log_groups.as_deref().unwrap_or_default();
         let servers = fullest_servers(evidence, MAX_NAMED);
         let Some(query) = host_names::query(&servers, groups, window) else { return };

@@ -144,10 +144,10 @@ impl Question<'_> {
         if self.viewpoint.addresses.is_empty() {
             return Err(Unaskable::NoAddresses);
         }
-        let mut text = self.table.map_or_else(Text::default, |table| Text::of_sql(&self.records(table)));
+        let mut text =
+            self.table.map_or_else(Text::default, |table| Text::of_sql(&self.records(table, rung)));
         let mut max_rows = MAX_ROWS;
         match rung {
-            _ if self.table.is_some() => every_minute::write(self, scope, &mut text)?,
             Rung::EveryMinute => every_minute::write(self, scope, &mut text)?,
             Rung::FirstAndLast => first_and_last::write(self, scope, &mut text)?,
             Rung::WorstMinute => worst_minute::write(self, scope, worst_minute::Count::Exact, &mut text)?,
@@ -274,13 +274,15 @@ impl Question<'_> {
     }
 
     /// The query that gives a table's records, each field by the name that it has in other texts.
-    fn records(&self, table: &Records) -> String {
+    fn records(&self, table: &Records, rung: Rung) -> String {
+        let as_values = rung != Rung::PlainFields;
         let is_used = |field: &Field| is_used(*field);
         let columns = self.format.columns().iter().enumerate().filter_map(|(place, column)| match column {
             Column::Known(field) if is_used(field) => Some((field, table.columns.get(place)?.as_ref()?)),
             _ => None,
         });
-        let fields: Vec<String> = columns.map(|(field, column)| of_column(*field, column)).collect();
+        let fields: Vec<String> =
+            columns.map(|(field, column)| of_column(*field, column, as_values)).collect();
         let start = self.format.position(Field::Start).and_then(|place| table.columns.get(place)?.as_ref());
         let times = start.map(|start| {
             let until = self.window.end().as_second() - 1;
@@ -319,13 +321,14 @@ impl Question<'_> {
     }
 }
 
-/// A column of a table as the field that it holds. Ports become text, as rows hold either a port or none.
+/// A column of a table as the field that it holds; addresses also as values, of which ranges are asked. Ports become
+/// text, as rows hold either a port or none.
 ///
 /// Sources: "Conversion functions" (`try_cast`) and "Data types" (`IPADDRESS`) in the Trino documentation.
-fn of_column(field: Field, column: &Identifier) -> String {
+fn of_column(field: Field, column: &Identifier, as_values: bool) -> String {
     let name = alias(field);
     match field {
-        Field::Srcaddr | Field::Dstaddr | Field::PktSrcaddr | Field::PktDstaddr => {
+        Field::Srcaddr | Field::Dstaddr | Field::PktSrcaddr | Field::PktDstaddr if as_values => {
             format!("{column} AS {name}, TRY_CAST({column} AS IPADDRESS) AS {name}{IP}")
         }
         Field::Protocol | Field::Packets | Field::Bytes | Field::Start | Field::End | Field::TcpFlags => {

@@ -19,9 +19,9 @@ pub type Row = BTreeMap<String, String>;
 /// Why a row was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a row of the answer has no usable {field}")]
-pub(super) struct UnusableRow {
+pub(in crate::evidence) struct UnusableRow {
     /// The field that is missing or holds something else.
-    pub(super) field: String,
+    field: String,
 }
 
 /// What a row says.
@@ -46,11 +46,11 @@ enum Said {
 
 /// What the rows of an answer came to.
 #[derive(Debug, Default)]
-pub(super) struct Tallied {
+pub(in crate::evidence) struct Tallied {
     /// Records for which they stand.
-    pub(super) records: u64,
+    pub(in crate::evidence) records: u64,
     /// Rows that were not understood, and why the first was not.
-    pub(super) unusable: Option<(u64, UnusableRow)>,
+    pub(in crate::evidence) unusable: Option<(u64, UnusableRow)>,
 }
 
 /// Adds what rows say to the evidence. Of a row that lacks a field nothing is used.

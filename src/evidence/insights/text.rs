@@ -79,6 +79,17 @@ impl Dialect {
             Self::Sql => format!("floor({number} / {seconds}e0)"),
         }
     }
+
+    /// How many different values a field has, approximately: in constant memory, however many there are.
+    ///
+    /// Source of the SQL: `approx_distinct` in "Aggregate functions" of the Trino documentation, with a standard error of
+    /// 2.3%; "Optimize queries" in the Amazon Athena user guide gives it where a query runs out of resources.
+    pub(super) fn count_distinct(self, field: &str) -> String {
+        match self {
+            Self::LogsInsights => format!("countDistinct({field})"),
+            Self::Sql => format!("approx_distinct({field})"),
+        }
+    }
 }
 
 /// What the SQL adds to a field's name for its address as a value that ranges are asked about.

@@ -34,12 +34,12 @@ pub(super) fn write(
     question.select(scope, &legs, Statuses::Accepted, text)?;
     if let Some(outward) = legs.outward_only() {
         match legs.perhaps_to_server() {
-            None => text.command(format_args!("filter {outward}")),
-            Some(perhaps) => text.command(format_args!("filter {outward} or ({perhaps})")),
+            None => text.filter(outward),
+            Some(perhaps) => text.filter(format_args!("{outward} or ({perhaps})")),
         }
     }
     let (from, to) = (question.window.start().as_second(), question.window.end().as_second());
-    text.command(format_args!("filter ntStart < {to} and ntEnd >= {}", from - IDLE_TIMEOUT_SECONDS));
+    text.filter(format_args!("ntStart < {to} and ntEnd >= {}", from - IDLE_TIMEOUT_SECONDS));
     // Addresses of the gateway stay apart: each has ports of its own, with the same numbers.
     let keys = format!("{}, {}, ntDstport, ntProtocol", legs.source(), legs.target());
     let fields = Fields {
@@ -55,7 +55,10 @@ pub(super) fn write(
             let port = format!("{}, ntSrcport, {}, ntDstport, ntProtocol", legs.source(), legs.target());
             exact(&fields, &ports, &port, text)
         }
-        Count::Distinct => (format!("stats countDistinct(ntSrcport) as {ports}"), fields.of_records()),
+        Count::Distinct => {
+            let distinct = text.dialect().count_distinct("ntSrcport");
+            (format!("{distinct} as {ports}"), fields.of_records())
+        }
     };
     let _ = write!(
         stats,
@@ -68,9 +71,8 @@ pub(super) fn write(
     if fields.bytes {
         let _ = write!(stats, ", sum({}) as {octets}", each.bytes);
     }
-    let _ = write!(stats, " by {keys}");
-    text.command(stats);
-    text.command(format_args!("sort {ports} desc"));
+    text.stats(stats, keys);
+    text.put_first(&ports);
     Ok(())
 }
 
@@ -125,12 +127,12 @@ fn exact(fields: &Fields, ports: &Name, port: &str, text: &mut Text) -> (String,
     let from = fields.from;
     // Where the record began before the minute and ended in it or later.
     let spanning = format!("least(1, greatest(0, {from} - ntStart)) * {}", one_from("ntEnd", from));
-    let mut each = format!(
-        "stats count(*) as {q1}, min(ntStart) as {s1}, max(ntEnd) as {e1}, max({spanning}) as {spans}"
-    );
+    let mut each =
+        format!("count(*) as {q1}, min(ntStart) as {s1}, max(ntEnd) as {e1}, max({spanning}) as {spans}");
     if fields.ends {
         // The last end of a record with a FIN, which is bit 0, or a RST, which is bit 2.
-        let _ = write!(each, ", max(ntEnd * greatest(ntTcpFlags % 2, floor(ntTcpFlags % 8 / 4))) as {c1}");
+        let reset = text.dialect().whole_parts("ntTcpFlags % 8", 4);
+        let _ = write!(each, ", max(ntEnd * greatest(ntTcpFlags % 2, {reset})) as {c1}");
     }
     if fields.packets {
         let _ = write!(each, ", sum(ntPackets) as {w1}, sum({}) as {m1}", fields.packets_tried());
@@ -138,10 +140,9 @@ fn exact(fields: &Fields, ports: &Name, port: &str, text: &mut Text) -> (String,
     if fields.bytes {
         let _ = write!(each, ", sum(ntBytes) as {b1}");
     }
-    let _ = write!(each, " by {port}");
-    text.command(each);
+    text.stats(each, port);
     let [least, closed] = ["least", "closed"].map(|stem| text.name(stem));
-    let mut stats = format!("stats count(*) as {ports}, sum({spans}) as {least}");
+    let mut stats = format!("count(*) as {ports}, sum({spans}) as {least}");
     if fields.ends {
         // Closed by its last record, and that before the minute.
         let _ = write!(
