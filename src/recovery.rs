@@ -168,9 +168,14 @@ pub fn compare(gateway: &str, then: Option<Look<'_>>, now: Option<Look<'_>>) -> 
     });
     let about = full_now.or(of_report).or_else(|| now.and_then(|now| now.diagnosis.in_question()));
     let held_now = about.and_then(|about| now?.held_to(about));
-    let few_in_all = of_report.is_some_and(|about| about.protocol == "tcp")
-        && connections_now.is_some_and(|all| is_below(u32::try_from(all).unwrap_or(u32::MAX)) == Some(true));
-    let relief = if full_now.is_some() {
+    let few =
+        connections_now.is_some_and(|all| is_below(u32::try_from(all).unwrap_or(u32::MAX)) == Some(true));
+    let rules_out = |one: &DestinationReport| few && one.protocol == "tcp";
+    let few_in_all = of_report.is_some_and(rules_out);
+    let relief = if full_now.is_some_and(rules_out) {
+        // The flow logs and CloudWatch contradict each other.
+        Relief::CannotTell
+    } else if full_now.is_some() {
         Relief::StillFull
     } else if few_in_all
         || held_now.is_some_and(|held| is_below(held.at_most) == Some(true))

@@ -351,7 +351,7 @@ impl Service {
                 tracing::error!(id, "the gateways were not looked at after the alarm: {}", bug.chain());
                 Vec::new()
             });
-            let over = Trouble::over(ended, recovery, event);
+            let over = Trouble::over(ended, recovery, event, self.config.function_name.as_deref());
             self.tell(time, &over).await?;
             Ok(json!({ "ended": true, "reason": over.reason, "recovery": over.recovery(), "id": over.id }))
         };

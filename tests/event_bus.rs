@@ -29,7 +29,7 @@ fn of_diagnosis(diagnosis: &Diagnosis) -> Value {
 
 fn of_recovery(relief: Relief) -> Value {
     let event = event();
-    let over = Trouble::over(&ended(), vec![recovery(relief, Some((1_000, 2_000)))], &event);
+    let over = Trouble::over(&ended(), vec![recovery(relief, Some((1_000, 2_000)))], &event, None);
     seen(&Message::of_trouble(&over, HttpsReaders::Chat))
 }
 

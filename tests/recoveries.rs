@@ -72,6 +72,19 @@ async fn errors_that_stop_while_it_is_full_end_nothing() {
 }
 
 #[tokio::test]
+async fn records_that_a_metric_contradicts_prove_nothing() {
+    let (full, _) = full_and_early().await;
+    let mut now = full.clone();
+    now.network.metrics = vec![connections(1.0)];
+    assert_eq!(compare(GATEWAY, Some(look(&full)), Some(look(&now))).relief, Relief::CannotTell);
+    assert_eq!(compare(GATEWAY, None, Some(look(&now))).relief, Relief::CannotTell);
+}
+
+fn connections(value: f64) -> Metric {
+    Metric { name: "ActiveConnectionCount".into(), statistic: "Maximum".into(), value, ..Metric::default() }
+}
+
+#[tokio::test]
 async fn without_records_only_the_metric_can_tell() {
     let (full, mut now) = full_and_early().await;
     now.diagnosis.destinations.clear();
@@ -81,12 +94,6 @@ async fn without_records_only_the_metric_can_tell() {
     assert_eq!(compare(GATEWAY, Some(look(&full)), None).relief, Relief::CannotTell);
     assert_eq!(compare(GATEWAY, None, None).relief, Relief::CannotTell);
 
-    let connections = |value: f64| Metric {
-        name: "ActiveConnectionCount".into(),
-        statistic: "Maximum".into(),
-        value,
-        ..Metric::default()
-    };
     let capacity = f64::from(now.diagnosis.nat_gateways[0].capacity_per_destination.expect("known"));
     for (value, relief) in [(capacity * 0.79, Relief::Freed), (capacity * 0.81, Relief::CannotTell)] {
         now.network.metrics = vec![connections(value)];
@@ -119,7 +126,7 @@ pub(crate) fn recovery(relief: Relief, now: Option<(u32, u32)>) -> Recovery {
         }),
         refused_then: Some(104_885.0),
         refused_in_all: None,
-        connections_now: Some(1_734),
+        connections_now: Some(if relief == Relief::StillFull { 109_200 } else { 1_734 }),
         changes: Vec::new(),
     }
 }
@@ -127,7 +134,7 @@ pub(crate) fn recovery(relief: Relief, now: Option<(u32, u32)>) -> Recovery {
 /// What people get.
 fn told(recovery: Vec<Recovery>) -> String {
     let event = event();
-    let over = Trouble::over(&ended(), recovery, &event);
+    let over = Trouble::over(&ended(), recovery, &event, Some("nat-triage-TriageFunction"));
     let message = Message::of_trouble(&over, HttpsReaders::Chat);
     people_get(&message, |json| assert_trouble(json, "a recovery"))
 }
@@ -153,7 +160,7 @@ fn a_recovery_says_what_was_held_and_what_is() {
 fn what_may_nearly_be_full_is_not_called_recovered_by_its_ports() {
     let subject = |now| {
         let event = event();
-        Trouble::over(&ended(), vec![recovery(Relief::Freed, Some(now))], &event).subject().to_owned()
+        Trouble::over(&ended(), vec![recovery(Relief::Freed, Some(now))], &event, None).subject().to_owned()
     };
     let by_ports = "NAT nat-0a1b2c3d recovered: 203.0.113.10:443/tcp holds at most 87,999 of 110,000 ports";
     assert_eq!(subject((2, 87_999)), by_ports);
@@ -179,7 +186,7 @@ fn of_several_gateways_the_worst_is_the_answer() {
     };
     let subject = |all: Vec<Recovery>| {
         let event = event();
-        Trouble::over(&ended(), all, &event).subject().to_owned()
+        Trouble::over(&ended(), all, &event, None).subject().to_owned()
     };
     let freed = || recovery(Relief::Freed, Some((1_190, 1_260)));
     assert_eq!(

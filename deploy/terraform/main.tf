@@ -66,7 +66,7 @@ locals {
     NAT_TRIAGE_TOPIC_ARN           = local.topic_arn
     NAT_TRIAGE_MAX_SCAN_GIB        = tostring(var.max_scan_gib)
     NAT_TRIAGE_WATCH_PERCENT       = tostring(var.warn_at_percent)
-    NAT_TRIAGE_WATCH_OVER_PERCENT  = tostring(var.warning_over_at_percent)
+    NAT_TRIAGE_WATCH_OVER_PERCENT  = var.warning_over_at_percent
     NAT_TRIAGE_WATCH_GIB_PER_DAY   = tostring(var.watch_gib_per_day)
     NAT_TRIAGE_NOTIFY_OK           = tostring(var.notify_ok)
     NAT_TRIAGE_HTTPS               = var.https_readers

@@ -68,7 +68,7 @@ variable "linked_log_groups" {
 }
 
 variable "gateway_addresses" {
-  description = "Only where DescribeNatGateways can't tell: the private addresses of the one gateway that this stack watches."
+  description = "Only where DescribeNatGateways can't tell: the private addresses of the only gateway of the Region. Every diagnosis takes them."
   type        = list(string)
   default     = []
 }
@@ -218,9 +218,9 @@ variable "warn_at_percent" {
 }
 
 variable "warning_over_at_percent" {
-  description = "The part below which such a destination has room again; less than warn_at_percent."
-  type        = number
-  default     = 70
+  description = "The part below which such a destination has room again; less than warn_at_percent. Empty for seven eighths of it."
+  type        = string
+  default     = ""
 }
 
 variable "watch_gib_per_day" {

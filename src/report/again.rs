@@ -23,7 +23,7 @@ fn news(diagnosis: &Diagnosis, again: &Again) -> String {
     let mut said: Vec<String> = again.new.iter().filter_map(|news| in_words(diagnosis, news)).collect();
     said.extend((changes > 0).then(|| format!("{} in CloudTrail", words::counted(changes, "change"))));
     if said.is_empty() {
-        return format!("Since the alarm of {last}, only the figures are new.");
+        return format!("Nothing has changed since the alarm of {last} but the figures.");
     }
     format!("New since the alarm of {last}: {}.", said.join("; "))
 }
@@ -73,7 +73,7 @@ pub(super) fn the_rest(diagnosis: &Diagnosis, has_page: bool) -> Option<String> 
     let again = diagnosis.again.as_ref()?;
     let page = if has_page { ", and on the page above as of now" } else { "" };
     Some(format!(
-        "The clients, the commands and all else are in the report of the alarm of {}, with the id {}{page}.",
+        "The clients, the commands of the other fixes and all else are in the report of the alarm of {}, with the id {}{page}.",
         words::instant(again.since),
         outside(&again.id)
     ))

@@ -137,10 +137,10 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
     for more in asides(diagnosis) {
         writeln!(out, "{}", safe(&more))?;
     }
-    if let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) {
+    if let Some(FirstStep { what, hazards, lead_in, command, more }) = first_step(diagnosis) {
         writeln!(out, "\nDo first: {}", safe(&what))?;
-        let hazard = hazard.map(|hazard| format!("Caution: {hazard}"));
-        for said in hazard.into_iter().chain(lead_in) {
+        let cautions = hazards.iter().map(|hazard| format!("Caution: {hazard}"));
+        for said in cautions.chain(lead_in) {
             writeln!(out, "{}", safe(&said))?;
         }
         if let Some(command) = command {

@@ -9,8 +9,8 @@ use crate::words::{self, one_line};
 pub(super) struct FirstStep {
     /// In words: a sentence that ends with a colon where its command follows at once.
     pub(super) what: String,
-    /// What it may break: the first caution.
-    pub(super) hazard: Option<String>,
+    /// What it may break, and what to look at before.
+    pub(super) hazards: Vec<String>,
     /// What the command does, where that does not go without saying, with a colon.
     pub(super) lead_in: Option<String>,
     /// Its one command, where it has one.
@@ -41,7 +41,7 @@ pub(super) fn first_step(diagnosis: &Diagnosis) -> Option<FirstStep> {
 }
 
 fn of_remedy(remedy: &Remedy) -> FirstStep {
-    let hazard = remedy.hazards.first().cloned();
+    let hazards = remedy.hazards.clone();
     // Remedies are ranked: where such a one is the first, none would help at once.
     let later = match remedy.when {
         When::Now | When::NextIncident => None,
@@ -51,7 +51,7 @@ fn of_remedy(remedy: &Remedy) -> FirstStep {
     if let Some(Condition { unknown, command }) = &remedy.condition {
         return FirstStep {
             what: said(format!("Find out {unknown}. Then: {}.", remedy.title)),
-            hazard,
+            hazards,
             lead_in: Some(format!("This shows it{}:", filled_in(command))),
             command: Some(command.clone()),
             more: remedy.commands.len(),
@@ -60,7 +60,7 @@ fn of_remedy(remedy: &Remedy) -> FirstStep {
     let in_time = if later.is_some() { "What helps in time: " } else { "" };
     FirstStep {
         what: said(format!("{in_time}{}.", remedy.title)),
-        hazard,
+        hazards,
         lead_in: remedy.commands.first().map(lead_in),
         command: remedy.commands.first().map(|command| command.run.clone()),
         more: remedy.commands.len().saturating_sub(1),
@@ -82,7 +82,7 @@ fn of_gap(gap: &Gap) -> Option<FirstStep> {
     let words = if words.is_empty() { RUN.into() } else { words };
     let end = if command.is_some() { ':' } else { '.' };
     let what = format!("To see {}, {words}{end}", one_line(&gap.what, FIX));
-    Some(FirstStep { what, hazard: None, lead_in: None, command, more: 0 })
+    Some(FirstStep { what, hazards: Vec::new(), lead_in: None, command, more: 0 })
 }
 
 /// What a command does, and which words in it have to be filled in first.

@@ -36,10 +36,10 @@ fn render(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
     for more in asides(diagnosis) {
         writeln!(out, "{}", escaped(&more))?;
     }
-    if let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) {
+    if let Some(FirstStep { what, hazards, lead_in, command, more }) = first_step(diagnosis) {
         writeln!(out, "\n## Do first\n\n{}", escaped(&what))?;
-        let hazard = hazard.map(|hazard| format!("Caution: {hazard}"));
-        for said in hazard.into_iter().chain(lead_in) {
+        let cautions = hazards.iter().map(|hazard| format!("Caution: {hazard}"));
+        for said in cautions.chain(lead_in) {
             writeln!(out, "\n{}", escaped(&said))?;
         }
         command.map_or(Ok(()), |command| fenced(out, &command))?;

@@ -126,7 +126,7 @@ fn of_gateway(one: &Recovery) -> [Vec<String>; 2] {
     });
     if let Some(RefusedInAll { errors, from, until, most_at }) = one.refused_in_all {
         let most = most_at.map_or_else(String::new, |at| {
-            format!(", most of them in the minute from {}", words::instant(at))
+            format!(". The minute with most of them began at {}", words::instant(at))
         });
         sentences.push(format!(
             "CloudWatch counted {} from {}{most}.",
@@ -156,27 +156,40 @@ fn of_gateway(one: &Recovery) -> [Vec<String>; 2] {
     [sentences, changes]
 }
 
-/// What a person can do about it.
-pub(super) fn fix(ended: &Ended, all: &[Recovery]) -> Fix {
+/// `the report nt-0123456789abcdef`: of the alarm.
+fn report_of(one: &Recovery) -> String {
+    one.incident_id
+        .as_ref()
+        .map_or_else(|| "the report of the alarm".to_owned(), |id| format!("the report {id}"))
+}
+
+/// What a person can do about it; `function` is the name of the one that can look again.
+pub(super) fn fix(ended: &Ended, all: &[Recovery], function: Option<&str>) -> Fix {
     let worst = all.iter().max_by_key(|one| one.relief);
+    let function = function.map_or_else(|| "FUNCTION_NAME".to_owned(), words::argument);
     let look_again = |gateway: &str| {
         format!(
-            "aws lambda invoke --function-name FUNCTION_NAME --invocation-type Event --cli-binary-format raw-in-base64-out --payload '{{\"nat_gateway_id\": \"{}\"}}' out.json{}",
+            "aws lambda invoke --function-name {function} --invocation-type Event --cli-binary-format raw-in-base64-out --payload '{{\"nat_gateway_id\": \"{}\"}}' out.json{}",
             gateway,
             region_option(ended.alarm.region.as_deref())
         )
     };
     match worst {
         Some(one) if one.relief == Relief::StillFull => Fix::run_to(
-            "keep the incident open and follow the report of the alarm: new connections fail again once the rest is taken. Look again in some minutes",
+            format!(
+                "keep the incident open and follow {}: new connections fail again once the rest is taken. Look again in 15 minutes, which sends a new report to all readers",
+                report_of(one)
+            ),
             look_again(&one.gateway),
         ),
-        Some(one) if one.relief == Relief::CannotTell => {
-            Fix::run_to("look again in some minutes", look_again(&one.gateway))
-        }
-        None if let [first, ..] = &ended.gateways[..] => {
-            Fix::run_to("look at its ports", look_again(first.id.as_str()))
-        }
+        Some(one) if one.relief == Relief::CannotTell => Fix::run_to(
+            "look again in 15 minutes, which sends a new report to all readers",
+            look_again(&one.gateway),
+        ),
+        None if let [first, ..] = &ended.gateways[..] => Fix::run_to(
+            "look at its ports, which sends a report to all readers",
+            look_again(first.id.as_str()),
+        ),
         _ => "nothing tonight; what filled it may come back, and the report of the alarm says what to change"
             .into(),
     }

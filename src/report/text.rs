@@ -141,11 +141,11 @@ impl Page {
     }
 
     fn first_step(&mut self, diagnosis: &Diagnosis) {
-        let Some(FirstStep { what, hazard, lead_in, command, more }) = first_step(diagnosis) else { return };
+        let Some(FirstStep { what, hazards, lead_in, command, more }) = first_step(diagnosis) else { return };
         self.line("");
         self.wrap("", &format!("Do first: {what}"));
-        let hazard = hazard.map(|hazard| format!("Caution: {hazard}"));
-        for said in hazard.into_iter().chain(lead_in) {
+        let cautions = hazards.iter().map(|hazard| format!("Caution: {hazard}"));
+        for said in cautions.chain(lead_in) {
             self.wrap("", &said);
         }
         if let Some(command) = command {

@@ -125,9 +125,9 @@ impl<'e> Trouble<'e> {
         }
     }
 
-    /// An alarm that ended, and what its gateways were found to be then.
+    /// An alarm that ended, and what its gateways were found to be then; `function` is the name of the one that tells.
     #[must_use]
-    pub fn over(ended: &Ended, recovery: Vec<Recovery>, event: &'e Value) -> Self {
+    pub fn over(ended: &Ended, recovery: Vec<Recovery>, event: &'e Value, function: Option<&str>) -> Self {
         let thread = match &ended.gateways[..] {
             [one] => Some(chat::thread(&ended.alarm.name, one.id.as_str())),
             _ => None,
@@ -137,7 +137,7 @@ impl<'e> Trouble<'e> {
             reason: recovery::paragraphs(ended, &recovery).join("\n"),
             kind: Kind::Recovery,
             title: ascii_line(&recovery::title(&recovery), SUBJECT),
-            fix: recovery::fix(ended, &recovery),
+            fix: recovery::fix(ended, &recovery, function),
             recovery,
             thread,
             event,
@@ -211,7 +211,8 @@ impl<'e> Trouble<'e> {
             let event = outside(&self.event.to_string(), EVENT);
             text.push_str(&format!("\nThe event, as it arrived, but for links:\n{event}\n"));
         }
-        text.push_str(&format!("\nReport id: {}\n", self.id));
+        let of = if self.kind == Kind::Recovery { "Id of this message" } else { "Report id" };
+        text.push_str(&format!("\n{of}: {}\n", self.id));
         text
     }
 

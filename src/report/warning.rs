@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::chat::{code_block, notification, safe};
 use super::lines::wrap;
-use super::sms::{ID, SUBJECT};
+use super::sms::{self, ID, SUBJECT};
 use super::wording::{estimate_and_range, outside};
 use crate::watch::{Filling, Level, Turn, Warning};
 use crate::words::{self, ascii_line, count, counted, escaped_json, percent};
@@ -22,14 +22,18 @@ pub(super) fn subject(warning: &Warning) -> String {
         Turn::Filling { level, .. } => {
             format!("NAT {gateway}: {} holds {} of its ports", level.destination, percent(level.utilization))
         }
-        Turn::RoomAgain { destination, now: Some(now), .. } => format!(
-            "NAT {gateway} has room again: {destination} holds {} of its ports",
-            percent(now.utilization)
-        ),
+        Turn::RoomAgain { destination, now: Some(now), .. } => {
+            format!("NAT {gateway} has room again: {destination} holds at most {} of its ports", at_most(now))
+        }
         Turn::RoomAgain { destination, .. } => format!("NAT {gateway} has room again towards {destination}"),
         Turn::Gone { destination } => format!("NAT {gateway} is gone: its warning of {destination} is over"),
     };
     ascii_line(&subject, SUBJECT)
+}
+
+/// `62%`: what it held at the very most.
+fn at_most(level: &Level) -> String {
+    percent(f64::from(level.held.at_most) / f64::from(level.capacity.max(1)))
 }
 
 /// What was seen, a paragraph each.
@@ -146,7 +150,7 @@ pub(super) fn sms(warning: &Warning) -> String {
         }
         _ => String::new(),
     };
-    ascii_line(&format!("{}{full}", subject(warning)), 140)
+    sms::note(&format!("{}{full}", subject(warning)))
 }
 
 /// For chat.

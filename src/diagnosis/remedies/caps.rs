@@ -152,7 +152,7 @@ impl Capped<'_> {
             does: "ends it and lowers the group's desired capacity by one, so that nothing takes its place"
                 .into(),
             run: ended("--should-decrement-desired-capacity"),
-            verify: counts.clone(),
+            verify: counts,
             undo: format!(
                 "aws autoscaling set-desired-capacity --auto-scaling-group-name {named} --desired-capacity CAPACITY_BEFORE{region}"
             ).into(),
@@ -160,8 +160,12 @@ impl Capped<'_> {
         let afresh = Command {
             does: "ends it, and lets the group start a fresh one in its place".into(),
             run: ended("--no-should-decrement-desired-capacity"),
-            verify: counts,
-            undo: Undo::nothing("the group starts another instance by itself"),
+            verify: format!(
+                "aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names {named} --query 'AutoScalingGroups[].Instances[].[InstanceId,LifecycleState,HealthStatus]' --output text{region}"
+            ),
+            undo: Undo::nothing(
+                "the group starts another instance by itself. What was on this one does not come back",
+            ),
         };
         let (title, command) = if self.starts_afresh() {
             (format!("Replace {id} by a fresh instance of its Auto Scaling group {}", shown(group)), afresh)
