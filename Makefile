@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo local e2e package test check lint template-check pages screenshots accuracy bench fuzz mutations growth speed clean
+.PHONY: help demo local e2e package test check lint template-check pages screenshots accuracy bench fuzz mutations growth speed hour clean
 
 # --examples, though there are none: with it cargo chooses the dependencies' features as for the tests, and
 # the AWS SDK is not looked through a second time.
@@ -79,6 +79,11 @@ growth: ## what inputs that were made to hurt cost in time and memory
 speed: $(call environment,speed) ## a large flow log, against DuckDB and what only unpacks
 	cargo build --locked --release --no-default-features --features parquet --bin nat-triage
 	.venv/speed/bin/python3 tools/speed
+
+HOURS ?= 1 8
+hour: $(call environment,speed) ## an hour of flow logs in S3, read in place, beside Athena's and CloudWatch's price: HOURS='1 8' times 1.2 million records
+	cargo build --locked --release --bin nat-triage
+	.venv/speed/bin/python3 tools/hour --copies $(HOURS)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## the readers of events and of files, and the diagnosis, on made-up input, each for FUZZ_SECONDS=60

@@ -490,8 +490,10 @@ fn scope(viewpoint: &Viewpoint, format: &LogFormat) -> Scope {
     Scope::Interfaces(named)
 }
 
-/// The statements that would be run for a gateway, from the one that tells most, over a table of this name whose columns are the format's fields, with a
-/// partition for each day as flow logs with Hive-compatible prefixes have it.
+/// The statements that would be run for a gateway, from the one that tells most.
+///
+/// They are over a table of this name whose columns are the format's fields, with a partition for each day as flow logs
+/// with Hive-compatible prefixes have it.
 ///
 /// # Errors
 /// When the gateway is not known well enough to ask.
