@@ -1111,7 +1111,10 @@ fn an_instance_of_a_group_is_replaced_only_in_a_leak() {
     );
     assert_eq!(
         (undo.as_str(), condition),
-        ("nothing to undo: the group starts another instance by itself", None)
+        (
+            "nothing to undo: the group starts another instance by itself. What was on this one does not come back",
+            None
+        )
     );
     let (run, undo, _) = capped(Pattern::LongLived, OwnerKind::Instance, of_group());
     assert!(run.contains(" --should-decrement-desired-capacity "), "{run}");
