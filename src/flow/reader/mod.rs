@@ -8,6 +8,7 @@
 mod ahead;
 mod cells;
 mod error;
+mod events;
 mod input;
 mod json;
 mod messages;
