@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use hashbrown::DefaultHashBuilder;
 
 use super::lives::{Lives, Stretch};
+use crate::flow::record::TcpFlags;
 
 /// So many additions go to a thread at once.
 const BATCH: usize = 4096;
@@ -82,11 +83,44 @@ impl PortTable {
     }
 }
 
-/// What one record adds to a port.
+/// What one record shows of the use of a port.
+#[derive(Clone, Copy)]
+pub(super) struct Use {
+    /// First packet, in seconds of the Unix epoch.
+    pub(super) start: u32,
+    /// Seconds to the last packet: a record spans few.
+    pub(super) lasted: u16,
+    /// Whether the packets went towards the destination.
+    pub(super) outward: bool,
+    pub(super) flags: TcpFlags,
+    /// How many, or as many as there is a number for.
+    pub(super) packets: u32,
+}
+
+impl Use {
+    fn stretch(self) -> Stretch {
+        let Self { start, lasted, outward, flags, packets } = self;
+        Stretch::new(start, start.saturating_add(lasted.into()), outward, packets.into(), flags)
+    }
+}
+
+/// What one record adds to a port. There are as many as records, and all go from one core to another: they are small.
+#[derive(Clone, Copy)]
 struct Addition {
-    table: usize,
-    port: Port,
-    stretch: Stretch,
+    table: u32,
+    holder: u32,
+    port: u16,
+    used: Use,
+}
+
+impl Addition {
+    fn table(&self) -> usize {
+        self.table as usize
+    }
+
+    fn port(&self) -> Port {
+        (self.holder, self.port)
+    }
 }
 
 /// A share of the ports of one table. Where the lives of a port are is found in slots of four bytes, of which the cache
@@ -117,7 +151,7 @@ impl Table {
         self.chunks.get(place >> CHUNK_BITS)?.get(place % CHUNK)
     }
 
-    /// The same, to change them.
+    /// The lives of the port that a slot leads to, to add to them.
     #[inline]
     fn at_mut(&mut self, slot: u32) -> Option<&mut (Port, Lives)> {
         let place = slot.wrapping_sub(1) as usize;
@@ -178,7 +212,7 @@ impl Share {
     }
 
     fn add(&mut self, additions: &[Addition]) {
-        let tables = additions.iter().map(|addition| addition.table + 1).max().unwrap_or(0);
+        let tables = additions.iter().map(|addition| addition.table() + 1).max().unwrap_or(0);
         if tables > self.tables.len() {
             self.tables.resize_with(tables, Table::default);
         }
@@ -186,28 +220,29 @@ impl Share {
             // To find a port waits for memory three times. What many ports wait for the first time is asked for in one
             // go, and then the second, so that the waits overlap.
             let mut found = [(0, 0); TOUCHED_AT_ONCE];
-            for ((hash, slot), Addition { table, port, .. }) in found.iter_mut().zip(additions) {
-                *hash = self.hasher.hash_one(port);
-                *slot = self.tables[*table].first_slot(*hash);
+            for ((hash, slot), addition) in found.iter_mut().zip(additions) {
+                *hash = self.hasher.hash_one(addition.port());
+                *slot = self.tables[addition.table()].first_slot(*hash);
             }
             let mut touched = 0;
-            for ((_, slot), Addition { table, port, .. }) in found.iter_mut().zip(additions) {
-                match self.tables[*table].at(*slot) {
-                    Some((of, lives)) if of == port => touched ^= lives.last_start().unwrap_or(0),
+            for ((_, slot), addition) in found.iter_mut().zip(additions) {
+                match self.tables[addition.table()].at(*slot) {
+                    Some((of, lives)) if *of == addition.port() => touched ^= lives.last_start().unwrap_or(0),
                     _ => *slot = 0,
                 }
             }
-            for ((_, slot), Addition { table, stretch, .. }) in found.iter().zip(additions) {
-                if let Some((_, lives)) = self.tables[*table].at(*slot) {
-                    touched ^= lives.touch_before(stretch.start);
+            for ((_, slot), addition) in found.iter().zip(additions) {
+                if let Some((_, lives)) = self.tables[addition.table()].at(*slot) {
+                    touched ^= lives.touch_before(addition.used.start);
                 }
             }
             std::hint::black_box(touched);
-            for (&Addition { table, port, stretch }, (hash, slot)) in additions.iter().zip(found) {
-                let table = &mut self.tables[table];
+            for (addition, (hash, slot)) in additions.iter().zip(found) {
+                let table = &mut self.tables[addition.table()];
+                let stretch = addition.used.stretch();
                 match table.at_mut(slot) {
                     Some((_, lives)) => lives.add(stretch, self.ends_visible),
-                    None => table.add(port, hash, &self.hasher, stretch, self.ends_visible),
+                    None => table.add(addition.port(), hash, &self.hasher, stretch, self.ends_visible),
                 }
             }
         }
@@ -256,10 +291,20 @@ impl PortTables {
     }
 
     /// Adds what a record shows of a port.
-    pub(super) fn add(&mut self, table: usize, port: Port, stretch: Stretch) {
-        let share = usize::from(port.1) % self.waiting.len();
+    #[inline]
+    pub(super) fn add(&mut self, table: usize, (holder, port): Port, used: Use) {
+        let table = u32::try_from(table).expect("fewer tables than there are records in memory");
+        self.hold(Addition { table, holder, port, used });
+    }
+
+    #[inline]
+    fn hold(&mut self, addition: Addition) {
+        let share = match self.waiting.len() {
+            1 => 0,
+            shares => usize::from(addition.port) % shares,
+        };
         let waiting = &mut self.waiting[share];
-        waiting.push(Addition { table, port, stretch });
+        waiting.push(addition);
         if waiting.len() == BATCH {
             self.hand_over(share);
         }
@@ -288,9 +333,7 @@ impl PortTables {
             .collect();
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting = (0..threads).map(|_| Vec::with_capacity(BATCH)).collect();
-        for Addition { table, port, stretch } in waiting.into_iter().flatten() {
-            self.add(table, port, stretch);
-        }
+        waiting.into_iter().flatten().for_each(|addition| self.hold(addition));
     }
 
     /// The tables with all that was added, by their numbers.
@@ -318,7 +361,6 @@ impl PortTables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::record::TcpFlags;
 
     /// Records of so many ports in two tables, each port used three times.
     fn filled(ports: u32, mut tables: PortTables) -> Vec<Vec<(Port, Vec<Stretch>)>> {
@@ -326,8 +368,9 @@ mod tests {
         for at in [1_000, 5_000, 3_000] {
             for n in 0..ports {
                 let port = (n / 60_000, u16::try_from(n % 60_000).expect("a port"));
-                let stretch = Stretch::new(at + n % 60, at + n % 60 + 5, true, 1, TcpFlags(3));
-                tables.add(numbers[n as usize % 2], port, stretch);
+                let (start, flags) = (at + n % 60, TcpFlags(3));
+                let used = Use { start, lasted: 5, outward: true, flags, packets: 1 };
+                tables.add(numbers[n as usize % 2], port, used);
             }
         }
         let sorted = |table: PortTable| {

@@ -16,8 +16,8 @@ use super::tallies::{changes, fullest_address, lost_in_steps, sweep, tallies};
 use super::{instant, lead_seconds};
 use crate::evidence::infer::{Inference, Inferred};
 use crate::evidence::lately::{Lately, mark};
-use crate::evidence::lives::{Lives, Stretch};
-use crate::evidence::port_tables::{Chunk, PortTables};
+use crate::evidence::lives::Lives;
+use crate::evidence::port_tables::{Chunk, PortTables, Use};
 use crate::evidence::recorded_owners::RecordedOwners;
 use crate::evidence::repeats::Repeats;
 use crate::evidence::roles::Roles;
@@ -667,11 +667,14 @@ impl Counter<'_> {
         let place = known.unwrap_or_else(|| self.place(&seen));
         let Place { holder, table, volume } = place;
         self.volumes.add(volume, record, seen.outward);
-        let flags = record.tcp_flags.unwrap_or_default();
-        let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
-        let stretch =
-            Stretch::new(second(record.start), second(record.end), seen.outward, record.packets, flags);
-        self.tables.add(table, (holder, seen.port), stretch);
+        let used = Use {
+            start: u32::try_from(record.start).expect("the parser takes no time past 32 bits"),
+            lasted: u16::try_from(record.end - record.start).expect("the parser cuts what spans more"),
+            outward: seen.outward,
+            flags: record.tcp_flags.unwrap_or_default(),
+            packets: u32::try_from(record.packets).unwrap_or(u32::MAX),
+        };
+        self.tables.add(table, (holder, seen.port), used);
         Some(place)
     }
 
