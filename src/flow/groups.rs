@@ -42,7 +42,7 @@ impl Varying {
         Self { packets, bytes, start, end, src_port, dst_port, protocol, action, tcp_flags }
     }
 
-    /// The same with an end that a record can have; `None` where times or counts are none of a record.
+    /// What varies, with an end that a record can have; `None` where times or counts are none of a record.
     #[inline]
     #[must_use]
     pub fn usable(self) -> Option<Self> {

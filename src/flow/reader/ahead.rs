@@ -1,7 +1,7 @@
 //! Text of which one thread reads blocks and others parse the lines, ahead of the one that takes the records. They
 //! are taken in the order of the input, as if there was one thread.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read as _};
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
@@ -16,7 +16,7 @@ use crate::flow::FlowRecord;
 use crate::flow::groups::{Groups, Varying};
 
 /// Bytes of one block: with the records in it, it fits the cache of one core.
-const BLOCK: usize = 2 * MOST_LINE;
+pub(super) const BLOCK: usize = 2 * MOST_LINE;
 
 /// Blocks that wait before and behind each parser.
 const MAX_WAITING: usize = 2;
@@ -108,16 +108,8 @@ pub(super) fn read(
     messages: &mut Messages<'_>,
     parser: &BareParser,
 ) -> Result<(), FileError> {
-    let mut lines_of = |messages: &mut Messages<'_>, lines: &[u8]| {
-        for line in lines.split(|byte| *byte == b'\n') {
-            messages.line(line);
-            if messages.enough() {
-                break;
-            }
-        }
-    };
     let take_block = |mut block: Parsed| {
-        block.with_dependent_mut(|_, parts| take(parts, messages, parser, &mut lines_of));
+        block.with_dependent_mut(|_, parts| take(parts, messages, parser, &mut take_lines));
         (!messages.enough()).then(|| block.into_owner())
     };
     let read = side_by_side(
@@ -130,6 +122,27 @@ pub(super) fn read(
     }
     // The line that breaks off is left out: half a number is a number too.
     read.map_err(|source| FileError::Damaged { lines: messages.number(), source })
+}
+
+/// Reads the whole lines of a block that are in the window, without another thread; whether there were any.
+pub(super) fn read_here(window: &mut Window<'_>, messages: &mut Messages<'_>, parser: &BareParser) -> bool {
+    let buffered = window.buffered();
+    let text = &buffered[..buffered.len().min(BLOCK)];
+    let Some(end) = memrchr(b'\n', text) else { return false };
+    let mut parts = parse(&text[..=end], 0, parser);
+    take(&mut parts, messages, parser, &mut take_lines);
+    window.consume(end + 1);
+    true
+}
+
+/// Takes lines that are no records.
+fn take_lines(messages: &mut Messages<'_>, lines: &[u8]) {
+    for line in lines.split(|byte| *byte == b'\n') {
+        messages.line(line);
+        if messages.enough() {
+            break;
+        }
+    }
 }
 
 /// Lets one thread read blocks and others parse them while this one takes them, in the order in which they were read.

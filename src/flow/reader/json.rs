@@ -341,7 +341,7 @@ fn plain_events(
     between: Between,
     other: &mut impl FnMut(&mut Messages<'_>, &[u8]),
 ) {
-    if !trail.may_read_ahead() {
+    if !messages.wants_many() || !trail.may_read_ahead() {
         return;
     }
     let Some(parser) = messages.bare_parser() else { return };

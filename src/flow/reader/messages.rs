@@ -117,8 +117,8 @@ impl BareParser {
         groups.record(&self.groups, message)
     }
 
-    /// The same of the text of an event, which [`Messages::line_if_any`] would take for a record. It first looks for
-    /// names of fields in it, and for the cells of a row.
+    /// The group, and the rest, of the record that the text of an event is; `None` where [`Messages::line_if_any`] may
+    /// take it for something else: it first looks for names of fields, and for the cells of a row.
     pub(super) fn parse_event<'l>(
         &self,
         text: &'l [u8],
@@ -254,17 +254,25 @@ impl<'r> Messages<'r> {
     }
 
     /// What another thread can parse the next lines with, as [`Messages::line`] would; `None` where a record is not all
-    /// of its line, only few records are wanted, or none was met yet.
+    /// of its line, or none was met yet.
     pub(super) fn bare_parser(&self) -> Option<BareParser> {
-        let many = self.quota.records >= MANY;
-        let (parser, guessed) =
-            self.parser().filter(|_| many && self.found > 0 && self.place == Place::Bare)?;
+        let (parser, guessed) = self.parser().filter(|_| self.found > 0 && self.place == Place::Bare)?;
         Some(BareParser {
             groups: GroupParser::new(parser)?,
             parser: parser.clone(),
             guessed,
             may_name_fields: may_name_fields(parser),
         })
+    }
+
+    /// Whether a line of a flow log was met.
+    pub(super) fn has_found(&self) -> bool {
+        self.found > 0
+    }
+
+    /// Whether so many records are wanted that other threads are worth it.
+    pub(super) fn wants_many(&self) -> bool {
+        self.quota.records >= MANY
     }
 
     /// Whether the next lines can still be parsed with it.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
+use super::unpack::Room;
 use super::*;
 
 /// Keeps what tells records apart.
@@ -921,4 +922,43 @@ fn a_sample_of_events_is_as_many_as_are_wanted() {
     let mut ports = Ports::default();
     let sample = inputs(&[text.as_bytes()]).sample(&Options::default(), 25_000, &mut ports).unwrap();
     assert_eq!((sample.records, ports.0.len()), (25_000, 25_000));
+}
+
+#[test]
+fn files_unpacked_ahead_are_met_as_they_stand() {
+    let text = |from: u16| format!("{HEADER}\n{}", lines(from..from + 9_000));
+    let mut cut_short = gzip(text(20_000).as_bytes());
+    cut_short.truncate(cut_short.len() / 2);
+    let mut damaged = zstd(text(30_000).as_bytes());
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    let contents = [
+        gzip(text(0).as_bytes()),
+        Vec::new(),
+        zstd(text(10_000).as_bytes()),
+        gzip(b""),
+        cut_short,
+        text(5).into_bytes(),
+        damaged,
+        gzip(&vec![0; 3_000_000]),
+        vec![0x1F, 0x8B],
+        zstd(&vec![7; 100]),
+        gzip(&zstd(text(7).as_bytes())),
+        gzip(serde_json::json!({ "events": [{ "message": line(3) }] }).to_string().as_bytes()),
+        [gzip(text(11).as_bytes()), gzip(text(12).as_bytes())].concat(),
+        b"no flow log\n".to_vec(),
+    ];
+    let files = inputs(&contents.each_ref().map(Vec::as_slice));
+    let (mut story, mut expected_story) = (Story::default(), Story::default());
+    let told = std::sync::atomic::AtomicU64::new(0);
+    let tell = |bytes| {
+        told.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
+    };
+    let reading = files.read(&Options::default(), &tell, &mut story).unwrap();
+    // A sample is read file by file; here it is of everything.
+    let expected = files.sample(&Options::default(), usize::MAX >> 8, &mut expected_story).unwrap();
+    assert_eq!(reading, expected);
+    assert!(story.0 == expected_story.0);
+    assert!(reading.records > 5 * 9_000 && reading.failed.len() >= 3, "{reading:?}");
+    assert_eq!(Some(told.into_inner()), files.total_bytes());
 }
