@@ -942,7 +942,7 @@ fn files_unpacked_ahead_are_met_as_they_stand() {
         damaged,
         gzip(&vec![0; 3_000_000]),
         vec![0x1F, 0x8B],
-        zstd(&vec![7; 100]),
+        zstd(&[7; 100]),
         gzip(&zstd(text(7).as_bytes())),
         gzip(serde_json::json!({ "events": [{ "message": line(3) }] }).to_string().as_bytes()),
         [gzip(text(11).as_bytes()), gzip(text(12).as_bytes())].concat(),
