@@ -54,6 +54,21 @@ struct Leg {
     handed_back: u64,
 }
 
+/// What the records of one group have in common, once one of them was noted.
+#[derive(Clone, Copy)]
+struct Group {
+    /// Where the interface is among all.
+    place: usize,
+    /// Whether either end is inside.
+    inside: [bool; 2],
+    /// Whether the asker is known.
+    asked: bool,
+    /// By the port that the source and the target were noted with last, where their legs are.
+    legs: [Option<(u16, usize)>; 2],
+    /// The port of the server to which, or from which, a packet was noted last.
+    server_port: Option<(u16, u16)>,
+}
+
 /// What was noted lately, of whichever interface.
 #[derive(Default)]
 struct Recent {
@@ -69,15 +84,26 @@ struct Legs {
 }
 
 impl Legs {
+    /// The legs of a server, which is the one that `last` tells if the port is that one's.
     #[inline]
-    fn of(&mut self, server: Server, at: usize, recent: &mut Lately<(usize, Server), usize>) -> &mut Leg {
+    fn of(
+        &mut self,
+        server: Server,
+        at: usize,
+        recent: &mut Lately<(usize, Server), usize>,
+        last: &mut Option<(u16, usize)>,
+    ) -> &mut Leg {
         let Self { all, places } = self;
-        let place = recent.find(mark(server.0) ^ u64::from(server.1) << 32, (at, server), || {
-            *places.entry(server).or_insert_with(|| {
-                all.push((server, Leg::default()));
-                all.len() - 1
-            })
-        });
+        let place = match *last {
+            Some((port, place)) if port == server.1 => place,
+            _ => recent.find(mark(server.0) ^ u64::from(server.1) << 32, (at, server), || {
+                *places.entry(server).or_insert_with(|| {
+                    all.push((server, Leg::default()));
+                    all.len() - 1
+                })
+            }),
+        };
+        *last = Some((server.1, place));
         &mut all[place].1
     }
 
@@ -124,8 +150,8 @@ struct Proof {
 }
 
 impl Interface {
-    /// Notes a record of this interface, which is the one `at` a place among all.
-    fn note(&mut self, record: &FlowRecord<'_>, at: usize, recent: &mut Recent) {
+    /// Notes the first record of a group.
+    fn note_group(&mut self, record: &FlowRecord<'_>) {
         let ends = [record.src, record.dst];
         match &mut self.own {
             Some(own) => own.retain(|address| ends.contains(address)),
@@ -134,57 +160,82 @@ impl Interface {
         self.stated |= record.interface_type == Some(b"nat_gateway");
         self.denied |= record.owner.instance.is_some()
             || record.interface_type.is_some_and(|interface_type| interface_type != b"nat_gateway");
+    }
+
+    /// Notes a record of a group of this interface.
+    #[inline]
+    fn note(&mut self, record: &FlowRecord<'_>, group: &mut Group, recent: &mut Recent) {
         // Who asks has the higher port: services have low ones.
-        let inside = is_private(record.src) && is_private(record.dst);
-        if inside && record.dst_port < record.src_port && record.pkt_dst.is_none_or(|dst| dst == record.dst) {
+        if !group.asked
+            && group.inside == [true; 2]
+            && record.dst_port < record.src_port
+            && record.pkt_dst.is_none_or(|dst| dst == record.dst)
+        {
+            group.asked = true;
             let askers = &mut self.askers;
-            recent.askers.find(mark(record.src), (at, record.src), || {
+            recent.askers.find(mark(record.src), (group.place, record.src), || {
                 askers.insert(record.src);
             });
         }
         match (record.pkt_src, record.pkt_dst) {
-            (Some(pkt_src), Some(pkt_dst)) => self.note_packets(record, pkt_src, pkt_dst),
-            _ => self.note_ends(record, at, &mut recent.legs),
+            (Some(pkt_src), Some(pkt_dst)) => self.note_packets(record, pkt_src, pkt_dst, group),
+            _ => self.note_ends(record, group, &mut recent.legs),
         }
     }
 
-    fn note_packets(&mut self, record: &FlowRecord<'_>, pkt_src: IpAddr, pkt_dst: IpAddr) {
+    fn note_packets(&mut self, record: &FlowRecord<'_>, pkt_src: IpAddr, pkt_dst: IpAddr, group: &mut Group) {
         self.packet_addresses = true;
         let (src, dst) = (record.src, record.dst);
+        let ports = (record.src_port, record.dst_port);
+        let inside = group.inside == [true; 2];
         // From a client to the translator, and back.
-        if pkt_src == src && pkt_dst != dst && is_private(src) && is_private(dst) {
-            self.took(dst, pkt_src, (pkt_dst, record.dst_port));
-        } else if pkt_dst == dst && pkt_src != src && is_private(src) && is_private(dst) {
-            self.took(src, pkt_dst, (pkt_src, record.src_port));
-        } else if pkt_dst == dst && is_private(pkt_src) && (pkt_src == src || is_private(src)) {
+        if pkt_src == src && pkt_dst != dst && inside {
+            let is_known = group.server_port.is_some_and(|(_, known)| known == ports.1);
+            self.took(dst, pkt_src, (pkt_dst, ports.1), is_known);
+        } else if pkt_dst == dst && pkt_src != src && inside {
+            let is_known = group.server_port.is_some_and(|(known, _)| known == ports.0);
+            self.took(src, pkt_dst, (pkt_src, ports.0), is_known);
+        } else if pkt_dst == dst && is_private(pkt_src) && (pkt_src == src || group.inside[0]) {
             // To the server. With an address beside the first, the record may show the first as sender.
-            self.sent_to.entry(pkt_src).or_default().insert((dst, record.dst_port));
+            if group.server_port.is_none_or(|(_, known)| known != ports.1) {
+                self.sent_to.entry(pkt_src).or_default().insert((dst, ports.1));
+            }
             self.passed_on += u64::from(pkt_src != src);
         }
+        group.server_port = Some(ports);
     }
 
-    fn took(&mut self, translator: IpAddr, client: IpAddr, server: Server) {
+    /// Notes a packet that a translator took, of a client and a server that may be known.
+    fn took(&mut self, translator: IpAddr, client: IpAddr, server: Server, is_known: bool) {
         self.translated += 1;
-        self.meant_for.insert(server);
-        self.clients.insert(client);
+        if !is_known {
+            self.meant_for.insert(server);
+            self.clients.insert(client);
+        }
         *self.translators.entry(translator).or_default() += 1;
     }
 
-    fn note_ends(&mut self, record: &FlowRecord<'_>, at: usize, recent: &mut Lately<(usize, Server), usize>) {
+    fn note_ends(
+        &mut self,
+        record: &FlowRecord<'_>,
+        group: &mut Group,
+        recent: &mut Lately<(usize, Server), usize>,
+    ) {
         let (src, dst) = ((record.src, record.dst_port), (record.dst, record.dst_port));
         let (from, to) = ((record.src, record.src_port), (record.dst, record.src_port));
-        match (is_private(record.src), is_private(record.dst)) {
-            (true, true) if record.src != record.dst => {
+        let (at, [of_source, of_target]) = (group.place, &mut group.legs);
+        match group.inside {
+            [true, true] if record.src != record.dst => {
                 // Clients ask from very many ports, which say nothing of a gateway.
                 if self.may_be_own(record.dst) || !is_service(record.src_port, record.dst_port) {
-                    self.legs.of(dst, at, recent).taken += 1;
+                    self.legs.of(dst, at, recent, of_target).taken += 1;
                 }
                 if self.may_be_own(record.src) || !is_service(record.dst_port, record.src_port) {
-                    self.legs.of(from, at, recent).handed_back += 1;
+                    self.legs.of(from, at, recent, of_source).handed_back += 1;
                 }
             }
-            (true, false) => self.legs.of(src, at, recent).sent += 1,
-            (false, true) => self.legs.of(to, at, recent).answered += 1,
+            [true, false] => self.legs.of(src, at, recent, of_source).sent += 1,
+            [false, true] => self.legs.of(to, at, recent, of_target).answered += 1,
             _ => {}
         }
     }
@@ -343,6 +394,10 @@ pub(super) struct Inference {
     longest: i64,
     /// How many records begin on each day of the epoch: times of 32 bits have 50,000 of them.
     days: BTreeMap<i64, u64>,
+    /// The day of the last record, and how many of it are not counted yet.
+    last_day: (i64, u64),
+    /// The groups of the present block of which a record was noted.
+    groups: Vec<Option<Group>>,
 }
 
 const DAY: i64 = 86_400;
@@ -363,19 +418,67 @@ fn parsed<T: std::str::FromStr>(bytes: Option<&[u8]>) -> Option<T> {
 
 impl Sink for Inference {
     fn record(&mut self, record: &FlowRecord<'_>) {
+        self.note_times(record);
+        if let Some(mut group) = self.begin_group(record) {
+            self.interfaces[group.place].note(record, &mut group, &mut self.recent);
+        }
+    }
+
+    #[inline]
+    fn record_of_group(&mut self, record: &FlowRecord<'_>, group: usize) {
+        self.note_times(record);
+        if let Some(Some(known)) = self.groups.get_mut(group) {
+            // What a rule turned away was not translated.
+            if record.action != Action::Reject {
+                self.interfaces[known.place].note(record, known, &mut self.recent);
+            }
+        } else if let Some(mut known) = self.begin_group(record) {
+            self.interfaces[known.place].note(record, &mut known, &mut self.recent);
+            if self.groups.len() <= group {
+                self.groups.resize(group + 1, None);
+            }
+            self.groups[group] = Some(known);
+        }
+    }
+
+    fn end_groups(&mut self) {
+        self.groups.clear();
+    }
+}
+
+impl Inference {
+    #[inline]
+    fn note_times(&mut self, record: &FlowRecord<'_>) {
         let length = record.end - record.start;
         // One that was cut to the longest that there can be is damaged, and tells nothing.
         if length < MAX_RECORD_SECONDS {
             self.longest = self.longest.max(length);
         }
-        *self.days.entry(record.start.div_euclid(DAY)).or_default() += 1;
+        let day = record.start.div_euclid(DAY);
+        if self.last_day.0 != day {
+            self.count_day();
+            self.last_day.0 = day;
+        }
+        self.last_day.1 += 1;
+    }
+
+    /// Adds the records of the last day to those of its day.
+    fn count_day(&mut self) {
+        let (day, records) = std::mem::take(&mut self.last_day);
+        if records > 0 {
+            *self.days.entry(day).or_default() += records;
+        }
+    }
+
+    /// Notes of the first record of a group what it tells beside its ports; `None` where it has nothing more to tell.
+    fn begin_group(&mut self, record: &FlowRecord<'_>) -> Option<Group> {
         if record.resource.is_some_and(|id| id.starts_with(b"nat-")) {
             self.regional_record(record);
-            return;
+            return None;
         }
         // What a rule turned away was not translated.
         if record.action == Action::Reject {
-            return;
+            return None;
         }
         if record.next_hop_type == Some(b"nat_gateway")
             && let Some(hop) = parsed(record.next_hop_interface)
@@ -390,11 +493,11 @@ impl Sink for Inference {
                 place
             }
         };
-        self.interfaces[place].note(record, place, &mut self.recent);
+        self.interfaces[place].note_group(record);
+        let inside = [is_private(record.src), is_private(record.dst)];
+        Some(Group { place, inside, asked: false, legs: [None; 2], server_port: None })
     }
-}
 
-impl Inference {
     fn place(&mut self, id: Option<InterfaceId>) -> usize {
         *self.places.entry(id).or_insert_with(|| {
             self.interfaces.push(Interface::default());
@@ -425,9 +528,11 @@ impl Inference {
 
     /// On about which day the records begin, by its middle; `None` without any.
     pub(super) fn median_start(&self) -> Option<i64> {
-        let all: u64 = self.days.values().sum();
+        let mut days = self.days.clone();
+        *days.entry(self.last_day.0).or_default() += self.last_day.1;
+        let all: u64 = days.values().sum();
         let mut before = 0;
-        let median = self.days.iter().find(|(_, records)| {
+        let median = days.iter().find(|(_, records)| {
             before += **records;
             before > all / 2
         });

@@ -221,6 +221,7 @@ pub(super) struct Lives {
     /// Those that begin before the last, until [`Lives::settle`] puts them into their place. Few ports have any.
     #[expect(clippy::box_collection, reason = "there are millions of ports, and it is nearly always empty")]
     waiting: Option<Box<Vec<Stretch>>>,
+    sent: bool,
 }
 
 /// A stretch of which the place is before so many others waits for it: records that come newest first would move all
@@ -233,6 +234,7 @@ const MIN_WAITING: usize = 16;
 impl Lives {
     /// Adds what one record showed. Once all are added, [`Lives::settle`] puts the last into their place.
     pub(super) fn add(&mut self, stretch: Stretch, ends_visible: bool) {
+        self.sent |= stretch.first_out != NEVER;
         let Some(last) = self.last else {
             self.last = Some(stretch);
             return;
@@ -258,6 +260,16 @@ impl Lives {
     /// Inserts a stretch that does not begin after the last; whether its place is near enough. Those before its place
     /// stay as they are, and those after it from the first on that does not join.
     fn insert(&mut self, last: Stretch, stretch: Stretch, ends_visible: bool) -> bool {
+        let before = self.earlier.last();
+        if before.is_none_or(|before| before.start < stretch.start) {
+            // Nearly always its place is right before the last.
+            let joined = before.and_then(|before| join(before, stretch, ends_visible));
+            if joined.is_some() {
+                self.earlier.pop(ends_visible);
+            }
+            self.put_last(joined.unwrap_or(stretch), last, ends_visible);
+            return true;
+        }
         let mut after = [last; MAX_MOVED];
         let mut moved = 1;
         let before = loop {
@@ -329,6 +341,14 @@ impl Lives {
         self.last.map(|stretch| stretch.start)
     }
 
+    /// Looks at what [`Lives::add`] will look at before the last stretch, for one that begins at `start`: it may be far
+    /// away in memory.
+    #[inline]
+    pub(super) fn touch_before(&self, start: u32) -> u32 {
+        let is_after = self.last.is_none_or(|last| start > last.start);
+        if is_after || !self.earlier.may_reach(start) { 0 } else { self.earlier.touch() }
+    }
+
     /// The stretches, in order.
     pub(super) fn stretches(&self) -> impl Iterator<Item = Stretch> {
         debug_assert!(self.waiting.is_none(), "settled before it is read");
@@ -338,7 +358,7 @@ impl Lives {
     /// Whether anything was sent towards the destination. What only comes in, unasked, meets no
     /// connection and holds no port.
     pub(super) fn sent_any(&self) -> bool {
-        self.stretches().any(|stretch| stretch.first_out != NEVER)
+        self.sent
     }
 
     /// Each stretch with the time for which it held the port.

@@ -104,6 +104,12 @@ impl Packed {
         !self.bytes.is_empty() && second <= self.last_reach
     }
 
+    /// Something of the end of the bytes.
+    #[inline]
+    pub(super) fn touch(&self) -> u32 {
+        self.bytes.last().map_or(0, |byte| u32::from(*byte))
+    }
+
     /// The stretch that was added last.
     pub(super) fn last(&self) -> Option<Stretch> {
         let mut unpacking = Unpacking { bytes: self.last_bytes()?, last_start: 0 };

@@ -4,13 +4,15 @@
 //! Each thread has the ports of its own, and adds to each of them in the order of the records: how many there are
 //! changes nothing.
 
+use std::hash::BuildHasher as _;
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use hashbrown::HashMap;
+use hashbrown::DefaultHashBuilder;
 
 use super::lives::{Lives, Stretch};
+use crate::flow::record::TcpFlags;
 
 /// So many additions go to a thread at once.
 const BATCH: usize = 4096;
@@ -24,104 +26,237 @@ const MAX_THREADS: usize = 4;
 /// So many ports are looked up before the first is added to: more than memory serves at once.
 const TOUCHED_AT_ONCE: usize = 32;
 
+/// The ports of fewer chunks are counted sooner than a thread begins.
+const MIN_CHUNKS: usize = 4;
+
 /// A port, by its holder's number.
-type Port = (u32, u16);
+pub(super) type Port = (u32, u16);
+
+/// Some ports with their lives. They stay where they are when more come: to move them would need the room twice.
+pub(super) type Chunk = Vec<(Port, Lives)>;
+
+/// So many ports are in each chunk but the last.
+const CHUNK: usize = 1 << CHUNK_BITS;
+const CHUNK_BITS: u32 = 10;
 
 /// The lives of the ports of one side of one destination.
 #[derive(Default)]
-pub(super) struct PortTable(Vec<(Port, Lives)>);
+pub(super) struct PortTable(Vec<Chunk>);
 
 impl PortTable {
     /// Each port's lives, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Port, &Lives)> {
-        self.0.iter().map(|(port, lives)| (port, lives))
+        self.0.iter().flatten().map(|(port, lives)| (port, lives))
     }
 
-    /// The lives alone.
-    pub(super) fn lives(&self) -> impl Iterator<Item = &Lives> {
-        self.0.iter().map(|(_, lives)| lives)
+    /// What all ports come to: `count` counts some of them, on each core as many, and `join` adds that of others.
+    pub(super) fn sum<T: Send>(
+        &self,
+        count: impl Fn(&[Chunk]) -> T + Sync,
+        mut join: impl FnMut(&mut T, T),
+    ) -> T {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let shares = cores.min(self.0.len() / MIN_CHUNKS);
+        if shares < 2 {
+            return count(&self.0);
+        }
+        thread::scope(|scope| {
+            let mut parts = self.0.chunks(self.0.len().div_ceil(shares));
+            let first = parts.next().unwrap_or_default();
+            let count = &count;
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || count(part))).collect();
+            let mut sum = count(first);
+            for other in others {
+                join(&mut sum, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            sum
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(Vec::is_empty)
     }
 
     /// Forgets the ports whose lives are not `wanted`.
     pub(super) fn retain(&mut self, wanted: impl Fn(&Lives) -> bool) {
-        self.0.retain(|(_, lives)| wanted(lives));
+        self.0.iter_mut().for_each(|chunk| chunk.retain(|(_, lives)| wanted(lives)));
     }
 }
 
-/// What one record adds to a port.
-struct Addition {
-    table: usize,
-    port: Port,
-    stretch: Stretch,
+/// What one record shows of the use of a port.
+#[derive(Clone, Copy)]
+pub(super) struct Use {
+    /// First packet, in seconds of the Unix epoch.
+    pub(super) start: u32,
+    /// Seconds to the last packet: a record spans few.
+    pub(super) lasted: u16,
+    /// Whether the packets went towards the destination.
+    pub(super) outward: bool,
+    pub(super) flags: TcpFlags,
+    /// How many, or as many as there is a number for.
+    pub(super) packets: u32,
 }
 
-/// A share of the ports of one table. Where the lives of a port are is found in entries of twelve bytes, of which the
-/// cache holds many.
+impl Use {
+    fn stretch(self) -> Stretch {
+        let Self { start, lasted, outward, flags, packets } = self;
+        Stretch::new(start, start.saturating_add(lasted.into()), outward, packets.into(), flags)
+    }
+}
+
+/// What one record adds to a port. There are as many as records, and all go from one core to another: they are small.
+#[derive(Clone, Copy)]
+struct Addition {
+    table: u32,
+    holder: u32,
+    port: u16,
+    used: Use,
+}
+
+impl Addition {
+    fn table(&self) -> usize {
+        self.table as usize
+    }
+
+    fn port(&self) -> Port {
+        (self.holder, self.port)
+    }
+}
+
+/// A share of the ports of one table. Where the lives of a port are is found in slots of four bytes, of which the cache
+/// holds many.
 #[derive(Default)]
 struct Table {
-    places: HashMap<Port, u32>,
-    lives: Vec<(Port, Lives)>,
+    /// By hash, from its slot on: one more than a place among the lives, or 0. At least a third of them are 0.
+    slots: Vec<u32>,
+    chunks: Vec<Chunk>,
+    /// How many ports there are.
+    ports: usize,
 }
 
 impl Table {
-    fn add(&mut self, port: Port, stretch: Stretch, ends_visible: bool) {
-        let place = *self.places.entry(port).or_insert_with(|| {
-            if self.lives.len() == self.lives.capacity() {
-                // By half of what is there: to double it would leave more room empty.
-                self.lives.reserve_exact(1 + self.lives.len() / 2);
+    /// Fewest slots; always a power of two.
+    const MIN_SLOTS: usize = 64;
+
+    /// What stands in the first slot of a hash.
+    #[inline]
+    fn first_slot(&self, hash: u64) -> u32 {
+        self.slots.get(hash as usize & self.slots.len().wrapping_sub(1)).copied().unwrap_or(0)
+    }
+
+    /// The lives of the port that a slot leads to.
+    #[inline]
+    fn at(&self, slot: u32) -> Option<&(Port, Lives)> {
+        let place = slot.wrapping_sub(1) as usize;
+        self.chunks.get(place >> CHUNK_BITS)?.get(place % CHUNK)
+    }
+
+    /// The lives of the port that a slot leads to, to add to them.
+    #[inline]
+    fn at_mut(&mut self, slot: u32) -> Option<&mut (Port, Lives)> {
+        let place = slot.wrapping_sub(1) as usize;
+        self.chunks.get_mut(place >> CHUNK_BITS)?.get_mut(place % CHUNK)
+    }
+
+    /// Adds to a port, wherever it is.
+    fn add(&mut self, port: Port, hash: u64, hasher: &Hasher, stretch: Stretch, ends_visible: bool) {
+        if self.ports >= self.slots.len() / 3 * 2 {
+            self.make_slots(hasher);
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        while let Some((of, lives)) = self.at_mut(self.slots[at]) {
+            if *of == port {
+                return lives.add(stretch, ends_visible);
             }
-            self.lives.push((port, Lives::default()));
-            u32::try_from(self.lives.len() - 1).expect("fewer ports than there are records in memory")
-        });
-        self.lives[place as usize].1.add(stretch, ends_visible);
+            at = (at + 1) & mask;
+        }
+        if self.ports.is_multiple_of(CHUNK) {
+            // Most tables are small.
+            self.chunks.push(Vec::with_capacity(if self.ports == 0 { 1 } else { CHUNK }));
+        }
+        let mut lives = Lives::default();
+        lives.add(stretch, ends_visible);
+        self.chunks.last_mut().expect("one was pushed before the first port").push((port, lives));
+        self.ports += 1;
+        self.slots[at] = u32::try_from(self.ports).expect("fewer ports than there are records in memory");
+    }
+
+    /// Makes twice as many slots.
+    fn make_slots(&mut self, hasher: &Hasher) {
+        let slots = (self.slots.len() * 2).max(Self::MIN_SLOTS);
+        self.slots = vec![0; slots];
+        for (slot, (port, _)) in (1..).zip(self.chunks.iter().flatten()) {
+            let mut at = hasher.hash_one(port) as usize & (slots - 1);
+            while self.slots[at] != 0 {
+                at = (at + 1) & (slots - 1);
+            }
+            self.slots[at] = slot;
+        }
     }
 }
+
+/// Hashes ports with a secret: nobody can choose ports that meet in one slot.
+type Hasher = DefaultHashBuilder;
 
 /// The tables of one share of the ports.
 struct Share {
     tables: Vec<Table>,
+    hasher: Hasher,
     ends_visible: bool,
 }
 
 impl Share {
+    fn new(ends_visible: bool) -> Self {
+        Self { tables: Vec::new(), hasher: Hasher::default(), ends_visible }
+    }
+
     fn add(&mut self, additions: &[Addition]) {
+        let tables = additions.iter().map(|addition| addition.table() + 1).max().unwrap_or(0);
+        if tables > self.tables.len() {
+            self.tables.resize_with(tables, Table::default);
+        }
         for additions in additions.chunks(TOUCHED_AT_ONCE) {
-            // Each lookup waits for memory. Looked up one after the other with nothing in between, they wait together.
-            let mut places = [None; TOUCHED_AT_ONCE];
-            for (found, Addition { table, port, .. }) in places.iter_mut().zip(additions) {
-                *found = self.tables.get(*table).and_then(|table| table.places.get(port)).copied();
+            // To find a port waits for memory three times. What many ports wait for the first time is asked for in one
+            // go, and then the second, so that the waits overlap.
+            let mut found = [(0, 0); TOUCHED_AT_ONCE];
+            for ((hash, slot), addition) in found.iter_mut().zip(additions) {
+                *hash = self.hasher.hash_one(addition.port());
+                *slot = self.tables[addition.table()].first_slot(*hash);
             }
-            let touched = additions.iter().zip(places).filter_map(|(addition, place)| {
-                let place = place? as usize;
-                self.tables[addition.table].lives[place].1.last_start()
-            });
-            std::hint::black_box(touched.max());
-            for (&Addition { table, port, stretch }, place) in additions.iter().zip(places) {
-                if table >= self.tables.len() {
-                    self.tables.resize_with(table + 1, Table::default);
+            let mut touched = 0;
+            for ((_, slot), addition) in found.iter_mut().zip(additions) {
+                match self.tables[addition.table()].at(*slot) {
+                    Some((of, lives)) if *of == addition.port() => touched ^= lives.last_start().unwrap_or(0),
+                    _ => *slot = 0,
                 }
-                let table = &mut self.tables[table];
-                match place {
-                    Some(place) => table.lives[place as usize].1.add(stretch, self.ends_visible),
-                    None => table.add(port, stretch, self.ends_visible),
+            }
+            for ((_, slot), addition) in found.iter().zip(additions) {
+                if let Some((_, lives)) = self.tables[addition.table()].at(*slot) {
+                    touched ^= lives.touch_before(addition.used.start);
+                }
+            }
+            std::hint::black_box(touched);
+            for (addition, (hash, slot)) in additions.iter().zip(found) {
+                let table = &mut self.tables[addition.table()];
+                let stretch = addition.used.stretch();
+                match table.at_mut(slot) {
+                    Some((_, lives)) => lives.add(stretch, self.ends_visible),
+                    None => table.add(addition.port(), hash, &self.hasher, stretch, self.ends_visible),
                 }
             }
         }
     }
 
-    fn settled(self) -> Vec<Vec<(Port, Lives)>> {
-        let mut tables: Vec<Vec<(Port, Lives)>> = self.tables.into_iter().map(|table| table.lives).collect();
-        let lives = tables.iter_mut().flatten();
+    fn settled(self) -> Vec<Vec<Chunk>> {
+        let mut tables: Vec<Vec<Chunk>> = self.tables.into_iter().map(|table| table.chunks).collect();
+        let lives = tables.iter_mut().flatten().flatten();
         lives.for_each(|(_, lives)| lives.settle(self.ends_visible));
         tables
     }
 
     /// Adds what comes, until no more does.
-    fn keep(mut self, additions: &Receiver<Vec<Addition>>) -> Vec<Vec<(Port, Lives)>> {
+    fn keep(mut self, additions: &Receiver<Vec<Addition>>) -> Vec<Vec<Chunk>> {
         additions.iter().for_each(|additions| self.add(&additions));
         self.settled()
     }
@@ -130,7 +265,7 @@ impl Share {
 /// A thread with a share of the ports.
 struct Keeper {
     additions: SyncSender<Vec<Addition>>,
-    thread: JoinHandle<Vec<Vec<(Port, Lives)>>>,
+    thread: JoinHandle<Vec<Vec<Chunk>>>,
 }
 
 /// All tables while records are read.
@@ -156,10 +291,20 @@ impl PortTables {
     }
 
     /// Adds what a record shows of a port.
-    pub(super) fn add(&mut self, table: usize, port: Port, stretch: Stretch) {
-        let share = usize::from(port.1) % self.waiting.len();
+    #[inline]
+    pub(super) fn add(&mut self, table: usize, (holder, port): Port, used: Use) {
+        let table = u32::try_from(table).expect("fewer tables than there are records in memory");
+        self.hold(Addition { table, holder, port, used });
+    }
+
+    #[inline]
+    fn hold(&mut self, addition: Addition) {
+        let share = match self.waiting.len() {
+            1 => 0,
+            shares => usize::from(addition.port) % shares,
+        };
         let waiting = &mut self.waiting[share];
-        waiting.push(Addition { table, port, stretch });
+        waiting.push(addition);
         if waiting.len() == BATCH {
             self.hand_over(share);
         }
@@ -181,29 +326,25 @@ impl PortTables {
         let threads = cores.saturating_sub(1).clamp(1, MAX_THREADS);
         self.keepers = (0..threads)
             .map(|_| {
-                let share = Share { tables: Vec::new(), ends_visible: self.ends_visible };
+                let share = Share::new(self.ends_visible);
                 let (additions, to_add) = sync_channel(MAX_WAITING);
                 Keeper { additions, thread: thread::spawn(move || share.keep(&to_add)) }
             })
             .collect();
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting = (0..threads).map(|_| Vec::with_capacity(BATCH)).collect();
-        for Addition { table, port, stretch } in waiting.into_iter().flatten() {
-            self.add(table, port, stretch);
-        }
+        waiting.into_iter().flatten().for_each(|addition| self.hold(addition));
     }
 
     /// The tables with all that was added, by their numbers.
     pub(super) fn finish(self) -> Vec<PortTable> {
         let mut tables: Vec<PortTable> = Vec::new();
         tables.resize_with(self.tables, PortTable::default);
-        let mut put = |share: Vec<Vec<(Port, Lives)>>| {
-            for (table, mut ports) in tables.iter_mut().zip(share) {
-                if table.is_empty() { table.0 = ports } else { table.0.append(&mut ports) }
-            }
+        let mut put = |share: Vec<Vec<Chunk>>| {
+            tables.iter_mut().zip(share).for_each(|(table, mut chunks)| table.0.append(&mut chunks));
         };
         if self.keepers.is_empty() {
-            let mut share = Share { tables: Vec::new(), ends_visible: self.ends_visible };
+            let mut share = Share::new(self.ends_visible);
             self.waiting.iter().for_each(|additions| share.add(additions));
             put(share.settled());
             return tables;
@@ -220,7 +361,6 @@ impl PortTables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::record::TcpFlags;
 
     /// Records of so many ports in two tables, each port used three times.
     fn filled(ports: u32, mut tables: PortTables) -> Vec<Vec<(Port, Vec<Stretch>)>> {
@@ -228,8 +368,9 @@ mod tests {
         for at in [1_000, 5_000, 3_000] {
             for n in 0..ports {
                 let port = (n / 60_000, u16::try_from(n % 60_000).expect("a port"));
-                let stretch = Stretch::new(at + n % 60, at + n % 60 + 5, true, 1, TcpFlags(3));
-                tables.add(numbers[n as usize % 2], port, stretch);
+                let (start, flags) = (at + n % 60, TcpFlags(3));
+                let used = Use { start, lasted: 5, outward: true, flags, packets: 1 };
+                tables.add(numbers[n as usize % 2], port, used);
             }
         }
         let sorted = |table: PortTable| {

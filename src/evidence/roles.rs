@@ -67,6 +67,11 @@ impl Roles {
         Self { known, ..Self::default() }
     }
 
+    /// Whether an earlier pass found who may have servers' endpoints.
+    pub(super) fn suspects_any(&self) -> bool {
+        !self.known.suspects.is_empty()
+    }
+
     /// What a record of the gateway shows, with the roles that the ports tell; `certain` says that an address
     /// can only be a client's.
     pub(super) fn corrected(

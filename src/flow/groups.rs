@@ -42,6 +42,19 @@ impl Varying {
         Self { packets, bytes, start, end, src_port, dst_port, protocol, action, tcp_flags }
     }
 
+    /// What varies, with an end that a record can have; `None` where times or counts are none of a record.
+    #[inline]
+    #[must_use]
+    pub fn usable(self) -> Option<Self> {
+        let Self { packets, bytes, start, end, .. } = self;
+        let is_usable = u32::try_from(start).is_ok()
+            && u32::try_from(end).is_ok()
+            && end >= start
+            && packets <= MAX_PACKETS
+            && bytes <= MAX_BYTES;
+        is_usable.then_some(Self { end: end.min(start + MAX_RECORD_SECONDS), ..self })
+    }
+
     /// Makes a record of the group the one of which this is.
     #[inline]
     pub fn write_to(self, record: &mut FlowRecord<'_>) {
@@ -133,25 +146,21 @@ impl GroupParser {
             }
             _ => None,
         };
-        let (start, end) = (number(places.start)?, number(places.end)?);
-        let (start, end) = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
-        let packets = places.packets.map_or(Some(1), number)?;
-        let bytes = places.bytes.map_or(Some(0), number)?;
-        if !status || end < start || packets > MAX_PACKETS || bytes > MAX_BYTES {
+        if !status {
             return None;
         }
-        let (start, end) = (i64::from(start), i64::from(end));
-        Some(Varying {
-            packets,
-            bytes,
-            start,
-            end: end.min(start + MAX_RECORD_SECONDS),
+        Varying {
+            packets: places.packets.map_or(Some(1), number)?,
+            bytes: places.bytes.map_or(Some(0), number)?,
+            start: number(places.start)?.cast_signed(),
+            end: number(places.end)?.cast_signed(),
             src_port: u16::try_from(number(places.src_port)?).ok()?,
             dst_port: u16::try_from(number(places.dst_port)?).ok()?,
             protocol: u8::try_from(number(places.protocol)?).ok()?,
             action,
             tcp_flags,
-        })
+        }
+        .usable()
     }
 }
 
@@ -282,13 +291,13 @@ impl Fields {
         Some(found)
     }
 
-    #[inline]
+    #[inline(always)]
     fn bounds(&self, column: usize) -> (usize, usize) {
         let from = if column == 0 { 0 } else { self.ends[column - 1] as usize + 1 };
         (from, self.ends[column] as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     fn value<'l>(&self, line: &'l [u8], column: usize) -> &'l [u8] {
         let (from, to) = self.bounds(column);
         line.get(from..to).unwrap_or_default()
@@ -303,7 +312,7 @@ impl Fields {
 
     /// A decimal number of up to sixteen digits; `None` of whatever else stands there, and of what stands at the
     /// beginning of the line.
-    #[inline]
+    #[inline(always)]
     fn number(&self, line: &[u8], column: usize) -> Option<u64> {
         const EIGHT_DIGITS: u64 = 100_000_000;
         let (from, to) = self.bounds(column);

@@ -266,6 +266,34 @@ impl LineParser {
         self.slots.get(column).is_some_and(|slot| *slot != UNUSED)
     }
 
+    /// Whether any word may stand in a column of a record, and not only an address, a number or one of a few words.
+    #[must_use]
+    pub fn may_hold_words(&self, column: usize) -> bool {
+        use Field::{
+            Action, Bytes, Dstaddr, Dstport, End, FlowDirection, LogStatus, Packets, PktDstaddr, PktSrcaddr,
+        };
+        use Field::{Protocol, Srcaddr, Srcport, Start, TcpFlags};
+        const OTHERS: [Field; 15] = [
+            Srcaddr,
+            Dstaddr,
+            PktSrcaddr,
+            PktDstaddr,
+            Srcport,
+            Dstport,
+            Protocol,
+            Packets,
+            Bytes,
+            Start,
+            End,
+            Action,
+            LogStatus,
+            TcpFlags,
+            FlowDirection,
+        ];
+        let slot = self.slots.get(column).map_or(usize::MAX, |slot| usize::from(*slot));
+        DECODED.get(slot).is_none_or(|field| !OTHERS.contains(field))
+    }
+
     /// How many values a line has.
     #[must_use]
     pub fn columns(&self) -> usize {

@@ -9,15 +9,15 @@ use super::at_work::AtWork;
 use super::common_ports::CommonPorts;
 use super::formats::{Assumed, Formats};
 use super::gaps::{Damage, Part, no_gateway};
-use super::shown_at::ShownAt;
-use super::sweep::{SWEPT_BY_STEP, Sweep, highest};
+use super::shown_at::{Showing, ShownAt};
+use super::sweep::{SWEPT_BY_STEP, highest};
 use super::tables::{Interner, Ports, Volumes};
-use super::tallies::{all_holdings, fullest_address, holdings, lost_in_steps, tallies};
+use super::tallies::{changes, fullest_address, lost_in_steps, sweep, tallies};
 use super::{instant, lead_seconds};
 use crate::evidence::infer::{Inference, Inferred};
 use crate::evidence::lately::{Lately, mark};
-use crate::evidence::lives::{Lives, Stretch};
-use crate::evidence::port_tables::PortTables;
+use crate::evidence::lives::Lives;
+use crate::evidence::port_tables::{Chunk, PortTables, Use};
 use crate::evidence::recorded_owners::RecordedOwners;
 use crate::evidence::repeats::Repeats;
 use crate::evidence::roles::Roles;
@@ -70,9 +70,21 @@ struct Place {
     volume: usize,
 }
 
+/// What the records of one group have in common.
+#[derive(Clone, Copy)]
+struct Group {
+    /// What its first record shows.
+    seen: Option<PortRecord>,
+    /// How the gateway shows in those that were let through, once there was one.
+    showing: Option<Option<Showing>>,
+    /// Where the last one was counted that was.
+    last: Option<(u16, u8, Place)>,
+}
+
 /// Counts records as they come.
 pub(super) struct Counter<'view> {
     pub(super) viewpoint: &'view Viewpoint,
+    nobody_known: bool,
     /// The same to which the private servers that an earlier pass found are no clients.
     pub(super) knowing: Option<Viewpoint>,
     pub(super) times: Times,
@@ -84,8 +96,10 @@ pub(super) struct Counter<'view> {
     volumes: Volumes,
     /// The places of the records that came lately.
     lately: Lately<(Side, IpAddr, Destination), Place>,
-    /// What the records of each group show, where the first of it was met.
-    groups: Vec<Option<Option<PortRecord>>>,
+    /// The groups of the present block of which a record was met.
+    groups: Vec<Option<Group>>,
+    /// Whether nothing but addresses tells what a record shows.
+    ports_tell_nothing: bool,
     pub(super) tables: PortTables,
     pub(super) sides: HashMap<(Side, Destination), Ports>,
     pub(super) other_zones: HashMap<Destination, Ports>,
@@ -129,7 +143,9 @@ impl<'view> Counter<'view> {
         assumed: Assumed,
         roles: Roles,
     ) -> Self {
+        let Viewpoint { kind, addresses, interfaces, .. } = viewpoint;
         Self {
+            nobody_known: addresses.is_empty() && interfaces.is_empty() && *kind != GatewayKind::Regional,
             viewpoint,
             knowing: roles.viewpoint(viewpoint),
             times,
@@ -140,6 +156,7 @@ impl<'view> Counter<'view> {
             volumes: Volumes::default(),
             lately: Lately::default(),
             groups: Vec::new(),
+            ports_tell_nothing: viewpoint.kind != GatewayKind::Private && !roles.suspects_any(),
             tables: PortTables::new(assumed.ends_visible),
             sides: HashMap::new(),
             other_zones: HashMap::new(),
@@ -174,8 +191,7 @@ impl<'view> Counter<'view> {
 
     /// Whether it is not known, either, what the gateway is: then anyone may be it, a client too.
     pub(super) fn knows_no_gateway(&self) -> bool {
-        let Viewpoint { kind, addresses, interfaces, .. } = self.viewpoint;
-        addresses.is_empty() && interfaces.is_empty() && *kind != GatewayKind::Regional
+        self.nobody_known
     }
 
     /// What is missing, and of what.
@@ -380,9 +396,9 @@ impl<'view> Counter<'view> {
     fn fullest_of<const N: usize>(&self, window: TimeWindow, parts: [TimeWindow; N]) -> [u32; N] {
         let mut fullest = [0; N];
         for (_, ports) in self.sides.iter().filter(|((side, _), _)| *side == Side::Gateway) {
-            let sweep = Sweep::over(all_holdings(ports), window);
+            let swept = sweep(ports, window);
             for (most, part) in fullest.iter_mut().zip(parts) {
-                *most = highest(&sweep.hold, part).0.max(*most);
+                *most = highest(&swept.hold, part).0.max(*most);
             }
         }
         fullest
@@ -391,13 +407,22 @@ impl<'view> Counter<'view> {
     /// Attempts that began within each of these minutes and got no answer, as the clients' side shows.
     fn unanswered<const N: usize>(&self, windows: [TimeWindow; N]) -> [usize; N] {
         let mut unanswered = [0; N];
-        let of_clients = self.sides.iter().filter(|((side, _), _)| *side == Side::Client);
-        let stretches = of_clients.flat_map(|(_, ports)| ports.lives.lives()).flat_map(Lives::stretches);
-        for stretch in stretches.filter(|stretch| stretch.unanswered().is_some()) {
-            for (count, window) in unanswered.iter_mut().zip(windows) {
-                let within = window.start().as_second()..window.end().as_second();
-                *count += usize::from(within.contains(&i64::from(stretch.start)));
+        let of_some = |some: &[Chunk]| {
+            let mut unanswered = [0; N];
+            let stretches = some.iter().flatten().flat_map(|(_, lives)| lives.stretches());
+            for stretch in stretches.filter(|stretch| stretch.unanswered().is_some()) {
+                for (count, window) in unanswered.iter_mut().zip(windows) {
+                    let within = window.start().as_second()..window.end().as_second();
+                    *count += usize::from(within.contains(&i64::from(stretch.start)));
+                }
             }
+            unanswered
+        };
+        let join = |all: &mut [usize; N], some: [usize; N]| {
+            all.iter_mut().zip(some).for_each(|(count, more)| *count += more);
+        };
+        for (_, ports) in self.sides.iter().filter(|((side, _), _)| *side == Side::Client) {
+            join(&mut unanswered, ports.lives.sum(of_some, join));
         }
         unanswered
     }
@@ -435,14 +460,14 @@ impl<'view> Counter<'view> {
             let lost = lost.entry(known_by).or_insert_with(|| {
                 lost_in_steps(clients.get(&known_by).copied(), known_by, self.assumed, steps)
             });
-            let sweep = Sweep::over(all_holdings(ports), window);
-            let peak = sweep.peak(asked, steps, lost);
+            let swept = sweep(ports, window);
+            let peak = swept.peak(asked, steps, lost);
             if few {
-                evidence.step_peaks.insert(*destination, sweep.by_step(steps));
+                evidence.step_peaks.insert(*destination, swept.by_step(steps));
             }
             evidence.peaks.insert(*destination, peak);
             evidence.fullest_addresses.extend(
-                fullest_address(ports, (window, asked), &sweep, &self.addresses)
+                fullest_address(ports, (window, asked), &swept, &self.addresses)
                     .map(|fullest| (*destination, fullest)),
             );
             // A format that hides destinations on the clients' side shows the port alone.
@@ -458,14 +483,13 @@ impl<'view> Counter<'view> {
         fullest.sort_unstable_by(|a, b| b.cmp(a));
         for (_, _, destination) in fullest.into_iter().take(if few { 0 } else { SWEPT_BY_STEP }) {
             let Some(ports) = self.sides.get(&(Side::Gateway, destination)) else { continue };
-            evidence.step_peaks.insert(destination, Sweep::over(all_holdings(ports), window).by_step(steps));
+            evidence.step_peaks.insert(destination, sweep(ports, window).by_step(steps));
         }
         for (destination, clients) in clients {
             let Some(gateway) = self.sides.get(&(Side::Gateway, destination)) else { continue };
-            let by_client = holdings(clients, true).chain(holdings(gateway, false));
-            evidence
-                .peaks_by_client
-                .insert(destination, Sweep::over(by_client, window).peak(asked, steps, &[]));
+            let mut by_client = changes(clients, window, |stretch| stretch.unanswered().is_none());
+            by_client.join(changes(gateway, window, |stretch| stretch.unanswered().is_some()));
+            evidence.peaks_by_client.insert(destination, by_client.swept().peak(asked, steps, &[]));
         }
         for (destination, ports) in self.other_zones {
             let per_holder = tallies(&ports, destination, None, &self.addresses, self.assumed, steps);
@@ -500,24 +524,59 @@ impl<'view> Counter<'view> {
 
 impl Sink for Counter<'_> {
     fn record(&mut self, record: &FlowRecord<'_>) {
-        if self.may_count(record)
+        if !self.bears_and_is_noted(record) {
+            return;
+        }
+        if let Some(shown_at) = &mut self.shown_at {
+            shown_at.note(record, self.viewpoint);
+        }
+        if !self.knows_no_gateway()
             && let Some(seen) = self.classify(record)
         {
-            self.count(seen, record);
+            self.count(seen, record, None);
         }
     }
 
     #[inline]
     fn record_of_group(&mut self, record: &FlowRecord<'_>, group: usize) {
-        if !self.may_count(record) {
+        // Which of two private addresses is a server's, the ports tell.
+        if self.knowing.is_some() || self.nobody_known {
+            return self.record(record);
+        }
+        if !self.bears_and_is_noted(record) {
             return;
         }
-        let seen = match self.groups.get(group) {
-            Some(Some(seen)) => seen.map(|seen| seen.of_group(record)),
-            _ => self.classify_group(record, group),
+        let Group { seen, showing, last } = match self.groups.get(group) {
+            Some(Some(known)) => *known,
+            _ => self.begin_group(record, group),
         };
-        if let Some(seen) = seen {
-            self.count(seen, record);
+        if let Some(shown_at) = &mut self.shown_at
+            && record.action != Action::Reject
+        {
+            let showing = showing.unwrap_or_else(|| {
+                let showing = shown_at.showing(record, self.viewpoint);
+                if let Some(Some(known)) = self.groups.get_mut(group) {
+                    known.showing = Some(showing);
+                }
+                showing
+            });
+            if let Some(showing) = showing {
+                shown_at.note_again(showing);
+            }
+        }
+        let Some(seen) = seen.map(|seen| seen.of_group(record)) else { return };
+        let Destination { port, protocol, .. } = seen.destination;
+        let place = match last {
+            Some((of_port, of_protocol, place)) if (of_port, of_protocol) == (port, protocol) => Some(place),
+            _ => None,
+        };
+        let counted_at = self.count(seen, record, place);
+        if place.is_none()
+            && self.ports_tell_nothing
+            && let Some(place) = counted_at
+            && let Some(Some(known)) = self.groups.get_mut(group)
+        {
+            known.last = Some((port, protocol, place));
         }
     }
 
@@ -527,19 +586,16 @@ impl Sink for Counter<'_> {
 }
 
 impl Counter<'_> {
-    /// Whether a record bears on the window, and there is a gateway to count for.
+    /// Whether a record bears on the window: then it is noted that there is one.
     #[inline]
-    fn may_count(&mut self, record: &FlowRecord<'_>) -> bool {
+    fn bears_and_is_noted(&mut self, record: &FlowRecord<'_>) -> bool {
         self.read = (self.read.0.min(record.start), self.read.1.max(record.end));
-        if !self.bears_on_window(record) {
-            return false;
+        let bears = self.bears_on_window(record);
+        if bears {
+            self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
+            self.let_through |= record.action == Action::Accept;
         }
-        self.span = (self.span.0.min(record.start), self.span.1.max(record.end));
-        self.let_through |= record.action == Action::Accept;
-        if let Some(shown_at) = &mut self.shown_at {
-            shown_at.note(record, self.viewpoint);
-        }
-        !self.knows_no_gateway()
+        bears
     }
 
     fn classify(&self, record: &FlowRecord<'_>) -> Option<PortRecord> {
@@ -547,37 +603,37 @@ impl Counter<'_> {
         self.viewpoint.classify(record).or_else(at_client)
     }
 
-    /// What the first record of a group shows, for the others as well.
+    /// What the first record of a group tells of the others as well.
     #[cold]
-    fn classify_group(&mut self, record: &FlowRecord<'_>, group: usize) -> Option<PortRecord> {
-        let seen = self.classify(record);
-        // Which of two private addresses is a server's, the ports tell.
-        if self.knowing.is_none() {
-            if self.groups.len() <= group {
-                self.groups.resize(group + 1, None);
-            }
-            self.groups[group] = Some(seen);
+    fn begin_group(&mut self, record: &FlowRecord<'_>, group: usize) -> Group {
+        let known = Group { seen: self.classify(record), showing: None, last: None };
+        if self.groups.len() <= group {
+            self.groups.resize(group + 1, None);
         }
-        seen
+        self.groups[group] = Some(known);
+        known
     }
 
-    /// Counts what a record shows.
+    /// Counts what a record shows, at its place where that is known already. Where it was counted, with what else is
+    /// of its place.
     #[inline]
-    fn count(&mut self, seen: PortRecord, record: &FlowRecord<'_>) {
-        let (viewpoint, ranges) = (self.viewpoint, &self.viewpoint.client_ranges);
-        // Between addresses of one VPC no packet goes through its gateway.
-        let of_vpc = |address| ranges.iter().any(|range| range.contains(&address));
-        let seen = self.roles.corrected(viewpoint.kind, seen, record, of_vpc);
-        self.owners.note(&seen, record);
-        self.formats.used(seen.side);
+    fn count(&mut self, seen: PortRecord, record: &FlowRecord<'_>, known: Option<Place>) -> Option<Place> {
+        // Where it is known, nothing but addresses tells what a record shows, and another of its group was counted.
+        let is_first = known.is_none();
+        let seen = if is_first { self.corrected(seen, record) } else { seen };
+        if is_first {
+            self.owners.note(&seen, record);
+            self.formats.used(seen.side);
+        }
         if seen.side == Side::AtClient && !self.needs_client_interfaces() {
-            return;
+            return None;
         }
         if self.repeats.again(record) {
-            return;
+            return None;
         }
         if seen.side != Side::AtClient {
-            if self.viewpoint.interfaces.is_empty()
+            if is_first
+                && self.viewpoint.interfaces.is_empty()
                 && let Some(interface) = record.interface
                 && self.seen_on.iter().all(|seen| **seen != *interface)
                 && self.seen_on.len() < MOST_SEEN_ON
@@ -599,21 +655,35 @@ impl Counter<'_> {
             if seen.side == Side::Gateway && seen.outward {
                 self.turned_away.push((seen.destination, record.start, record.packets));
             }
-            return;
+            return None;
         }
-        if let (Some(service), Some(server)) = (record.dst_service, seen.destination.address)
+        if is_first
+            && let (Some(service), Some(server)) = (record.dst_service, seen.destination.address)
             && seen.outward
             && !self.services.contains_key(&server)
         {
             self.services.insert(server, String::from_utf8_lossy(service).into_owned());
         }
-        let Place { holder, table, volume } = self.place(&seen);
+        let place = known.unwrap_or_else(|| self.place(&seen));
+        let Place { holder, table, volume } = place;
         self.volumes.add(volume, record, seen.outward);
-        let flags = record.tcp_flags.unwrap_or_default();
-        let second = |s: i64| u32::try_from(s).expect("the parser takes no time past 32 bits");
-        let stretch =
-            Stretch::new(second(record.start), second(record.end), seen.outward, record.packets, flags);
-        self.tables.add(table, (holder, seen.port), stretch);
+        let used = Use {
+            start: u32::try_from(record.start).expect("the parser takes no time past 32 bits"),
+            lasted: u16::try_from(record.end - record.start).expect("the parser cuts what spans more"),
+            outward: seen.outward,
+            flags: record.tcp_flags.unwrap_or_default(),
+            packets: u32::try_from(record.packets).unwrap_or(u32::MAX),
+        };
+        self.tables.add(table, (holder, seen.port), used);
+        Some(place)
+    }
+
+    /// What a record shows, with the roles that the ports tell.
+    fn corrected(&mut self, seen: PortRecord, record: &FlowRecord<'_>) -> PortRecord {
+        let (viewpoint, ranges) = (self.viewpoint, &self.viewpoint.client_ranges);
+        // Between addresses of one VPC no packet goes through its gateway.
+        let of_vpc = |address| ranges.iter().any(|range| range.contains(&address));
+        self.roles.corrected(viewpoint.kind, seen, record, of_vpc)
     }
 
     /// Where to count a record.

@@ -230,6 +230,18 @@ impl Sink for Sampled {
         }
         self.inference.record(record);
     }
+
+    #[inline]
+    fn record_of_group(&mut self, record: &FlowRecord<'_>, group: usize) {
+        if let Some(viewpoint) = &self.viewpoint {
+            self.shown_at.note(record, viewpoint);
+        }
+        self.inference.record_of_group(record, group);
+    }
+
+    fn end_groups(&mut self) {
+        self.inference.end_groups();
+    }
 }
 
 /// One pass over the records: counts, and where nobody named the gateway, looks for it as well.
@@ -256,6 +268,9 @@ impl Sink for Pass<'_> {
 
     fn end_groups(&mut self) {
         self.counter.end_groups();
+        if let Some(inference) = &mut self.watching {
+            inference.end_groups();
+        }
     }
 
     fn format(&mut self, format: &LogFormat) {

@@ -26,6 +26,14 @@ struct Shown {
     addresses: Vec<IpAddr>,
 }
 
+/// How one of the addresses shows in a record.
+#[derive(Clone, Copy)]
+pub(super) struct Showing {
+    /// Where the interface is among all.
+    place: usize,
+    side: Side,
+}
+
 /// The interfaces at which the addresses show.
 #[derive(Default)]
 pub(super) struct ShownAt {
@@ -37,13 +45,22 @@ pub(super) struct ShownAt {
 impl ShownAt {
     /// Notes a record in which one of the addresses may show.
     pub(super) fn note(&mut self, record: &FlowRecord<'_>, viewpoint: &Viewpoint) {
-        let Some(interface) = record.interface else { return };
         // What a rule turned away was not translated.
-        let shows = viewpoint.is_gateway(record.src) || viewpoint.is_gateway(record.dst);
-        if !shows || record.action == Action::Reject {
-            return;
+        if record.action != Action::Reject
+            && let Some(showing) = self.showing(record, viewpoint)
+        {
+            self.note_again(showing);
         }
-        let Some(leg) = LegTable::of_record(record).leg(record, viewpoint) else { return };
+    }
+
+    /// Where and how one of the addresses shows in a record that was let through, as it does in all others of its
+    /// group; `None` where none does.
+    pub(super) fn showing(&mut self, record: &FlowRecord<'_>, viewpoint: &Viewpoint) -> Option<Showing> {
+        let interface = record.interface?;
+        if !viewpoint.is_gateway(record.src) && !viewpoint.is_gateway(record.dst) {
+            return None;
+        }
+        let leg = LegTable::of_record(record).leg(record, viewpoint)?;
         let is_last = self.interfaces.get(self.last).is_some_and(|(of, _)| **of == *interface);
         if !is_last {
             let place = self.interfaces.iter().position(|(of, _)| **of == *interface);
@@ -53,7 +70,7 @@ impl ShownAt {
                     self.interfaces.push((interface.into(), Shown::default()));
                     self.interfaces.len() - 1
                 }
-                None => return,
+                None => return None,
             };
         }
         let shown = &mut self.interfaces[self.last].1;
@@ -63,7 +80,14 @@ impl ShownAt {
                 shown.addresses.push(address);
             }
         }
-        match leg.side {
+        Some(Showing { place: self.last, side: leg.side })
+    }
+
+    /// Counts a record that shows what another of its group did.
+    #[inline]
+    pub(super) fn note_again(&mut self, showing: Showing) {
+        let shown = &mut self.interfaces[showing.place].1;
+        match showing.side {
             Side::Client => shown.of_clients += 1,
             Side::Gateway => shown.of_servers += 1,
             Side::AtClient => {}

@@ -22,28 +22,59 @@ pub(super) struct Sweep {
     pub(super) most: Levels,
 }
 
-impl Sweep {
-    pub(super) fn over(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Self {
+/// By how much more or less was held from which second on, of all holdings that were added.
+pub(super) struct HeldChanges {
+    /// First and last second of the window.
+    window: (i64, i64),
+    least: Changes,
+    hold: Changes,
+    most: Changes,
+}
+
+impl HeldChanges {
+    /// Those of some holdings.
+    pub(super) fn of(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Self {
         let (from, to) = (window.start().as_second(), window.end().as_second() - 1);
         let changes = || Changes::within(from, to);
-        let (mut least, mut hold, mut most) = (changes(), changes(), changes());
-        for Holding { start, sure, until } in holdings {
-            // At the beginning of its first second it was not held yet; within that second it was.
-            let sure = sure.map(|(first, last)| (first + 1, last));
-            let spans = [
-                (&mut least, sure),
-                (&mut hold, Some((start + 1, until))),
-                (&mut most, Some((start, until))),
-            ];
-            for (changes, span) in spans {
-                let Some((start, end)) = span else { continue };
-                if start <= to && end >= from && start <= end {
-                    changes.add(start.max(from), 1);
-                    changes.add(end + 1, -1);
-                }
+        let mut all = Self { window: (from, to), least: changes(), hold: changes(), most: changes() };
+        holdings.for_each(|holding| all.add(holding));
+        all
+    }
+
+    fn add(&mut self, Holding { start, sure, until }: Holding) {
+        let (from, to) = self.window;
+        // At the beginning of its first second it was not held yet; within that second it was.
+        let sure = sure.map(|(first, last)| (first + 1, last));
+        let spans = [
+            (&mut self.least, sure),
+            (&mut self.hold, Some((start + 1, until))),
+            (&mut self.most, Some((start, until))),
+        ];
+        for (changes, span) in spans {
+            let Some((start, end)) = span else { continue };
+            if start <= to && end >= from && start <= end {
+                changes.add(start.max(from), 1);
+                changes.add(end + 1, -1);
             }
         }
-        Self { least: least.levels(), hold: hold.levels(), most: most.levels() }
+    }
+
+    /// Adds those of other holdings in the same window.
+    pub(super) fn join(&mut self, others: Self) {
+        self.least.join(others.least);
+        self.hold.join(others.hold);
+        self.most.join(others.most);
+    }
+
+    /// How much was held from second to second.
+    pub(super) fn swept(self) -> Sweep {
+        Sweep { least: self.least.levels(), hold: self.hold.levels(), most: self.most.levels() }
+    }
+}
+
+impl Sweep {
+    pub(super) fn over(holdings: impl Iterator<Item = Holding>, window: TimeWindow) -> Self {
+        HeldChanges::of(holdings, window).swept()
     }
 
     /// The fullest second of the minutes in question. Of those that are about as full it is in the one in which
@@ -122,6 +153,19 @@ impl Changes {
         self.sums[second] += by;
     }
 
+    /// Adds others of the same window.
+    fn join(&mut self, others: Self) {
+        for (at, by) in others.few {
+            self.add(at, by);
+        }
+        if self.sums.is_empty() && !others.sums.is_empty() {
+            let few = std::mem::replace(self, Self { few: Vec::new(), ..others }).few;
+            few.into_iter().for_each(|(at, by)| self.add(at, by));
+        } else {
+            self.sums.iter_mut().zip(others.sums).for_each(|(sum, by)| *sum += by);
+        }
+    }
+
     /// The running sum, once for each second at which it changes.
     fn levels(mut self) -> Levels {
         let mut now = 0_i32;
@@ -191,18 +235,23 @@ mod tests {
     }
 
     #[test]
-    fn many_holdings_come_to_what_few_do() {
+    fn holdings_come_to_as_much_however_they_are_added() {
         let holdings = || (0..90).map(|n| held(n * 7 % 60, n * 7 % 60 + n % 30));
         let (short, long) = (window(0, 100), window(0, 100_000));
-        let (summed, one_by_one) = (Sweep::over(holdings(), short), Sweep::over(holdings(), long));
-        for second in 0..100 {
-            for (summed, one_by_one) in [
-                (&summed.least, &one_by_one.least),
-                (&summed.hold, &one_by_one.hold),
-                (&summed.most, &one_by_one.most),
-            ] {
-                let level = |levels| highest_in(levels, second, second).0;
-                assert_eq!(level(summed), level(one_by_one), "{second}");
+        let one_by_one = Sweep::over(holdings(), long);
+        for (window, apart) in [(short, 0), (short, 3), (short, 60), (short, 87), (long, 30)] {
+            let mut joined = HeldChanges::of(holdings().take(apart), window);
+            joined.join(HeldChanges::of(holdings().skip(apart), window));
+            let joined = joined.swept();
+            for second in 0..100 {
+                for (joined, one_by_one) in [
+                    (&joined.least, &one_by_one.least),
+                    (&joined.hold, &one_by_one.hold),
+                    (&joined.most, &one_by_one.most),
+                ] {
+                    let level = |levels| highest_in(levels, second, second).0;
+                    assert_eq!(level(joined), level(one_by_one), "{second} of {apart}");
+                }
             }
         }
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::formats::Assumed;
-use super::sweep::{Sweep, highest};
+use super::sweep::{HeldChanges, Sweep, highest};
 use super::tables::{Interner, Ports};
-use crate::evidence::lives::{Holding, Lives, Stretch, count_into};
+use crate::evidence::lives::{Holding, Stretch, count_into};
+use crate::evidence::port_tables::Chunk;
 use crate::evidence::{AtPeak, Destination, Held, OnAddress, Steps, TCP, Tally};
 use crate::incident::TimeWindow;
 
@@ -19,21 +20,29 @@ pub(super) fn tallies(
     assumed: Assumed,
     steps: Steps,
 ) -> BTreeMap<IpAddr, Tally> {
-    let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
     let address = |holder: u32| addresses.addresses[holder as usize];
     // Only a beginning that was seen tells that a wait was for an answer.
     let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
-    // Unpacked once for all that is counted of them.
-    let mut holdings = Vec::new();
-    for (&(holder, _), lives) in ports.lives.iter() {
-        holdings.clear();
-        holdings.extend(lives.holdings());
-        let tally = per_holder.entry(address(holder)).or_insert_with(|| Tally::empty(steps));
-        count(&holdings, repeats_visible, steps, tally);
-        if let Some(second) = fullest_at {
-            add_at(&holdings, second, tally.at_peak.get_or_insert_default());
+    let of_some = |some: &[Chunk]| {
+        let mut per_holder: BTreeMap<IpAddr, Tally> = BTreeMap::new();
+        // Unpacked once for all that is counted of them.
+        let mut holdings = Vec::new();
+        for ((holder, _), lives) in some.iter().flatten() {
+            holdings.clear();
+            holdings.extend(lives.holdings());
+            let tally = per_holder.entry(address(*holder)).or_insert_with(|| Tally::empty(steps));
+            count(&holdings, repeats_visible, steps, tally);
+            if let Some(second) = fullest_at {
+                add_at(&holdings, second, tally.at_peak.get_or_insert_default());
+            }
         }
-    }
+        per_holder
+    };
+    let mut per_holder = ports.lives.sum(of_some, |all, some| {
+        for (holder, tally) in some {
+            all.entry(holder).or_insert_with(|| Tally::empty(steps)).add(&tally);
+        }
+    });
     for (holder, volume) in &ports.volumes {
         let tally = per_holder.entry(address(*holder)).or_insert_with(|| Tally::empty(steps));
         tally.sent = volume.sent;
@@ -92,15 +101,23 @@ pub(super) fn add_at(holdings: &[(Stretch, Holding)], second: i64, sum: &mut AtP
     }
 }
 
-/// The holdings of ports, of answered connections alone or of the others alone.
-pub(super) fn holdings(ports: &Ports, answered: bool) -> impl Iterator<Item = Holding> {
-    let lives = ports.lives.lives().flat_map(Lives::holdings);
-    lives.filter(move |(stretch, _)| stretch.unanswered().is_none() == answered).map(|(_, held)| held)
+/// What the holdings of all ports that are `counted` come to: those of answered connections, or of the others, or both.
+pub(super) fn changes(
+    ports: &Ports,
+    window: TimeWindow,
+    counted: impl Fn(Stretch) -> bool + Copy + Sync,
+) -> HeldChanges {
+    let of_some = |some: &[Chunk]| {
+        let holdings = some.iter().flatten().flat_map(|(_, lives)| lives.holdings());
+        let counted = holdings.filter(|(stretch, _)| counted(*stretch)).map(|(_, held)| held);
+        HeldChanges::of(counted, window)
+    };
+    ports.lives.sum(of_some, HeldChanges::join)
 }
 
-/// The holdings of all ports.
-pub(super) fn all_holdings(ports: &Ports) -> impl Iterator<Item = Holding> {
-    ports.lives.lives().flat_map(Lives::holdings).map(|(_, held)| held)
+/// What the holdings of all ports come to.
+pub(super) fn sweep(ports: &Ports, window: TimeWindow) -> Sweep {
+    changes(ports, window, |_| true).swept()
 }
 
 /// The gateway's address on which most ports were held at once. `all` is the sweep over all of its addresses.
@@ -138,10 +155,17 @@ pub(super) fn lost_in_steps(
     assumed: Assumed,
     steps: Steps,
 ) -> Vec<u64> {
-    let mut tally = Tally::empty(steps);
     let repeats_visible = assumed.ends_visible && destination.protocol == TCP;
-    for lives in ports.into_iter().flat_map(|ports| ports.lives.lives()) {
-        add_lost(lives.stretches(), repeats_visible, steps, &mut tally.lost_at);
-    }
-    tally.lost_at
+    let none = || Tally::empty(steps).lost_at;
+    let of_some = |some: &[Chunk]| {
+        let mut lost_at = none();
+        for (_, lives) in some.iter().flatten() {
+            add_lost(lives.stretches(), repeats_visible, steps, &mut lost_at);
+        }
+        lost_at
+    };
+    let join = |all: &mut Vec<u64>, some: Vec<u64>| {
+        all.iter_mut().zip(some).for_each(|(lost, more)| *lost += more);
+    };
+    ports.map_or_else(none, |ports| ports.lives.sum(of_some, join))
 }

@@ -105,7 +105,7 @@ pub(super) enum FileError {
     #[error("there was no time to read it to its end; its first {lines} lines are counted")]
     TimeOver { lines: u64 },
     #[error("damaged JSON after {events} events, which are counted")]
-    Json { events: u64, source: serde_json::Error },
+    Json { events: u64, source: JsonFault },
     #[cfg(not(feature = "parquet"))]
     #[error("Parquet, which this build does not read")]
     Parquet,
@@ -227,5 +227,22 @@ impl FileError {
             cause = error.source();
         }
         text
+    }
+}
+
+/// What is wrong in a JSON document, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct JsonFault(String);
+
+impl JsonFault {
+    /// An error of a parser that saw only a part of the document, with its place in the whole document.
+    pub(super) fn at(error: &serde_json::Error, (line, column): (usize, usize)) -> Self {
+        let text = error.to_string();
+        let seen = format!(" at line {} column {}", error.line(), error.column());
+        Self(match text.strip_suffix(&seen) {
+            Some(what) => format!("{what} at line {line} column {column}"),
+            None => text,
+        })
     }
 }

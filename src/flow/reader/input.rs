@@ -81,7 +81,7 @@ impl Source {
 /// Folders are expanded, their entries in the order of their names. Hidden entries, and what is
 /// neither a file nor a folder, are passed over and named, as are links to folders (which may lead
 /// in a circle) and a file that was named before. Standard input and named pipes are kept as they came,
-/// so compressed if they were: in memory, and beyond a few megabytes in a temporary file without a name.
+/// so compressed if they were: in memory, and beyond one megabyte in a temporary file without a name.
 #[derive(Default)]
 pub struct Inputs {
     pub(super) sources: Vec<Source>,

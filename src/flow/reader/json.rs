@@ -11,9 +11,10 @@ use std::fmt;
 use std::io::{self, BufRead as _, Read};
 
 use memchr::memchr;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::error::FileError;
+use super::error::{FileError, JsonFault};
+use super::events::{Between, Events, Leads, Passed, SHORTEST, SHOWN};
 use super::messages::{Messages, Seen, holds_messages};
 use super::window::Window;
 use super::{RejectReason, stream};
@@ -26,9 +27,6 @@ const MOST_VALUE: usize = 16 * 1024 * 1024;
 /// A line of text among JSON is a message, and no longer than this.
 const MOST_TEXT: usize = 4096;
 
-/// Of a damaged document, so many bytes are kept to be shown.
-const ENOUGH_FOR_SAMPLE: usize = 128;
-
 /// Reads documents to the end, or until the messages have enough.
 pub(super) fn read(
     window: &mut Window<'_>,
@@ -38,8 +36,8 @@ pub(super) fn read(
     let before = messages.seen();
     let mut empty = Empty::default();
     loop {
-        let trail = Trail::default();
-        let error = match documents(window, messages, &trail, layers, &mut empty) {
+        let trail = Trail::over(window);
+        let error = match documents(messages, &trail, layers, &mut empty) {
             Ok(()) if messages.enough() => return Ok(()),
             Ok(()) if messages.seen().events_since(before) => {
                 empty.reject(messages);
@@ -53,8 +51,9 @@ pub(super) fn read(
         if error.is_io() {
             return Err(FileError::Damaged { lines: events, source: error.into() });
         }
-        if error.is_eof() || !go_on(window, messages, &trail)? {
-            return Err(FileError::Json { events, source: error });
+        let (consumed, place) = (trail.consumed.get(), trail.place.get());
+        if error.is_eof() || !go_on(window, messages, consumed)? {
+            return Err(FileError::Json { events, source: JsonFault::at(&error, place) });
         }
     }
 }
@@ -72,6 +71,16 @@ struct Empty {
 }
 
 impl Empty {
+    /// Notes a document in which nothing came since `before`.
+    fn note(&mut self, messages: &Messages<'_>, before: Seen, begins: &[u8]) {
+        if !messages.seen().events_since(before) {
+            self.documents += 1;
+            if self.first.is_empty() {
+                self.first = begins.to_vec();
+            }
+        }
+    }
+
     fn reject(self, messages: &mut Messages<'_>) {
         for _ in 0..self.documents {
             messages.reject(RejectReason::NoMessage, &self.first);
@@ -80,33 +89,44 @@ impl Empty {
 }
 
 fn documents(
-    window: &mut Window<'_>,
     messages: &mut Messages<'_>,
-    trail: &Trail,
+    trail: &Trail<'_, '_>,
     layers: u8,
     empty: &mut Empty,
 ) -> serde_json::Result<()> {
     loop {
-        match next_document(window).map_err(serde_json::Error::io)? {
-            None => return Ok(()),
-            Some(b'{' | b'[' | b'"') => {}
-            // A line of text among the documents.
-            Some(_) if text_line(window, messages).map_err(serde_json::Error::io)? => continue,
-            Some(_) => {}
-        }
+        let begins = {
+            let mut window = trail.window.borrow_mut();
+            match next_document(&mut window).map_err(serde_json::Error::io)? {
+                None => return Ok(()),
+                Some(b'{' | b'[' | b'"') => {}
+                // A line of text among the documents.
+                Some(_) if text_line(&mut window, messages).map_err(serde_json::Error::io)? => continue,
+                Some(_) => {}
+            }
+            window.peek(SHOWN).map_err(serde_json::Error::io)?.to_vec()
+        };
         let before = messages.seen();
-        let begins = window.buffered();
-        let begins = begins[..begins.len().min(ENOUGH_FOR_SAMPLE)].to_vec();
         trail.mark();
+        trail.place.set((1, 0));
         trail.message.borrow_mut().clear();
-        let mut documents = serde_json::Deserializer::from_reader(Trailed { window: &mut *window, trail });
+        let mut documents = serde_json::Deserializer::from_reader(Trailed { trail });
         let mut walk = Walk { kind: Kind::Document, messages: &mut *messages, trail, layers };
         walk.value().deserialize(&mut documents)?;
-        if !messages.seen().events_since(before) {
-            empty.documents += 1;
-            if empty.first.is_empty() {
-                empty.first = begins;
-            }
+        empty.note(messages, before, &begins);
+        let mut other = |messages: &mut Messages<'_>, text: &[u8]| {
+            let before = messages.seen();
+            let mut window = Window::new(Box::new(text));
+            let trail = Trail::over(&mut window);
+            let mut document = serde_json::Deserializer::from_reader(Trailed { trail: &trail });
+            let walk = Walk { kind: Kind::Document, messages: &mut *messages, trail: &trail, layers };
+            // It is whole: only that enough has been read can break it off.
+            let _ = walk.deserialize(&mut document);
+            empty.note(messages, before, &text[..SHOWN]);
+        };
+        plain_events(messages, trail, Between::Nothing, &mut other);
+        if messages.enough() {
+            return Ok(());
         }
     }
 }
@@ -145,20 +165,24 @@ fn text_line(window: &mut Window<'_>, messages: &mut Messages<'_>) -> io::Result
 }
 
 /// Moves on to the next line that begins a document; `false` when there is none.
-fn go_on(window: &mut Window<'_>, messages: &mut Messages<'_>, trail: &Trail) -> Result<bool, FileError> {
+fn go_on(window: &mut Window<'_>, messages: &mut Messages<'_>, consumed: usize) -> Result<bool, FileError> {
     // The byte that was wrong is consumed, and may begin the next document.
-    if trail.consumed.get() > 1 {
+    if consumed > 1 {
         window.step_back();
     }
-    let buffered = window.buffered();
-    let sample = buffered[..buffered.len().min(ENOUGH_FOR_SAMPLE)].to_vec();
+    let damaged = |source, messages: &Messages<'_>| FileError::Damaged { lines: messages.number(), source };
+    let sample = window.peek(SHOWN).map_err(|source| damaged(source, messages))?.to_vec();
     let mut line_start = window.at_line_start();
     loop {
+        // A line that goes on behind what is buffered is a line too.
+        if line_start && memchr(b'\n', window.buffered()).is_none() {
+            window.peek(MOST_TEXT).map_err(|source| damaged(source, messages))?;
+        }
         match window.buffered() {
             [] => match window.fill() {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
-                Err(source) => return Err(FileError::Damaged { lines: messages.number(), source }),
+                Err(source) => return Err(damaged(source, messages)),
             },
             [b'{' | b'[', ..] if line_start => {
                 messages.damaged(&sample);
@@ -179,35 +203,86 @@ fn go_on(window: &mut Window<'_>, messages: &mut Messages<'_>, trail: &Trail) ->
 }
 
 /// How far a parser has got, as seen from beneath it.
-#[derive(Default)]
-struct Trail {
+struct Trail<'w, 's> {
+    window: RefCell<&'w mut Window<'s>>,
     consumed: Cell<usize>,
     marked: Cell<usize>,
+    /// How much was consumed when an object ended.
+    object_end: Cell<usize>,
+    /// The line and the column in the document.
+    place: Cell<(usize, usize)>,
+    /// How many objects are to be read one by one before plain events are looked for again, and how many were to be the
+    /// last time: to look costs as much as to read some hundred of them.
+    wait: Cell<(u32, u32)>,
     /// The message of the present event: some write it twice, as it came and as they understood it.
     message: RefCell<String>,
 }
 
-impl Trail {
+/// Fewer bytes are read one by one.
+const MIN_AHEAD: usize = 16 * 1024;
+
+/// Where as many bytes were of plain events, looking for them was worth it.
+const WORTH_IT: usize = 64 * 1024;
+
+/// Most objects that are read one by one before plain events are looked for again.
+const MAX_WAIT: u32 = 1 << 16;
+
+impl<'w, 's> Trail<'w, 's> {
+    fn over(window: &'w mut Window<'s>) -> Self {
+        Self {
+            window: RefCell::new(window),
+            consumed: Cell::new(0),
+            marked: Cell::new(0),
+            object_end: Cell::new(0),
+            place: Cell::new((1, 0)),
+            wait: Cell::new((0, 0)),
+            message: RefCell::default(),
+        }
+    }
+
     /// Notes that a value begins or ended here.
     fn mark(&self) {
         self.marked.set(self.consumed.get());
     }
+
+    /// Whether an object has just ended, and much comes behind it.
+    fn may_read_ahead(&self) -> bool {
+        if self.object_end.get() != self.consumed.get() {
+            return false;
+        }
+        let (left, all) = self.wait.get();
+        self.wait.set((left.saturating_sub(1), all));
+        left == 0 && self.window.borrow().buffered().len() >= MIN_AHEAD
+    }
+
+    /// Notes what was passed without the parser.
+    fn pass(&self, passed: &Passed) {
+        self.consumed.set(self.consumed.get() + passed.bytes);
+        let (line, column) = self.place.get();
+        let column = if passed.lines == 0 { column + passed.column } else { passed.column };
+        self.place.set((line + passed.lines, column));
+        self.object_end.set(self.consumed.get());
+        self.mark();
+        let wait = if passed.bytes < WORTH_IT { (self.wait.get().1 * 2).clamp(64, MAX_WAIT) } else { 0 };
+        self.wait.set((wait, wait));
+    }
 }
 
 /// What the parser reads from. The parser takes single bytes.
-struct Trailed<'w, 's> {
-    window: &'w mut Window<'s>,
-    trail: &'w Trail,
+struct Trailed<'t, 'w, 's> {
+    trail: &'t Trail<'w, 's>,
 }
 
-impl Read for Trailed<'_, '_> {
+impl Read for Trailed<'_, '_, '_> {
     #[inline]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let Some(first) = into.first_mut() else { return Ok(0) };
-        let Some(byte) = self.window.next_byte()? else { return Ok(0) };
+        let Some(byte) = self.trail.window.borrow_mut().next_byte()? else { return Ok(0) };
         *first = byte;
         let consumed = self.trail.consumed.get() + 1;
         self.trail.consumed.set(consumed);
+        let (line, column) = self.trail.place.get();
+        self.trail.place.set(if byte == b'\n' { (line + 1, 0) } else { (line, column + 1) });
         if consumed - self.trail.marked.get() > MOST_VALUE {
             return Err(io::Error::other(format!("one JSON value is longer than {MOST_VALUE} bytes")));
         }
@@ -259,6 +334,27 @@ impl Kind {
     }
 }
 
+/// Reads the plain events that come behind an object, where there are many; `other` takes what is no record.
+fn plain_events(
+    messages: &mut Messages<'_>,
+    trail: &Trail<'_, '_>,
+    between: Between,
+    other: &mut impl FnMut(&mut Messages<'_>, &[u8]),
+) {
+    if !messages.wants_many() || !trail.may_read_ahead() {
+        return;
+    }
+    let Some(parser) = messages.bare_parser() else { return };
+    let leads = |key: &str| match Kind::Events.of(key) {
+        Kind::Message => Leads::ToMessage,
+        Kind::Other if key != "status" => Leads::ToNothing,
+        _ => Leads::Elsewhere,
+    };
+    let events = Events { parser: &parser, between, leads };
+    let passed = events.read(&mut trail.window.borrow_mut(), messages, other);
+    trail.pass(&passed);
+}
+
 /// What a value came to.
 enum Found {
     Nothing,
@@ -281,19 +377,19 @@ struct Row {
 }
 
 /// Walks a value and hands over the messages in it.
-struct Walk<'w, 'm> {
+struct Walk<'w, 'm, 't, 's> {
     kind: Kind,
     messages: &'w mut Messages<'m>,
-    trail: &'w Trail,
+    trail: &'w Trail<'t, 's>,
     layers: u8,
 }
 
-impl<'m> Walk<'_, 'm> {
-    fn at(&mut self, kind: Kind) -> Walk<'_, 'm> {
+impl<'m, 't, 's> Walk<'_, 'm, 't, 's> {
+    fn at(&mut self, kind: Kind) -> Walk<'_, 'm, 't, 's> {
         Walk { kind, messages: self.messages, trail: self.trail, layers: self.layers }
     }
 
-    fn value(&mut self) -> Walk<'_, 'm> {
+    fn value(&mut self) -> Walk<'_, 'm, 't, 's> {
         self.at(self.kind)
     }
 
@@ -352,7 +448,7 @@ impl<'m> Walk<'_, 'm> {
 /// An object with so many fields that are called as a flow log's is a record, whole or not.
 const MOST_BY_CHANCE: usize = 2;
 
-impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_, '_, '_> {
     type Value = Found;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
@@ -360,7 +456,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_, '_> {
+impl<'de> Visitor<'de> for Walk<'_, '_, '_, '_> {
     type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -434,6 +530,20 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
                 Found::Scalar(unread) if kind == Kind::Message => row.unread = Some(unread),
                 _ => {}
             }
+            if matches!(kind, Kind::Document | Kind::Events) {
+                let Self { trail, layers, .. } = self;
+                let mut other = |messages: &mut Messages<'_>, text: &[u8]| {
+                    let before = messages.seen();
+                    let mut walk = Walk { kind: Kind::Message, messages, trail, layers };
+                    let unread = walk.message(&String::from_utf8_lossy(text));
+                    walk.end(Row { unread, ..Row::default() }, before);
+                    trail.message.borrow_mut().clear();
+                };
+                plain_events(self.messages, trail, Between::Comma, &mut other);
+                if self.messages.enough() {
+                    return Err(A::Error::custom("enough has been read"));
+                }
+            }
         }
         self.end(row, before);
         Ok(Found::Nothing)
@@ -464,6 +574,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
                 Found::Nothing | Found::Pair(..) => {}
             }
         }
+        // To find that there are no more keys, the parser has consumed the end of the object.
+        self.trail.object_end.set(self.trail.consumed.get());
         match (row.name.take(), row.value.take()) {
             (Some(name), Some(value)) => return Ok(Found::Pair(name, value)),
             (None, Some(value)) if value.len() >= SHORTEST => {
@@ -483,7 +595,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 }
 
-impl Walk<'_, '_> {
+impl Walk<'_, '_, '_, '_> {
     /// A value of a row of results.
     fn pair(&mut self, row: &mut Row, name: &str, value: String) {
         if holds_messages(name) {
@@ -502,6 +614,3 @@ impl Row {
         }
     }
 }
-
-/// No record is shorter.
-const SHORTEST: usize = 40;

@@ -18,6 +18,9 @@ const MOST_FORMATS: usize = 64;
 /// So many reasons are told apart in one file.
 const MOST_REASONS: usize = 32;
 
+/// Of fewer records, to read them ahead costs more than it saves.
+pub(super) const MANY: u64 = 20_000;
+
 /// How long a sample of a rejected line is.
 const SAMPLE: usize = 80;
 
@@ -98,6 +101,8 @@ pub(super) struct BareParser {
     groups: GroupParser,
     parser: LineParser,
     guessed: bool,
+    /// Whether a record may also be read as a header line, by the words that stand in it.
+    may_name_fields: bool,
 }
 
 impl BareParser {
@@ -111,6 +116,30 @@ impl BareParser {
         }
         groups.record(&self.groups, message)
     }
+
+    /// The group, and the rest, of the record that the text of an event is; `None` where [`Messages::line_if_any`] may
+    /// take it for something else: it first looks for names of fields, and for the cells of a row.
+    pub(super) fn parse_event<'l>(
+        &self,
+        text: &'l [u8],
+        groups: &mut Groups<'l>,
+    ) -> Option<(usize, Varying)> {
+        let of_row = |byte: &u8| BETWEEN_CELLS.contains(byte);
+        if text.iter().fold(false, |any, byte| any | of_row(byte))
+            || (self.may_name_fields && header_in(text.trim_ascii()).is_some())
+        {
+            return None;
+        }
+        self.parse(text, groups)
+    }
+}
+
+/// Whether the words of a record may be such that [`header_in`] takes it for a header line.
+fn may_name_fields(parser: &LineParser) -> bool {
+    (0..parser.columns()).any(|first| {
+        let words = (first..parser.columns()).filter(|column| parser.may_hold_words(*column)).count();
+        words >= 3 && words > parser.columns() - first - words
+    })
 }
 
 /// Turns the messages of one source into records.
@@ -225,12 +254,25 @@ impl<'r> Messages<'r> {
     }
 
     /// What another thread can parse the next lines with, as [`Messages::line`] would; `None` where a record is not all
-    /// of its line, only some records are wanted, or none was met yet.
+    /// of its line, or none was met yet.
     pub(super) fn bare_parser(&self) -> Option<BareParser> {
-        let all = self.quota.records > u64::MAX / 2;
-        let (parser, guessed) =
-            self.parser().filter(|_| all && self.found > 0 && self.place == Place::Bare)?;
-        Some(BareParser { groups: GroupParser::new(parser)?, parser: parser.clone(), guessed })
+        let (parser, guessed) = self.parser().filter(|_| self.found > 0 && self.place == Place::Bare)?;
+        Some(BareParser {
+            groups: GroupParser::new(parser)?,
+            parser: parser.clone(),
+            guessed,
+            may_name_fields: may_name_fields(parser),
+        })
+    }
+
+    /// Whether a line of a flow log was met.
+    pub(super) fn has_found(&self) -> bool {
+        self.found > 0
+    }
+
+    /// Whether so many records are wanted that other threads are worth it.
+    pub(super) fn wants_many(&self) -> bool {
+        self.quota.records >= MANY
     }
 
     /// Whether the next lines can still be parsed with it.

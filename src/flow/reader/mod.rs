@@ -8,9 +8,11 @@
 mod ahead;
 mod cells;
 mod error;
+mod events;
 mod input;
 mod json;
 mod messages;
+mod opened;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod reading;
@@ -27,6 +29,8 @@ mod yaml;
 mod tests;
 
 use std::io::{self, Read};
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Instant;
 
 pub use self::error::ReadError;
@@ -36,7 +40,7 @@ pub use self::reading::{FailedFile, PassedOver, Reading, RejectReason, Rejected}
 use self::error::FileError;
 use self::input::Source;
 use self::messages::{Messages, Quota};
-use self::unpack::Room;
+use self::opened::{Openers, Progress, ToRead};
 use super::{FlowRecord, Interval, LogFormat};
 
 /// How to read what does not describe itself.
@@ -97,13 +101,20 @@ impl Inputs {
         sink: &mut dyn Sink,
     ) -> Result<Reading, ReadError> {
         let mut reading = self.beginning();
-        let mut before = 0;
-        for source in &self.sources {
-            let within = |bytes: u64| progress(before + bytes.min(source.bytes));
-            read_source(source, options, &within, Quota::ALL, &mut reading, sink);
-            before += source.bytes;
-            progress(before);
-        }
+        let files: Vec<ToRead<'_>> = self.sources.iter().map(ToRead::new).collect();
+        let progress = Progress::new(progress);
+        thread::scope(|scope| {
+            let mut openers = (files.len() > 1).then(|| Openers::begin(scope, &files, &progress, options));
+            for (number, file) in files.iter().enumerate() {
+                let unpacked = openers.as_mut().and_then(|openers| openers.unpacked(number));
+                let input: io::Result<(Box<dyn Read + Send + '_>, u8)> = match unpacked {
+                    Some(unpacked) => Ok((Box::new(unpacked), 1)),
+                    None => file.open(&progress, options).map(|opened| (Box::new(opened) as _, 0)),
+                };
+                read_file(file, input, options, Quota::ALL, &mut reading, sink);
+                progress.add(file.left.swap(0, Ordering::Relaxed));
+            }
+        });
         if reading.is_nothing() { Err(ReadError::of(&reading)) } else { Ok(reading) }
     }
 
@@ -136,7 +147,9 @@ impl Inputs {
                 if share == 0 {
                     return Ok(reading);
                 }
-                left_early |= read_source(source, options, &|_| {}, Quota::sample(share), &mut reading, sink);
+                let (file, progress) = (ToRead::new(source), Progress::new(&|_| {}));
+                let input = file.open(&progress, options).map(|opened| (Box::new(opened) as _, 0));
+                left_early |= read_file(&file, input, options, Quota::sample(share), &mut reading, sink);
             }
             if reading.records > 0 {
                 return Ok(reading);
@@ -153,19 +166,19 @@ impl Inputs {
     }
 }
 
-/// Reads one source into `reading` and `sink`; whether it was left before its end.
-fn read_source(
-    source: &Source,
+/// Reads one file into `reading` and `sink`, of which so many layers are unpacked; whether it was left before its end.
+fn read_file(
+    file: &ToRead<'_>,
+    input: io::Result<(Box<dyn Read + Send + '_>, u8)>,
     options: &Options,
-    progress: &(dyn Fn(u64) + Sync),
     quota: Quota,
     reading: &mut Reading,
     sink: &mut dyn Sink,
 ) -> bool {
-    let room = Room::of(source.bytes);
-    let mut messages = Messages::new(&source.name, room, options.format.as_ref(), quota, reading, sink);
-    let outcome = match source.open() {
-        Ok(inner) => stream::read(Box::new(Counted { inner, read: 0, progress, options }), &mut messages, 0),
+    let format = options.format.as_ref();
+    let mut messages = Messages::new(&file.source.name, file.room.clone(), format, quota, reading, sink);
+    let outcome = match input {
+        Ok((input, layers)) => stream::read(input, &mut messages, layers),
         Err(source) => Err(FileError::Open { source }),
     };
     let lines = messages.number();
@@ -173,24 +186,4 @@ fn read_source(
         Err(_) if options.is_time_over() => Err(FileError::TimeOver { lines }),
         outcome => outcome,
     })
-}
-
-/// Tells how many bytes have passed, and ends when the time is over.
-struct Counted<'p> {
-    inner: Box<dyn Read + Send + 'p>,
-    read: u64,
-    progress: &'p (dyn Fn(u64) + Sync),
-    options: &'p Options,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.options.is_time_over() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let length = self.inner.read(buffer)?;
-        self.read += length as u64;
-        (self.progress)(self.read);
-        Ok(length)
-    }
 }

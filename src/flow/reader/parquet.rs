@@ -1,6 +1,8 @@
 //! Parquet, as flow logs can be delivered to S3: a column for each field, underscores for hyphens in its name, and
 //! nothing where text has `-`.
 
+mod columns;
+
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,6 +12,7 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field as Value;
 use parquet::schema::types::Type;
 
+use self::columns::Columns;
 use super::error::FileError;
 use super::messages::Messages;
 use super::window::Window;
@@ -43,17 +46,30 @@ pub(super) fn read(window: &mut Window<'_>, messages: &mut Messages<'_>) -> Resu
 fn rows(bytes: Bytes, messages: &mut Messages<'_>) -> Result<(), ParquetError> {
     let reader = SerializedFileReader::new(bytes)?;
     let schema = reader.metadata().file_metadata().schema();
-    let columns = schema.get_fields().iter();
-    let columns: Vec<_> =
-        columns.filter_map(|column| Some((Field::from_any_name(column.name())?, column.clone()))).collect();
-    let is_read = |(_, (field, _)): &(usize, &(Field, _))| LineParser::is_decoded(*field);
+    let columns = schema.get_fields().iter().enumerate();
+    let columns: Vec<(usize, Field)> =
+        columns.filter_map(|(place, column)| Some((place, Field::from_any_name(column.name())?))).collect();
+    match Columns::of(&reader, &columns) {
+        Some(columns) => columns::read(&reader, &columns, messages),
+        None => row_by_row(&reader, &columns, messages),
+    }
+}
+
+/// Reads columns of whichever kind.
+fn row_by_row(
+    reader: &SerializedFileReader<Bytes>,
+    columns: &[(usize, Field)],
+    messages: &mut Messages<'_>,
+) -> Result<(), ParquetError> {
+    let schema = reader.metadata().file_metadata().schema();
+    let is_read = |(_, (_, field)): &(usize, &(usize, Field))| LineParser::is_decoded(*field);
     let (places, read): (Vec<usize>, Vec<_>) = columns
         .iter()
         .enumerate()
         .filter(is_read)
-        .map(|(place, (_, column))| (place, column.clone()))
+        .map(|(place, (column, _))| (place, schema.get_fields()[*column].clone()))
         .unzip();
-    let mut row: Vec<(Field, String)> = columns.iter().map(|(field, _)| (*field, String::new())).collect();
+    let mut row: Vec<(Field, String)> = columns.iter().map(|(_, field)| (*field, String::new())).collect();
     let read = Type::group_type_builder(schema.name()).with_fields(read).build()?;
     for values in reader.get_row_iter(Some(read))? {
         for (place, (_, value)) in places.iter().zip(values?.get_column_iter()) {

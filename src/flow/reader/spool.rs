@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 
-/// So much is kept in memory: more than most files of flow logs have, and little beside what is counted.
-const IN_MEMORY: u64 = 8 * 1024 * 1024;
+/// So much is kept in memory: as much as small files have, and little beside what is counted.
+const IN_MEMORY: u64 = 1024 * 1024;
 
 /// Bytes that are copied at once.
 const COPIED: usize = 256 * 1024;

@@ -1,16 +1,26 @@
 //! One stream of bytes: unpacked, layer by layer, then read according to its shape.
 
-use std::io::{BufRead as _, Read};
+use std::io::{self, BufRead as _, Read};
 
 use super::error::FileError;
 use super::messages::{Messages, harmless};
 use super::shape::{self, Shape};
+use super::unpack::Room;
 use super::utf16::Utf16;
 use super::window::Window;
 use super::{json, text, yaml};
 
 /// Firehose can compress what CloudWatch Logs had compressed; nobody goes further than that.
 const MOST_LAYERS: u8 = 4;
+
+/// What gzip or zstd packed, unpacked; what is packed otherwise, as it is.
+pub(super) fn unpacked<'s>(mut window: Window<'s>, room: &Room) -> io::Result<Box<dyn Read + Send + 's>> {
+    Ok(match shape::of(window.peek(shape::LOOK)?) {
+        Shape::Gzip => Box::new(room.bounding(flate2::bufread::MultiGzDecoder::new(window))),
+        Shape::Zstd => Box::new(room.bounding(zstd::Decoder::with_buffer(window)?)),
+        _ => Box::new(window),
+    })
+}
 
 /// Reads a stream that lies within `layers` others. What was read before an error counts.
 pub(super) fn read(
@@ -26,13 +36,9 @@ pub(super) fn read(
     let head = window.peek(shape::LOOK).map_err(damaged)?;
     match shape::of(head) {
         Shape::Empty => Err(FileError::Empty),
-        Shape::Gzip => {
-            let decoder = flate2::bufread::MultiGzDecoder::new(window);
-            read(Box::new(messages.room().bounding(decoder)), messages, layers + 1)
-        }
-        Shape::Zstd => {
-            let decoder = zstd::Decoder::with_buffer(window).map_err(damaged)?;
-            read(Box::new(messages.room().bounding(decoder)), messages, layers + 1)
+        Shape::Gzip | Shape::Zstd => {
+            let unpacked = unpacked(window, messages.room()).map_err(damaged)?;
+            read(unpacked, messages, layers + 1)
         }
         #[cfg(feature = "parquet")]
         Shape::Parquet => super::parquet::read(&mut window, messages),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
+use super::unpack::Room;
 use super::*;
 
 /// Keeps what tells records apart.
@@ -820,4 +821,144 @@ fn what_breaks_off_far_within_counts_as_far_as_it_is_whole() {
     let [failed] = &reading.failed[..] else { panic!("{:?}", reading.failed) };
     assert!(failed.error.contains("damaged or cut short after"), "{failed:?}");
     assert!((5_000..12_000).contains(&reading.records), "{}", reading.records);
+}
+
+/// What reading comes to, and its story, where so few records are wanted that none is looked for ahead.
+fn story_one_by_one(text: &[u8]) -> (Reading, Story) {
+    let (mut reading, mut story) = (Reading::default(), Story::default());
+    let (room, few) = (Room::of(text.len() as u64), Quota::sample(messages::MANY - 1));
+    let mut messages = Messages::new("0.log", room, None, few, &mut reading, &mut story);
+    let outcome = stream::read(Box::new(text), &mut messages, 0);
+    assert!(!messages.finish(outcome), "it was not read to its end");
+    (reading, story)
+}
+
+/// So many log events, with another now and then.
+fn many_events(count: u16, other: &str) -> Vec<String> {
+    let event = |n: u16| {
+        let message = line(n);
+        format!(
+            "{{\"logStreamName\": \"eni-1235b8ca123456789-all\", \"timestamp\": 1418530010000, \"message\": \"{message}\", \"eventId\": \"{:056}\"}}",
+            u32::from(n) + 1
+        )
+    };
+    (0..count).map(|n| if n > 300 && n % 700 == 0 { other.to_owned() } else { event(n) }).collect()
+}
+
+#[test]
+fn events_found_ahead_are_met_as_they_stand() {
+    let nodata = "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA";
+    let message = |text: &str| format!("{{\"message\": \"{text}\"}}");
+    let others = [
+        message(&line(1)),
+        message(""),
+        message(nodata),
+        message(HEADER),
+        message(&line(1).replace("443", "-443")),
+        message(&format!("2026-11-18T02:14:00.000Z {}", line(9))),
+        message(&format!("  {}  ", line(9))),
+        message(&line(2).replace(' ', "\\u0020")),
+        message(&format!("{}\\n{}", line(3), line(4))),
+        message(&line(5).replace("123456789010", "\u{e4}")),
+        message(&line(5).replace("123456789010", "a,b")),
+        message("Complete"),
+        message("{\\\"message\\\": \\\"of another\\\"}"),
+        format!("{{\"message\": \"{}\", \"event\": \"{}\"}}", line(6), line(7)),
+        format!("{{\"message\": \"{0}\", \"original\": \"{0}\"}}", line(6)),
+        format!("{{\"other\": \"{}\", \"message\": \"{}\"}}", line(8), line(9)),
+        format!("{{\"message\": [\"{}\"], \"n\": 1.5e3}}", line(10)),
+        format!("{{\"message\": \"{}\", \"n\": [{{}}, {{}}, {{\"message\": \"{}\"}}]}}", line(10), line(11)),
+        format!("{{\"status\": \"Running\", \"start\": 12, \"message\": \"{}\"}}", line(12)),
+        format!("{{\"a\": -1, \"b\": 007, \"message\": \"{}\"}}", line(13)),
+        format!("{{\"a\": null, \"b\": true, \"c\": {{}}, \"message\": \"{}\"}}", line(14)),
+        format!("{{\"text\": \"{}\", \"message\": \"{}\"}}", "-".repeat(50), line(15)),
+        "{}".to_owned(),
+        "17".to_owned(),
+        format!("\"{}\"", line(16)),
+        "[{}]".to_owned(),
+        "{\"message\": \"2 \u{1}\"}".to_owned(),
+        "{\"message\": }".to_owned(),
+    ];
+    for other in &others {
+        let events = many_events(3_000, other);
+        let indented = events.join(",\n        ");
+        let texts = [
+            format!(
+                "{{\n    \"events\": [\n        {indented}\n    ],\n    \"searchedLogStreams\": []\n}}\n"
+            ),
+            format!(
+                "{{\"messageType\":\"DATA_MESSAGE\",\"logEvents\":[{}],\"owner\":\"1\"}}",
+                events.join(",")
+            ),
+            format!("[{}]", events.join(" , ")),
+            events.join("\n"),
+            events.concat(),
+        ];
+        for text in texts {
+            let (reading, story) = story_of(text.as_bytes());
+            let (expected, expected_story) = story_one_by_one(text.as_bytes());
+            assert_eq!(reading, expected, "{other}");
+            assert!(story.0 == expected_story.0, "{other}");
+        }
+    }
+}
+
+#[test]
+fn events_that_break_off_are_named_at_their_place() {
+    let text = format!("{{\n\"events\": [\n{}", many_events(3_000, "{\"message\": \"\"}").join(",\n"));
+    for length in [text.len(), text.len() - 70, text.len() - 100_000, text.len() - 100_090] {
+        let text = &text.as_bytes()[..length];
+        let (reading, story) = story_of(text);
+        let (expected, expected_story) = story_one_by_one(text);
+        assert_eq!(reading, expected, "{length}");
+        assert!(reading.failed[0].error.contains(" at line "), "{:?}", reading.failed);
+        assert!(story.0 == expected_story.0, "{length}");
+    }
+}
+
+#[test]
+fn a_sample_of_events_is_as_many_as_are_wanted() {
+    let text = format!("{{\"events\": [{}]}}", many_events(30_000, "{\"message\": \"\"}").join(","));
+    let mut ports = Ports::default();
+    let sample = inputs(&[text.as_bytes()]).sample(&Options::default(), 25_000, &mut ports).unwrap();
+    assert_eq!((sample.records, ports.0.len()), (25_000, 25_000));
+}
+
+#[test]
+fn files_unpacked_ahead_are_met_as_they_stand() {
+    let text = |from: u16| format!("{HEADER}\n{}", lines(from..from + 9_000));
+    let mut cut_short = gzip(text(20_000).as_bytes());
+    cut_short.truncate(cut_short.len() / 2);
+    let mut damaged = zstd(text(30_000).as_bytes());
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    let contents = [
+        gzip(text(0).as_bytes()),
+        Vec::new(),
+        zstd(text(10_000).as_bytes()),
+        gzip(b""),
+        cut_short,
+        text(5).into_bytes(),
+        damaged,
+        gzip(&vec![0; 3_000_000]),
+        vec![0x1F, 0x8B],
+        zstd(&[7; 100]),
+        gzip(&zstd(text(7).as_bytes())),
+        gzip(serde_json::json!({ "events": [{ "message": line(3) }] }).to_string().as_bytes()),
+        [gzip(text(11).as_bytes()), gzip(text(12).as_bytes())].concat(),
+        b"no flow log\n".to_vec(),
+    ];
+    let files = inputs(&contents.each_ref().map(Vec::as_slice));
+    let (mut story, mut expected_story) = (Story::default(), Story::default());
+    let told = std::sync::atomic::AtomicU64::new(0);
+    let tell = |bytes| {
+        told.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
+    };
+    let reading = files.read(&Options::default(), &tell, &mut story).unwrap();
+    // A sample is read file by file; here it is of everything.
+    let expected = files.sample(&Options::default(), usize::MAX >> 8, &mut expected_story).unwrap();
+    assert_eq!(reading, expected);
+    assert!(story.0 == expected_story.0);
+    assert!(reading.records > 5 * 9_000 && reading.failed.len() >= 3, "{reading:?}");
+    assert_eq!(Some(told.into_inner()), files.total_bytes());
 }

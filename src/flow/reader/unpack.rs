@@ -38,12 +38,14 @@ pub(super) struct Unpacking<D> {
 impl<D: Read> Read for Unpacking<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.decoder.read(buffer)?;
-        // The parts of one source are unpacked one after the other.
-        let left = self.room.0.load(Ordering::Relaxed).checked_sub(length as u64).ok_or_else(|| {
-            let why = format!("it unpacks to more than {MAX_EXPANSION} times its size, as no flow log does");
-            io::Error::new(io::ErrorKind::FileTooLarge, why)
-        })?;
-        self.room.0.store(left, Ordering::Relaxed);
-        Ok(length)
+        let take = |left: u64| left.checked_sub(length as u64);
+        match self.room.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(_) => Ok(length),
+            Err(_) => {
+                let why =
+                    format!("it unpacks to more than {MAX_EXPANSION} times its size, as no flow log does");
+                Err(io::Error::new(io::ErrorKind::FileTooLarge, why))
+            }
+        }
     }
 }
