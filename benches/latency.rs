@@ -19,16 +19,18 @@ use support::scene::{REGION, event, later, staged, started, stored};
 const PACE: Pace = Pace { call: Duration::from_millis(100), query: Duration::from_secs(5) };
 
 /// Calls each of which needs what the one before it said. The others run beside them.
-const CHAIN: [&str; 9] = [
+const CHAIN: [&str; 10] = [
     "ec2:DescribeNatGateways",
     "ec2:DescribeFlowLogs",
     "logs:DescribeLogGroups",
-    // Who holds the ports, and then by what names the fullest destinations were asked for.
+    // Who holds the ports, then by what names the fullest destinations were asked for, and what was held an hour
+    // earlier.
     "logs:StartQuery",
     "logs:GetQueryResults",
     "logs:StartQuery",
     "logs:GetQueryResults",
-    "ec2:DescribeVpcEndpointServices",
+    "logs:StartQuery",
+    "logs:GetQueryResults",
     "sns:Publish",
 ];
 

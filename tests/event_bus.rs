@@ -62,10 +62,21 @@ fn transformed(transformer: &Value, event: &Value) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+fn template(name: &str) -> Value {
+    let text = std::fs::read_to_string(checkout().join("deploy").join(name)).expect("there");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// What a webhook gets of an event, if anything.
+fn posted(event: &Value) -> Option<Value> {
+    let rule = &template("webhook.json")["Resources"]["Events"]["Properties"];
+    assert_eq!(rule["Targets"][0]["InputPath"], "$.detail");
+    matches(&rule["EventPattern"], event).then(|| event["detail"].clone())
+}
+
 /// What PagerDuty gets of an event, by the rules' order: what opens, and what resolves.
 fn paged(event: &Value) -> [Option<Value>; 2] {
-    let text = std::fs::read_to_string(checkout().join("deploy/pagerduty.json")).expect("there");
-    let template: Value = serde_json::from_str(&text).expect("JSON");
+    let template = template("pagerduty.json");
     ["Opens", "Resolves"].map(|rule| {
         let rule = &template["Resources"][rule]["Properties"];
         let transformer = &rule["Targets"][0]["InputTransformer"];
@@ -138,4 +149,16 @@ async fn pagerduty_resolves_only_what_is_freed() {
     let mut replay = diagnosis().await;
     replay.replay = true;
     assert_eq!(paged(&of_diagnosis(&replay)), [None, None], "a past incident wakes nobody");
+}
+
+#[tokio::test]
+async fn a_webhook_gets_what_is_told_of_a_gateway() {
+    let diagnosis = diagnosis().await;
+    let got = posted(&of_diagnosis(&diagnosis)).expect("a diagnosis");
+    assert_eq!((&got["schema"], &got["report"]), (&json!("nat-triage.event.v1"), &diagnosis.to_json()));
+    assert_eq!(posted(&of_recovery(Relief::StillFull)).expect("an end")["relief"], "still-full");
+    let of = |turn| seen(&Message::of_warning(&warning(turn), HttpsReaders::Chat));
+    assert!(posted(&of(filling())).is_some() && posted(&of(room_again())).is_some());
+    let replay = Diagnosis { replay: true, ..diagnosis };
+    assert_eq!(posted(&of_diagnosis(&replay)), None);
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use insights_server::{Dialect, Fault, InsightsServer, LogGroup, LogGroupClass, Operation, QueryEnd, Times};
-use nat_simulator::{LogFormat, Simulation};
+use nat_simulator::{LogFormat, Record, Simulation, View};
 use nat_triage::continuation::MAX_CONTINUATIONS;
 use serde_json::{Value, json};
 use tiny_http::{Response, Server};
@@ -16,7 +16,7 @@ use tiny_http::{Response, Server};
 use crate::support::chat::assert_shown;
 use crate::support::checkout;
 use crate::support::contract::{assert_kept, assert_trouble, assert_warning};
-use crate::support::incidents::{LOG_GROUP, store};
+use crate::support::incidents::{LOG_GROUP, add, an_hour_earlier, store};
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{
     ACCOUNT, ASKED, REGION, Scene, ended_before, endpoints, event, function, later, leak, staged,
@@ -467,7 +467,14 @@ fn the_end_of_an_alarm_is_told_with_what_is_held_then() {
 
 #[test]
 fn a_second_alarm_is_told_as_one_more_by_any_process() {
-    let (scene, simulation, insights) = staged_with_insights();
+    let format = LogFormat::v3_pkt();
+    let (scene, simulation) = staged(&format);
+    let records = simulation.records(&View::of_vpc(format.clone()));
+    let earlier: Vec<Record> =
+        records.iter().map(|record| an_hour_earlier(record, &format.header())).collect();
+    let store = stored(&simulation, format);
+    add(&store, &earlier);
+    let insights = InsightsServer::start(store);
     let url = insights.endpoint();
     let settings = [&to_topic_and_bucket(&scene)[..], &[("NAT_TRIAGE_NOTIFY_OK", "true")]].concat();
     let event = event(&simulation, scene.id("gateway"));
@@ -475,6 +482,10 @@ fn a_second_alarm_is_told_as_one_more_by_any_process() {
     let function = started(&first, &endpoints(&scene, &url), &settings);
     let (reported, _, _) = answered_and_published(&first, &scene, &event, 120);
     assert_eq!(reported["again"], Value::Null);
+    let top = &reported["destinations"][0];
+    assert_eq!(top["held_earlier"]["estimate"], top["held"]["estimate"], "as full an hour earlier: {top:#}");
+    let purposes = reported["queries"].to_string();
+    assert!(purposes.contains("held ports an hour earlier"), "{purposes}");
     drop(function);
 
     let second = RuntimeApi::start();

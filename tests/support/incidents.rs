@@ -87,13 +87,18 @@ pub(crate) fn incident(facts: &Facts) -> Incident {
 pub(crate) fn store(records: &[Record]) -> Store {
     let store = Store::new();
     store.add_group(insights_server::LogGroup::new(LOG_GROUP));
+    add(&store, records);
+    store
+}
+
+/// Adds records to what is kept.
+pub(crate) fn add(store: &Store, records: &[Record]) {
     let mut records: Vec<&Record> = records.iter().collect();
     records.sort_by(|a, b| a.stream.cmp(&b.stream));
     for stream in records.chunk_by(|a, b| a.stream == b.stream) {
         let lines = stream.iter().map(|record| (record.timestamp, record.line.as_str()));
         store.add_flow_log_lines(LOG_GROUP, &stream[0].stream, lines);
     }
-    store
 }
 
 /// The records as a file holds them, under their header line.
