@@ -224,7 +224,7 @@ async fn one_alarm_delivered_twice_is_one_alarm() {
     // As the final report after the provisional one.
     let next = Episode::with(Some(episode.clone()), &second, HALF_AN_HOUR).expect("full");
     assert_eq!(next.again().map(|again| again.times), Some(2));
-    assert_eq!((episode.id_of(&second.id), episode.id_of("nt-other")), (Some(&*second.incident_id()), None));
+    assert_eq!((episode.id_of(&second.id), episode.id_of("nt-other")), (Some(second.incident_id()), None));
 }
 
 #[tokio::test(start_paused = true)]
