@@ -102,3 +102,122 @@ fn text(value: &Value) -> String {
         _ => "-".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::super::Reading;
+    use super::super::messages::Quota;
+    use super::super::unpack::Room;
+    use super::*;
+    use crate::flow::reader::Sink;
+    use crate::flow::record::FlowRecord;
+
+    #[derive(Default)]
+    struct Met(Vec<String>);
+
+    impl Sink for Met {
+        fn record(&mut self, record: &FlowRecord<'_>) {
+            self.0.push(format!("{record:?}"));
+        }
+
+        fn rejected(&mut self, line: &[u8]) {
+            self.0.push(String::from_utf8_lossy(line).into_owned());
+        }
+    }
+
+    /// A file of three row groups, in which some rows are no records and some lack values.
+    fn file() -> Bytes {
+        let schema = "message flow { optional binary interface_id (UTF8); optional binary srcaddr (UTF8);
+            optional binary dstaddr (UTF8); optional int32 srcport; required int32 dstport; optional int32 protocol;
+            optional int64 packets; optional int64 start; optional int64 end; optional binary action (UTF8);
+            optional binary log_status (UTF8); optional binary vpc_id (UTF8); }";
+        let schema = Arc::new(parse_message_type(schema).expect("valid"));
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).expect("a schema");
+        for rows in [0..5_000_i64, 5_000..5_001, 5_001..11_000] {
+            let mut group = writer.next_row_group().expect("room");
+            let mut column = 0;
+            while let Some(mut into) = group.next_column().expect("a column") {
+                let is_there = |row: &i64| column == 4 || row % 97 != column * 7;
+                let levels: Vec<i16> = rows.clone().map(|row| i16::from(is_there(&row))).collect();
+                let levels = (column != 4).then_some(&levels[..]);
+                let there = rows.clone().filter(is_there);
+                let number = |row: i64| match column {
+                    3 if row % 501 == 0 => -1,
+                    3 => 1_024 + row % 60_000,
+                    4 => 443,
+                    5 => 6,
+                    8 if row % 777 == 0 => 1,
+                    _ => 1_795_000_000 + row / 100,
+                };
+                let text = |row: i64| match column {
+                    0 => format!("eni-0a0a0a0a0a0a0a0a{}", row % 3),
+                    1 if row % 311 == 0 => "nowhere".to_owned(),
+                    1 => format!("10.0.0.{}", row % 7),
+                    2 => format!("203.0.113.{}", row % 5),
+                    9 => if row % 13 == 0 { "REJECT" } else { "ACCEPT" }.to_owned(),
+                    10 => if row % 401 == 0 { "NODATA" } else { "OK" }.to_owned(),
+                    _ => "vpc-1".to_owned(),
+                };
+                let wrote = match column {
+                    3..=5 => {
+                        let values: Vec<i32> = there.map(|row| number(row) as i32).collect();
+                        into.typed::<Int32Type>().write_batch(&values, levels, None)
+                    }
+                    6..=8 => {
+                        let values: Vec<i64> = there.map(number).collect();
+                        into.typed::<Int64Type>().write_batch(&values, levels, None)
+                    }
+                    _ => {
+                        let values: Vec<ByteArray> =
+                            there.map(|row| ByteArray::from(text(row).into_bytes())).collect();
+                        into.typed::<ByteArrayType>().write_batch(&values, levels, None)
+                    }
+                };
+                wrote.expect("room");
+                into.close().expect("whole");
+                column += 1;
+            }
+            group.close().expect("whole");
+        }
+        writer.into_inner().expect("whole").into()
+    }
+
+    /// What a file comes to, read by column or row by row.
+    fn met(bytes: Bytes, by_column: bool) -> (Reading, Vec<String>) {
+        let (mut reading, mut met) = (Reading::default(), Met::default());
+        let room = Room::of(bytes.len() as u64);
+        let mut messages = Messages::new("a", room, None, Quota::ALL, &mut reading, &mut met);
+        let reader = SerializedFileReader::new(bytes).expect("whole");
+        let fields = reader.metadata().file_metadata().schema().get_fields();
+        let named: Vec<(usize, Field)> = (0..)
+            .zip(fields)
+            .map(|(place, column)| (place, Field::from_any_name(column.name()).expect("a field")))
+            .collect();
+        if by_column {
+            let columns = Columns::of(&reader, &named).expect("all plain");
+            columns::read(&reader, &columns, &mut messages).expect("whole");
+        } else {
+            row_by_row(&reader, &named, &mut messages).expect("whole");
+        }
+        messages.finish(Ok(()));
+        (reading, met.0)
+    }
+
+    #[test]
+    fn rows_read_by_column_are_those_read_one_by_one() {
+        let (reading, by_column) = met(file(), true);
+        let (expected, one_by_one) = met(file(), false);
+        assert_eq!(reading, expected);
+        assert!(by_column == one_by_one);
+        assert!(
+            reading.records > 9_000 && reading.nodata > 10 && reading.lines_rejected() > 30,
+            "{reading:?}"
+        );
+    }
+}
