@@ -67,7 +67,8 @@ fn template(name: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// What a webhook gets of an event, if anything.
+/// What a webhook gets of an event, if anything: of a target with an `InputPath`, that part of the event. Source: `Target`
+/// in the Amazon EventBridge API reference.
 fn posted(event: &Value) -> Option<Value> {
     let rule = &template("webhook.json")["Resources"]["Events"]["Properties"];
     assert_eq!(rule["Targets"][0]["InputPath"], "$.detail");
