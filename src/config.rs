@@ -241,8 +241,7 @@ impl Config {
         let watch = thresholds(set(WATCH_PERCENT), set(WATCH_OVER_PERCENT))?;
         let watch_gib_per_day =
             set(WATCH_GIB_PER_DAY).map(|text| gib(WATCH_GIB_PER_DAY, text)).transpose()?;
-        let notify_ok =
-            set(NOTIFY_OK).map(|text| yes_or_no(NOTIFY_OK, text)).transpose()?.unwrap_or_default();
+        let is_wanted = |name, usually| set(name).map_or(Ok(usually), |text| yes_or_no(name, text));
         let https = set(HTTPS).map(https_readers).transpose()?.unwrap_or_default();
         let reverse_dns = set(REVERSE_DNS).map(name_server).transpose()?.flatten();
         Ok(Self {
@@ -256,17 +255,11 @@ impl Config {
             max_scan_gib,
             watch,
             watch_gib_per_day: watch_gib_per_day.unwrap_or(DEFAULT_WATCH_GIB_PER_DAY),
-            notify_ok,
+            notify_ok: is_wanted(NOTIFY_OK, false)?,
             https,
             reverse_dns,
-            look_up_changes: set(LOOK_UP_CHANGES)
-                .map(|text| yes_or_no(LOOK_UP_CHANGES, text))
-                .transpose()?
-                .unwrap_or(true),
-            compare_earlier: set(COMPARE_EARLIER)
-                .map(|text| yes_or_no(COMPARE_EARLIER, text))
-                .transpose()?
-                .unwrap_or(true),
+            look_up_changes: is_wanted(LOOK_UP_CHANGES, true)?,
+            compare_earlier: is_wanted(COMPARE_EARLIER, true)?,
             repeat_within: SignedDuration::from_mins(i64::from(
                 set(REPEAT_MINUTES).map(minutes).transpose()?.unwrap_or(DEFAULT_REPEAT_MINUTES),
             )),
