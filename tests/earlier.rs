@@ -188,6 +188,30 @@ async fn what_the_scan_limit_cannot_spare_is_a_gap_of_one_line() {
     assert_eq!(spared.earlier, None);
 }
 
+/// Says of the minutes an hour earlier that twice as many records matched as its rows stand for.
+struct Forgetful(Evaluator);
+
+impl LogsQueries for Forgetful {
+    async fn run(&self, query: &Query) -> Result<Answer, Unanswered> {
+        self.0.run(query).await
+    }
+
+    async fn run_spare(&self, query: &Query) -> Result<Answer, Unanswered> {
+        let answer = self.0.run(query).await?;
+        Ok(Answer { records_matched: answer.records_matched.map(|matched| matched * 2), ..answer })
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_leaves_records_out_compares_nothing() {
+    let night = Night::new();
+    let records = night.with_earlier(|_, port| port % 10 == 0);
+    let diagnosis = night.asked_of(Forgetful(Evaluator::new(store(&records)))).await;
+    assert_eq!((&diagnosis.earlier, greatest(&diagnosis).held_earlier), (&None, None));
+    let gap = diagnosis.gaps.iter().find(|gap| gap.what == "held ports an hour earlier").expect("said");
+    assert!(gap.why.contains("the rows of its answer stand for"), "{gap:?}");
+}
+
 /// Counts the questions about the minutes an hour earlier.
 struct Counting(Evaluator, RefCell<Vec<i64>>);
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::findings::{Findings, Ranked, protocol_name};
 use super::{ClientReport, DestinationReport, Diagnosis, HeldPorts, Limits, Verdict};
-use crate::evidence::Evidence;
+use crate::evidence::{AN_HOUR_EARLIER, Evidence};
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::Network;
@@ -70,11 +70,7 @@ impl Diagnosis {
         });
         if !findings.window_covered {
             let why = "the flow logs do not hold all of those minutes";
-            self.gaps.push(Gap::new(
-                "held ports an hour earlier",
-                why,
-                Fix::never("nothing brings them back"),
-            ));
+            self.gaps.push(Gap::new(AN_HOUR_EARLIER, why, Fix::never("nothing brings them back")));
             return;
         }
         // Of what an answer leaves out, nothing says that there was none.

@@ -12,10 +12,9 @@ use tokio::time::timeout;
 use super::athena::{Asked, Athena, NoTables, SqlQueries};
 use super::bucket::{BucketFiles, Objects, Read, Wanted, account, stamps};
 use super::insights::{
-    AN_HOUR_EARLIER, LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, best_in_bucket, better_in_bucket,
-    can_ask,
+    LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, best_in_bucket, better_in_bucket, can_ask,
 };
-use super::{Evidence, EvidenceSource, Source, window_to_look_at};
+use super::{AN_HOUR_EARLIER, Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::flow::LogFormat;
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
@@ -141,7 +140,7 @@ impl<Queries, Store: Objects, Sql: SqlQueries> Live<'_, Queries, Store, Sql> {
 }
 
 /// Longest that reading the files of an hour earlier may take: the report waits for it.
-const MAX_TIME_TO_COMPARE: Duration = Duration::from_secs(30);
+const MAX_TIME_OF_EARLIER: Duration = Duration::from_secs(30);
 
 impl<Queries, Store: Objects, Sql> Live<'_, Queries, Store, Sql> {
     /// What files in place show of the minutes an hour earlier. They may be as many again as those of the minutes in
@@ -151,12 +150,13 @@ impl<Queries, Store: Objects, Sql> Live<'_, Queries, Store, Sql> {
         if let Some(known) = known.filter(|known| Some(known.asked) == earlier.window) {
             return Some(known);
         }
+        let window = earlier.window?;
         let (log, format, why) = best_in_bucket(network)?;
         let spare = self.files.spare(bytes);
         let read = if bytes <= self.files.objects().left() / 2 {
             let mut network = network.clone();
             let collected = spare.collect(earlier, &mut network, (log, &format), &why, Wanted::NotTooMuch);
-            match timeout(MAX_TIME_TO_COMPARE, collected).await {
+            match timeout(MAX_TIME_OF_EARLIER, collected).await {
                 Ok(Read { evidence, not_read: None }) => Ok(evidence),
                 Ok(Read { not_read: Some(why), .. }) => Err(why),
                 Err(_) => Err("their files could not be read within half a minute".to_owned()),
@@ -165,7 +165,7 @@ impl<Queries, Store: Objects, Sql> Live<'_, Queries, Store, Sql> {
             Err(NO_BYTES_TO_SPARE.to_owned())
         };
         let read = read.unwrap_or_else(|why| {
-            let mut none = Evidence::none(earlier.window.unwrap_or(TimeWindow::EPOCH), Source::S3);
+            let mut none = Evidence::none(window, Source::S3);
             none.unanswered = true;
             none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, Fix::never("nothing else depends on it")));
             none

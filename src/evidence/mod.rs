@@ -483,6 +483,9 @@ pub struct Peak {
     pub at: i64,
 }
 
+/// What is asked of the minutes an hour earlier, for the report.
+pub(crate) const AN_HOUR_EARLIER: &str = "held ports an hour earlier";
+
 /// Records that end so near to the end of the window are all that there are.
 const NEAR_END: SignedDuration = SignedDuration::from_secs(60);
 

@@ -49,11 +49,6 @@ fn in_words(diagnosis: &Diagnosis, news: &News) -> Option<String> {
     })
 }
 
-/// Whether a report leaves out what the report of the alarm before said.
-pub(super) fn is_short(diagnosis: &Diagnosis) -> bool {
-    diagnosis.again.is_some()
-}
-
 /// Whether a remedy has to be written out: the first one, which the first step refers to, and new ones.
 pub(super) fn is_written_out(diagnosis: &Diagnosis, index: usize, remedy: &Remedy) -> bool {
     let is_new = |again: &Again| {

@@ -113,7 +113,8 @@ impl Page {
             self.line(url);
         }
         self.timeline(diagnosis);
-        let is_short = again::is_short(diagnosis);
+        // The report of the alarm before has the rest.
+        let is_short = diagnosis.again.is_some();
         if !is_short {
             self.destinations(diagnosis);
             self.clients(diagnosis);

@@ -147,24 +147,28 @@ impl<'a> Ladder<'a> {
         Ok(self.read_only(rung, &answer, none))
     }
 
-    /// Reads an answer to [`Ladder::query`].
+    /// Reads an answer to [`Ladder::query`], with what its rows do not tell as gaps.
     pub(super) fn read_only(&self, rung: Rung, answer: &Answer, none: &Evidence) -> Accounted {
         let question = self.question_about(rung);
         let mut evidence = self.base(rung, question.steps, none);
-        let tallied = rows::add(&mut evidence, &answer.rows, rung, &question, &self.scope());
+        let tallied = add(&mut evidence, answer, rung, &question, &self.scope());
         let accounted = (answer.rows.len() < MAX_ROWS).then_some(tallied.records);
         Accounted { evidence, accounted }
     }
 
-    /// Reads an answer to [`Ladder::query`], with what it does not tell as gaps. One that leaves records out is none.
-    pub(super) fn read_critically(&self, rung: Rung, answer: &Answer, none: &Evidence) -> Evidence {
-        let question = self.question_about(rung);
-        let mut evidence = self.base(rung, question.steps, none);
-        let tallied = add(&mut evidence, answer, rung, &question, &self.scope());
-        if unaccounted(&tallied, answer).is_some() {
-            evidence.unanswered = true;
-        }
-        evidence
+    /// Reads an answer to [`Ladder::query`], where its rows stand for all records.
+    ///
+    /// # Errors
+    /// When they leave some out.
+    pub(super) fn read_whole(
+        &self,
+        rung: Rung,
+        answer: &Answer,
+        none: &Evidence,
+    ) -> Result<Evidence, Unanswered> {
+        let Accounted { evidence, accounted } = self.read_only(rung, answer, none);
+        let short = accounted.and_then(|records| unaccounted(records, answer));
+        short.map_or(Ok(evidence), Err)
     }
 
     /// The evidence that an answer to a question is added to.
@@ -543,7 +547,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
                 cause: Cause::Ended,
             });
         }
-        let unaccounted = unaccounted(&tallied, &answer);
+        let unaccounted = unaccounted(tallied.records, &answer);
         self.ask_about_clients(&mut evidence, runs).await;
         match unaccounted {
             Some(why) => {
@@ -718,18 +722,18 @@ pub(in crate::evidence) fn add(
     tallied
 }
 
-/// Why the rows do not stand for all records that the question matched, where they do not.
-fn unaccounted(tallied: &Tallied, answer: &Answer) -> Option<Unanswered> {
+/// Why rows that stand for `accounted` records do not stand for all that the question matched, where they do not.
+fn unaccounted(accounted: u64, answer: &Answer) -> Option<Unanswered> {
     let matched = answer.records_matched?;
     let cut = answer.rows.len() >= MAX_ROWS;
-    if cut || tallied.records as f64 >= matched as f64 * ACCOUNTED {
+    if cut || accounted as f64 >= matched as f64 * ACCOUNTED {
         return None;
     }
     Some(Unanswered {
         why: format!(
             "Logs Insights says that {} records matched, and the rows of its answer stand for {} of them",
             words::count(matched),
-            words::count(tallied.records)
+            words::count(accounted)
         ),
         fix: Fix::ask_again("ask again"),
         cause: Cause::Ended,

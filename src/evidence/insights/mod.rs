@@ -36,7 +36,9 @@ use crate::network::{FlowLog, HostName, MetricName, NatGateway, Network, nat64_a
 use crate::words;
 
 use super::roles::servers_among_clients;
-use super::{Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step, window_to_look_at};
+use super::{
+    AN_HOUR_EARLIER, Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step, window_to_look_at,
+};
 use choose::{Chosen, before_its_time, choose};
 use ladder::Ladder;
 
@@ -228,9 +230,6 @@ pub(super) fn can_ask(network: &Network, window: TimeWindow) -> bool {
     chosen.is_some_and(|chosen| chosen.kept_from.is_none_or(|from| from < window.end()))
 }
 
-/// What the question about the minutes an hour earlier answers.
-pub(super) const AN_HOUR_EARLIER: &str = "held ports an hour earlier";
-
 /// Why it is not asked where it would cost too much.
 pub(super) const NO_BYTES_TO_SPARE: &str = "it would scan more than the limit on scanned bytes can spare";
 
@@ -341,17 +340,12 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
         let query = Query { purpose: AN_HOUR_EARLIER, ..ladder.query(rung).ok()? };
         let answer = self.queries.run_spare(&query).await;
         let run = QueryRun { rung: Some(rung), ..QueryRun::of(&query, answer.as_ref().ok()) };
-        let mut found = match answer {
-            Ok(answer) => ladder.read_critically(rung, &answer, &none),
-            Err(Unanswered { why, fix, cause }) => {
-                let why = match cause {
-                    Cause::TooLarge => NO_BYTES_TO_SPARE.to_owned(),
-                    _ => why,
-                };
-                none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, fix));
-                none
-            }
-        };
+        let read = answer.and_then(|answer| ladder.read_whole(rung, &answer, &none));
+        let mut found = read.unwrap_or_else(|Unanswered { why, fix, cause }| {
+            let why = if cause == Cause::TooLarge { NO_BYTES_TO_SPARE.to_owned() } else { why };
+            none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, fix));
+            none
+        });
         found.coverage.question = Some(rung);
         found.queries = vec![run];
         Some(found)
