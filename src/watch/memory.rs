@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::incident::NatGatewayId;
 
-use super::{Connections, Gate, Seen, State, Thresholds, Turn, Watched};
+use super::{Connections, Gate, Level, Seen, State, Thresholds, Turn, Watched};
 
 /// How long what was read is believed, where the gateway has not got enough connections since to fill a destination.
 const REST: SignedDuration = SignedDuration::from_mins(30);
@@ -96,7 +96,10 @@ impl Memory {
             State::Resting { .. } | State::Unknown { .. } => Vec::new(),
             // Without a record nothing is known.
             State::Read { logs_until: None, .. } => Vec::new(),
-            State::Quiet => self.forget(|one| one.watched == *watched, |_| (None, seen.connections)),
+            State::Quiet => {
+                let over = self.forget(|one| one.watched == *watched).into_iter();
+                over.map(|one| room_again(one, None, seen.connections)).collect()
+            }
             State::Read { destinations, refused, .. } => {
                 self.read.retain(|read| read.watched != *watched);
                 self.read.push(Read {
@@ -111,10 +114,13 @@ impl Memory {
                     let level = level(&one.destination).or(destinations.last());
                     level.is_none_or(|level| level.utilization_by_now < thresholds.clear)
                 };
-                let mut turns = self.forget(
-                    |one| one.watched == *watched && fell(one),
-                    |one| (level(&one.destination).cloned(), None),
-                );
+                let over = self.forget(|one| one.watched == *watched && fell(one)).into_iter();
+                let mut turns: Vec<(Timestamp, Turn)> = over
+                    .map(|one| {
+                        let now = level(&one.destination).cloned();
+                        room_again(one, now, None)
+                    })
+                    .collect();
                 for level in destinations.iter().filter(|level| level.utilization_by_now >= thresholds.warn) {
                     let is_of =
                         |one: &Warned| one.watched == *watched && one.destination == level.destination;
@@ -143,27 +149,20 @@ impl Memory {
     pub fn forget_others(&mut self, there_are: &[NatGatewayId]) -> Vec<(Watched, Timestamp, Turn)> {
         let is_there = |watched: &Watched| there_are.iter().any(|id| id.as_str() == watched.gateway);
         self.read.retain(|read| is_there(&read.watched));
-        let (left, gone): (Vec<Warned>, Vec<Warned>) =
-            std::mem::take(&mut self.warned).into_iter().partition(|one| is_there(&one.watched));
-        self.warned = left;
-        let told = gone.into_iter().filter(|one| !one.by_alarm);
-        told.map(|one| (one.watched, one.since, Turn::Gone { destination: one.destination })).collect()
+        let gone = self.forget(|one| !is_there(&one.watched)).into_iter();
+        gone.map(|one| (one.watched, one.since, Turn::Gone { destination: one.destination })).collect()
     }
 
     /// Forgets the warnings that are over; those that readers know of are what they have to be told.
-    fn forget(
-        &mut self,
-        is_over: impl Fn(&Warned) -> bool,
-        now: impl Fn(&Warned) -> (Option<super::Level>, Option<u64>),
-    ) -> Vec<(Timestamp, Turn)> {
+    fn forget(&mut self, is_over: impl Fn(&Warned) -> bool) -> Vec<Warned> {
         let (over, left): (Vec<Warned>, Vec<Warned>) =
             std::mem::take(&mut self.warned).into_iter().partition(|one| is_over(one));
         self.warned = left;
-        let told = over.into_iter().filter(|one| !one.by_alarm);
-        told.map(|one| {
-            let (now, connections) = now(&one);
-            (one.since, Turn::RoomAgain { destination: one.destination, now, connections })
-        })
-        .collect()
+        over.into_iter().filter(|one| !one.by_alarm).collect()
     }
+}
+
+/// That a destination has room again, with the time since when readers are told of it.
+fn room_again(over: Warned, now: Option<Level>, connections: Option<u64>) -> (Timestamp, Turn) {
+    (over.since, Turn::RoomAgain { destination: over.destination, now, connections })
 }
