@@ -1,15 +1,16 @@
-//! Each message as an event, and what PagerDuty gets of it.
+//! Each message as an event, and what other tools get of it.
 
 use nat_simulator::{LogFormat, Pattern};
-use nat_triage::diagnosis::Diagnosis;
+use nat_triage::diagnosis::{Diagnosis, Stage};
 use nat_triage::recovery::Relief;
 use nat_triage::report::{HttpsReaders, Message, Trouble};
 use serde_json::{Value, json};
 
 use crate::ladder::Scene;
 use crate::recoveries::{ended, event, recovery};
-use crate::support::checkout;
 use crate::support::evaluator::Evaluator;
+use crate::support::event_bridge::Rules;
+use crate::support::receivers::{PagerDuty, Webhook};
 use crate::watch::{filling, room_again, warning};
 
 async fn diagnosis() -> Diagnosis {
@@ -33,56 +34,24 @@ fn of_recovery(relief: Relief) -> Value {
     seen(&Message::of_trouble(&over, HttpsReaders::Chat))
 }
 
-/// Whether a pattern matches. Source: "Amazon EventBridge event patterns" in its user guide, for values and prefixes.
-fn matches(pattern: &Value, event: &Value) -> bool {
-    let one = |pattern: &Value| match pattern.get("prefix").and_then(Value::as_str) {
-        Some(prefix) => event.as_str().is_some_and(|text| text.starts_with(prefix)),
-        None => pattern == event,
-    };
-    match pattern {
-        Value::Object(fields) => fields.iter().all(|(name, of_field)| matches(of_field, &event[name])),
-        Value::Array(any) => any.iter().any(one),
-        other => panic!("no pattern: {other}"),
-    }
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// PagerDuty with the stack that calls it.
+fn pagerduty() -> (PagerDuty, Rules) {
+    let pagerduty = PagerDuty::start(KEY);
+    let rules = Rules::of("pagerduty.json", &[("RoutingKey", KEY), ("Endpoint", pagerduty.url())]);
+    (pagerduty, rules)
 }
 
-/// What a rule's target gets, in JSON. Source: "Amazon EventBridge input transformation" in its user guide: a variable
-/// is its JSON, and within quotes its text.
-fn transformed(transformer: &Value, event: &Value) -> Value {
-    let mut text = transformer["InputTemplate"].as_str().expect("a template").to_owned();
-    for (name, path) in transformer["InputPathsMap"].as_object().expect("paths") {
-        let path = path.as_str().expect("a path").strip_prefix('$').expect("a path");
-        let value = event.pointer(&path.replace('.', "/")).unwrap_or_else(|| panic!("no {path} in {event}"));
-        let quoted = format!("<{name}>\"");
-        if text.contains(&quoted) {
-            text = text.replace(&quoted, &format!("{}\"", value.as_str().expect("text")));
-        }
-        text = text.replace(&format!("<{name}>"), &value.to_string());
-    }
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-fn template(name: &str) -> Value {
-    let text = std::fs::read_to_string(checkout().join("deploy").join(name)).expect("there");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// What a webhook gets of an event, if anything: of a target with an `InputPath`, that part of the event. Source: `Target`
-/// in the Amazon EventBridge API reference.
-fn posted(event: &Value) -> Option<Value> {
-    let rule = &template("webhook.json")["Resources"]["Events"]["Properties"];
-    assert_eq!(rule["Targets"][0]["InputPath"], "$.detail");
-    matches(&rule["EventPattern"], event).then(|| event["detail"].clone())
-}
-
-/// What PagerDuty gets of an event, by the rules' order: what opens, and what resolves.
-fn paged(event: &Value) -> [Option<Value>; 2] {
-    let template = template("pagerduty.json");
-    ["Opens", "Resolves"].map(|rule| {
-        let rule = &template["Resources"][rule]["Properties"];
-        let transformer = &rule["Targets"][0]["InputTransformer"];
-        matches(&rule["EventPattern"], event).then(|| transformed(transformer, event))
-    })
+/// What an event makes of PagerDuty's incidents: which of the rules took it, each of which PagerDuty took.
+fn paged(rules: &Rules, event: &Value) -> Vec<String> {
+    let taken = rules.put(event).into_iter();
+    taken
+        .map(|(rule, answered)| {
+            assert_eq!(answered.status, 202, "{}", answered.body);
+            rule
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -112,54 +81,123 @@ async fn a_report_that_is_too_large_is_left_out_of_its_event() {
 }
 
 #[tokio::test]
-async fn pagerduty_opens_an_incident_with_the_answer() {
+async fn pagerduty_has_one_incident_for_all_that_is_told_of_it() {
+    let (pagerduty, rules) = pagerduty();
+    let last = diagnosis().await;
+    let provisional = Diagnosis { stage: Stage::Provisional, ..last.clone() };
+    for told in [&provisional, &last] {
+        assert_eq!(paged(&rules, &of_diagnosis(told)), ["Opens"]);
+    }
+    let [(key, became)] = &pagerduty.incidents().into_iter().collect::<Vec<_>>()[..] else {
+        panic!("{:?}", pagerduty.incidents())
+    };
+    assert_eq!((key, &became[..]), (&last.id, &["opened", "added to"][..]));
+}
+
+#[tokio::test]
+async fn pagerduty_gets_the_answer_in_a_line_and_who_tells_it() {
     let diagnosis = diagnosis().await;
-    let event = of_diagnosis(&diagnosis);
-    let [Some(opened), None] = paged(&event) else { panic!("{event:#}") };
-    // Source: "Send an Alert Event" in PagerDuty's Events API V2: these are required, the summary up to 1,024 characters.
-    assert_eq!(opened["event_action"], "trigger");
-    assert_eq!(opened["dedup_key"], json!(diagnosis.id));
-    let payload = &opened["payload"];
-    assert!(payload["summary"].as_str().is_some_and(|text| (1..=1024).contains(&text.len())), "{opened}");
-    assert_eq!(payload["source"], "nat-triage in eu-west-1");
-    let severity = payload["severity"].as_str().expect("text");
-    assert!(["critical", "error", "warning", "info"].contains(&severity), "{severity}");
+    let message = Message::of(&diagnosis, None, HttpsReaders::Chat);
+    let webhook = Webhook::start("X-Routing-Key", KEY);
+    let rules = Rules::of("pagerduty.json", &[("RoutingKey", KEY), ("Endpoint", webhook.url())]);
+    rules.put(&seen(&message));
+    let sent = webhook.taken();
+    assert_eq!(
+        sent,
+        [json!({
+            "routing_key": KEY,
+            "event_action": "trigger",
+            "dedup_key": diagnosis.id,
+            "payload": {
+                "summary": message.subject,
+                "source": "nat-triage in eu-west-1",
+                "severity": "critical",
+                "custom_details": { "kind": "diagnosis", "report_id": diagnosis.id },
+            },
+        })]
+    );
 }
 
 #[test]
 fn a_warning_opens_and_resolves_one_incident() {
+    let (pagerduty, rules) = pagerduty();
     let of = |turn| seen(&Message::of_warning(&warning(turn), HttpsReaders::Chat));
     let (filling, room) = (of(filling()), of(room_again()));
     assert_eq!(filling["detail-type"], "NAT Gateway Warning");
-    let [Some(opened), None] = paged(&filling) else { panic!("{filling:#}") };
-    let [None, Some(resolved)] = paged(&room) else { panic!("{room:#}") };
-    assert_eq!(opened["payload"]["severity"], "warning");
-    assert_eq!(opened["dedup_key"], resolved["dedup_key"]);
     assert_ne!(filling["detail"]["id"], room["detail"]["id"], "each is told once");
+    assert_eq!(
+        (paged(&rules, &filling), paged(&rules, &room)),
+        (vec!["Opens".into()], vec!["Resolves".into()])
+    );
+    let became: Vec<_> = pagerduty.incidents().into_values().collect();
+    assert_eq!(became, [["opened", "resolved"]]);
 }
 
 #[tokio::test]
 async fn pagerduty_resolves_only_what_is_freed() {
-    let freed = of_recovery(Relief::Freed);
-    let [None, Some(resolved)] = paged(&freed) else { panic!("{freed:#}") };
+    let (pagerduty, rules) = pagerduty();
     let began = ended().gateways[0].began.as_ref().expect("told").id();
-    assert_eq!(resolved, json!({ "event_action": "resolve", "dedup_key": began }));
+    let mut alarm = diagnosis().await;
+    alarm.id.clone_from(&began);
+    assert_eq!(paged(&rules, &of_diagnosis(&alarm)), ["Opens"]);
     for relief in [Relief::CannotTell, Relief::StillFull] {
-        assert_eq!(paged(&of_recovery(relief)), [None, None], "{relief:?}");
+        assert!(paged(&rules, &of_recovery(relief)).is_empty(), "{relief:?}");
     }
+    assert_eq!(pagerduty.incidents()[&began], ["opened"]);
+    assert_eq!(paged(&rules, &of_recovery(Relief::Freed)), ["Resolves"]);
+    assert_eq!(pagerduty.incidents()[&began], ["opened", "resolved"]);
+}
+
+#[tokio::test]
+async fn a_past_incident_wakes_nobody() {
+    let (pagerduty, rules) = pagerduty();
     let mut replay = diagnosis().await;
     replay.replay = true;
-    assert_eq!(paged(&of_diagnosis(&replay)), [None, None], "a past incident wakes nobody");
+    assert!(paged(&rules, &of_diagnosis(&replay)).is_empty());
+    assert!(pagerduty.incidents().is_empty());
+}
+
+#[test]
+fn the_receiver_refuses_what_pagerduty_refuses() {
+    let (_pagerduty, rules) = pagerduty();
+    let of = |turn| seen(&Message::of_warning(&warning(turn), HttpsReaders::Chat));
+    for (field, bad) in
+        [("summary", json!("")), ("summary", json!("x".repeat(1_025))), ("incident_id", json!(7))]
+    {
+        let mut event = of(filling());
+        event["detail"][field] = bad;
+        let [(_, answered)] = &rules.put(&event)[..] else { panic!("{event:#}") };
+        assert_eq!(answered.status, 400, "{field}: {}", answered.body);
+    }
 }
 
 #[tokio::test]
 async fn a_webhook_gets_what_is_told_of_a_gateway() {
-    let diagnosis = diagnosis().await;
-    let got = posted(&of_diagnosis(&diagnosis)).expect("a diagnosis");
-    assert_eq!((&got["schema"], &got["report"]), (&json!("nat-triage.event.v1"), &diagnosis.to_json()));
-    assert_eq!(posted(&of_recovery(Relief::StillFull)).expect("an end")["relief"], "still-full");
+    let webhook = Webhook::start("X-Api-Key", "of-the-team");
+    let values = [("Endpoint", webhook.url()), ("HeaderName", "X-Api-Key"), ("HeaderValue", "of-the-team")];
+    let rules = Rules::of("webhook.json", &values);
     let of = |turn| seen(&Message::of_warning(&warning(turn), HttpsReaders::Chat));
-    assert!(posted(&of(filling())).is_some() && posted(&of(room_again())).is_some());
+    let diagnosis = diagnosis().await;
+    let event = json!({});
+    let failure = Trouble::broken("nt-1", &event, "AWS did not answer");
+    let told = [
+        of_diagnosis(&diagnosis),
+        of_recovery(Relief::StillFull),
+        of(filling()),
+        of(room_again()),
+        seen(&Message::of_trouble(&failure, HttpsReaders::Chat)),
+    ];
+    for event in &told {
+        let [(_, answered)] = &rules.put(event)[..] else { panic!("{event:#}") };
+        assert_eq!(answered.status, 200, "{}", answered.body);
+    }
+    let details: Vec<Value> = told.iter().map(|event| event["detail"].clone()).collect();
+    assert_eq!(webhook.events(), details);
+    assert_eq!(details[0]["report"], diagnosis.to_json());
     let replay = Diagnosis { replay: true, ..diagnosis };
-    assert_eq!(posted(&of_diagnosis(&replay)), None);
+    assert!(rules.put(&of_diagnosis(&replay)).is_empty());
+
+    let stranger = Rules::of("webhook.json", &[values[0], values[1], ("HeaderValue", "guessed")]);
+    assert_eq!(stranger.put(&told[0])[0].1.status, 401);
+    assert_eq!(webhook.events().len(), told.len());
 }

@@ -9,10 +9,12 @@ pub(crate) mod cli;
 pub(crate) mod contract;
 pub(crate) mod delivery;
 pub(crate) mod evaluator;
+pub(crate) mod event_bridge;
 pub(crate) mod incidents;
 pub(crate) mod message;
 #[cfg(feature = "aws")]
 pub(crate) mod processes;
+pub(crate) mod receivers;
 #[cfg(feature = "aws")]
 pub(crate) mod runtime_api;
 #[cfg(feature = "aws")]
