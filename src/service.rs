@@ -177,7 +177,7 @@ impl Service {
     #[must_use]
     pub fn new(config: Config, clients: Clients) -> Self {
         Self {
-            budget: RefCell::new(Budget::of_gib(config.max_scan_gib)),
+            budget: RefCell::new(Budget::of_event(config.max_scan_gib)),
             config,
             clients,
             sent: Memory::default(),
@@ -361,7 +361,7 @@ impl Service {
     /// Goes on with an incident whose flow logs an earlier invocation could not wait for.
     async fn go_on(&self, time: Time, left: Continuation) -> Result<Value, Failure> {
         let Continuation { round, incident, event, told, scanned_bytes, .. } = left;
-        self.budget.replace(Budget::of_gib(self.config.max_scan_gib).having_spent(scanned_bytes));
+        self.budget.replace(Budget::of_event(self.config.max_scan_gib).having_spent(scanned_bytes));
         let ledger = self.ledger(time.deadline);
         if let (Some(told), Some(memory)) = (told, ledger.memory) {
             let mark = incident.mark();

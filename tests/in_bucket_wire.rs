@@ -134,7 +134,7 @@ impl Bucket {
             .build();
         BucketObjects::new(
             &Clients::new(&config),
-            Budget::of_gib(1.0),
+            Budget::of_event(1.0),
             Deadline::after(Duration::from_secs(60)),
         )
     }

@@ -5,16 +5,16 @@ use nat_simulator::{LogFormat, Pattern};
 use nat_triage::diagnosis::{Diagnosis, HeldPorts, MetricReport};
 use nat_triage::gap::Gap;
 use nat_triage::incident::TimeWindow;
-use nat_triage::report::{HttpsReaders, Message};
+use nat_triage::report::{HttpsReaders, Message, Trouble};
 use nat_triage::telemetry::{GATEWAY_METRICS, NAMESPACE, RANK_METRIC, metrics_of_gateways};
 use nat_triage::watch::{
     Connections, Filling, Fleet, Gate, Holder, Level, Memory, SCHEMA, Seen, State, Thresholds, Turn,
     WARNING_SCHEMA, Warning, Watch, Watched, Week, Weeks, latest, levels, table,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::ladder::Scene;
-use crate::support::contract::assert_warning;
+use crate::support::contract::{assert_trouble, assert_warning};
 use crate::support::message::people_get;
 
 const GATEWAY: &str = "nat-0a1b2c3d4e5f60718";
@@ -281,6 +281,20 @@ fn a_warning_of_a_gateway_that_is_gone_is_over() {
     insta::assert_snapshot!(told(gone));
 }
 
+#[test]
+fn readers_are_told_that_watching_stopped_once_a_week() {
+    let mut memory = Memory::default();
+    let told: Vec<i64> =
+        (0..21).filter(|day| memory.tell_of_stop(now() + SignedDuration::from_hours(24 * day))).collect();
+    assert_eq!(told, [0, 7, 14]);
+    let event = json!({ "watch": true });
+    let gateways =
+        [watched(), Watched::new(&"nat-0fedcba9876543210".parse().expect("valid"), Some("eu-west-1a"))];
+    let stopped = Trouble::stopped(&event, &gateways, 20.0, now());
+    let message = Message::of_trouble(&stopped, HttpsReaders::Chat);
+    insta::assert_snapshot!(people_get(&message, |json| assert_trouble(json, "stopped")));
+}
+
 fn watch(gateways: Vec<Seen>) -> Watch {
     Watch {
         schema: SCHEMA,
@@ -288,6 +302,7 @@ fn watch(gateways: Vec<Seen>) -> Watch {
         region: Some("eu-west-1".into()),
         gateways,
         gaps: Vec::new(),
+        beyond_limit: Vec::new(),
         scanned_bytes: 7_340_032,
         told: Vec::new(),
     }

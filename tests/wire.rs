@@ -995,6 +995,14 @@ fn a_destination_that_fills_up_is_told_of_before_it_is_full() {
         );
     }
 
+    // A day that allows less than the next question scans ends watching, which its readers learn once.
+    let short = RuntimeApi::start();
+    let a_byte = [&settings[..], &[("NAT_TRIAGE_WATCH_GIB_PER_DAY", "0.000000001")]].concat();
+    let _stopped = started(&short, &endpoints(&scene, &url), &a_byte);
+    let (found, _, stopped) = answered_and_published(&short, &scene, &event, 60);
+    assert_eq!(stopped["kind"], "watch-stopped", "{stopped:#}");
+    assert_eq!(found["beyond_limit"][0]["gateway"], scene.id("gateway"), "{found:#}");
+
     let (weekly, _, published) = answered_and_published(&api, &scene, &json!({ "watch": "weekly" }), 60);
     assert_eq!((&weekly, &weekly["schema"]), (&published, &json!("nat-triage.fleet.v1")));
     let [of_gateway] = &weekly["gateways"].as_array().expect("a list")[..] else { panic!("{weekly:#}") };

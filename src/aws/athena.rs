@@ -382,13 +382,19 @@ fn out_of_time(began: Instant, state: &str) -> Unanswered {
 }
 
 fn too_large(what: &str, bytes: u64, budget: &Budget) -> Unanswered {
+    budget.run_short();
+    let limit = budget.limit();
     Unanswered {
         why: format!(
-            "{what} {}, and NAT_TRIAGE_MAX_SCAN_GIB leaves {} to Athena: the statement was not run to its end",
+            "{what} {}, and {limit} leaves {} to Athena: the statement was not run to its end",
             words::bytes(bytes),
             words::bytes(budget.left())
         ),
-        fix: "raise NAT_TRIAGE_MAX_SCAN_GIB, or let the flow log write a folder for each hour and make the table's partitions of these".into(),
+        fix: format!(
+            "raise {limit}, or let the flow log write a folder for each hour and make the table's partitions of these"
+        )
+        .as_str()
+        .into(),
         cause: Cause::TooLarge,
     }
 }
@@ -582,7 +588,7 @@ mod tests {
     }
 
     fn budget() -> Budget {
-        Budget::of_gib(1.0)
+        Budget::of_event(1.0)
     }
 
     #[tokio::test(start_paused = true)]
@@ -607,7 +613,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_would_read_too_much_is_never_started() {
         let service = Service::with([look("SUCCEEDED", "", 0)]);
-        let refused = asked(&service, &Budget::of_gib(0.000_5)).await.expect_err("too much");
+        let refused = asked(&service, &Budget::of_event(0.000_5)).await.expect_err("too much");
         assert_eq!(refused.cause, Cause::TooLarge);
         assert!(
             refused.why.contains("1.0 MiB") && refused.why.contains("NAT_TRIAGE_MAX_SCAN_GIB"),

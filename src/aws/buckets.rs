@@ -208,6 +208,14 @@ impl Objects for BucketObjects {
         self.budget.left()
     }
 
+    fn limit(&self) -> &'static str {
+        self.budget.limit()
+    }
+
+    fn run_short(&self) {
+        self.budget.run_short();
+    }
+
     fn deadline(&self) -> Deadline {
         self.deadline
     }

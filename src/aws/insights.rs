@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::errors::{Failure, Kind, cleaned, milliseconds, within};
 use super::{Clients, whole};
+use crate::config::{MAX_SCAN_GIB, WATCH_GIB_PER_DAY};
 use crate::deadline::Deadline;
 use crate::evidence::insights::{Answer, Cause, ESTIMATE, LogsQueries, MAX_ROWS, Query, Row, Unanswered};
 use crate::gap::Fix;
@@ -108,26 +109,39 @@ pub struct Budget(Rc<Account>);
 struct Account {
     most: u64,
     spent: Rc<Cell<u64>>,
+    /// Which setting says how many.
+    limit: &'static str,
+    /// Whether there was something to scan for which not enough was left.
+    ran_short: Rc<Cell<bool>>,
 }
 
 impl Budget {
-    /// So many GiB, of which nothing is spent.
+    /// What one event may scan, of which nothing is spent, by [`MAX_SCAN_GIB`].
     #[must_use]
-    pub fn of_gib(gib: f64) -> Self {
-        Self::of_bytes(whole(gib * BYTES_OF_GIB))
+    pub fn of_event(gib: f64) -> Self {
+        Self::new(whole(gib * BYTES_OF_GIB), MAX_SCAN_GIB)
     }
 
-    /// So many bytes, of which nothing is spent.
+    /// What is left in bytes of what watching may scan in a day, by [`WATCH_GIB_PER_DAY`].
     #[must_use]
-    pub fn of_bytes(most: u64) -> Self {
-        Self(Rc::new(Account { most, spent: Rc::default() }))
+    pub fn of_day(bytes_left: u64) -> Self {
+        Self::new(bytes_left, WATCH_GIB_PER_DAY)
+    }
+
+    fn new(most: u64, limit: &'static str) -> Self {
+        Self(Rc::new(Account { most, spent: Rc::default(), limit, ran_short: Rc::default() }))
     }
 
     /// Half of what is left, for a question that a diagnosis can do without: what it scans counts all the same.
     #[must_use]
     pub fn spare(&self) -> Self {
         let most = self.spent().saturating_add(self.left() / 2);
-        Self(Rc::new(Account { most, spent: Rc::clone(&self.0.spent) }))
+        Self(Rc::new(Account {
+            most,
+            spent: Rc::clone(&self.0.spent),
+            limit: self.0.limit,
+            ran_short: Rc::default(),
+        }))
     }
 
     /// The same, where so many bytes were scanned before.
@@ -150,6 +164,22 @@ impl Budget {
     /// What may still be scanned, in bytes.
     pub(crate) fn left(&self) -> u64 {
         self.most().saturating_sub(self.spent())
+    }
+
+    /// The setting that says how many bytes it has.
+    #[must_use]
+    pub fn limit(&self) -> &'static str {
+        self.0.limit
+    }
+
+    /// Notes that there was something to scan for which not enough was left.
+    pub(super) fn run_short(&self) {
+        self.0.ran_short.set(true);
+    }
+
+    /// Whether something was not scanned since this was asked last, because not enough was left.
+    pub(crate) fn take_shortage(&self) -> bool {
+        self.0.ran_short.take()
     }
 
     pub(super) fn spend(&self, bytes: u64) {
@@ -424,29 +454,39 @@ async fn within_budget(
 fn unknown(budget: &Budget) -> Unanswered {
     Unanswered {
         why: format!(
-            "what it would scan could not be found out, and NAT_TRIAGE_MAX_SCAN_GIB allows {}: it was not run to its end",
+            "what it would scan could not be found out, and {} allows {}: it was not run to its end",
+            budget.limit(),
             words::bytes(budget.most())
         ),
-        fix: SMALLER.into(),
+        fix: scan_less(budget),
         cause: Cause::TooLarge,
     }
 }
 
-const SMALLER: &str = "raise NAT_TRIAGE_MAX_SCAN_GIB, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it";
+fn scan_less(budget: &Budget) -> Fix {
+    format!(
+        "raise {}, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it",
+        budget.limit()
+    )
+    .as_str()
+    .into()
+}
 
 /// `spent` is what others scanned.
 fn too_large(scan: &str, bytes: u64, budget: &Budget, spent: u64) -> Unanswered {
+    budget.run_short();
     let spent = match spent {
         0 => String::new(),
         spent => format!(", of which {} are spent", words::bytes(spent)),
     };
     Unanswered {
         why: format!(
-            "{scan} {}, and NAT_TRIAGE_MAX_SCAN_GIB allows {}{spent}: it was not run to its end",
+            "{scan} {}, and {} allows {}{spent}: it was not run to its end",
             words::bytes(bytes),
+            budget.limit(),
             words::bytes(budget.most())
         ),
-        fix: SMALLER.into(),
+        fix: scan_less(budget),
         cause: Cause::TooLarge,
     }
 }
@@ -945,7 +985,7 @@ mod tests {
     }
 
     fn budget(gib: f64) -> Budget {
-        Budget::of_gib(gib)
+        Budget::of_event(gib)
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ impl Severity {
     fn of_trouble(trouble: &Trouble<'_>) -> Self {
         match trouble.kind() {
             Kind::Failure => Self::Critical,
-            Kind::UnreadableEvent => Self::Warning,
+            Kind::UnreadableEvent | Kind::WatchStopped => Self::Warning,
             Kind::Recovery => match relief(trouble) {
                 Some(Relief::Freed) => Self::Info,
                 Some(Relief::CannotTell | Relief::StillFull) | None => Self::Warning,

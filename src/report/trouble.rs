@@ -1,5 +1,6 @@
 //! What a person gets where there is no diagnosis: what went wrong and what to do, or that all is over.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -11,8 +12,9 @@ use super::recovery;
 use super::sms::SUBJECT;
 use crate::alarm::{Beyond, Ended, MAX_INCIDENTS};
 use crate::gap::Fix;
-use crate::incident::NatGatewayId;
+use crate::incident::{NatGatewayId, fingerprint};
 use crate::recovery::Recovery;
+use crate::watch::Watched;
 use crate::words::{ascii_line, count, counted, escaped_json, outside};
 
 /// The version of the JSON that machines get instead of a diagnosis.
@@ -24,6 +26,9 @@ const REASON: usize = 1_000;
 /// Longest part of the event that is shown to people; machines get it whole.
 const EVENT: usize = 2_000;
 
+/// Most gateways that are named where several are not watched.
+const MAX_NAMED: usize = 5;
+
 /// What sort of message it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -34,6 +39,8 @@ pub enum Kind {
     Failure,
     /// The alarm is over.
     Recovery,
+    /// The early warning has scanned as much today as it may.
+    WatchStopped,
 }
 
 impl Kind {
@@ -44,6 +51,7 @@ impl Kind {
             Self::UnreadableEvent => "unreadable-event",
             Self::Failure => "failure",
             Self::Recovery => "recovery",
+            Self::WatchStopped => "watch-stopped",
         }
     }
 }
@@ -144,6 +152,27 @@ impl<'e> Trouble<'e> {
         }
     }
 
+    /// The early warning, which reads no more flow logs until midnight UTC: it may scan so many GiB a day.
+    #[must_use]
+    pub fn stopped(event: &'e Value, gateways: &[Watched], gib_a_day: f64, at: Timestamp) -> Self {
+        let names: Vec<String> = gateways.iter().take(MAX_NAMED).map(Watched::name).collect();
+        let more = gateways.len() - names.len();
+        let more = if more > 0 { format!(", and {} more", count(more as u64)) } else { String::new() };
+        Self {
+            id: fingerprint(&format!("watch stopped {at}")),
+            reason: format!(
+                "the early warning may scan {gib_a_day} GiB of flow logs a day. Too little of that is left for its next question. These gateways have so many connections that one of their destinations may be filling up: {}{more}. No warning about them comes before midnight UTC. Alarms and their reports do not depend on the early warning",
+                names.join(", ")
+            ),
+            kind: Kind::WatchStopped,
+            title: format!("nat-triage stopped watching {} until midnight UTC", counted(gateways.len() as u64, "NAT gateway")),
+            fix: "raise the stack's parameter WatchGiBPerDay. This message comes at most once a week, even if watching stops every day".into(),
+            recovery: Vec::new(),
+            thread: None,
+            event,
+        }
+    }
+
     /// What each gateway of an alarm that is over was found to be.
     #[must_use]
     pub fn recovery(&self) -> &[Recovery] {
@@ -155,7 +184,7 @@ impl<'e> Trouble<'e> {
         match (self.kind, &self.recovery[..]) {
             (Kind::Recovery, [one]) => one.incident_id.clone(),
             (Kind::Failure, _) => Some(self.id.clone()),
-            (Kind::Recovery | Kind::UnreadableEvent, _) => None,
+            (Kind::Recovery | Kind::UnreadableEvent | Kind::WatchStopped, _) => None,
         }
     }
 
@@ -206,12 +235,16 @@ impl<'e> Trouble<'e> {
             text.push_str(line);
             text.push('\n');
         }
-        // Of an alarm that is over nobody needs the event, and anybody who may send one has a say in it.
-        if self.kind != Kind::Recovery {
+        // Of an alarm that is over nobody needs the event, and anybody who may send one has a say in it. The schedule's
+        // says nothing.
+        if !matches!(self.kind, Kind::Recovery | Kind::WatchStopped) {
             let event = outside(&self.event.to_string(), EVENT);
             text.push_str(&format!("\nThe event, as it arrived, but for links:\n{event}\n"));
         }
-        let of = if self.kind == Kind::Recovery { "Id of this message" } else { "Report id" };
+        let of = match self.kind {
+            Kind::Recovery | Kind::WatchStopped => "Id of this message",
+            Kind::Failure | Kind::UnreadableEvent => "Report id",
+        };
         text.push_str(&format!("\n{of}: {}\n", self.id));
         text
     }

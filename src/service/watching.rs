@@ -12,6 +12,7 @@ use crate::diagnosis::Diagnosis;
 use crate::gap::{Fix, Gap};
 use crate::incident::{NatGatewayId, TimeWindow, fingerprint};
 use crate::network::NatGateway;
+use crate::report::Trouble;
 use crate::telemetry;
 use crate::watch::{
     Connections, Fleet, Gate, Memory, SCHEMA, Seen, State, Turn, WARNING_SCHEMA, Warning, Watch, Watched,
@@ -33,7 +34,7 @@ pub(super) fn is_weekly(event: &Value) -> bool {
 
 impl Service {
     /// Looks how full the gateways are, and tells the readers of the reports what is new.
-    pub(super) async fn on_watch(&self, time: Time) -> Result<Value, Failure> {
+    pub(super) async fn on_watch(&self, event: &Value, time: Time) -> Result<Value, Failure> {
         let bucket = self.bucket(time.deadline);
         let kept = match &bucket {
             Some(bucket) => bucket.watched().await,
@@ -48,6 +49,12 @@ impl Service {
             // What is not written down is told by the next look, or by Lambda's next attempt.
             outbox.warn(warning).await?;
             tracing::info!(id = warning.id, event = warning.turn.name(), "warned");
+        }
+        if !found.beyond_limit.is_empty() && memory.tell_of_stop(found.at) {
+            outbox
+                .tell(&Trouble::stopped(event, &found.beyond_limit, self.config.watch_gib_per_day, found.at))
+                .await?;
+            tracing::warn!(gateways = found.beyond_limit.len(), "stopped watching until midnight UTC");
         }
         if memory != before
             && let Some(bucket) = &bucket
@@ -80,10 +87,9 @@ impl Service {
         let now = clock.now();
         let window = latest(now);
         let a_day = (self.config.watch_gib_per_day * aws::BYTES_OF_GIB) as u64;
-        let budget = Budget::of_bytes(memory.bytes_left(a_day, now));
+        let budget = Budget::of_day(memory.bytes_left(a_day, now));
         self.budget.replace(budget.clone());
-        let mut seen = Vec::new();
-        let mut told = Vec::new();
+        let (mut seen, mut told, mut beyond_limit) = (Vec::new(), Vec::new(), Vec::new());
         let (connections, gaps) = match self.gateways(deadline.of_look_ups(), only).await {
             Ok(gateways) => {
                 if only.is_none() {
@@ -110,8 +116,17 @@ impl Service {
                 Gate::Ask if deadline.before_publishing().remaining() < MIN_TIME_OF_GATEWAY => {
                     State::Unknown { missing: without_time() }
                 }
-                Gate::Ask if budget.left() == 0 => State::Unknown { missing: without_budget() },
-                Gate::Ask => self.read(time, &of, window).await,
+                Gate::Ask if budget.left() == 0 => {
+                    beyond_limit.push(of.watched());
+                    State::Unknown { missing: without_budget() }
+                }
+                Gate::Ask => {
+                    let state = self.read(time, &of, window).await;
+                    if budget.take_shortage() && matches!(state, State::Unknown { .. }) {
+                        beyond_limit.push(of.watched());
+                    }
+                    state
+                }
             };
             let one = Seen {
                 watched: of.watched(),
@@ -131,6 +146,7 @@ impl Service {
             region: self.clients.region().map(str::to_owned),
             gateways: seen,
             gaps,
+            beyond_limit,
             scanned_bytes: budget.spent(),
             told,
         }

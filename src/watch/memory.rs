@@ -10,6 +10,9 @@ use super::{Connections, Gate, Level, Seen, State, Thresholds, Turn, Watched};
 /// How long what was read is believed, where the gateway has not got enough connections since to fill a destination.
 const REST: SignedDuration = SignedDuration::from_mins(30);
 
+/// How long readers who know that watching stopped for a day are not told of another day.
+const PAUSE_OF_STOPS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// A destination that readers know of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warned {
@@ -43,6 +46,9 @@ pub struct Memory {
     day: i64,
     /// Bytes that were scanned on that day.
     scanned: u64,
+    /// When readers were told last that watching had stopped for a day.
+    #[serde(default)]
+    told_of_stop: Option<Timestamp>,
 }
 
 fn day_of(at: Timestamp) -> i64 {
@@ -86,6 +92,16 @@ impl Memory {
     pub fn add_scanned(&mut self, bytes: u64, now: Timestamp) {
         let scanned = if self.day == day_of(now) { self.scanned } else { 0 };
         (self.day, self.scanned) = (day_of(now), scanned.saturating_add(bytes));
+    }
+
+    /// Whether readers have to be told that watching has stopped until tomorrow: once a week, for a limit that is too low
+    /// is so every day.
+    pub fn tell_of_stop(&mut self, now: Timestamp) -> bool {
+        let known = self.told_of_stop.is_some_and(|told| now.duration_since(told) < PAUSE_OF_STOPS);
+        if !known {
+            self.told_of_stop = Some(now);
+        }
+        !known
     }
 
     /// Takes in what was seen of a gateway. What has become of its destinations, each with the time since when readers

@@ -135,6 +135,8 @@ pub struct Watch {
     pub gateways: Vec<Seen>,
     /// What could not be looked up, of all gateways.
     pub gaps: Vec<Gap>,
+    /// Those whose flow logs should have been read, had not as much been scanned today as may be.
+    pub beyond_limit: Vec<Watched>,
     /// Bytes of logs that Logs Insights scanned for it.
     pub scanned_bytes: u64,
     /// What readers were told.

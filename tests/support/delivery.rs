@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nat_simulator::Record;
+use nat_triage::config::MAX_SCAN_GIB;
 use nat_triage::deadline::Deadline;
 use nat_triage::evidence::bucket::{Cause, Listed, Object, Objects, Refused};
 use nat_triage::network::{BucketPlace, Listing};
@@ -207,6 +208,10 @@ impl Objects for &Bucket {
 
     fn left(&self) -> u64 {
         self.allowed.unwrap_or(u64::MAX).saturating_sub(self.spent.get())
+    }
+
+    fn limit(&self) -> &'static str {
+        MAX_SCAN_GIB
     }
 
     fn deadline(&self) -> Deadline {

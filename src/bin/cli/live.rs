@@ -163,7 +163,7 @@ pub(crate) async fn fetch(
 ) -> anyhow::Result<()> {
     let config = Config::from_env()?;
     let sdk = account(&Account::default(), true).await?;
-    let budget = Budget::of_gib(config.max_scan_gib);
+    let budget = Budget::of_event(config.max_scan_gib);
     let objects = BucketObjects::new(&Clients::new(&sdk), budget, Deadline::after(PATIENCE));
     let below = bucket::below(&objects, place, window, Most::ON_MACHINE)
         .await

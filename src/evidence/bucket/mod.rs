@@ -122,6 +122,12 @@ pub trait Objects {
     /// How many bytes may still be read.
     fn left(&self) -> u64;
 
+    /// The setting that says how much that is.
+    fn limit(&self) -> &'static str;
+
+    /// Notes that there were objects for which not enough was left.
+    fn run_short(&self) {}
+
     /// By when everything has to be done.
     fn deadline(&self) -> Deadline;
 
@@ -144,6 +150,14 @@ impl<O: Objects> Objects for &O {
 
     fn left(&self) -> u64 {
         (**self).left()
+    }
+
+    fn limit(&self) -> &'static str {
+        (**self).limit()
+    }
+
+    fn run_short(&self) {
+        (**self).run_short();
     }
 
     fn deadline(&self) -> Deadline {
@@ -251,7 +265,7 @@ impl<O: Objects> BucketFiles<O> {
         let unread = fetched.left.len() as u64 + fetched.refused.len() as u64 + found.archived.len() as u64;
         let mut gaps = found.gaps.clone();
         gaps.extend(told.archived(&found.archived));
-        gaps.extend(told.left_out(&fetched, self.objects.left(), self.most));
+        gaps.extend(told.left_out(&fetched, &self.objects, self.most));
         gaps.extend(told.refused(&fetched.refused));
         gaps.extend(told.missing_between(&found.objects));
         let (bytes, count) = (fetched.bytes, fetched.contents.len() as u64);
@@ -315,7 +329,8 @@ impl<O: Objects> BucketFiles<O> {
         }
         let more = if found.more { "more than " } else { "" };
         let limit = if bytes > left && bytes <= room {
-            format!("NAT_TRIAGE_MAX_SCAN_GIB leaves {}", crate::words::bytes(left))
+            self.objects.run_short();
+            format!("{} leaves {}", self.objects.limit(), crate::words::bytes(left))
         } else {
             format!(
                 "at most {} and {} are read in place",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Cause, Fetched, MAX_LISTED, Most, Object, Refused};
+use super::{Cause, Fetched, MAX_LISTED, Most, Object, Objects, Refused};
 use crate::flow::reader::ReadError;
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
@@ -219,16 +219,18 @@ impl Told<'_> {
     }
 
     /// Objects for which there was no room.
-    pub(super) fn left_out(&self, fetched: &Fetched, left: u64, most: Most) -> Option<Gap> {
+    pub(super) fn left_out(&self, fetched: &Fetched, objects: &impl Objects, most: Most) -> Option<Gap> {
         if fetched.left.is_empty() {
             return None;
         }
+        let left = objects.left();
         let bytes: u64 = fetched.left.iter().map(|object| object.bytes).sum();
         let largest = fetched.left.iter().map(|object| object.bytes).max().unwrap_or(0);
         let why = if fetched.out_of_time {
             "there was no time to fetch them with s3:GetObject".to_owned()
         } else if bytes > left && largest <= most.bytes && fetched.bytes + bytes <= most.bytes {
-            format!("NAT_TRIAGE_MAX_SCAN_GIB leaves {} to this event", words::bytes(left))
+            objects.run_short();
+            format!("{} leaves {} to it", objects.limit(), words::bytes(left))
         } else {
             format!(
                 "at most {} and {} are read in place, those nearest to the minutes in question first",
