@@ -30,7 +30,7 @@ use crate::deadline::{Clock, Deadline};
 use crate::diagnosis::{Diagnosis, Limits, Stage};
 use crate::doctor::{self, Checkup, Examined, Facts, Standing, Tell};
 use crate::evidence::athena::Athena;
-use crate::evidence::bucket::{BucketFiles, Most};
+use crate::evidence::bucket::{BucketFiles, Most, Turns};
 use crate::evidence::files::FlowLogFiles;
 use crate::evidence::insights::{LogsInsights, Recording, RungMemory};
 use crate::evidence::live::{Live, shows_more_in_s3};
@@ -170,6 +170,8 @@ pub struct Service {
     watched: RefCell<watch::Memory>,
     /// What all queries of the event in hand may scan together.
     budget: RefCell<Budget>,
+    /// Where the event in hand is of several incidents, whose turn it is to hold files of S3.
+    turns: RefCell<Option<Turns>>,
 }
 
 impl Service {
@@ -185,6 +187,7 @@ impl Service {
             recalled: OnceCell::new(),
             measured: RefCell::default(),
             watched: RefCell::default(),
+            turns: RefCell::default(),
         }
     }
 
@@ -206,7 +209,8 @@ impl Service {
     /// When nobody was told what a retry could tell them, or nothing could be made of the event and there
     /// is nobody to tell.
     pub async fn on_event(&self, time: Time, event: &Value) -> Result<Value, Failure> {
-        self.budget.replace(Budget::of_gib(self.config.max_scan_gib));
+        self.budget.replace(Budget::of_event(self.config.max_scan_gib));
+        self.turns.replace(None);
         if let Some(left) = Continuation::of_event(event) {
             return self.go_on(time, left).await;
         }
@@ -218,7 +222,7 @@ impl Service {
             return self.on_check_up(time, tell).await;
         }
         if watching::is_asked_for(event) {
-            return self.on_watch(time).await;
+            return self.on_watch(event, time).await;
         }
         if watching::is_weekly(event) {
             return self.on_week(time).await;
@@ -241,6 +245,9 @@ impl Service {
             if let Err(failure) = self.tell(time, &trouble).await {
                 tracing::warn!(id, "not told of incidents beyond the most: {}", failure.chain());
             }
+        }
+        if outcomes.len() > 1 {
+            self.turns.replace(Some(Turns::default()));
         }
         let of_good = async {
             let asked = outcomes.iter().map(|outcome| self.answer(time, event, outcome.clone()));
@@ -843,7 +850,12 @@ impl Service {
 
     /// The flow logs that are in S3.
     fn bucket_files(&self, deadline: Deadline) -> BucketFiles<BucketObjects> {
-        BucketFiles::new(BucketObjects::new(&self.clients, self.budget(), deadline), Most::IN_FUNCTION)
+        let files =
+            BucketFiles::new(BucketObjects::new(&self.clients, self.budget(), deadline), Most::IN_FUNCTION);
+        match &*self.turns.borrow() {
+            Some(turns) => files.taking(turns.clone()),
+            None => files,
+        }
     }
 
     /// Athena, where a table is configured.

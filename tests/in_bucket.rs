@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, Simulation, View};
 use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
 use nat_triage::evidence::Source;
-use nat_triage::evidence::bucket::{BucketFiles, Cause, Most};
+use nat_triage::evidence::bucket::{BucketFiles, Cause, Most, Turns};
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::evidence::live::Live;
 use nat_triage::flow::reader::{Inputs, Options};
@@ -637,4 +637,43 @@ async fn a_flow_log_in_s3_that_shows_less_is_not_read_first() {
     let looked = triage(case.incident(), &Known(both), &live, case.limits()).await;
     assert_eq!(looked.expect("never fails").diagnosis.coverage.source, Source::LogsInsights);
     assert!(bucket.listed.borrow().is_empty() && bucket.fetched.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn incidents_side_by_side_hold_files_one_after_the_other() {
+    const ANOTHER: &str = "fl-0fedcba9876543210";
+
+    let case = Case::of(Pattern::Leak);
+    let mut objects = case.objects();
+    objects.extend(case.objects_of(ANOTHER, &case.simulation.facts().account_id));
+    let bucket = Bucket::of(objects);
+    let window = case.incident().window.expect("of an alarm");
+    let turns = Turns::default();
+    let read = async |flow_log: &str, turns: Option<Turns>| {
+        let mut network = case.network();
+        network.flow_logs[0].id = flow_log.into();
+        let files = BucketFiles::new(&bucket, Most::ON_MACHINE);
+        let files = match turns {
+            Some(turns) => files.taking(turns),
+            None => files,
+        };
+        let mut records = Vec::new();
+        for _look in 0..2 {
+            let (.., evidence) = files.try_out(&network, window).await.expect("a flow log");
+            records.push(evidence.coverage.records_read);
+        }
+        assert!(records[0] > 0 && records[0] == records[1], "{records:?}");
+    };
+    // How many times in a row files of one flow log are fetched, and how many files.
+    let fetched = || {
+        let mut of: Vec<bool> = bucket.under_way.take().iter().map(|key| key.contains(ANOTHER)).collect();
+        let all = of.len() / 2;
+        of.dedup();
+        (of.len(), all)
+    };
+    tokio::join!(read(FLOW_LOG, None), read(ANOTHER, None));
+    let (in_a_row, all) = fetched();
+    assert!(in_a_row > 2, "each waits for S3, and lets the other go on");
+    tokio::join!(read(FLOW_LOG, Some(turns.clone())), read(ANOTHER, Some(turns)));
+    assert_eq!(fetched(), (4, 2 * all), "two looks of each, by turns; what was read is not kept");
 }

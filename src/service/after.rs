@@ -22,6 +22,9 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 impl Service {
     /// What the gateways of an alarm that is over were found to be.
     pub(super) async fn look_after(&self, time: Time, ended: &Ended) -> Vec<Recovery> {
+        if ended.gateways.len() > 1 {
+            self.turns.borrow_mut().get_or_insert_default();
+        }
         join_all(ended.gateways.iter().map(|of| self.look_after_one(time, ended, of))).await
     }
 

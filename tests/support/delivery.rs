@@ -151,6 +151,8 @@ pub(crate) struct Bucket {
     pub(crate) allowed: Option<u64>,
     pub(crate) spent: Cell<u64>,
     pub(crate) fetched: RefCell<Vec<String>>,
+    /// The key of each fetch, when it begins and when it ends.
+    pub(crate) under_way: RefCell<Vec<String>>,
     pub(crate) listed: RefCell<Vec<String>>,
 }
 
@@ -202,6 +204,10 @@ impl Objects for &Bucket {
     async fn fetch(&self, _: &BucketPlace, object: &Object, _: Deadline) -> Result<Vec<u8>, Refused> {
         self.spent.set(self.spent.get() + object.bytes);
         self.fetched.borrow_mut().push(object.key.clone());
+        self.under_way.borrow_mut().push(object.key.clone());
+        // As it is with calls: others come in between.
+        tokio::task::yield_now().await;
+        self.under_way.borrow_mut().push(object.key.clone());
         refused(self.fetches_refused.as_ref(), &object.key)?;
         Ok(self.objects.borrow()[&object.key].clone())
     }

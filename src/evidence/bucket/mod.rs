@@ -8,11 +8,13 @@ mod told;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::deadline::Deadline;
 use crate::flow::LogFormat;
@@ -175,12 +177,37 @@ pub struct BucketFiles<O> {
     most: Most,
     /// What earlier looks fetched, by key: a later look reads only what is new.
     fetched: RefCell<BTreeMap<String, Arc<Vec<u8>>>>,
+    /// Whose turn it is to hold files, where several sources share what one may hold.
+    turns: Option<Turns>,
+}
+
+/// Sources that read beside each other in one process hold files one after the other, each as much as one may hold.
+#[derive(Clone, Debug)]
+pub struct Turns(Rc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Rc::new(Semaphore::new(1)))
+    }
+}
+
+impl Turns {
+    /// Waits until no other source holds files.
+    async fn wait(&self) -> SemaphorePermit<'_> {
+        self.0.acquire().await.expect("nobody closes it")
+    }
 }
 
 impl<O: Objects> BucketFiles<O> {
     /// A source that lists and fetches with `objects`, and holds no more than `most`.
     pub fn new(objects: O, most: Most) -> Self {
-        Self { objects, most, fetched: RefCell::default() }
+        Self { objects, most, fetched: RefCell::default(), turns: None }
+    }
+
+    /// The same source, which waits for its turn to read, and holds nothing afterwards: a later look fetches again.
+    #[must_use]
+    pub fn taking(self, turns: Turns) -> Self {
+        Self { turns: Some(turns), ..self }
     }
 
     /// What the best flow log in S3 shows of these minutes, where there is one: for a check-up.
@@ -260,6 +287,10 @@ impl<O: Objects> BucketFiles<O> {
             none.queries.push(told.run(&found, 0, 0, None));
             return Read { evidence: none, not_read: Some(told.not_read(&why)) };
         }
+        let turn = match &self.turns {
+            Some(turns) => Some(turns.wait().await),
+            None => None,
+        };
         let held = std::mem::take(&mut *self.fetched.borrow_mut());
         let fetched = fetched(&self.objects, &files.place, by_need, self.most, held).await;
         let unread = fetched.left.len() as u64 + fetched.refused.len() as u64 + found.archived.len() as u64;
@@ -281,7 +312,9 @@ impl<O: Objects> BucketFiles<O> {
                 Some(told.not_read(&format!("there was no room for {}", counted(left as u64, "file"))))
             }
         };
-        self.fetched.replace(fetched.contents.clone());
+        if turn.is_none() {
+            self.fetched.replace(fetched.contents.clone());
+        }
         let reading = if fetched.contents.is_empty() {
             None
         } else {
@@ -290,6 +323,7 @@ impl<O: Objects> BucketFiles<O> {
                     .await,
             )
         };
+        drop(turn);
         let mut known = None;
         let mut evidence = match reading {
             Some((Ok(evidence), learned)) => {
@@ -347,7 +381,8 @@ impl<O: Objects> BucketFiles<O> {
 
     /// The same source for other minutes, within what there is room for beside `held` bytes.
     pub(super) fn spare(&self, held: u64) -> BucketFiles<&O> {
-        BucketFiles::new(&self.objects, Most { bytes: self.most.bytes.saturating_sub(held), ..self.most })
+        let most = Most { bytes: self.most.bytes.saturating_sub(held), ..self.most };
+        BucketFiles { turns: self.turns.clone(), ..BucketFiles::new(&self.objects, most) }
     }
 
     /// Who lists and fetches.
