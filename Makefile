@@ -61,8 +61,8 @@ screenshots: $(call environment,pages) ## the README's pictures of the sample's 
 	tools/checks/pages screenshots .cache/sample.html
 
 SEEDS ?= 300
-accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article; SEEDS=60 prints docs/accuracy.md's
-	cargo run --quiet --release -p accuracy -- --seeds $(SEEDS)
+accuracy: ## how often the diagnosis is right, on simulated incidents, beside AWS's article; SEEDS=60 prints docs/accuracy.md's; ONLY='early warning' no more than that
+	cargo run --quiet --release -p accuracy -- --seeds $(SEEDS) --only "$(ONLY)"
 
 bench: $(call environment,emulators) ## from event to publish on a slow AWS, against the longest chain of calls
 	# Waiting is nearly all of it: the build that the tests use will do.

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alarm::is_drill;
-use crate::diagnosis::Again;
-use crate::evidence::insights::{Answer, Asked, Cause, LogsQueries, Query, RungMemory, Unanswered};
+use crate::diagnosis::{Again, Limits};
+use crate::evidence::Kept;
+use crate::evidence::insights::{
+    Answer, Asked, Cause, LogsInsights, LogsQueries, Query, RungMemory, Unanswered,
+};
 use crate::gap::Gap;
 use crate::incident::Incident;
 use crate::network::{Changes, Network, NetworkSource, Parties};
@@ -41,6 +44,9 @@ pub struct Bundle {
     /// Whether the minutes an hour earlier were asked about.
     #[serde(default)]
     compared: bool,
+    /// What was shown, where it came from files, which no answer gives again.
+    #[serde(default)]
+    kept: Option<Kept>,
     /// Which questions were known to be refused.
     #[serde(default)]
     memory: RungMemory,
@@ -108,9 +114,32 @@ impl Bundle {
             unlisted: triaged.unlisted.clone(),
             answers,
             compared: triaged.compared,
+            kept: None,
             memory,
             again: triaged.diagnosis.again.clone(),
         }
+    }
+
+    /// The same of a diagnosis that rests on files.
+    #[must_use]
+    pub fn resting_on(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// The diagnosis once more.
+    pub async fn diagnose(&self, limits: Limits) -> Triaged {
+        let surveyed = Surveyed::new(self.incident.clone(), self).await.set_by_hand(self.is_drill());
+        let looked = match &self.kept {
+            Some(kept) => surveyed.look(self, kept, limits).await,
+            None => {
+                let source =
+                    LogsInsights::new(self).remembering(self.memory.snapshot()).comparing(self.compared);
+                surveyed.look(self, &source, limits).await
+            }
+        };
+        let Ok(mut triaged) = looked;
+        triaged.diagnosis.again.clone_from(&self.again);
+        triaged
     }
 
     /// The bundle in a folder, or in a file of any name.
@@ -128,7 +157,15 @@ impl Bundle {
             Some(other) if other != SCHEMA => {
                 Err(UnusableBundle::Version { path: name, found: crate::words::one_line(other, 40) })
             }
-            _ => Ok(serde_json::from_value::<Self>(value).map_err(malformed)?.distrusted()),
+            _ => {
+                let bundle = serde_json::from_value::<Self>(value).map_err(malformed)?.distrusted();
+                match &bundle.kept {
+                    Some(kept) if !kept.is_sound() => {
+                        Err(malformed(serde::de::Error::custom("its evidence does not fit together")))
+                    }
+                    _ => Ok(bundle),
+                }
+            }
         }
     }
 
@@ -139,11 +176,13 @@ impl Bundle {
         let of_gaps = found.into_iter().flat_map(|found| &mut found.gaps);
         let of_gaps = of_gaps.chain(&mut self.unlisted).map(|gap| &mut gap.fix);
         let unanswered = self.answers.iter_mut().filter_map(|asked| asked.answer.as_mut().err());
-        for fix in of_gaps.chain(unanswered.map(|unanswered| &mut unanswered.fix)) {
+        let of_kept = self.kept.iter_mut().flat_map(Kept::fixes);
+        for fix in of_gaps.chain(unanswered.map(|unanswered| &mut unanswered.fix)).chain(of_kept) {
             if !fixes::is_ours(&fix.to_string()) {
                 *fix = FOREIGN.into();
             }
         }
+        self.kept.iter_mut().for_each(Kept::distrust);
         self
     }
 
@@ -159,24 +198,6 @@ impl Bundle {
     #[must_use]
     pub fn is_drill(&self) -> bool {
         self.event.as_ref().is_some_and(|event| is_drill(event, &self.incident))
-    }
-
-    /// Of which incident it was one more alarm, where it was: no evidence tells that.
-    #[must_use]
-    pub fn again(&self) -> Option<Again> {
-        self.again.clone()
-    }
-
-    /// Whether the minutes an hour earlier were asked about.
-    #[must_use]
-    pub fn compared(&self) -> bool {
-        self.compared
-    }
-
-    /// Which questions were known to be refused.
-    #[must_use]
-    pub fn memory(&self) -> RungMemory {
-        self.memory.snapshot()
     }
 
     /// The incident that it is about, as it was before anything was looked up.

@@ -548,10 +548,10 @@ impl Service {
             if self.answered != memory {
                 bucket.remember_rungs(&self.answered, clock.now()).await;
             }
-            // Of files in S3 a bundle holds nothing: they stay where they are.
-            if !source.has_read_files() {
+            let kept = source.kept();
+            if kept.is_some() || !source.has_read_files() {
                 let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
-                bucket.keep(&bundle).await;
+                bucket.keep(&bundle.resting_on(kept)).await;
             }
         }
         Ok(triaged.diagnosis.to_json().into())
@@ -754,8 +754,10 @@ impl Service {
             Ok(triaged) => triaged,
             Err(error) => match error.0 {},
         };
-        let bundle = (!source.has_read_files())
-            .then(|| Bundle::of(event, incident, &surveyed, &triaged, queries.asked(), memory));
+        let kept = source.kept();
+        let bundle = (kept.is_some() || !source.has_read_files()).then(|| {
+            Bundle::of(event, incident, &surveyed, &triaged, queries.asked(), memory).resting_on(kept)
+        });
         Ok((triaged, bundle))
     }
 

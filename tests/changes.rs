@@ -219,9 +219,7 @@ async fn kept_and_again(night: &Night) -> (String, String) {
     let path = folder.path().join("kept.json");
     std::fs::write(&path, bundle.to_json()).expect("written");
     let bundle = Bundle::read(&path).expect("a bundle");
-    let source = LogsInsights::new(&bundle).remembering(bundle.memory());
-    let surveyed = Surveyed::new(bundle.incident(), &bundle).await;
-    let again = surveyed.look(&bundle, &source, night.limits()).await.expect("never fails");
+    let again = bundle.diagnose(night.limits()).await;
     (report::json(&triaged.diagnosis), report::json(&again.diagnosis))
 }
 

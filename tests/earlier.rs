@@ -258,9 +258,7 @@ async fn a_bundle_gives_the_hour_before_again() {
         assert_eq!(triaged.compared, compares);
         let about = incident(&night.scene.simulation.facts());
         let bundle = Bundle::of(None, about, &surveyed, &triaged, recording.asked(), RungMemory::default());
-        let source = LogsInsights::new(&bundle).comparing(bundle.compared());
-        let surveyed = Surveyed::new(bundle.incident(), &bundle).await;
-        let again = surveyed.look(&bundle, &source, night.scene.limits()).await.expect("never fails");
+        let again = bundle.diagnose(night.scene.limits()).await;
         assert_eq!(report::json(&again.diagnosis), report::json(&triaged.diagnosis));
     }
 }

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, Simulation, View};
+use nat_triage::bundle::Bundle;
 use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
 use nat_triage::evidence::Source;
 use nat_triage::evidence::bucket::{BucketFiles, Cause, Most, Turns};
-use nat_triage::evidence::insights::LogsInsights;
+use nat_triage::evidence::insights::{LogsInsights, Recording, RungMemory};
 use nat_triage::evidence::live::Live;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::gap::Gap;
 use nat_triage::incident::Incident;
 use nat_triage::network::{FlowLog, FlowLogDestination, InBucket, Known, Network};
-use nat_triage::triage::{Triaged, triage};
+use nat_triage::report;
+use nat_triage::triage::{Surveyed, Triaged, triage};
+use serde_json::Value;
 
 use crate::support::delivery::{Bucket, Delivered, Refusing};
 use crate::support::evaluator::Evaluator;
@@ -73,6 +76,14 @@ impl Case {
         Bucket::of(self.objects())
     }
 
+    /// The same with the records of an hour earlier, which are alike.
+    fn bucket_with_earlier(&self) -> Bucket {
+        let header = self.format.header();
+        let mut records = self.simulation.records(&View::of_vpc(self.format.clone()));
+        records.extend(records.clone().iter().map(|record| an_hour_earlier(record, &header)));
+        Bucket::of(self.files_of(&records, FLOW_LOG, &self.simulation.facts().account_id))
+    }
+
     pub(crate) fn incident(&self) -> Incident {
         incident(&self.simulation.facts())
     }
@@ -113,6 +124,20 @@ impl Case {
         let insights = LogsInsights::new(Evaluator::new(store(&[])));
         let source = Live::new(&insights, BucketFiles::new(bucket, most));
         triage(self.incident(), &Known(network), &source, self.limits()).await.expect("never fails")
+    }
+
+    /// The diagnosis, and what is kept of it.
+    pub(crate) async fn kept(&self, bucket: &Bucket) -> (Diagnosis, Bundle) {
+        let recording = Recording::new(Evaluator::new(store(&[])));
+        let insights = LogsInsights::new(&recording).comparing(true);
+        let source = Live::new(&insights, BucketFiles::new(bucket, Most::ON_MACHINE));
+        let known = Known(self.network());
+        let surveyed = Surveyed::new(self.incident(), &known).await;
+        let triaged = surveyed.look(&known, &source, self.limits()).await.expect("never fails");
+        assert!(source.has_read_files());
+        let (asked, memory) = (recording.asked(), RungMemory::default());
+        let bundle = Bundle::of(None, self.incident(), &surveyed, &triaged, asked, memory);
+        (triaged.diagnosis, bundle.resting_on(Some(source.kept().expect("little enough"))))
     }
 
     async fn diagnosed(&self, bucket: &Bucket) -> Diagnosis {
@@ -486,13 +511,7 @@ async fn files_that_hold_no_flow_log_are_no_evidence_of_calm() {
 /// A diagnosis of a leak in files, with the records of an hour earlier beside them where that is wanted.
 async fn compared(with_earlier: bool, most: Most) -> Diagnosis {
     let case = Case::of(Pattern::Leak);
-    let header = case.format.header();
-    let mut records = case.simulation.records(&View::of_vpc(case.format.clone()));
-    if with_earlier {
-        records.extend(records.clone().iter().map(|record| an_hour_earlier(record, &header)));
-    }
-    let account = case.simulation.facts().account_id;
-    let bucket = Bucket::of(case.files_of(&records, FLOW_LOG, &account));
+    let bucket = if with_earlier { case.bucket_with_earlier() } else { case.bucket() };
     let insights = LogsInsights::new(Evaluator::new(store(&[]))).comparing(true);
     let source = Live::new(&insights, BucketFiles::new(&bucket, most));
     let looked = triage(case.incident(), &Known(case.network()), &source, case.limits()).await;
@@ -676,4 +695,35 @@ async fn incidents_side_by_side_hold_files_one_after_the_other() {
     assert!(in_a_row > 2, "each waits for S3, and lets the other go on");
     tokio::join!(read(FLOW_LOG, Some(turns.clone())), read(ANOTHER, Some(turns)));
     assert_eq!(fetched(), (4, 2 * all), "two looks of each, by turns; what was read is not kept");
+}
+
+/// A bundle as it is read from a file.
+fn read_again(bundle: &Bundle) -> Result<Bundle, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kept.json");
+    std::fs::write(&path, bundle.to_json()).expect("written");
+    Bundle::read(&path)
+        .map_err(|error| std::error::Error::source(&error).map_or_else(String::new, ToString::to_string))
+}
+
+#[tokio::test]
+async fn a_bundle_gives_what_was_read_in_s3_again() {
+    for pattern in [Pattern::Leak, Pattern::FanIn] {
+        let case = Case::of(pattern);
+        let (live, bundle) = case.kept(&case.bucket_with_earlier()).await;
+        assert!(live.coverage.source == Source::S3 && live.earlier.is_some());
+        let again = read_again(&bundle).expect("a bundle").diagnose(case.limits()).await;
+        assert_eq!(report::json(&again.diagnosis), report::json(&live), "{pattern:?}");
+    }
+}
+
+#[tokio::test]
+async fn evidence_that_does_not_fit_together_is_no_bundle() {
+    let case = Case::of(Pattern::Leak);
+    let (_, bundle) = case.kept(&case.bucket()).await;
+    let mut json: Value = serde_json::from_str(&bundle.to_json()).expect("JSON");
+    let steps = json["kept"]["evidence"]["steps"]["count"].as_u64().expect("a number");
+    json["kept"]["evidence"]["steps"]["count"] = (steps + 1).into();
+    let bundle: Bundle = serde_json::from_value(json).expect("as a document");
+    assert_eq!(read_again(&bundle), Err("its evidence does not fit together".into()));
 }

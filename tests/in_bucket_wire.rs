@@ -58,8 +58,12 @@ fn an_alarm_on_a_gateway_with_flow_logs_in_s3_is_diagnosed() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"), told)
     };
-    let (status, text, told) = run(&["triage", "--event", path, "--format", "json"]);
+    let kept = folder.path().join("kept");
+    let kept = kept.to_str().expect("UTF-8");
+    let (status, text, told) = run(&["triage", "--event", path, "--save-bundle", kept, "--format", "json"]);
     assert_eq!(status, Some(0), "{told}");
+    let (_, again, told) = run(&["analyze", "--bundle", kept, "--format", "json"]);
+    assert_eq!(again, text, "{told}");
     let by_hand: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(by_hand["destinations"], diagnosis["destinations"]);
     let place = format!("s3://{BUCKET}/AWSLogs/123456789012/");

@@ -21,6 +21,7 @@ use nat_triage::triage::{Surveyed, triage};
 use nat_triage::words::is_unprintable;
 use serde_json::Value;
 
+use crate::in_bucket::Case;
 use crate::support::checkout;
 use crate::support::contract::assert_kept;
 use crate::support::evaluator::Evaluator;
@@ -305,19 +306,31 @@ async fn a_hostile_bundle_leads_to_nothing_harmful() {
     let triaged = surveyed.look(&known, &source, night.limits).await.expect("never fails");
     let memory = RungMemory::default();
     let bundle = Bundle::of(None, night.incident.clone(), &surveyed, &triaged, recording.asked(), memory);
+    let taken = assert_no_mutation_harms(&bundle, night.limits, Dice(4)).await;
+    assert!(taken > tries() / 8, "{taken}");
+}
+
+#[tokio::test]
+async fn hostile_evidence_in_a_bundle_leads_to_nothing_harmful() {
+    let case = Case::of(Pattern::Leak);
+    let (_, bundle) = case.kept(&case.bucket()).await;
+    let taken = assert_no_mutation_harms(&bundle, case.limits(), Dice(5)).await;
+    // Most of it are numbers, which no text replaces.
+    assert!(taken > tries() / 24, "{taken}");
+}
+
+/// Makes the diagnosis of mutated bundles; how many could be read.
+async fn assert_no_mutation_harms(bundle: &Bundle, limits: Limits, mut dice: Dice) -> usize {
     let bundle: Value = serde_json::from_str(&bundle.to_json()).expect("JSON");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kept.json");
-    let mut dice = Dice(4);
     let mut taken = 0;
     for number in 0..tries() {
         std::fs::write(&path, replaced(&bundle, &mut dice).to_string()).expect("written");
         let Ok(bundle) = Bundle::read(&path) else { continue };
-        let source = LogsInsights::new(&bundle).remembering(bundle.memory());
-        let surveyed = Surveyed::new(bundle.incident(), &bundle).await;
-        let triaged = surveyed.look(&bundle, &source, night.limits).await.expect("never fails");
+        let triaged = bundle.diagnose(limits).await;
         assert_harmless(&triaged.diagnosis, &format!("bundle {number}"));
         taken += 1;
     }
-    assert!(taken > tries() / 8, "{taken}");
+    taken
 }

@@ -14,7 +14,7 @@ use super::bucket::{BucketFiles, Objects, Read, Wanted, account, stamps};
 use super::insights::{
     LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, best_in_bucket, better_in_bucket, can_ask,
 };
-use super::{AN_HOUR_EARLIER, Evidence, EvidenceSource, Source, window_to_look_at};
+use super::{AN_HOUR_EARLIER, Evidence, EvidenceSource, Kept, Source, window_to_look_at};
 use crate::flow::LogFormat;
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
@@ -30,6 +30,8 @@ pub struct Live<'a, Queries, Store, Sql = NoTables> {
     answered: Cell<(Source, u64)>,
     /// What an earlier look at files of the minutes an hour before came to.
     earlier: RefCell<Option<Evidence>>,
+    /// What was shown last, where files were read.
+    kept: RefCell<Option<Kept>>,
 }
 
 impl<'a, Queries, Store> Live<'a, Queries, Store> {
@@ -43,6 +45,7 @@ impl<'a, Queries, Store> Live<'a, Queries, Store> {
             read_files: Cell::default(),
             answered: Cell::default(),
             earlier: RefCell::default(),
+            kept: RefCell::default(),
         }
     }
 
@@ -56,6 +59,7 @@ impl<'a, Queries, Store> Live<'a, Queries, Store> {
             read_files: self.read_files,
             answered: self.answered,
             earlier: self.earlier,
+            kept: self.kept,
         }
     }
 }
@@ -65,6 +69,12 @@ impl<Queries, Store, Sql> Live<'_, Queries, Store, Sql> {
     #[must_use]
     pub fn has_read_files(&self) -> bool {
         self.read_files.get()
+    }
+
+    /// What was shown last, where files were read: queries do not give it again. `None` where it is too much to keep.
+    #[must_use]
+    pub fn kept(&self) -> Option<Kept> {
+        self.kept.borrow().clone()
     }
 }
 
@@ -234,17 +244,22 @@ impl<Queries: LogsQueries, Store: Objects, Sql: SqlQueries> EvidenceSource for L
         let of_files = evidence.queries.iter().filter(|query| query.log_groups.is_empty());
         let bytes = of_files.filter_map(|query| query.bytes_scanned).sum();
         self.answered.set((evidence.coverage.source, bytes));
+        let kept = if self.read_files.get() { Kept::of(&evidence, network) } else { None };
+        self.kept.replace(kept);
         Ok(evidence)
     }
 
     async fn collect_earlier(&self, earlier: &Incident, network: &Network) -> Option<Evidence> {
-        match self.answered.get() {
+        let shown = match self.answered.get() {
             (Source::LogsInsights, _) => self.insights.collect_earlier(earlier, network).await,
             (Source::S3, bytes) if self.insights.compares() => {
                 self.read_earlier(earlier, network, bytes).await
             }
             _ => None,
-        }
+        };
+        let kept = self.kept.take();
+        self.kept.replace(kept.and_then(|kept| kept.and_earlier(shown.as_ref())));
+        shown
     }
 
     fn so_far(&self) -> Option<Evidence> {

@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod files;
 mod infer;
 pub mod insights;
+mod kept;
 mod lately;
 mod leg;
 mod leg_rules;
@@ -37,11 +38,12 @@ use crate::network::Network;
 
 use insights::{Answer, Query, Rung};
 
+pub use kept::Kept;
 pub use leg::{PortRecord, Side, Viewpoint};
 pub use steps::Steps;
 
 /// A party on the far side of the gateway: the limit is per destination, never per address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Destination {
     /// `None` where the records show the port but not the address (leg A in a format without
     /// `pkt-dstaddr`).
@@ -87,7 +89,7 @@ impl Held {
 }
 
 /// What was counted for one destination, or for one client towards one destination.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Connections that got an answer: one range per step; as long as [`Steps::count`].
     pub held: Vec<Held>,
@@ -121,7 +123,7 @@ pub struct Tally {
 }
 
 /// Ports held at one second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtPeak {
     /// By connections that got an answer.
     pub held: Held,
@@ -174,7 +176,7 @@ impl Tally {
 }
 
 /// A client's part in one destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClientUse {
     /// The private address that opened the connections.
     pub client: IpAddr,
@@ -198,7 +200,7 @@ pub enum Source {
 }
 
 /// How much of the window the flow logs held.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// The first packet of the earliest record of the gateway.
     pub logs_from: Option<Timestamp>,
@@ -318,7 +320,7 @@ impl Attribution {
 }
 
 /// What the flow logs show of one gateway over one window.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The window that was looked at; for files without one, all that they hold.
     pub window: TimeWindow,
@@ -328,29 +330,38 @@ pub struct Evidence {
     /// The instants at which held ports were counted.
     pub steps: Steps,
     /// Per destination, counted by the gateway's own ports.
+    #[serde(with = "kept::pairs")]
     pub destinations: BTreeMap<Destination, Tally>,
     /// The same of a regional gateway's addresses in other zones than the alarmed one.
+    #[serde(with = "kept::pairs")]
     pub elsewhere: BTreeMap<Destination, Tally>,
     /// The greatest number held at any second of the minutes in question, where the source can tell it
     /// exactly.
+    #[serde(with = "kept::pairs")]
     pub peaks: BTreeMap<Destination, Peak>,
     /// The same within each step, of the fullest destinations.
+    #[serde(with = "kept::pairs")]
     pub step_peaks: BTreeMap<Destination, Vec<Held>>,
     /// Of a gateway that shows with several addresses, the one on which most ports were held at once.
+    #[serde(with = "kept::pairs")]
     pub fullest_addresses: BTreeMap<Destination, OnAddress>,
     /// The same counted another way: answered connections by the clients' ports, the others by the
     /// gateway's. A gateway port that is let go and taken again within one record looks held in
     /// between; a client comes back to a port of its own much later.
+    #[serde(with = "kept::pairs")]
     pub peaks_by_client: BTreeMap<Destination, Peak>,
     /// Per client and destination, as the gateway saw them come in.
+    #[serde(with = "kept::pairs")]
     pub clients: BTreeMap<ClientUse, Tally>,
     /// Per address inside to which packets only went, how many of the gateway's ports they came from: answers that
     /// nobody asked for, or all that shows of a server that does not answer. Only Logs Insights fills it.
     pub unasked: BTreeMap<IpAddr, u64>,
     /// Per client and destination, as the clients' own interfaces saw them go out.
+    #[serde(with = "kept::pairs")]
     pub at_clients: BTreeMap<ClientUse, Tally>,
     /// Packets that a rule turned away (REJECT records) in the minutes in question. These hold no port, and the
     /// gateway did not refuse them.
+    #[serde(with = "kept::pairs")]
     pub rejected: BTreeMap<Rejected, u64>,
     /// Whether it is in doubt that the records are of the gateway in question.
     pub ambiguous: bool,
@@ -436,7 +447,7 @@ impl Evidence {
 }
 
 /// The fullest of a gateway's addresses towards one destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnAddress {
     /// The gateway's address.
     pub address: IpAddr,
@@ -447,7 +458,7 @@ pub struct OnAddress {
 }
 
 /// Packets that a rule turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rejected {
     /// Where.
     pub way: RejectedWay,
@@ -458,7 +469,8 @@ pub struct Rejected {
 }
 
 /// Where a rule turned packets away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RejectedWay {
     /// Between client and gateway, on the way in.
     In,
@@ -469,7 +481,7 @@ pub enum RejectedWay {
 }
 
 /// The fullest second of a destination, each end of the range at its own fullest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peak {
     /// Greatest count between first and last packets.
     pub least: u32,

@@ -1,6 +1,7 @@
 //! The instants at which held ports are counted, the same for files and for Logs Insights.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::incident::TimeWindow;
 
@@ -8,7 +9,7 @@ use crate::incident::TimeWindow;
 const MOST_STEPS: i64 = 30;
 
 /// Equal steps over a window, each a whole number of minutes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Steps {
     start: i64,
     seconds: i64,

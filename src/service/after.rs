@@ -101,7 +101,5 @@ impl Service {
 /// The alarm's own report, made once more from what was kept of it.
 async fn told_then(bucket: Option<&ReportBucket<'_>>, of: &EndedOf) -> Option<Triaged> {
     let bundle: Bundle = bucket?.kept(of.began.as_ref()?).await?;
-    let source = LogsInsights::new(&bundle).remembering(bundle.memory());
-    let made = triage(bundle.incident(), &bundle, &source, Limits::default()).await;
-    made.ok()
+    Some(bundle.diagnose(Limits::default()).await)
 }

@@ -12,7 +12,6 @@ use nat_triage::alarm::{is_drill, outcomes_from_event};
 use nat_triage::bundle::Bundle;
 use nat_triage::diagnosis::{Diagnosis, Limits};
 use nat_triage::evidence::files::FlowLogFiles;
-use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::evidence::window_to_look_at;
 use nat_triage::flow::reader::{Input, Inputs, Options};
 use nat_triage::incident::{Incident, TimeWindow};
@@ -113,11 +112,7 @@ async fn opened(named: &[Input], _: Option<TimeWindow>) -> anyhow::Result<Inputs
 
 /// Makes a live diagnosis once more from what it rested on.
 pub(crate) async fn again(path: &Path) -> anyhow::Result<Diagnosis> {
-    let bundle = Bundle::read(path)?;
-    let source = LogsInsights::new(&bundle).remembering(bundle.memory()).comparing(bundle.compared());
-    let surveyed = Surveyed::new(bundle.incident(), &bundle).await.set_by_hand(bundle.is_drill());
-    let Ok(triaged) = surveyed.look(&bundle, &source, Limits::default()).await;
-    Ok(Diagnosis { again: bundle.again(), ..triaged.diagnosis })
+    Ok(Bundle::read(path)?.diagnose(Limits::default()).await.diagnosis)
 }
 
 /// A bar on a terminal; silence in a pipe.

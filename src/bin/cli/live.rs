@@ -72,7 +72,7 @@ pub(crate) async fn run(args: &Triage) -> anyhow::Result<Outcome> {
     let (triaged, bundle) = service.diagnose(time, event.as_ref(), incident).await?;
     if let Some(folder) = &args.save_bundle {
         let bundle = bundle
-            .context("there is nothing to save: the records are in files, in S3 or in those that NAT_TRIAGE_FLOW_LOGS names, and a bundle does not hold them")?;
+            .context("there is nothing to save: the records are in the files that NAT_TRIAGE_FLOW_LOGS names, which a bundle does not hold, or in S3, with too many destinations and clients for a bundle")?;
         save(&bundle, folder)?;
     }
     let mut diagnosis = triaged.diagnosis;
