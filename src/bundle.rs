@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alarm::is_drill;
-use crate::diagnosis::Again;
+use crate::contract::Again;
 use crate::evidence::insights::{Answer, Asked, Cause, LogsQueries, Query, RungMemory, Unanswered};
 use crate::gap::Gap;
 use crate::incident::Incident;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, Simulation, View};
-use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
+use nat_triage::contract::{Diagnosis, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::Source;
 use nat_triage::evidence::bucket::{BucketFiles, Cause, Most};
 use nat_triage::evidence::insights::LogsInsights;
