@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alarm::is_drill;
-use crate::diagnosis::{Again, Limits};
+use crate::contract::Again;
+use crate::diagnosis::Limits;
 use crate::evidence::Kept;
 use crate::evidence::insights::{
     Answer, Asked, Cause, LogsInsights, LogsQueries, Query, RungMemory, Unanswered,

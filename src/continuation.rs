@@ -88,7 +88,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::diagnosis::Stage;
+    use crate::contract::Stage;
 
     fn left(round: u32, event: Value) -> Continuation {
         let told = Sent { stage: Stage::Provisional, answer: None };

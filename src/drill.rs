@@ -1,6 +1,6 @@
 //! An alarm that somebody put into ALARM by hand asks whether the path works, and not which destination is full.
 
-use crate::diagnosis::Diagnosis;
+use crate::contract::Diagnosis;
 use crate::incident::Incident;
 use crate::words;
 

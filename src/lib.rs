@@ -11,7 +11,8 @@
 //! - [`network`]: what stands around the gateway.
 //! - [`flow`]: fields, formats, records and files of VPC flow logs.
 //! - [`evidence`]: held ports over time, from files or from Logs Insights.
-//! - [`diagnosis`]: verdict, pattern, ranking and remedies. Pure.
+//! - [`contract`]: the types of the diagnosis, as JSON has them.
+//! - [`diagnosis`]: the rules: verdict, pattern, ranking and remedies. Pure.
 //! - [`doctor`]: whether tonight's alarm would get its diagnosis. Pure.
 //! - [`watch`]: how full each destination is, before any connection is refused. Pure.
 //! - [`report`]: the diagnosis as text, JSON and the rest. Pure.
@@ -37,6 +38,7 @@ pub mod bundle;
 pub mod config;
 pub mod console;
 pub mod continuation;
+pub mod contract;
 pub mod deadline;
 pub mod diagnosis;
 pub mod doctor;

@@ -12,8 +12,9 @@ use jiff::SignedDuration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::continuation::Successor;
+use crate::contract::{Diagnosis, Stage};
 use crate::deadline::{Clock, Deadline};
-use crate::diagnosis::{Diagnosis, Limits, Stage};
+use crate::diagnosis::Limits;
 use crate::evidence::EvidenceSource;
 use crate::network::NetworkSource;
 use crate::publish::{Episode, Ledger, Outbox, Pages, PublishError, Publisher, Sent};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::diagnosis::{DestinationReport, Diagnosis, HeldPorts};
+use crate::contract::{DestinationReport, Diagnosis, HeldPorts};
 use crate::flow::{Field, LogFormat};
 use crate::network::{MetricName, Network};
 use crate::words::{self, count, counted};

@@ -26,8 +26,9 @@ use crate::aws::{
 use crate::bundle::Bundle;
 use crate::config::{Config, NameServer};
 use crate::continuation::{Continuation, Successor};
+use crate::contract::{Diagnosis, Stage};
 use crate::deadline::{Clock, Deadline};
-use crate::diagnosis::{Diagnosis, Limits, Stage};
+use crate::diagnosis::Limits;
 use crate::doctor::{self, Checkup, Examined, Facts, Standing, Tell};
 use crate::evidence::athena::Athena;
 use crate::evidence::bucket::{BucketFiles, Most, Turns};

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::diagnosis::Diagnosis;
+use crate::contract::Diagnosis;
 use crate::watch::{State, Watch};
 
 /// Where the metrics are.

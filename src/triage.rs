@@ -3,7 +3,8 @@
 use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::diagnosis::{Diagnosis, Limits, Verdict, diagnose};
+use crate::contract::{Diagnosis, Verdict};
+use crate::diagnosis::{Limits, diagnose};
 use crate::drill;
 use crate::evidence::{Evidence, EvidenceSource, Source, window_to_look_at};
 use crate::gap::{Fix, Gap};

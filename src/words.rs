@@ -130,6 +130,18 @@ pub fn endpoint(address: IpAddr, port: u16, protocol: &str) -> String {
     }
 }
 
+/// The name of an IANA protocol number; the number itself where NAT gateways do not translate it.
+#[must_use]
+pub fn protocol(protocol: u8) -> String {
+    match protocol {
+        1 => "icmp".into(),
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        58 => "icmpv6".into(),
+        other => other.to_string(),
+    }
+}
+
 /// US dollars, to the cent, and never a charge as nothing.
 #[must_use]
 pub fn dollars(amount: f64) -> String {

@@ -2,7 +2,8 @@
 
 use jiff::SignedDuration;
 use nat_simulator::{Incident, LogFormat, Pattern, Record, Scale, View};
-use nat_triage::diagnosis::{DestinationReport, Diagnosis, Limits, Pattern as DiagnosedPattern};
+use nat_triage::contract::{DestinationReport, Diagnosis, Pattern as DiagnosedPattern};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::Attribution;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nat_simulator::{GatewayKind, Incident, LogFormat, Pattern, Scale, View};
-use nat_triage::diagnosis::{Diagnosis, Verdict};
+use nat_triage::contract::{Diagnosis, Verdict};
 use nat_triage::evidence::Source;
 use nat_triage::evidence::athena::{Athena, Column, RUNGS, Table, planned};
 use nat_triage::evidence::bucket::{BucketFiles, Cause as S3, Most};
@@ -136,7 +136,7 @@ async fn assert_agrees(case: &Case) -> Diagnosis {
 
 /// Of which no client is remarkable.
 fn is_fan_in(diagnosis: &Diagnosis) -> bool {
-    diagnosis.pattern == Some(nat_triage::diagnosis::Pattern::FanIn)
+    diagnosis.pattern == Some(nat_triage::contract::Pattern::FanIn)
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 use nat_simulator::{LogFormat, Pattern};
 use nat_triage::bundle::Bundle;
-use nat_triage::diagnosis::{ChangesReport, Limits, Relation, Verdict};
+use nat_triage::contract::{ChangesReport, Relation, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::insights::{LogsInsights, Recording, RungMemory};
 use nat_triage::gap::Gap;
 use nat_triage::incident::Incident;

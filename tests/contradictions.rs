@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use nat_simulator::{
     GatewayKind, Incident as Simulated, LogFormat, MinuteMetrics, Pattern, Scale, Simulation, View,
 };
-use nat_triage::diagnosis::{DestinationReport, Diagnosis, HeldPorts, Limits, TimelineStep, Verdict};
+use nat_triage::contract::{DestinationReport, Diagnosis, HeldPorts, TimelineStep, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::Attribution;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::{LogsInsights, Rung};

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use insights_server::{Query as Parsed, Store, Window};
 use nat_simulator::{Incident, LogFormat, Pattern, Scale, View};
-use nat_triage::diagnosis::{Limits, Verdict};
+use nat_triage::contract::Verdict;
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Query, Unanswered};
 use nat_triage::network::Known;
 use nat_triage::triage::triage;

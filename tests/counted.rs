@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
+use nat_triage::contract::{Diagnosis, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::Attribution;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};

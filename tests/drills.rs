@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use nat_triage::alarm::{Outcome, drill_of_query, is_drill, outcomes_from_event};
-use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
+use nat_triage::contract::{Diagnosis, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Incident, TimeWindow};

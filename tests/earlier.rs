@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use nat_simulator::{LogFormat, Pattern, Record, View};
 use nat_triage::bundle::Bundle;
-use nat_triage::diagnosis::{ClientReport, Diagnosis, Growth};
+use nat_triage::contract::{ClientReport, Diagnosis};
+use nat_triage::diagnosis::Growth;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::{
     Answer, Cause, LogsInsights, LogsQueries, Query, Recording, RungMemory, Unanswered,

@@ -1,7 +1,7 @@
 //! Each message as an event, and what other tools get of it.
 
 use nat_simulator::{LogFormat, Pattern};
-use nat_triage::diagnosis::{Diagnosis, Stage};
+use nat_triage::contract::{Diagnosis, Stage};
 use nat_triage::recovery::Relief;
 use nat_triage::report::{HttpsReaders, Message, Trouble};
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 use insights_server::{LogGroup, LogGroupClass, Store};
 use jiff::Timestamp;
 use nat_simulator::{Facts, Incident, LogFormat, Pattern, Scale, Simulation, View};
-use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
+use nat_triage::contract::{Diagnosis, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::gap::Gap;
 use nat_triage::network::{FlowLog, FlowLogDestination, Known, LogClass, Network, TrafficType};

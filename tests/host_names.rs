@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use insights_server::LogGroup;
 use nat_simulator::{Facts, Incident, LogFormat, Pattern, Scale, View};
-use nat_triage::diagnosis::{Diagnosis, Limits, Verdict};
+use nat_triage::contract::{Diagnosis, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Query, Unanswered};
 use nat_triage::network::{HostName, Known, NameSource, Network};
 use nat_triage::triage::Surveyed;

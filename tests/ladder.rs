@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use insights_server::{Dialect, LogGroup, LogGroupClass, Store};
 use jiff::ToSpan as _;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Scale, Simulation, View};
-use nat_triage::diagnosis::{DestinationReport, Diagnosis, Limits, Verdict};
+use nat_triage::contract::{DestinationReport, Diagnosis, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::EvidenceSource;
 use nat_triage::evidence::insights::{
     Agreement, Answer, Asked, Cause, LogsInsights, LogsQueries, Query, Recording, Rung, RungMemory,

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use nat_triage::diagnosis::{Diagnosis, Limits, Pattern, Verdict};
+use nat_triage::contract::{Diagnosis, Pattern, Verdict};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Incident, NatGatewayId, TimeWindow};

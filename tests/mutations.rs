@@ -7,7 +7,8 @@
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Scale, View};
 use nat_triage::alarm::{Outcome, outcomes_from_event};
 use nat_triage::bundle::Bundle;
-use nat_triage::diagnosis::{Diagnosis, Limits};
+use nat_triage::contract::Diagnosis;
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::{LogsInsights, Recording, RungMemory};
 use nat_triage::flow::reader::{Inputs, Options};

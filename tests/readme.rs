@@ -1,6 +1,6 @@
 //! What the README shows is what the program prints and sends.
 
-use nat_triage::diagnosis::Diagnosis;
+use nat_triage::contract::Diagnosis;
 use nat_triage::report::{HttpsReaders, Message};
 
 use crate::support::checkout;

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan as _};
 use nat_simulator::{LogFormat, Pattern};
 use nat_triage::alarm::{Ended, Outcome, outcomes_from_event};
-use nat_triage::diagnosis::HeldPorts;
+use nat_triage::contract::HeldPorts;
 use nat_triage::incident::{Incident, TimeWindow};
 use nat_triage::network::Metric;
 use nat_triage::recovery::{Compared, Look, Recovery, RefusedInAll, Relief, compare};

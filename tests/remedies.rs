@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use nat_triage::diagnosis::{Confidence, Diagnosis, Limits, Pattern, Remedy, RemedyId, Verdict, When};
+use nat_triage::contract::{Confidence, Diagnosis, Pattern, Remedy, RemedyId, Verdict, When};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::flow::reader::{Inputs, Options};
 use nat_triage::incident::{Alarm, Incident, TimeWindow};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use nat_simulator::{LogFormat, Pattern};
+use nat_triage::contract::{Diagnosis, News, Verdict};
 use nat_triage::deadline::{Clock, Deadline};
-use nat_triage::diagnosis::{Diagnosis, News, Verdict};
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::gap::Gap;
 use nat_triage::incident::Incident;

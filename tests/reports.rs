@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use insights_server::LogGroup;
 use jiff::Timestamp;
 use nat_simulator::{Incident as Simulated, LogFormat, Pattern, Record, Scale, View};
-use nat_triage::diagnosis::{Diagnosis, Limits, Stage, Verdict, When};
+use nat_triage::contract::{Diagnosis, Stage, Verdict, When};
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::Attribution;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::gap::Gap;
@@ -845,7 +846,7 @@ fn a_message_too_large_loses_rows_and_never_the_answer() {
     let step = top.timeline[0].clone();
     let minute = |n: i64| Timestamp::from_second(step.at.as_second() + n * 60).expect("valid");
     top.timeline =
-        (0..240).map(|n| nat_triage::diagnosis::TimelineStep { at: minute(n), ..step.clone() }).collect();
+        (0..240).map(|n| nat_triage::contract::TimelineStep { at: minute(n), ..step.clone() }).collect();
     large.destinations = vec![top; 10];
     let mut of_gaps = |n: usize, https| {
         let fix = |n: usize| format!("{n} {}", "x".repeat(900));

@@ -1,6 +1,6 @@
 //! How the function itself does, as CloudWatch reads it.
 
-use nat_triage::diagnosis::Diagnosis;
+use nat_triage::contract::Diagnosis;
 use nat_triage::telemetry::{GATEWAY_METRICS, METRICS, NAMESPACE, RANK_METRIC, embedded_metrics};
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use nat_simulator::{LogFormat, Pattern};
-use nat_triage::diagnosis::{Diagnosis, HeldPorts, MetricReport};
+use nat_triage::contract::{Diagnosis, HeldPorts, MetricReport};
 use nat_triage::gap::Gap;
 use nat_triage::incident::TimeWindow;
 use nat_triage::report::{HttpsReaders, Message, Trouble};

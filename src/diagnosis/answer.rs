@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnosis, News, Pattern, Verdict};
+use crate::contract::{Diagnosis, News, Pattern, Verdict};
 use crate::words;
 
 /// The gist of a diagnosis: two reports with the same one tell the same story, in other figures.

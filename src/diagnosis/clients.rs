@@ -7,7 +7,8 @@ use super::findings::{Findings, Ranked, rounded};
 use super::folded::PORT_NUMBERS;
 use super::rank;
 use super::refusals::{self, Refused};
-use super::{ClientOrder, ClientReport, HeldPorts, work};
+use super::work;
+use crate::contract::{ClientOrder, ClientReport, HeldPorts};
 use crate::evidence::{AtPeak, Attribution, ClientUse, Destination, Evidence, Held, Tally};
 use crate::words;
 

@@ -1,21 +1,13 @@
 //! What was held an hour earlier: what is new, and what has grown.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::findings::{Findings, Ranked, protocol_name};
-use super::{ClientReport, DestinationReport, Diagnosis, HeldPorts, Limits, Verdict};
+use super::Limits;
+use super::findings::{Findings, Ranked};
+use crate::contract::{ClientReport, DestinationReport, Diagnosis, EarlierReport, HeldPorts, Verdict};
 use crate::evidence::{AN_HOUR_EARLIER, Evidence};
 use crate::gap::{Fix, Gap};
-use crate::incident::{Incident, TimeWindow};
+use crate::incident::Incident;
 use crate::network::Network;
-
-/// The minutes an hour before those in question. What was held in them stands beside what was held now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct EarlierReport {
-    /// The minutes.
-    pub window: TimeWindow,
-}
+use crate::words;
 
 /// How what is held now compares with what was held an hour earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +82,7 @@ impl Diagnosis {
 fn is_same(then: &Ranked, now: &DestinationReport) -> bool {
     let destination = then.destination;
     (then.address, destination.port) == (now.address, now.port)
-        && protocol_name(destination.protocol) == now.protocol
+        && words::protocol(destination.protocol) == now.protocol
 }
 
 /// What a client held of a destination then; nothing where the records do not join the two in the same way.

@@ -6,15 +6,16 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
+use super::Limits;
 use super::clients::Uses;
 use super::folded::Folded;
 use super::held::{Counted, Scale, times_in_use};
 use super::rank;
 use super::refusals::{Full, Refusals, Unplaced};
 use super::verdict::{self, FULL, NOT_NEAR};
-use super::{
-    ClientOrder, ClientReport, DestinationReport, FullAddress, HeldPorts, Limits, RefusedAttempts,
-    TimelineStep, UnplacedAttempts, Verdict,
+use crate::contract::{
+    ClientOrder, ClientReport, DestinationReport, FullAddress, HeldPorts, RefusedAttempts, TimelineStep,
+    UnplacedAttempts, Verdict,
 };
 use crate::evidence::{Destination, Evidence, Held, TCP, Tally};
 use crate::incident::{Incident, NatGatewayId};
@@ -176,7 +177,7 @@ impl Ranked {
         DestinationReport {
             address: self.address,
             port: self.destination.port,
-            protocol: protocol_name(self.destination.protocol),
+            protocol: words::protocol(self.destination.protocol),
             held: self.held,
             held_earlier: None,
             utilization: self.utilization,
@@ -198,18 +199,7 @@ impl Ranked {
 
     /// How the destination is written: `203.0.113.10:443/tcp`.
     pub(super) fn label(&self) -> String {
-        words::endpoint(self.address, self.destination.port, &protocol_name(self.destination.protocol))
-    }
-}
-
-/// The name of an IANA protocol number; the number itself where NAT gateways do not translate it.
-pub(crate) fn protocol_name(protocol: u8) -> String {
-    match protocol {
-        1 => "icmp".into(),
-        6 => "tcp".into(),
-        17 => "udp".into(),
-        58 => "icmpv6".into(),
-        other => other.to_string(),
+        words::endpoint(self.address, self.destination.port, &words::protocol(self.destination.protocol))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::commands;
 use super::commands::{quoted, region_option};
-use super::findings::{Errors, Findings, UNKNOWN_ZONE, Unseen, protocol_name};
+use super::findings::{Errors, Findings, UNKNOWN_ZONE, Unseen};
 use super::refusals::Unplaced;
 use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
-use super::{Verdict, greater_unshown_part};
+use crate::contract::{Verdict, greater_unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
 use crate::flow::Field;
 use crate::gap::{Fix, Gap};
@@ -184,7 +184,7 @@ fn unplaced(findings: &Findings<'_>) -> Option<Gap> {
             format!(
                 "which server on port {}/{} {} attempts were to",
                 towards.port,
-                protocol_name(towards.protocol),
+                words::protocol(towards.protocol),
                 words::count(*attempts)
             ),
             format!(
@@ -325,7 +325,9 @@ fn rejected(findings: &Findings<'_>) -> Option<Gap> {
     let (most, _) = most?;
     let server = most.destination.address.map_or_else(
         || format!("port {}", most.destination.port),
-        |address| words::endpoint(address, most.destination.port, &protocol_name(most.destination.protocol)),
+        |address| {
+            words::endpoint(address, most.destination.port, &words::protocol(most.destination.protocol))
+        },
     );
     let client = most.client.map_or(String::new(), |client| format!(" from {client}"));
     let subnet = findings.network.gateway.subnet_id.as_deref().unwrap_or("GATEWAY_SUBNET_ID");

@@ -2,7 +2,7 @@
 
 use super::findings::{Errors, Findings, Ranked};
 use super::refusals::FEWEST;
-use super::{ClientOrder, Verdict};
+use crate::contract::{ClientOrder, Verdict};
 use crate::network::NameSource;
 use crate::words;
 

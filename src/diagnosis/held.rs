@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::HeldPorts;
 use super::clients::Uses;
 use super::folded::Folded;
+use crate::contract::HeldPorts;
 use crate::evidence::{Destination, Evidence, Held, Peak, Tally, fullest_step};
 
 /// The part of the gateway's connections that the clients' side has to show for its count to be of

@@ -1,21 +1,10 @@
 //! Where to look for oneself.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::findings::{Findings, UNKNOWN_ZONE};
 use crate::console::Console;
+use crate::contract::Link;
 use crate::evidence::QueryRun;
 use crate::incident::TimeWindow;
-
-/// A page of the AWS console.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Link {
-    /// What it shows.
-    pub title: String,
-    /// Its address.
-    pub url: String,
-}
 
 /// The alarm, the gateway and its errors, where the Region is known and has a public console.
 pub(super) fn links(findings: &Findings<'_>) -> Vec<Link> {

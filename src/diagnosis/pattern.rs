@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::findings::{Findings, Ranked};
-use super::{Pattern, Scan, Verdict};
+use crate::contract::{Pattern, Scan, Verdict};
 use crate::evidence::{ClientUse, Destination, TCP, Tally};
 use crate::flow::Field;
 use crate::words;

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::ClientReport;
 use super::findings::Ranked;
+use crate::contract::ClientReport;
 
 /// By held ports, never by records or bytes, one that filled an address first; refused attempts break a tie, as
 /// only a full destination refuses; addresses break what remains.

@@ -1,8 +1,8 @@
 //! How sure we are that a destination ran out of ports.
 
-use super::Verdict;
 use super::findings::{Active, Errors, Findings, Ranked};
 use super::refusals::FEWEST;
+use crate::contract::Verdict;
 use crate::evidence::insights::Rung;
 
 /// A count this near to capacity is at capacity: records' times are whole seconds, and the last

@@ -1,7 +1,6 @@
 //! Whether the answers of Logs Insights are what they are taken for.
 
 use super::{Check, Row, Tonight};
-use crate::diagnosis::protocol_name;
 use crate::evidence::Destination;
 use crate::evidence::insights::{Agreement, Fullest, Unanswered};
 use crate::words::{self, count, counted};
@@ -47,7 +46,7 @@ pub(super) fn row(about: &str, compared: &Result<Agreement, Unanswered>) -> Row 
 }
 
 fn label(destination: &Destination) -> String {
-    let protocol = protocol_name(destination.protocol);
+    let protocol = words::protocol(destination.protocol);
     match destination.address {
         Some(address) => words::endpoint(address, destination.port, &protocol),
         None => format!("port {}/{protocol} of an address that the records do not show", destination.port),

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::diagnosis::{Again, Answer, Diagnosis, News, Verdict};
+use crate::contract::{Again, Diagnosis, News, Verdict};
+use crate::diagnosis::Answer;
 use crate::incident::{Incident, fingerprint};
 use crate::words;
 

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 
 use super::Ledger;
+use crate::contract::Stage;
 use crate::deadline::{Clock, Deadline};
-use crate::diagnosis::Stage;
 
 /// How long a lease lasts that nobody prolongs. After this time another process takes the place of one that died.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);

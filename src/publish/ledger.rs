@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::Episode;
-use crate::diagnosis::{Answer, Diagnosis, Stage};
+use crate::contract::{Diagnosis, Stage};
+use crate::diagnosis::Answer;
 
 /// A report that went out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! The way out: the report's page to where readers can open it, then the message that leads to it.
 
 use super::{PublishError, Publisher, Receipt};
-use crate::diagnosis::Diagnosis;
+use crate::contract::Diagnosis;
 use crate::doctor::Checkup;
 use crate::gap::Gap;
 use crate::report::{HttpsReaders, Message, Trouble};

@@ -1,7 +1,7 @@
 //! One more alarm of an incident that was reported a short while ago, in words: what is new, and where the rest stands.
 
 use super::wording::{outside, pattern_in_words, verdict_in_words};
-use crate::diagnosis::{Again, Diagnosis, News, Remedy};
+use crate::contract::{Again, Diagnosis, News, Remedy};
 use crate::words;
 
 /// How often it happened, and what is new, a sentence each; none of the first alarm.

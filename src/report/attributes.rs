@@ -1,7 +1,7 @@
 //! What a message says of itself beside its body, so that a subscription's filter can choose.
 
 use super::trouble::{Kind, Trouble};
-use crate::diagnosis::{Diagnosis, Verdict};
+use crate::contract::{Diagnosis, Verdict};
 use crate::doctor::Tonight;
 use crate::recovery::Relief;
 use crate::watch::{Turn, Warning};

@@ -2,7 +2,7 @@
 
 use super::changes::none_found;
 use super::wording::{minutes, number, outside};
-use crate::diagnosis::{Diagnosis, MetricReport};
+use crate::contract::{Diagnosis, MetricReport};
 use crate::evidence::{QueryRun, Source};
 use crate::network::MetricName;
 use crate::words::{self, one_line};

@@ -1,7 +1,7 @@
 //! What was changed before the alarm, in sentences. It came before: no sentence says that it is the cause.
 
 use super::wording::outside;
-use crate::diagnosis::{ChangeReport, ChangesReport, Diagnosis, Relation, Verdict};
+use crate::contract::{ChangeReport, ChangesReport, Diagnosis, Relation, Verdict};
 use crate::words;
 
 /// Most names of one change that are shown; the JSON has the others.

@@ -19,7 +19,7 @@ use super::wording::{
     FIX, asides, attribution_note, capacity, client_name, clients_heading, gaps_by_fix, incident, label,
     not_listed, outside, sure, verdict_in_words, when, worth_showing,
 };
-use crate::diagnosis::{Diagnosis, Remedy, Verdict};
+use crate::contract::{Diagnosis, Remedy, Verdict};
 use crate::words::{self, one_line};
 
 /// Most characters of each field.

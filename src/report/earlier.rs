@@ -1,7 +1,8 @@
 //! What was held an hour earlier, in words.
 
 use super::wording::{estimate_and_range, label};
-use crate::diagnosis::{Diagnosis, Growth, HeldPorts};
+use crate::contract::{Diagnosis, HeldPorts};
+use crate::diagnosis::Growth;
 use crate::incident::TimeWindow;
 
 /// `; an hour earlier: 600`, to stand after what is held now; nothing where that is not known.

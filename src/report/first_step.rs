@@ -1,7 +1,7 @@
 //! What to do first, with its one command, and what is said of commands.
 
 use super::wording::FIX;
-use crate::diagnosis::{Command, Condition, Diagnosis, Remedy, RemedyId, Verdict, When};
+use crate::contract::{Command, Condition, Diagnosis, Remedy, RemedyId, Verdict, When};
 use crate::gap::{Fix, Gap, Shows};
 use crate::words::{self, one_line};
 
@@ -151,7 +151,7 @@ fn capitalised(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::Confidence;
+    use crate::contract::Confidence;
 
     fn remedy(when: When, condition: Option<Condition>) -> Remedy {
         Remedy {

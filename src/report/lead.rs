@@ -2,7 +2,7 @@
 
 use super::lines::WIDTH;
 use super::wording::{capacity, number, outside, part_of_capacity, place, reach};
-use crate::diagnosis::{ClientOrder, DestinationReport, Diagnosis, Stage, UnplacedAttempts, Verdict};
+use crate::contract::{ClientOrder, DestinationReport, Diagnosis, Stage, UnplacedAttempts, Verdict};
 use crate::network::NameSource;
 use crate::words::{self, one_line};
 

@@ -12,7 +12,7 @@ use super::wording::{
     gaps_by_fix, held, held_by_client, incident, label, not_listed, nothing_to_undo, outside, query_links,
     sure, to_see, undo_order, when,
 };
-use crate::diagnosis::{Diagnosis, Remedy, Undo};
+use crate::contract::{Diagnosis, Remedy, Undo};
 use crate::words::{self, one_line, without_links};
 
 /// The whole report.

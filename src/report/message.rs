@@ -11,7 +11,7 @@ use super::fleet;
 use super::sms::{self, sms, subject};
 use super::text::mail;
 use super::warning;
-use crate::diagnosis::{Diagnosis, Stage};
+use crate::contract::{Diagnosis, Stage};
 use crate::doctor::Checkup;
 use crate::gap::Gap;
 use crate::watch::{Fleet, Warning};

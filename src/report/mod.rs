@@ -29,7 +29,7 @@ pub use event::{BusEvent, SOURCE as EVENT_SOURCE};
 pub use message::{HttpsReaders, Message};
 pub use trouble::{Kind as TroubleKind, Trouble};
 
-use crate::diagnosis::Diagnosis;
+use crate::contract::Diagnosis;
 use crate::words;
 
 /// The diagnosis in JSON, for people to read through: indented, with a line end.

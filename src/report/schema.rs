@@ -5,14 +5,14 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::trouble;
-use crate::diagnosis::{self, Diagnosis};
+use crate::contract::{Diagnosis, SCHEMA};
 use crate::network::Network;
 use crate::watch::{WARNING_SCHEMA, Warning};
 
 /// The diagnosis: what `docs/diagnosis.v1.schema.json` holds.
 #[must_use]
 pub fn schema() -> String {
-    written(sent::<Diagnosis>(diagnosis::SCHEMA))
+    written(sent::<Diagnosis>(SCHEMA))
 }
 
 /// What machines get where there is no diagnosis: what `docs/trouble.v1.schema.json` holds.

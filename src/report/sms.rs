@@ -2,7 +2,7 @@
 
 use super::again;
 use super::wording::{capacity, held_by, number, or_more, part_of_capacity, place, reach};
-use crate::diagnosis::{Diagnosis, Stage, Verdict};
+use crate::contract::{Diagnosis, Stage, Verdict};
 use crate::words::{self, ascii_line};
 
 /// One message part that every phone takes: 140 characters, all of them in the GSM alphabet.

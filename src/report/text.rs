@@ -19,7 +19,7 @@ use super::wording::{
     confidence, destination_name, gaps_by_fix, held, held_by_client, incident, label, not_listed,
     nothing_to_undo, outside, query_links, refused, sure, to_see, undo_order, when, worth_showing,
 };
-use crate::diagnosis::{ClientReport, Command, Diagnosis, Link, Remedy, Undo, Verdict};
+use crate::contract::{ClientReport, Command, Diagnosis, Link, Remedy, Undo, Verdict};
 use crate::words;
 
 /// Characters of the longest bar in mail: with the figures beside it, a line of a phone.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::wording::part_of_capacity;
-use crate::diagnosis::{Diagnosis, NOT_NEAR, TimelineStep, Verdict};
+use crate::contract::{Diagnosis, TimelineStep, Verdict};
+use crate::diagnosis::NOT_NEAR;
 use crate::evidence::Source;
 use crate::words;
 

@@ -2,7 +2,7 @@
 
 use super::again;
 use super::earlier::{after_held, growth};
-use crate::diagnosis::{
+use crate::contract::{
     ClientOrder, ClientReport, Confidence, DestinationReport, Diagnosis, HeldPorts, Link, Pattern,
     RefusedAttempts, Remedy, Stage, Verdict, When,
 };

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Failure, Service, Time};
 use crate::aws::{self, Budget};
+use crate::contract::Diagnosis;
 use crate::deadline::Deadline;
-use crate::diagnosis::Diagnosis;
 use crate::gap::{Fix, Gap};
 use crate::incident::{NatGatewayId, TimeWindow, fingerprint};
 use crate::network::NatGateway;

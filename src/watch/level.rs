@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::diagnosis::{DestinationReport, Diagnosis, HeldPorts, TimelineStep};
+use crate::contract::{DestinationReport, Diagnosis, HeldPorts, TimelineStep};
 use crate::network::MetricName;
 use crate::words;
 

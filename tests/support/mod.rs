@@ -24,7 +24,7 @@ pub(crate) mod subscriber;
 
 use std::path::Path;
 
-use nat_triage::diagnosis::Diagnosis;
+use nat_triage::contract::Diagnosis;
 use nat_triage::report::text::text;
 
 /// Mail without its line breaks.

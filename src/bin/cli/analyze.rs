@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use nat_triage::alarm::{is_drill, outcomes_from_event};
 use nat_triage::bundle::Bundle;
-use nat_triage::diagnosis::{Diagnosis, Limits};
+use nat_triage::contract::Diagnosis;
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::window_to_look_at;
 use nat_triage::flow::reader::{Input, Inputs, Options};

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 
-use nat_triage::diagnosis::Diagnosis;
+use nat_triage::contract::Diagnosis;
 use nat_triage::gap::Gap;
 use nat_triage::report;
 use nat_triage::words;

@@ -2,8 +2,8 @@
 
 use super::demand::{Demand, how_long_it_lasts};
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage};
+use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, Undo, Verdict, When};
 use crate::diagnosis::commands::{quoted, raise_quota, region_option, show_quota};
-use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, Undo, Verdict, When};
 use crate::network::{GatewayKind, NatAddress, Provenance, Quota, Quotas};
 use crate::words;
 

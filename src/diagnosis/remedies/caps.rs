@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use super::Shortage;
+use crate::contract::{ClientReport, Command, Condition, Pattern, Undo};
 use crate::diagnosis::commands::{describe_owners, quoted, region_option, shown};
 use crate::diagnosis::findings::Findings;
-use crate::diagnosis::{ClientReport, Command, Condition, Pattern, Undo};
 use crate::network::{GatewayKind, Handles, Owner, OwnerKind, OwnerSource, is_id};
 
 /// Longest name that is said; the report has more of it.

@@ -1,7 +1,7 @@
 //! How many connections want a port at once, as a range, and how fast ports are taken.
 
 use super::Shortage;
-use crate::diagnosis::{Pattern, TimelineStep};
+use crate::contract::{Pattern, TimelineStep};
 use crate::network::{IDLE_TIMEOUT_SECONDS, MetricName};
 use crate::words;
 

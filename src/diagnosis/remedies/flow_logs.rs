@@ -1,9 +1,10 @@
 //! A flow log that shows more, where the one at hand shows too little.
 
 use super::{Offer, Offered, Rule, Worth};
+use crate::contract::{Command, Confidence, Remedy, RemedyId, Scan, When};
 use crate::diagnosis::commands::region_option;
 use crate::diagnosis::findings::Findings;
-use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Scan, When, gaps};
+use crate::diagnosis::gaps;
 use crate::evidence::Source;
 use crate::network::{FlowLog, FlowLogDestination, LogClass, Provenance, TrafficType};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
 use super::{Offer, Offered, Rule, Shortage, WORTH, Worth};
+use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::findings::{Findings, Ranked};
-use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::gap::{Fix, Gap};
 use crate::network::{GatewayEndpoint, GatewayService, PrefixList, RouteTable};
 

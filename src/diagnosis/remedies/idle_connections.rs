@@ -1,7 +1,7 @@
 //! Closing connections that are not needed any more.
 
 use super::{IDLE, Offer, Offered, Rule, Shortage, Worth};
-use crate::diagnosis::{Confidence, Pattern, Remedy, RemedyId, When};
+use crate::contract::{Confidence, Pattern, Remedy, RemedyId, When};
 use crate::network::{Metric, MetricName};
 use crate::words;
 

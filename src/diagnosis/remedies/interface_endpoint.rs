@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::Placement;
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH, Worth};
+use crate::contract::{Command, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
-use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{InterfaceEndpoint, Network, PrefixList, is_private};
 use crate::prices::{BYTES_OF_GB, GATEWAY_USD_PER_GB};
 use crate::words;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
 use super::{Offer, Offered, Rule, Shortage, WORTH, Worth};
+use crate::contract::{Command, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown};
-use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, HostName, RouteTable, is_private};
 
 /// Whether packets to IPv6 servers have a way out of a subnet with this route table.

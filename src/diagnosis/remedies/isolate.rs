@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use super::caps::{FIRST_RULE, shut_out};
 use super::limit_client::FEW;
 use super::{Offer, Offered, Rule, Worth};
+use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, Scan, When};
 use crate::diagnosis::commands::{
     describe_owners, errors_since, quoted, region_option, shown, words_of_shell,
 };
 use crate::diagnosis::findings::Findings;
-use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, Scan, When};
 use crate::network::{Owner, OwnerKind, is_id};
 use crate::words;
 

@@ -3,10 +3,10 @@
 use super::caps::{Cap, FIRST_RULE, LOOK_FIRST, LOOK_FIRST_AT_EACH, cap};
 use super::demand::how_long_it_lasts;
 use super::{IDLE, Offer, Offered, Rule, Shortage, Worth};
-use crate::diagnosis::commands::describe_owners;
-use crate::diagnosis::{
+use crate::contract::{
     ClientOrder, ClientReport, Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, When,
 };
+use crate::diagnosis::commands::describe_owners;
 use crate::words;
 
 /// A client that holds this much on its own, or two or three that do together, are worth stopping.

@@ -5,7 +5,7 @@
 //! 1. what helps within minutes, then what has to be approved or rewritten first, then what helps
 //!    with the next incident only ([`When`]);
 //! 2. within each, what is certain before what only wins time, and that before what rests on something that could
-//!    not be seen ([`super::Condition`]); last, what breaks off connections that are needed;
+//!    not be seen ([`Condition`]); last, what breaks off connections that are needed;
 //! 3. of those, what rests on one of several readings of the evidence (low confidence) last;
 //! 4. then by headroom: the part of the destination's ports that would be free afterwards, counting
 //!    both those who hold one now and those who were refused. That is what makes taking a destination
@@ -38,7 +38,9 @@ use std::cmp::Reverse;
 
 use super::commands::{describe_owners, errors_since, shown};
 use super::findings::{Findings, Ranked};
-use super::{ClientReport, Command, Confidence, Pattern, Remedy, RemedyId, Scan, Undo, Verdict, When};
+use crate::contract::{
+    ClientReport, Command, Confidence, Pattern, Remedy, RemedyId, Scan, Undo, Verdict, When,
+};
 use crate::evidence::Attribution;
 use crate::words;
 use demand::Demand;
@@ -307,7 +309,7 @@ impl<'a> Shortage<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::Condition;
+    use crate::contract::Condition;
 
     fn offer(id: RemedyId, when: When, headroom: Option<f64>, confidence: Confidence) -> Offer {
         let remedy = Remedy {

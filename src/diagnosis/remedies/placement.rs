@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::diagnosis::ClientReport;
+use crate::contract::ClientReport;
 use crate::diagnosis::findings::{Findings, Ranked};
 use crate::network::{RouteTable, Subnet};
 use crate::words;

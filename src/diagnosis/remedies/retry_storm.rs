@@ -2,8 +2,8 @@
 
 use super::limit_client::stop;
 use super::{Offer, Offered, Rule, Shortage, Worth};
+use crate::contract::{Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, When};
 use crate::diagnosis::findings::Ranked;
-use crate::diagnosis::{Command, Condition, Confidence, Pattern, Remedy, RemedyId, Undo, When};
 use crate::evidence::TCP;
 use crate::words;
 

@@ -1,7 +1,7 @@
 //! Keeping connections for the next request, instead of opening one for each.
 
 use super::{Offer, Offered, Rule, Shortage, Worth};
-use crate::diagnosis::{Confidence, Pattern, Remedy, RemedyId, When};
+use crate::contract::{Confidence, Pattern, Remedy, RemedyId, When};
 use crate::words;
 
 pub(super) const RULE: Rule = Rule {

@@ -8,8 +8,8 @@ use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::per_zone::{GATEWAY_HOURLY_USD, create, placeholder, room_in_words};
 use super::placement::{Placed, Placement};
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH};
+use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown};
-use crate::diagnosis::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::network::{GatewayKind, RouteTable, SiblingGateway};
 use crate::words;
 

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::{Offer, Offered, Rule, Shortage, Worth};
+use crate::contract::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::diagnosis::commands::quoted;
-use crate::diagnosis::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::words;
 
 /// An address that holds less than this part of what the full one holds is hardly used.

@@ -1,7 +1,7 @@
 //! Asking the VPC's own resolver instead of a public name server.
 
 use super::{Offer, Offered, Rule, Shortage, Worth};
-use crate::diagnosis::{Confidence, Remedy, RemedyId, When};
+use crate::contract::{Confidence, Remedy, RemedyId, When};
 use crate::evidence::TCP;
 use crate::network::is_private;
 

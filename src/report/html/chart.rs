@@ -8,7 +8,7 @@
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
-use crate::diagnosis::TimelineStep;
+use crate::contract::TimelineStep;
 use crate::report::timeline::Timeline;
 use crate::words;
 

@@ -19,7 +19,7 @@ use super::wording::{
     destination_name, gaps_by_fix, incident, label, not_listed, nothing_to_undo, number, outside,
     query_links, sure, to_see, undo_order, verdict_in_words, when,
 };
-use crate::diagnosis::{
+use crate::contract::{
     ClientReport, Command, DestinationReport, Diagnosis, HeldPorts, Link, MetricReport, Remedy, Undo,
 };
 use crate::evidence::QueryRun;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use nat_simulator::{GatewayKind, Pattern, Simulation, Triple};
-use nat_triage::diagnosis::{self, Diagnosis, Verdict};
+use nat_triage::contract::{self, Diagnosis, Verdict};
 
 /// How one diagnosis came out.
 #[derive(Clone, Debug, Default)]
@@ -135,8 +135,8 @@ fn peak(simulation: &Simulation, triple: Triple, diagnosis: &Diagnosis) -> u32 {
     held.iter().take(to).skip(from).copied().max().unwrap_or(0)
 }
 
-fn name(pattern: diagnosis::Pattern) -> &'static str {
-    use diagnosis::Pattern;
+fn name(pattern: contract::Pattern) -> &'static str {
+    use contract::Pattern;
     match pattern {
         Pattern::LongLived => "long-lived",
         Pattern::Leak => "leak",

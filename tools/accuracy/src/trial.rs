@@ -2,7 +2,8 @@
 
 use insights_server::{LogGroup, Store};
 use nat_simulator::{LogFormat, Record, Simulation, View, Viewpoint};
-use nat_triage::diagnosis::{Diagnosis, Limits};
+use nat_triage::contract::Diagnosis;
+use nat_triage::diagnosis::Limits;
 use nat_triage::evidence::files::FlowLogFiles;
 use nat_triage::evidence::insights::LogsInsights;
 use nat_triage::flow::reader::{Inputs, Options};
