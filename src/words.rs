@@ -26,6 +26,13 @@ pub fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// A sentence within another one: `stop it` of `Stop it`.
+#[must_use]
+pub fn uncapitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
 /// `1st`, `2nd`, `3rd`, `11th`.
 #[must_use]
 pub fn ordinal(number: u32) -> String {

@@ -1443,7 +1443,7 @@ fn of_very_many_who_retry_no_three_are_to_be_stopped() {
     let remedy = storm.offers("stop-retry-storm");
     assert_eq!(
         remedy.title,
-        "Bring back 203.0.113.10:443/tcp, which does not answer, or stop whoever retries"
+        "If 203.0.113.10:443/tcp answers nobody, bring it back. If it answers, stop whoever retries"
     );
     assert_eq!(remedy.commands, []);
 }

@@ -484,7 +484,7 @@ fn a_second_full_destination_is_named_with_who_holds_it() {
     let subject = report::sms::subject(&diagnosis);
     assert!(subject.ends_with(&format!("held by {holder}")), "{subject}");
     diagnosis.destinations[1].refused = 0;
-    assert!(prose(&diagnosis).contains(&format!("Also full: perhaps {address}:8443/tcp")));
+    assert!(prose(&diagnosis).contains(&format!("Also full: {address}:8443/tcp (100%, not certain")));
 }
 
 #[test]
@@ -554,7 +554,7 @@ fn what_helps_later_is_never_the_first_thing_to_do() {
 #[test]
 fn a_step_that_may_have_been_full_says_so() {
     let mut diagnosis = answer("cannot-tell").clone();
-    let quiet = |diagnosis: &Diagnosis| report::text::text(diagnosis).contains(", perhaps up to 400");
+    let quiet = |diagnosis: &Diagnosis| report::text::text(diagnosis).contains(", at most 400");
     assert!(quiet(&diagnosis));
     for step in &mut diagnosis.destinations[0].timeline {
         step.held_at_most = step.held_estimate;

@@ -147,10 +147,10 @@ fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
     let most =
         findings.destinations.iter().filter(|d| d.refused > 0 && !d.turned_away).max_by_key(|d| d.refused);
     let towards = most.map_or(String::new(), |most| {
-        let perhaps = if most.located { "" } else { "perhaps " };
+        let were = if most.located { "were" } else { "may have been" };
         let attempts = match most.refused {
-            all if all >= attempts => "They were".to_owned(),
-            some => format!("{} of them were", words::count(some)),
+            all if all >= attempts => format!("They {were}"),
+            some => format!("{} of them {were}", words::count(some)),
         };
         let client =
             most.clients.iter().max_by_key(|client| client.refused).filter(|client| client.refused > 0);
@@ -162,7 +162,7 @@ fn unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> {
             .capacity
             .map_or(String::new(), |capacity| format!(" of {}", words::count(u64::from(capacity))));
         format!(
-            ". {attempts} {perhaps}towards {}{by}. That destination held at most {}{capacity} ports at once",
+            ". {attempts} towards {}{by}. That destination held at most {}{capacity} ports at once",
             most.label(),
             words::count(u64::from(most.held.at_most))
         )

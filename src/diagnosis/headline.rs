@@ -87,9 +87,9 @@ pub(super) fn headline(findings: &Findings<'_>, verdict: Verdict) -> String {
             };
             if top.refused >= FEWEST && top.pointed_to {
                 return format!(
-                    "{gateway}: we cannot tell {which} for certain; {} attempts{} to {label} never left it{}, and it held at most {}.",
+                    "{gateway}: we cannot tell {which} for certain; {} attempts {} {label} never left it{}, and it held at most {}.",
                     words::count(top.refused),
-                    if top.located { "" } else { ", perhaps" },
+                    if top.located { "to" } else { "that may be to" },
                     tried_by(top),
                     of_capacity(top.held.at_most)
                 );
@@ -149,6 +149,9 @@ fn holder(destination: &Ranked) -> String {
     if destination.client_order == ClientOrder::RefusedAttempts {
         return format!(", {share} of the refused attempts made by {}{name}", client.address);
     }
-    let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
-    format!(", {perhaps}{share} of them held by {}{name}", client.address)
+    if client.attribution.is_certain() {
+        format!(", {share} of them held by {}{name}", client.address)
+    } else {
+        format!(", of which {}{name} may hold {share}", client.address)
+    }
 }

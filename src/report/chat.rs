@@ -175,8 +175,8 @@ fn describe(out: &mut String, second: &str, diagnosis: &Diagnosis, report_url: O
         for client in top.clients.iter().take(shown) {
             let name = client_name(client)
                 .map_or(String::new(), |(when, name)| format!(", {} {}", when.to_lowercase(), code(&name)));
-            let held = words::count(u64::from(client.held.estimate));
-            writeln!(out, "- {}: {}, {held} ports{name}", client.address, words::percent(client.share))?;
+            let held = words::counted(u64::from(client.held.estimate), "port");
+            writeln!(out, "- {}: {}, {held}{name}", client.address, words::percent(client.share))?;
         }
         if let Some(more) = not_listed(top.clients_seen, top.clients.len(), "client") {
             writeln!(out, "{more}")?;

@@ -24,7 +24,7 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
         let why = match (diagnosis.was_answered(), diagnosis.stage) {
             (true, _) => format!("The flow logs show none of its traffic{so_far}; see below."),
             (false, Stage::Provisional) => {
-                "The flow logs are still being read; another report follows.".to_owned()
+                "The flow logs are still being read; a report follows if they show more.".to_owned()
             }
             (false, Stage::Final) => "No flow log gave an answer; see below how to mend that.".to_owned(),
         };
@@ -87,7 +87,7 @@ pub(super) fn lead(diagnosis: &Diagnosis) -> [String; 2] {
             let attempts = words::count(doubtful.refused);
             let of_errors =
                 counted.map_or(String::new(), |part| format!(" ({} of errors)", words::percent(part)));
-            let to = if certainly_tried(doubtful) { "to" } else { "perhaps to" };
+            let to = if certainly_tried(doubtful) { "to" } else { "that may be to" };
             let said = format!("{attempts} attempts {to} {} never got out", place(doubtful));
             let whole = format!("{said}{of_errors}.");
             [
@@ -110,7 +110,7 @@ fn drill(diagnosis: &Diagnosis, so_far: &str) -> [String; 2] {
     let arrives = "TEST: somebody set the alarm by hand, and this message arrives.".to_owned();
     if !diagnosis.was_answered() {
         let unread = match diagnosis.stage {
-            Stage::Provisional => "The flow logs are still being read; another report follows.",
+            Stage::Provisional => "The flow logs are still being read; a report follows if they show more.",
             Stage::Final => "But no flow log gave an answer; see below how to mend that.",
         };
         return [arrives, unread.to_owned()];
@@ -185,7 +185,7 @@ fn scan(diagnosis: &Diagnosis, so_far: &str) -> Option<[String; 2]> {
     let (all, vain) = (words::count(scan.destinations), words::count(scan.in_vain));
     let tried = format!(" scans: it tried {all} destinations, {vain} in vain.");
     let name = named(scan.name.as_deref(), "", &[&client, &tried]);
-    Some([format!("{client}{name}{tried}"), format!("Perhaps compromised. {what}")])
+    Some([format!("{client}{name}{tried}"), format!("May be compromised. {what}")])
 }
 
 /// Who holds most; where that is who scans, that it does.
@@ -198,7 +198,7 @@ fn holder_or_scanner(diagnosis: &Diagnosis, top: &DestinationReport, sure: &str)
     let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
     let address = client.address.to_string();
     let after = [
-        format!(" scans, perhaps compromised, and holds {share}. {sure}"),
+        format!(" scans, may be compromised, holds {share}. {sure}"),
         format!(" scans (compromised?), holds {share}. {briefly}"),
         format!(" scans, holds {share}. {briefly}"),
     ];
@@ -228,8 +228,7 @@ fn holder(top: &DestinationReport, sure: &str) -> String {
     }
     // An IPv6 address leaves no room for all of it.
     let briefly = sure.split_once(',').map_or(sure.to_owned(), |(sure, _)| format!("{sure}."));
-    let [holds, held_by] =
-        if client.attribution.is_certain() { ["holds"; 2] } else { ["perhaps holds", "perhaps"] };
+    let holds = if client.attribution.is_certain() { "holds" } else { "may hold" };
     let address = client.address.to_string();
     let after = match top.greater_unshown_part().map(words::percent) {
         _ if top.clients_ordered_by == ClientOrder::RefusedAttempts => [
@@ -245,7 +244,7 @@ fn holder(top: &DestinationReport, sure: &str) -> String {
         None => [
             format!(" {holds} {share} of them. {sure}"),
             format!(" {holds} {share}. {sure}"),
-            format!(" {held_by} {share}. {briefly}"),
+            format!(" {holds} {share}. {briefly}"),
         ],
     };
     let fits = |after: &&String| address.len() + after.len() <= WIDTH;

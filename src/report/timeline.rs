@@ -127,7 +127,7 @@ impl Step<'_> {
         }
         let mut held = words::count(u64::from(self.figures.held_estimate));
         if let Some(most) = self.perhaps {
-            held += &format!(", perhaps up to {}", words::count(u64::from(most)));
+            held += &format!(", at most {}", words::count(u64::from(most)));
         }
         match self.figures.refused {
             0 => held,

@@ -64,11 +64,16 @@ pub(super) fn label(destination: &DestinationReport) -> String {
     words::endpoint(destination.address, destination.port, &destination.protocol)
 }
 
-/// Which gateway, which minutes.
+/// Which gateway, where it is as far as its alarm tells, which minutes.
 pub(super) fn incident(diagnosis: &Diagnosis) -> String {
     let gateway = diagnosis.nat_gateways.first().and_then(|gateway| gateway.id.as_deref());
     let gateway = gateway.map_or_else(|| "A NAT gateway".to_owned(), |id| format!("NAT gateway {id}"));
-    format!("{gateway}, {}.", minutes(diagnosis.window))
+    let alarm = diagnosis.alarm.as_ref();
+    let region = alarm.and_then(|alarm| alarm.region.as_deref());
+    let region = region.map_or(String::new(), |region| format!(" in {}", one_line(region, 30)));
+    let account = alarm.and_then(|alarm| alarm.metric_account.as_deref().or(alarm.account.as_deref()));
+    let account = account.map_or(String::new(), |account| format!(" of account {}", one_line(account, 20)));
+    format!("{gateway}{region}{account}, {}.", minutes(diagnosis.window))
 }
 
 /// `2026-11-18 02:01 to 02:14 UTC`.
@@ -277,11 +282,11 @@ fn others_full(diagnosis: &Diagnosis) -> Option<String> {
         diagnosis.verdict == Verdict::Confirmed && (other.refused > 0 || at_least >= 1.0)
     };
     let said = |other: &DestinationReport| {
-        let perhaps = if certain(other) { "" } else { "perhaps " };
+        let doubt = if certain(other) { "" } else { ", not certain" };
         let full = words::percent(other.utilization.unwrap_or(1.0));
         let holder = other.clients.first().filter(|client| client.stands_out());
         let holder = holder.map_or(String::new(), |client| held_by(other, client));
-        format!("{perhaps}{} ({full}{holder})", label(other))
+        format!("{} ({full}{doubt}{holder})", label(other))
     };
     let full: Vec<String> =
         diagnosis.destinations.iter().skip(1).filter(|other| other.is_full()).map(said).collect();
@@ -298,10 +303,14 @@ fn others_full(diagnosis: &Diagnosis) -> Option<String> {
 /// `, 80% held by 10.0.1.17`, and how certain that is.
 pub(super) fn held_by(destination: &DestinationReport, client: &ClientReport) -> String {
     if destination.clients_ordered_by == ClientOrder::RefusedAttempts {
-        return format!(", {} of refused by {}", words::percent(client.share), client.address);
+        return format!(", {} had {} of the refusals", client.address, words::percent(client.share));
     }
-    let perhaps = if client.attribution.is_certain() { "" } else { "perhaps " };
-    format!(", {perhaps}{} held by {}", words::percent(client.share), client.address)
+    let share = words::percent(client.share);
+    if client.attribution.is_certain() {
+        format!(", {share} held by {}", client.address)
+    } else {
+        format!(", {} may hold {share}", client.address)
+    }
 }
 
 /// ` or` where not all destinations are listed and all that are listed are full: there may be more.

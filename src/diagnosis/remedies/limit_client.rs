@@ -141,10 +141,14 @@ fn limit(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Offer {
                 );
             }
             format!(
-                "{}{} {} {} of the {} to {} (about {}{})",
+                "{} {} {} of the {} to {} (about {}{})",
                 c.address,
-                if c.attribution.is_certain() { "" } else { " perhaps" },
-                if counted { "holds" } else { "opened" },
+                match (c.attribution.is_certain(), counted) {
+                    (true, true) => "holds",
+                    (true, false) => "opened",
+                    (false, true) => "may hold",
+                    (false, false) => "may have opened",
+                },
                 words::percent(c.share),
                 if counted { "ports" } else { "connections" },
                 top.label(),

@@ -42,10 +42,11 @@ fn stop_retry_storm(shortage: &Shortage<'_>) -> Option<Offer> {
         "Flow logs do not tell whether the destination is down or a rule on the way blocks it. Once it answers again, nothing has to be stopped.".to_owned(),
     ];
     hazards.extend(stop.hazards);
-    let title = match greatest {
-        [] => format!("Bring back {}, which does not answer, or stop whoever retries", top.label()),
-        _ => format!("Bring back {}, which does not answer. Otherwise: {}", top.label(), stop.title),
+    let stopping = match greatest {
+        [] => "stop whoever retries".to_owned(),
+        _ => words::uncapitalised(&stop.title),
     };
+    let title = format!("If {} answers nobody, bring it back. If it answers, {stopping}", top.label());
     Some(Offer {
         headroom: Some(shortage.headroom(silent.min(1.0), shortage.capacity)),
         worth: Worth::Solves,
