@@ -4,6 +4,7 @@
 //!
 //! - [`incident`]: which gateway, which minutes.
 //! - [`words`]: numbers as people read them, and text from outside made harmless.
+//! - [`command_line`]: a command that a person pastes, and what to fill in first.
 //! - [`console`]: links into the AWS console.
 //! - [`gap`]: what could not be seen, and what would show it.
 //! - [`deadline`]: how long there is.
@@ -35,6 +36,7 @@ pub mod alarm;
 pub mod aws;
 mod base64;
 pub mod bundle;
+pub mod command_line;
 pub mod config;
 pub mod console;
 pub mod continuation;

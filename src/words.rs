@@ -59,16 +59,17 @@ pub fn in_shell(text: &str) -> String {
     }
 }
 
+/// What stands in a command for a value that none may take.
+pub(crate) const NOT_USABLE: &str = "NOT_USABLE";
+
 /// An argument of a command that people paste, as a word for the shell.
 ///
 /// The AWS CLI takes a value that begins with a hyphen for an option, and one with a scheme for something to load,
 /// whatever the shell's quotes say: a blank stands for such a one, which its reader has to look up.
 #[must_use]
 pub fn argument(text: &str) -> String {
-    const BLANK: &str = "NOT_USABLE";
-
     let plain: String = text.chars().filter(|c| !is_unprintable(*c)).collect();
-    in_shell(if plain.starts_with('-') || plain.contains("://") { BLANK } else { &plain })
+    in_shell(if plain.starts_with('-') || plain.contains("://") { NOT_USABLE } else { &plain })
 }
 
 /// A list in a sentence: `a`, `a and b`, `a, b and c`.

@@ -55,6 +55,24 @@ fn every_path_in_the_checklists_and_the_map_exists() {
 }
 
 #[test]
+fn the_contract_imports_neither_rules_nor_reports() {
+    const BELOW: [&str; 7] = ["command_line", "evidence", "gap", "incident", "network", "words", "contract"];
+
+    let folder = checkout().join("src/contract");
+    let files: Vec<PathBuf> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    assert!(files.len() > 10, "{files:?}");
+    for file in files {
+        let text = read(&file);
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for path in line.split("crate::").skip(1) {
+                assert!(BELOW.iter().any(|below| path.starts_with(below)), "{}: {line}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn every_variable_of_the_function_is_documented() {
     let documented = read(&checkout().join("docs/configuration.md"));
     let config = read(&checkout().join("src/config.rs"));

@@ -19,6 +19,7 @@ use nat_triage::report;
 use nat_triage::triage::triage;
 
 use crate::support::checkout;
+use crate::support::contract::assert_blanks_are_declared;
 use crate::support::incidents::{file, incident, network as support_network};
 
 /// Ports per address in these logs.
@@ -182,7 +183,10 @@ impl Case {
         let known = Known(self.network.clone());
         let limits = Limits { ports_per_address: CAPACITY };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(triage(incident, &known, &files, limits)).expect("readable").diagnosis
+        let diagnosis =
+            runtime.block_on(triage(incident, &known, &files, limits)).expect("readable").diagnosis;
+        assert_blanks_are_declared(&diagnosis.to_json(), "of a remedy");
+        diagnosis
     }
 
     /// The remedies of the incident, which is of the pattern that it was made for.
@@ -1100,7 +1104,11 @@ fn service() -> Handles {
 fn capped(pattern: Pattern, kind: OwnerKind, handles: Handles) -> (String, String, Option<String>) {
     let remedy = case(pattern).owned(kind, handles).offers("limit-connections-per-client");
     let command = remedy.commands.last().expect("a step");
-    (command.run.clone(), command.undo.to_string(), remedy.condition.map(|condition| condition.command))
+    (
+        command.run.to_string(),
+        command.undo.to_string(),
+        remedy.condition.map(|condition| condition.command.to_string()),
+    )
 }
 
 #[test]
@@ -1829,7 +1837,7 @@ fn nothing_from_outside_reaches_the_shell_or_the_terminal() {
         let said = everything_said(&remedy);
         assert!(!said.chars().any(|c| c.is_control() || c == '\u{202e}'), "{said:?}");
         for command in &remedy.commands {
-            for text in [&command.run, &command.verify, &command.undo.to_string()] {
+            for text in [command.run.as_str(), &command.verify, &command.undo.to_string()] {
                 assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
                 if text.starts_with("aws ") || text.starts_with("kubectl ") {
                     assert!(
@@ -1856,8 +1864,9 @@ fn commands_of(diagnosis: &Diagnosis) -> Vec<String> {
     let mut commands = Vec::new();
     for remedy in &diagnosis.remedies {
         let of_remedy = remedy.commands.iter();
-        commands.extend(of_remedy.flat_map(|c| [c.run.clone(), c.verify.clone(), c.undo.to_string()]));
-        commands.extend(remedy.condition.iter().map(|condition| condition.command.clone()));
+        commands
+            .extend(of_remedy.flat_map(|c| [c.run.to_string(), c.verify.to_string(), c.undo.to_string()]));
+        commands.extend(remedy.condition.iter().map(|condition| condition.command.to_string()));
     }
     commands.extend(diagnosis.gaps.iter().map(|gap| gap.fix.to_string()));
     let begin = |text: &String| ["aws ", "AWS_REGION="].iter().filter_map(|command| text.find(command)).min();

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::Confidence;
+use crate::command_line::{Blank, CommandLine};
 
 /// A remedy's name, stable across versions.
 ///
@@ -101,18 +102,45 @@ pub enum When {
 
 /// What is not known and decides whether a remedy applies, or to what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "WrittenCondition", into = "WrittenCondition")]
 pub struct Condition {
     /// What is not known, as a question within a sentence: `who owns 10.0.1.47`.
     pub unknown: String,
     /// The one command that decides it.
-    pub command: String,
+    pub command: CommandLine,
 }
 
-/// What takes a step back. JSON has it as one string, made and read here.
+/// What is not known and decides whether a remedy applies, or to what.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Condition")]
+struct WrittenCondition {
+    /// What is not known, as a question within a sentence: `who owns 10.0.1.47`.
+    unknown: String,
+    /// The one command that decides it.
+    command: String,
+    /// Words of it that have to be filled in first.
+    #[serde(default)]
+    fill_in: Vec<Blank>,
+}
+
+impl From<WrittenCondition> for Condition {
+    fn from(WrittenCondition { unknown, command, fill_in }: WrittenCondition) -> Self {
+        Self { unknown, command: CommandLine::written(command, fill_in) }
+    }
+}
+
+impl From<Condition> for WrittenCondition {
+    fn from(Condition { unknown, command }: Condition) -> Self {
+        let (command, fill_in) = command.into_parts();
+        Self { unknown, command, fill_in }
+    }
+}
+
+/// What takes a step back. JSON has it as one string, made and read here, and what to fill in of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undo {
     /// This command.
-    Run(String),
+    Run(CommandLine),
     /// Nothing has to be taken back, or nothing can be: why, in a clause.
     Nothing(String),
 }
@@ -121,6 +149,13 @@ impl Undo {
     /// What stands before the reason why there is nothing to undo.
     const NOTHING: &str = "nothing to undo: ";
 
+    fn written(text: String, fill_in: Vec<Blank>) -> Self {
+        match text.strip_prefix(Self::NOTHING) {
+            Some(why) => Self::nothing(why),
+            None => Self::Run(CommandLine::written(text, fill_in)),
+        }
+    }
+
     /// Nothing to undo, and why.
     pub(crate) fn nothing(why: impl Into<String>) -> Self {
         Self::Nothing(why.into())
@@ -128,7 +163,7 @@ impl Undo {
 
     /// The command that takes the step back, where there is one.
     #[must_use]
-    pub fn command(&self) -> Option<&str> {
+    pub fn command(&self) -> Option<&CommandLine> {
         match self {
             Self::Run(command) => Some(command),
             Self::Nothing(_) => None,
@@ -137,49 +172,83 @@ impl Undo {
 }
 
 /// A command.
+impl From<CommandLine> for Undo {
+    fn from(command: CommandLine) -> Self {
+        Self::Run(command)
+    }
+}
+
+/// A command without blanks.
 impl From<String> for Undo {
     fn from(command: String) -> Self {
-        Self::Run(command)
+        Self::Run(command.into())
     }
 }
 
 impl fmt::Display for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Run(command) => f.write_str(command),
+            Self::Run(command) => write!(f, "{command}"),
             Self::Nothing(why) => write!(f, "{}{why}", Self::NOTHING),
         }
     }
 }
 
-impl Serialize for Undo {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Undo {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(match text.strip_prefix(Self::NOTHING) {
-            Some(why) => Self::nothing(why),
-            None => Self::Run(text),
-        })
-    }
-}
-
 /// A step a person can take: what to run, how to see that it worked, how to take it back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "WrittenCommand", into = "WrittenCommand")]
 pub struct Command {
     /// What it does, such as `shows who owns the address`: whoever pastes it knows whether it changes anything.
     pub does: String,
     /// What to run.
-    pub run: String,
+    pub run: CommandLine,
     /// What shows that it worked.
-    pub verify: String,
+    pub verify: CommandLine,
     /// What takes it back: a command, or a sentence on why there is nothing to undo.
-    #[schemars(with = "String")]
     pub undo: Undo,
+}
+
+/// A step a person can take: what to run, how to see that it worked, how to take it back.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Command")]
+struct WrittenCommand {
+    /// What it does, such as `shows who owns the address`: whoever pastes it knows whether it changes anything.
+    does: String,
+    /// What to run.
+    run: String,
+    /// Words of it that have to be filled in first.
+    #[serde(default)]
+    fill_in: Vec<Blank>,
+    /// What shows that it worked.
+    verify: String,
+    /// Words of that which have to be filled in first.
+    #[serde(default)]
+    fill_in_to_verify: Vec<Blank>,
+    /// What takes it back: a command, or a sentence on why there is nothing to undo.
+    undo: String,
+    /// Words of that which have to be filled in first.
+    #[serde(default)]
+    fill_in_to_undo: Vec<Blank>,
+}
+
+impl From<WrittenCommand> for Command {
+    fn from(written: WrittenCommand) -> Self {
+        Self {
+            does: written.does,
+            run: CommandLine::written(written.run, written.fill_in),
+            verify: CommandLine::written(written.verify, written.fill_in_to_verify),
+            undo: Undo::written(written.undo, written.fill_in_to_undo),
+        }
+    }
+}
+
+impl From<Command> for WrittenCommand {
+    fn from(Command { does, run, verify, undo }: Command) -> Self {
+        let (run, fill_in) = run.into_parts();
+        let (verify, fill_in_to_verify) = verify.into_parts();
+        let fill_in_to_undo = undo.command().map(|undo| undo.fill_in().to_vec()).unwrap_or_default();
+        Self { does, run, fill_in, verify, fill_in_to_verify, undo: undo.to_string(), fill_in_to_undo }
+    }
 }
 
 /// A fix that the evidence supports.
@@ -237,8 +306,18 @@ mod tests {
             (Undo::nothing("it comes up again by itself"), "nothing to undo: it comes up again by itself"),
             (Undo::Run("aws ec2 stop-instances".into()), "aws ec2 stop-instances"),
         ] {
-            assert_eq!(serde_json::to_value(&undo).expect("JSON"), text);
-            assert_eq!(serde_json::from_value::<Undo>(text.into()).expect("an undo"), undo);
+            let line = CommandLine::with("aws x VPC_ID", &[Blank::VPC_ID]);
+            let command = Command { does: "stops it".into(), run: line.clone(), verify: line, undo };
+            let json = serde_json::to_value(&command).expect("JSON");
+            assert_eq!((&json["undo"], &json["fill_in"]), (&text.into(), &serde_json::json!(["VPC_ID"])));
+            assert_eq!(serde_json::from_value::<Command>(json).expect("a command"), command);
         }
+    }
+
+    #[test]
+    fn a_command_of_before_there_were_blanks_is_read() {
+        let json = serde_json::json!({ "does": "x", "run": "aws x", "verify": "aws y", "undo": "aws z" });
+        let command: Command = serde_json::from_value(json).expect("a command");
+        assert_eq!((command.run.as_str(), command.run.fill_in()), ("aws x", &[][..]));
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::findings::Findings;
+use crate::command_line::{Blank, CommandLine};
 use crate::gap::ASK_AGAIN;
 use crate::incident::{NatGatewayId, TimeWindow};
 use crate::network::{MetricName, Quota};
@@ -74,13 +75,13 @@ pub(super) fn errors_metric(
     zone: Option<&str>,
     window: TimeWindow,
     region: Option<&str>,
-) -> String {
-    let gateway = gateway.map_or("NAT_GATEWAY_ID", NatGatewayId::as_str);
+) -> CommandLine {
+    let gateway = gateway.map_or(Blank::NAT_GATEWAY_ID.as_str(), NatGatewayId::as_str);
     metric(MetricName::ErrorPortAllocation, gateway, zone, window, region)
 }
 
 /// Shows the errors of the day since the window: that they stopped tells that a remedy worked.
-pub(super) fn errors_since(findings: &Findings<'_>) -> String {
+pub(super) fn errors_since(findings: &Findings<'_>) -> CommandLine {
     const DAY: SignedDuration = SignedDuration::from_hours(24);
 
     let since = findings.evidence.window.end();
@@ -102,19 +103,20 @@ pub(super) fn metric(
     zone: Option<&str>,
     window: TimeWindow,
     region: Option<&str>,
-) -> String {
+) -> CommandLine {
     let zone = zone.map_or_else(String::new, |zone| {
         format!(" {}", quoted(&format!("Name=AvailabilityZone,Value={zone}")))
     });
     let minutes = u64::try_from(window.seconds()).unwrap_or(0).div_ceil(60);
     let period = 60 * minutes.div_ceil(MOST_VALUES).max(1);
-    format!(
+    let text = format!(
         "aws cloudwatch get-metric-statistics --namespace AWS/NATGateway --metric-name {name} --dimensions Name=NatGatewayId,Value={gateway}{zone} --statistics {} --period {period} --start-time {} --end-time {}{}",
         name.statistic(),
         window.start(),
         window.end(),
         region_option(region)
-    )
+    );
+    CommandLine::with(text, &[Blank::NAT_GATEWAY_ID, Blank::AVAILABILITY_ZONE])
 }
 
 /// Asks once more about these minutes of the gateway, with the credentials of whoever runs it.

@@ -5,6 +5,7 @@ use super::commands::{quoted, region_option};
 use super::findings::{Errors, Findings, UNKNOWN_ZONE, Unseen};
 use super::refusals::Unplaced;
 use super::verdict::{NOT_NEAR, hidden, perhaps_no_error, refused_uncounted};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Verdict, greater_unshown_part};
 use crate::evidence::{Attribution, RejectedWay, Source, TCP};
 use crate::flow::Field;
@@ -336,10 +337,13 @@ fn rejected(findings: &Findings<'_>) -> Option<Gap> {
         format!(
             "{said}, most of them{client} towards {server}, their records say REJECT. A network ACL did that, not the gateway for want of ports, so we do not count them as refused"
         ),
-        Fix::run(format!(
-            "aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={}{}",
-            quoted(subnet),
-            region_option(findings.region())
+        Fix::run(CommandLine::with(
+            format!(
+                "aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={}{}",
+                quoted(subnet),
+                region_option(findings.region())
+            ),
+            &[Blank::GATEWAY_SUBNET_ID],
         )),
     ))
 }
@@ -377,10 +381,13 @@ fn zones(findings: &Findings<'_>) -> Option<Gap> {
             "a regional gateway's records show the clients of all zones alike, and nothing told the zone of {} and others",
             unknown.address
         ),
-        Fix::run(format!(
-            "aws ec2 describe-subnets --filters Name=vpc-id,Values={} --query 'Subnets[].[CidrBlock,AvailabilityZone,SubnetId]' --output text{}",
-            quoted(findings.network.gateway.vpc_id.as_deref().unwrap_or("VPC_ID")),
-            region_option(findings.region())
+        Fix::run(CommandLine::with(
+            format!(
+                "aws ec2 describe-subnets --filters Name=vpc-id,Values={} --query 'Subnets[].[CidrBlock,AvailabilityZone,SubnetId]' --output text{}",
+                quoted(findings.network.gateway.vpc_id.as_deref().unwrap_or("VPC_ID")),
+                region_option(findings.region())
+            ),
+            &[Blank::VPC_ID],
         )),
     ))
 }
@@ -395,9 +402,12 @@ fn addresses_of_zone(findings: &Findings<'_>, zone: &str) -> Gap {
         ),
         Fix::run_to(
             "look at the zone of each address, and give the zones in --context FILE",
-            format!(
-                "aws ec2 describe-nat-gateways --nat-gateway-ids {id} --query 'NatGateways[].NatGatewayAddresses[].[PublicIp,AvailabilityZone,AvailabilityZoneId]' --output text{}",
-                region_option(findings.region())
+            CommandLine::with(
+                format!(
+                    "aws ec2 describe-nat-gateways --nat-gateway-ids {id} --query 'NatGateways[].NatGatewayAddresses[].[PublicIp,AvailabilityZone,AvailabilityZoneId]' --output text{}",
+                    region_option(findings.region())
+                ),
+                &[Blank::NAT_GATEWAY_ID],
             ),
         ),
     )
@@ -596,7 +606,7 @@ fn errors_unexplained(findings: &Findings<'_>, verdict: Verdict) -> Option<Gap> 
 }
 
 /// Shows the errors of the window, minute by minute.
-fn errors_metric(findings: &Findings<'_>) -> String {
+fn errors_metric(findings: &Findings<'_>) -> CommandLine {
     let (gateway, zone) = (findings.gateway_id(), findings.metric_zone());
     commands::errors_metric(gateway, zone, findings.evidence.window, findings.region())
 }
@@ -704,7 +714,7 @@ fn better_records(findings: &Findings<'_>) -> Fix {
 
 /// Creates a second flow log on the gateway alone, with every field that a diagnosis uses. Formats
 /// can't be edited.
-pub(super) fn better_format(findings: &Findings<'_>) -> String {
+pub(super) fn better_format(findings: &Findings<'_>) -> CommandLine {
     better_flow_log(findings.network, findings.gateway_id(), findings.region())
 }
 
@@ -713,7 +723,7 @@ pub(crate) fn better_flow_log(
     network: &Network,
     gateway_id: Option<&NatGatewayId>,
     region: Option<&str>,
-) -> String {
+) -> CommandLine {
     let gateway = &network.gateway;
     let (resource, id) = if gateway.kind == GatewayKind::Regional {
         ("RegionalNatGateway", gateway_id.map_or("NAT_GATEWAY_ID", |id| id.as_str()))
@@ -728,10 +738,12 @@ pub(crate) fn better_flow_log(
         .iter()
         .find_map(|log| log.log_group.as_deref())
         .map_or_else(|| "LOG_GROUP".into(), quoted);
-    format!(
+    let text = format!(
         "aws ec2 create-flow-logs --resource-type {resource} --resource-ids {id} --traffic-type ALL --max-aggregation-interval 60 --log-destination-type cloud-watch-logs --log-group-name {group} --deliver-logs-permission-arn ROLE_ARN --log-format '{BETTER_FORMAT}'{}",
         region_option(region)
-    )
+    );
+    let unknown = [Blank::NAT_GATEWAY_ID, Blank::NAT_GATEWAY_INTERFACE_ID, Blank::LOG_GROUP, Blank::ROLE_ARN];
+    CommandLine::with(text, &unknown)
 }
 
 /// The fourteen fields of version 2 in their order, so that what reads the default format still

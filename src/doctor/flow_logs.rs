@@ -166,7 +166,8 @@ pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
     let mut rows = vec![flow_log(examined, region)];
     // Where Logs Insights is asked as well, a better flow log in S3 is what more there is.
     if let (Some(read), Some(_)) = (&examined.reading.in_bucket, &examined.reading.log) {
-        let better = || better_flow_log(&examined.network, examined.network.gateway.id.as_ref(), region);
+        let better =
+            || better_flow_log(&examined.network, examined.network.gateway.id.as_ref(), region).to_string();
         let row = of_bucket(about, &examined.network, read, better);
         rows.push(Row { tonight: row.tonight.min(Tonight::Partial), ..row });
     }
@@ -181,7 +182,7 @@ pub(super) fn rows(examined: &Examined, region: Option<&str>) -> Vec<Row> {
 
 fn flow_log(examined: &Examined, region: Option<&str>) -> Row {
     let (about, Examined { network, reading, .. }) = (name_of(examined), examined);
-    let better = || better_flow_log(network, network.gateway.id.as_ref(), region);
+    let better = || better_flow_log(network, network.gateway.id.as_ref(), region).to_string();
     if let (Some(read), None) = (&reading.in_bucket, &reading.log) {
         return of_bucket(about, network, read, better);
     }

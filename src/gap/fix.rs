@@ -1,8 +1,12 @@
-//! What a person can do about something that could not be seen: a type until the edge, one string in JSON.
+//! What a person can do about something that could not be seen: a type until the edge, in JSON one string, and what
+//! to fill in of it.
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::command_line::{Blank, CommandLine};
 
 /// The command that asks once more, where nobody knows about which gateway and which minutes.
 pub const ASK_AGAIN: &str = "nat-triage triage --event EVENT.json";
@@ -25,12 +29,13 @@ enum Command {
     /// Ask nat-triage once more. Whoever finds the gap may not know which incident it is about; the diagnosis
     /// does ([`Fix::ask_by`]).
     AskAgain,
-    /// This command line.
-    Run(String),
+    /// This command line. In a box: gaps are errors of many functions, and these should be small.
+    Run(Box<CommandLine>),
 }
 
 /// What a person can do about a gap: words, a command, or words that say what the command is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "Written", into = "Written")]
 pub struct Fix {
     /// A clause without its full stop; empty where the command says it all.
     words: String,
@@ -41,14 +46,14 @@ pub struct Fix {
 impl Fix {
     /// A command that needs no word beside it.
     #[must_use]
-    pub fn run(command: impl Into<String>) -> Self {
+    pub fn run(command: impl Into<CommandLine>) -> Self {
         Self::run_to("", command)
     }
 
     /// A command, and what it is for: `look at each zone's errors`.
     #[must_use]
-    pub fn run_to(words: impl Into<String>, command: impl Into<String>) -> Self {
-        let command = Some(Command::Run(command.into()));
+    pub fn run_to(words: impl Into<String>, command: impl Into<CommandLine>) -> Self {
+        let command = Some(Command::Run(Box::new(command.into())));
         Self { words: words.into(), command, shows: Shows::Now }
     }
 
@@ -78,7 +83,7 @@ impl Fix {
     /// Puts the command that names the gateway and the minutes in the place of asking once more.
     pub fn ask_by(&mut self, command: &str) {
         if self.command == Some(Command::AskAgain) {
-            self.command = Some(Command::Run(command.to_owned()));
+            self.command = Some(Command::Run(Box::new(command.into())));
         }
     }
 
@@ -97,15 +102,24 @@ impl Fix {
         }
     }
 
+    /// What has to be filled in of the command first.
+    #[must_use]
+    pub fn fill_in(&self) -> &[Blank] {
+        match &self.command {
+            Some(Command::Run(command)) => command.fill_in(),
+            Some(Command::AskAgain) | None => &[],
+        }
+    }
+
     /// When it shows what could not be seen.
     #[must_use]
     pub fn shows(&self) -> Shows {
         self.shows
     }
 
-    /// Reads what [`fmt::Display`] wrote: a bundle and a diagnosis hold a fix as one string. Nothing else reads
-    /// fixes from text.
-    fn from_json(text: &str) -> Self {
+    /// Reads what [`fmt::Display`] wrote: a bundle and a diagnosis hold a fix as one string, and its blanks. Nothing
+    /// else reads fixes from text.
+    fn from_json(text: &str, fill_in: Vec<Blank>) -> Self {
         /// What the commands that stand in fixes begin with.
         const BEGINNINGS: [&str; 3] = ["aws ", "nat-triage ", "AWS_REGION="];
 
@@ -122,7 +136,7 @@ impl Fix {
         };
         let command = command.map(|command| match command {
             ASK_AGAIN => Command::AskAgain,
-            other => Command::Run(other.to_owned()),
+            other => Command::Run(Box::new(CommandLine::written(other.to_owned(), fill_in))),
         });
         Self { words: words.to_owned(), command, shows }
     }
@@ -152,15 +166,25 @@ impl From<String> for Fix {
     }
 }
 
-impl Serialize for Fix {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+/// A fix in JSON.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Written {
+    /// The one command or step that would show it. A command stands alone, or last and after a colon.
+    fix: String,
+    /// Words of the command that have to be filled in first.
+    #[serde(default)]
+    fill_in: Vec<Blank>,
+}
+
+impl From<Written> for Fix {
+    fn from(Written { fix, fill_in }: Written) -> Self {
+        Self::from_json(&fix, fill_in)
     }
 }
 
-impl<'de> Deserialize<'de> for Fix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self::from_json(&text))
+impl From<Fix> for Written {
+    fn from(fix: Fix) -> Self {
+        Self { fix: fix.to_string(), fill_in: fix.fill_in().to_vec() }
     }
 }
 
@@ -177,6 +201,7 @@ mod tests {
             Fix::ask_again(""),
             Fix::never("nothing brings them back: take the counts as lower bounds"),
             Fix::run("aws ec2 create-flow-logs --resource-ids eni-1").for_next_incident(),
+            Fix::run(CommandLine::with("aws x --role ROLE_ARN", &[Blank::ROLE_ARN])),
             "name them: aws-like names".into(),
             "ask a newer nat-triage: it may know".into(),
         ] {

@@ -18,8 +18,8 @@ pub struct Gap {
     pub what: String,
     /// Why not.
     pub why: String,
-    /// The one command or step that would show it. A command stands alone, or last and after a colon.
-    #[schemars(with = "String")]
+    /// What would show it.
+    #[serde(flatten)]
     pub fix: Fix,
     /// Whether the verdict hangs on it.
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! What to do first, with its one command, and what is said of commands.
 
 use super::wording::FIX;
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Condition, Diagnosis, Remedy, RemedyId, Verdict, When};
 use crate::gap::{Fix, Gap, Shows};
 use crate::words::{self, one_line};
@@ -53,7 +54,7 @@ fn of_remedy(remedy: &Remedy) -> FirstStep {
             what: said(format!("Find out {unknown}. Then: {}.", remedy.title)),
             hazards,
             lead_in: Some(format!("This shows it{}:", filled_in(command))),
-            command: Some(command.clone()),
+            command: Some(command.to_string()),
             more: remedy.commands.len(),
         };
     }
@@ -62,7 +63,7 @@ fn of_remedy(remedy: &Remedy) -> FirstStep {
         what: said(format!("{in_time}{}.", remedy.title)),
         hazards,
         lead_in: remedy.commands.first().map(lead_in),
-        command: remedy.commands.first().map(|command| command.run.clone()),
+        command: remedy.commands.first().map(|command| command.run.to_string()),
         more: remedy.commands.len().saturating_sub(1),
     }
 }
@@ -91,39 +92,16 @@ pub(super) fn lead_in(command: &Command) -> String {
 }
 
 /// `, once ROLE_ARN is filled in`; nothing of a command that is ready to run.
-pub(super) fn filled_in(command: &str) -> String {
-    let blanks = blanks(command);
-    match blanks.len() {
-        0 => String::new(),
-        1 => format!(", once {} is filled in", blanks[0]),
-        _ => format!(", once {} are filled in", words::list(&blanks)),
-    }
+pub(super) fn filled_in(command: &CommandLine) -> String {
+    once_filled_in(command.fill_in())
 }
 
-/// Words of a command that stand for what only its reader knows, or what an earlier command printed:
-/// `ROLE_ARN`, or the value in `Name=NatGatewayId,Value=NAT_GATEWAY_ID`.
-fn blanks(command: &str) -> Vec<&str> {
-    let is_blank = |word: &&str| {
-        word.contains('_')
-            && word.starts_with(|c: char| c.is_ascii_uppercase())
-            && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-    };
-    let mut blanks: Vec<&str> = Vec::new();
-    for blank in command.split(' ').flat_map(|word| value(word).split('.')).filter(is_blank) {
-        if !blanks.contains(&blank) {
-            blanks.push(blank);
-        }
+fn once_filled_in(blanks: &[Blank]) -> String {
+    match blanks {
+        [] => String::new(),
+        [one] => format!(", once {one} is filled in"),
+        several => format!(", once {} are filled in", words::list(several)),
     }
-    blanks
-}
-
-/// The value of a word such as `Name=vpc-id,Values=VPC_ID`, `--replicas=LOWER_COUNT` or `deployment/NAME`; any
-/// other word itself.
-fn value(word: &str) -> &str {
-    let split = word.split_once(",Value=").or_else(|| word.split_once(",Values="));
-    let split = split.or_else(|| word.split_once('=').filter(|(option, _)| option.starts_with("--")));
-    let split = split.or_else(|| word.split_once('/').filter(|(kind, _)| *kind == "deployment"));
-    split.map_or(word, |(_, value)| value)
 }
 
 /// What is said of a command of which nothing else is.
@@ -133,7 +111,7 @@ const RUN: &str = "run this";
 /// one line, both.
 pub(super) fn what_to_do(fix: &Fix) -> (String, Option<String>) {
     let (words, command) = (fix.words(), fix.command());
-    let filled = command.map(filled_in).unwrap_or_default();
+    let filled = once_filled_in(fix.fill_in());
     let words = if words.is_empty() && !filled.is_empty() { RUN } else { words };
     let mut words = one_line(words, FIX) + &filled;
     if fix.shows() == Shows::Never {
@@ -151,7 +129,7 @@ fn capitalised(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Confidence;
+    use crate::contract::{Confidence, Undo};
 
     fn remedy(when: When, condition: Option<Condition>) -> Remedy {
         Remedy {
@@ -184,8 +162,10 @@ mod tests {
 
     #[test]
     fn what_decides_a_remedy_comes_before_it() {
-        let condition =
-            Condition { unknown: "who owns 10.0.1.9".into(), command: "aws x --vpc VPC_ID".into() };
+        let condition = Condition {
+            unknown: "who owns 10.0.1.9".into(),
+            command: CommandLine::with("aws x --vpc VPC_ID", &[Blank::VPC_ID]),
+        };
         let first = of_remedy(&remedy(When::Now, Some(condition)));
         assert_eq!(first.what, "Find out who owns 10.0.1.9. Then: Add 2 addresses.");
         assert_eq!(first.lead_in.as_deref(), Some("This shows it, once VPC_ID is filled in:"));
@@ -194,25 +174,16 @@ mod tests {
 
     #[test]
     fn what_has_to_be_filled_in_is_said_before_the_command() {
-        let command = |run: &str| Command {
+        let command = |run: CommandLine| Command {
             does: "creates it".into(),
-            run: run.into(),
-            verify: String::new(),
-            undo: String::new().into(),
+            run,
+            verify: "".into(),
+            undo: Undo::nothing(""),
         };
-        assert_eq!(lead_in(&command("aws x --id nat-0A_B --filters Name=A_B")), "This creates it:");
-        assert_eq!(
-            lead_in(&command("aws x --group LOG_GROUP --role ROLE_ARN --region eu-west-1")),
-            "This creates it, once LOG_GROUP and ROLE_ARN are filled in:"
-        );
-        assert_eq!(
-            lead_in(&command("aws y --dimensions Name=NatGatewayId,Value=NAT_GATEWAY_ID --period 60")),
-            "This creates it, once NAT_GATEWAY_ID is filled in:"
-        );
-        assert_eq!(
-            lead_in(&command("kubectl scale deployment/POD_NAME --replicas=LOWER_COUNT x.AWS_REGION.y")),
-            "This creates it, once POD_NAME, LOWER_COUNT and AWS_REGION are filled in:"
-        );
+        assert_eq!(lead_in(&command("aws x --name LOG_GROUP".into())), "This creates it:");
+        let blanks = [Blank::ROLE_ARN, Blank::LOG_GROUP];
+        let run = CommandLine::with("aws x --group LOG_GROUP --role ROLE_ARN --region eu-west-1", &blanks);
+        assert_eq!(lead_in(&command(run)), "This creates it, once LOG_GROUP and ROLE_ARN are filled in:");
     }
 
     #[test]
@@ -222,7 +193,7 @@ mod tests {
         };
         said(Fix::run("aws ec2 describe-vpcs"), "", Some("aws ec2 describe-vpcs"));
         said(
-            Fix::run("aws x --filters Name=vpc-id,Values=VPC_ID"),
+            Fix::run(CommandLine::with("aws x --filters Name=vpc-id,Values=VPC_ID", &[Blank::VPC_ID])),
             "run this, once VPC_ID is filled in",
             Some("aws x --filters Name=vpc-id,Values=VPC_ID"),
         );

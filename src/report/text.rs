@@ -19,6 +19,7 @@ use super::wording::{
     confidence, destination_name, gaps_by_fix, held, held_by_client, incident, label, not_listed,
     nothing_to_undo, outside, query_links, refused, sure, to_see, undo_order, when, worth_showing,
 };
+use crate::command_line::CommandLine;
 use crate::contract::{ClientReport, Command, Diagnosis, Link, Remedy, Undo, Verdict};
 use crate::words;
 
@@ -357,7 +358,7 @@ impl Page {
     }
 
     /// A command of a remedy, which is never broken.
-    fn command(&mut self, what: &str, command: &str) {
+    fn command(&mut self, what: &str, command: &CommandLine) {
         let filled_in = filled_in(command);
         let command = self.dressed(Part::Command, command);
         self.line(format!("   {what}{filled_in}: {command}"));
@@ -379,7 +380,9 @@ impl Page {
             // A command may be as long as all the rest.
             let shown = |remedy: &Remedy| {
                 let decides = remedy.condition.iter().map(|condition| &condition.command);
-                decides.chain(remedy.commands.iter().map(|c| &c.run)).any(|run| Some(run) == command.as_ref())
+                decides
+                    .chain(remedy.commands.iter().map(|c| &c.run))
+                    .any(|run| command.as_deref() == Some(run.as_str()))
             };
             if let Some(index) = diagnosis.remedies.iter().position(shown) {
                 self.wrap("  ", &format!("{to_see}run the command of WHAT TO DO, {}.", index + 1));

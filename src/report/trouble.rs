@@ -273,7 +273,7 @@ pub(super) struct Json<'a> {
     /// What went wrong, with its causes.
     reason: &'a str,
     /// What a person can do about it.
-    #[schemars(with = "String")]
+    #[serde(flatten)]
     fix: &'a Fix,
     /// Of an alarm that is over, whether the ports of each of its gateways are free again; empty otherwise.
     recovery: &'a [Recovery],

@@ -16,9 +16,67 @@ fn validator(schema: &str) -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema")
 }
 
-/// Checks a diagnosis against its schema.
+/// Checks a diagnosis against its schema, and that it tells what to fill in of each command.
 pub(crate) fn assert_kept(diagnosis: &Value, case: &str) {
     assert_valid(&DIAGNOSIS, diagnosis, case);
+    assert_blanks_are_declared(diagnosis, case);
+}
+
+/// Checks that no command of a diagnosis has a word which looks like a blank and is not declared to be one.
+pub(crate) fn assert_blanks_are_declared(diagnosis: &Value, case: &str) {
+    const COMMANDS: [(&str, &str); 5] = [
+        ("run", "fill_in"),
+        ("verify", "fill_in_to_verify"),
+        ("undo", "fill_in_to_undo"),
+        ("command", "fill_in"),
+        ("fix", "fill_in"),
+    ];
+
+    match diagnosis {
+        Value::Object(fields) => {
+            for (name, declared) in COMMANDS {
+                if let (Some(Value::String(command)), Some(declared)) =
+                    (fields.get(name), fields.get(declared))
+                {
+                    let command = if name == "fix" { command_of_fix(command) } else { command };
+                    assert_eq!(&Value::from(blanks_by_looks(command)), declared, "{case}: {command}");
+                }
+            }
+            fields.values().for_each(|value| assert_blanks_are_declared(value, case));
+        }
+        Value::Array(values) => values.iter().for_each(|value| assert_blanks_are_declared(value, case)),
+        _ => {}
+    }
+}
+
+/// The command of a fix, which may stand behind words.
+fn command_of_fix(fix: &str) -> &str {
+    if fix.starts_with("aws ") { fix } else { fix.split_once(": aws ").map_or("", |(_, command)| command) }
+}
+
+/// The words of a command that are written as blanks are: `ROLE_ARN`, or the value in `Values=VPC_ID`.
+fn blanks_by_looks(command: &str) -> Vec<&str> {
+    let is_blank = |word: &&str| {
+        word.contains('_')
+            && word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    let mut blanks: Vec<&str> = Vec::new();
+    for blank in command.split(' ').flat_map(|word| value(word).split('.')).filter(is_blank) {
+        if !blanks.contains(&blank) {
+            blanks.push(blank);
+        }
+    }
+    blanks
+}
+
+/// The value of a word such as `Name=vpc-id,Values=VPC_ID`, `--replicas=LOWER_COUNT` or `deployment/NAME`; any
+/// other word itself.
+fn value(word: &str) -> &str {
+    let split = word.split_once(",Value=").or_else(|| word.split_once(",Values="));
+    let split = split.or_else(|| word.split_once('=').filter(|(option, _)| option.starts_with("--")));
+    let split = split.or_else(|| word.split_once('/').filter(|(kind, _)| *kind == "deployment"));
+    split.map_or(word, |(_, value)| value)
 }
 
 /// Checks what machines get instead of one.

@@ -2,6 +2,7 @@
 
 use super::demand::{Demand, how_long_it_lasts};
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, Undo, Verdict, When};
 use crate::diagnosis::commands::{quoted, raise_quota, region_option, show_quota};
 use crate::network::{GatewayKind, NatAddress, Provenance, Quota, Quotas};
@@ -261,7 +262,7 @@ fn more_addresses(shortage: &Shortage<'_>, stock: &Stock<'_>) -> Offer {
 fn quota_allows(shortage: &Shortage<'_>, all: u32) -> Condition {
     Condition {
         unknown: format!("whether the quota lets a gateway have {all} addresses"),
-        command: show_quota(Quotas::PER_GATEWAY, shortage.region()),
+        command: show_quota(Quotas::PER_GATEWAY, shortage.region()).into(),
     }
 }
 
@@ -361,7 +362,7 @@ fn addresses_of_unknown_gateway(shortage: &Shortage<'_>) -> Option<Offer> {
             when: When::Now,
             condition: Some(Condition {
                 unknown: "whether the gateway can have another address".into(),
-                command,
+                command: command.into(),
             }),
             why: why(shortage, &demand),
             effect: effect.join(" "),
@@ -383,9 +384,10 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
     let region = region_option(shortage.region());
     let unusable = stock.unusable();
     let takes = if unusable == 1 { "one takes" } else { "some take" };
-    let shows = format!(
+    let shows: CommandLine = format!(
         "aws ec2 describe-nat-gateways --nat-gateway-ids {id} --query 'NatGateways[].NatGatewayAddresses[].[PublicIp,PrivateIp,Status,FailureMessage,IsPrimary,AssociationId]' --output text{region}"
-    );
+    )
+    .into();
     let room = |addresses: u32| {
         words::count(u64::from(addresses) * u64::from(shortage.findings.limits.ports_per_address))
     };
@@ -401,7 +403,7 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
     };
     let mut commands = vec![Command {
         does: "takes the addresses that failed off the gateway".into(),
-        run: take_off,
+        run: CommandLine::with(take_off, &[Blank::FAILED_ADDRESSES, Blank::FAILED_ASSOCIATION_IDS]),
         verify: shows.clone(),
         undo: Undo::nothing("they took no connections"),
     }];
@@ -447,8 +449,8 @@ fn addresses_in_place_of_others(shortage: &Shortage<'_>, stock: &Stock<'_>) -> O
 pub(super) fn raises(shortage: &Shortage<'_>, quotas: &Quotas, all: u32, add: u32) -> Vec<Command> {
     let raise = |quota: Quota, to: u32, of: &str| Command {
         does: format!("asks AWS for {to} addresses per {of}"),
-        run: raise_quota(quota, to, shortage.region()),
-        verify: show_quota(quota, shortage.region()),
+        run: raise_quota(quota, to, shortage.region()).into(),
+        verify: show_quota(quota, shortage.region()).into(),
         undo: Undo::nothing("a higher quota by itself changes nothing"),
     };
     let kind = shortage.findings.network.gateway.kind;
@@ -479,9 +481,17 @@ pub(super) fn allocate(add: u32, region: Option<&str>) -> Command {
         },
         run: format!(
             "{again}aws ec2 allocate-address --domain vpc --query AllocationId --output text{region}{done}"
+        )
+        .into(),
+        verify: CommandLine::with(
+            format!("aws ec2 describe-addresses --allocation-ids NEW_ALLOCATION_IDS{region}"),
+            &[Blank::NEW_ALLOCATION_IDS],
         ),
-        verify: format!("aws ec2 describe-addresses --allocation-ids NEW_ALLOCATION_IDS{region}"),
-        undo: format!("aws ec2 release-address --allocation-id NEW_ALLOCATION_ID{region}").into(),
+        undo: CommandLine::with(
+            format!("aws ec2 release-address --allocation-id NEW_ALLOCATION_ID{region}"),
+            &[Blank::NEW_ALLOCATION_ID],
+        )
+        .into(),
     }
 }
 
@@ -497,13 +507,13 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Vec<Command> 
             } else {
                 format!("gives the gateway {add} more private addresses")
             },
-            run: format!(
+            run: CommandLine::with(format!(
                 "aws ec2 assign-private-nat-gateway-address --nat-gateway-id {id} --private-ip-address-count {add}{region}"
-            ),
+            ), &[Blank::NAT_GATEWAY_ID]),
             verify,
-            undo: format!(
+            undo: CommandLine::with(format!(
                 "aws ec2 unassign-private-nat-gateway-address --nat-gateway-id {id} --private-ip-addresses NEW_ADDRESSES{region}"
-            ).into(),
+            ), &[Blank::NAT_GATEWAY_ID, Blank::NEW_ADDRESSES]).into(),
         }];
     }
     let zone = zone.map_or_else(String::new, |zone| format!(" --availability-zone {}", quoted(zone)));
@@ -511,13 +521,13 @@ fn steps(shortage: &Shortage<'_>, add: u32, zone: Option<&str>) -> Vec<Command> 
         allocate(add, shortage.region()),
         Command {
             does: format!("gives {} to the gateway", if add == 1 { "it" } else { "them" }),
-            run: format!(
+            run: CommandLine::with(format!(
                 "aws ec2 associate-nat-gateway-address --nat-gateway-id {id}{zone} --allocation-ids NEW_ALLOCATION_IDS{region}"
-            ),
+            ), &[Blank::NAT_GATEWAY_ID, Blank::NEW_ALLOCATION_IDS]),
             verify,
-            undo: format!(
+            undo: CommandLine::with(format!(
                 "aws ec2 disassociate-nat-gateway-address --nat-gateway-id {id} --association-ids NEW_ASSOCIATION_IDS{region}"
-            ).into(),
+            ), &[Blank::NAT_GATEWAY_ID, Blank::NEW_ASSOCIATION_IDS]).into(),
         },
     ]
 }

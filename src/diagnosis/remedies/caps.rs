@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::Shortage;
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{ClientReport, Command, Condition, Pattern, Undo};
 use crate::diagnosis::commands::{describe_owners, quoted, region_option, shown};
 use crate::diagnosis::findings::Findings;
@@ -73,7 +74,7 @@ fn unknown(shortage: &Shortage<'_>, client: &ClientReport, rule: u16) -> Cap {
     hazards.extend(shut_out);
     Cap {
         title: format!("Stop or cap whoever has {address}"),
-        condition: Some(Condition { unknown: format!("who owns {address}"), command }),
+        condition: Some(Condition { unknown: format!("who owns {address}"), command: command.into() }),
         commands,
         hazards,
     }
@@ -99,8 +100,8 @@ impl Capped<'_> {
     }
 
     /// A step after which the errors stop, where it works.
-    fn step(&self, does: impl Into<String>, run: String, undo: impl Into<Undo>) -> Command {
-        Command { does: does.into(), run, verify: self.shortage.errors_stop(), undo: undo.into() }
+    fn step(&self, does: impl Into<String>, run: impl Into<CommandLine>, undo: impl Into<Undo>) -> Command {
+        Command { does: does.into(), run: run.into(), verify: self.shortage.errors_stop(), undo: undo.into() }
     }
 
     fn called(&self) -> String {
@@ -129,7 +130,7 @@ impl Capped<'_> {
                 self.address,
                 top.label()
             ),
-            command,
+            command: command.into(),
         }
     }
 
@@ -151,18 +152,18 @@ impl Capped<'_> {
         let fewer = Command {
             does: "ends it and lowers the group's desired capacity by one, so that nothing takes its place"
                 .into(),
-            run: ended("--should-decrement-desired-capacity"),
-            verify: counts,
-            undo: format!(
+            run: ended("--should-decrement-desired-capacity").into(),
+            verify: counts.into(),
+            undo: CommandLine::with(format!(
                 "aws autoscaling set-desired-capacity --auto-scaling-group-name {named} --desired-capacity CAPACITY_BEFORE{region}"
-            ).into(),
+            ), &[Blank::CAPACITY_BEFORE]).into(),
         };
         let afresh = Command {
             does: "ends it, and lets the group start a fresh one in its place".into(),
-            run: ended("--no-should-decrement-desired-capacity"),
+            run: ended("--no-should-decrement-desired-capacity").into(),
             verify: format!(
                 "aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names {named} --query 'AutoScalingGroups[].Instances[].[InstanceId,LifecycleState,HealthStatus]' --output text{region}"
-            ),
+            ).into(),
             undo: Undo::nothing(
                 "the group starts another instance by itself. What was on this one does not come back",
             ),
@@ -197,8 +198,8 @@ impl Capped<'_> {
                 condition: None,
                 commands: vec![Command {
                     does: "stops the instance".into(),
-                    run: format!("aws ec2 stop-instances --instance-ids {id}{region}"),
-                    verify: state,
+                    run: format!("aws ec2 stop-instances --instance-ids {id}{region}").into(),
+                    verify: state.into(),
                     undo: format!("aws ec2 start-instances --instance-ids {id}{region}").into(),
                 }],
                 hazards,
@@ -215,8 +216,8 @@ impl Capped<'_> {
             condition: None,
             commands: vec![Command {
                 does: "reboots the instance; its addresses and disks stay".into(),
-                run: format!("aws ec2 reboot-instances --instance-ids {id}{region}"),
-                verify: state,
+                run: format!("aws ec2 reboot-instances --instance-ids {id}{region}").into(),
+                verify: state.into(),
                 undo: Undo::nothing("it comes up again by itself"),
             }],
             hazards,
@@ -250,7 +251,10 @@ impl Capped<'_> {
             "aws ecs describe-services --cluster {cluster} --services {named} --query 'services[].[desiredCount,runningCount,pendingCount]' --output text{region}"
         );
         let update = |option: &str| {
-            format!("aws ecs update-service --cluster {cluster} --service {named} {option}{region}")
+            CommandLine::with(
+                format!("aws ecs update-service --cluster {cluster} --service {named} {option}{region}"),
+                &[Blank::LOWER_COUNT, Blank::COUNT_BEFORE],
+            )
         };
         if self.starts_afresh() {
             return Cap {
@@ -259,7 +263,7 @@ impl Capped<'_> {
                 commands: vec![Command {
                     does: "replaces the service's tasks one after another by fresh ones".into(),
                     run: update("--force-new-deployment"),
-                    verify: counts,
+                    verify: counts.into(),
                     undo: Undo::nothing("the fresh tasks are of the task definition that the service has now"),
                 }],
                 hazards: vec!["This breaks off the work of each task as it is replaced. What is in its memory is lost. A tag such as latest may bring another image.".into()],
@@ -271,7 +275,7 @@ impl Capped<'_> {
             commands: vec![Command {
                 does: "lowers how many tasks the service runs".into(),
                 run: update("--desired-count LOWER_COUNT"),
-                verify: counts,
+                verify: counts.into(),
                 undo: update("--desired-count COUNT_BEFORE").into(),
             }],
             hazards: vec!["Until this is undone, fewer tasks serve. ECS chooses which tasks end, and Service Auto Scaling may raise the count again. Run the command under Verify before as well, and write down the desired count: to undo, it takes the place of COUNT_BEFORE.".into()],
@@ -288,11 +292,14 @@ impl Capped<'_> {
             title: format!("Stop the ECS task that has {}", self.address),
             condition: Some(Condition {
                 unknown: format!("which ECS task has {}", self.address),
-                command,
+                command: CommandLine::with(command, &[Blank::CLUSTER_NAME]),
             }),
             commands: vec![self.step(
                 "stops the task",
-                format!("aws ecs stop-task --cluster CLUSTER_NAME --task TASK_ARN --reason 'NAT gateway ports'{region}"),
+                CommandLine::with(
+                    format!("aws ecs stop-task --cluster CLUSTER_NAME --task TASK_ARN --reason 'NAT gateway ports'{region}"),
+                    &[Blank::CLUSTER_NAME, Blank::TASK_ARN],
+                ),
                 Undo::nothing("a stopped task does not run again; a service starts another, else use aws ecs run-task"),
             )],
             hazards: vec!["This breaks off the task's work. What is in its memory and on its own disk is lost.".into()],
@@ -315,16 +322,16 @@ impl Capped<'_> {
             title: "Cap the Lambda function by its reserved concurrency".into(),
             condition: Some(Condition {
                 unknown: format!("which of the Lambda functions that share {} it is", self.address),
-                command,
+                command: CommandLine::with(command, &[Blank::SUBNET_ID]),
             }),
             commands: vec![Command {
                 does: "lets the function run so many times at once and no more".into(),
-                run: format!(
+                run: CommandLine::with(format!(
                     "{} --reserved-concurrent-executions MAX_CONCURRENCY{region}",
                     concurrency("put-function-concurrency")
-                ),
-                verify: format!("{}{region}", concurrency("get-function-concurrency")),
-                undo: format!("{}{region}", concurrency("delete-function-concurrency")).into(),
+                ), &[Blank::FUNCTION_NAME, Blank::MAX_CONCURRENCY]),
+                verify: CommandLine::with(format!("{}{region}", concurrency("get-function-concurrency")), &[Blank::FUNCTION_NAME]),
+                undo: CommandLine::with(format!("{}{region}", concurrency("delete-function-concurrency")), &[Blank::FUNCTION_NAME]).into(),
             }],
             hazards: vec!["Calls above the cap are throttled: callers get errors, and events wait or are lost. Run the command under Verify before as well: it shows whether the function has a reserved concurrency already. If it has, set that again instead of deleting it.".into()],
         }
@@ -342,7 +349,7 @@ impl Capped<'_> {
         );
         self.deployment(Condition {
             unknown: format!("which pod on the node {}{} it is", self.address, self.kubectl_set_up()),
-            command,
+            command: command.into(),
         })
     }
 
@@ -353,14 +360,17 @@ impl Capped<'_> {
         );
         self.deployment(Condition {
             unknown: format!("which pod{} has {}", self.kubectl_set_up(), self.address),
-            command,
+            command: command.into(),
         })
     }
 
     /// What caps the deployment of a pod, once it is known.
     fn deployment(&self, condition: Condition) -> Cap {
         let deployment = |verb: &str, after: &str| {
-            format!("kubectl --namespace POD_NAMESPACE {verb} deployment/DEPLOYMENT_NAME{after}")
+            CommandLine::with(
+                format!("kubectl --namespace POD_NAMESPACE {verb} deployment/DEPLOYMENT_NAME{after}"),
+                &[Blank::POD_NAMESPACE, Blank::DEPLOYMENT_NAME, Blank::LOWER_COUNT, Blank::COUNT_BEFORE],
+            )
         };
         let shows = deployment("get", "");
         let (title, command, hazard) = if self.starts_afresh() {
@@ -404,9 +414,12 @@ impl Capped<'_> {
             title: format!("Stop or cap whoever has {} outside the VPC", self.address),
             condition: Some(Condition {
                 unknown: format!("from which network {} comes", self.address),
-                command: format!(
-                    "aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id TRANSIT_GATEWAY_ROUTE_TABLE_ID --filters Name=route-search.longest-prefix-match,Values={}/{bits} --query 'Routes[].[DestinationCidrBlock,TransitGatewayAttachments[].[ResourceType,ResourceId]]' --output json{region}",
-                    self.address
+                command: CommandLine::with(
+                    format!(
+                        "aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id TRANSIT_GATEWAY_ROUTE_TABLE_ID --filters Name=route-search.longest-prefix-match,Values={}/{bits} --query 'Routes[].[DestinationCidrBlock,TransitGatewayAttachments[].[ResourceType,ResourceId]]' --output json{region}",
+                        self.address
+                    ),
+                    &[Blank::TRANSIT_GATEWAY_ROUTE_TABLE_ID],
                 ),
             }),
             commands,
@@ -432,7 +445,7 @@ impl Capped<'_> {
             title: format!("Stop or cap what runs behind {}", self.address),
             condition: Some(Condition {
                 unknown: format!("what runs behind {} ({})", self.address, self.called()),
-                command,
+                command: command.into(),
             }),
             commands,
             hazards,
@@ -451,7 +464,7 @@ pub(super) fn shut_out(
     findings: &Findings<'_>,
     client: IpAddr,
     rule: u16,
-    verify: &str,
+    verify: &CommandLine,
 ) -> (Vec<Command>, Vec<String>) {
     let gateway = &findings.network.gateway;
     let subnet = gateway.subnet_id.as_deref().filter(|_| gateway.kind != GatewayKind::Regional);
@@ -469,19 +482,19 @@ pub(super) fn shut_out(
     let commands = vec![
         Command {
             does: "shows the network ACL of the gateway's subnet, and which rule numbers are taken".into(),
-            run: shows,
-            verify: verify.to_owned(),
+            run: shows.into(),
+            verify: verify.clone(),
             undo: Undo::nothing("this only shows the network ACL"),
         },
         Command {
             does: format!("keeps {client} away from the gateway, whoever it is"),
-            run: format!(
+            run: CommandLine::with(format!(
                 "aws ec2 create-network-acl-entry --network-acl-id NETWORK_ACL_ID --ingress --rule-number {rule} --protocol all {block} --rule-action deny{region}"
-            ),
-            verify: verify.to_owned(),
-            undo: format!(
+            ), &[Blank::NETWORK_ACL_ID]),
+            verify: verify.clone(),
+            undo: CommandLine::with(format!(
                 "aws ec2 delete-network-acl-entry --network-acl-id NETWORK_ACL_ID --ingress --rule-number {rule}{region}"
-            ).into(),
+            ), &[Blank::NETWORK_ACL_ID]).into(),
         },
     ];
     let hazards = vec![format!(

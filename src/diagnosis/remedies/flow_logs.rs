@@ -1,6 +1,7 @@
 //! A flow log that shows more, where the one at hand shows too little.
 
 use super::{Offer, Offered, Rule, Worth};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Confidence, Remedy, RemedyId, Scan, When};
 use crate::diagnosis::commands::region_option;
 use crate::diagnosis::findings::Findings;
@@ -94,8 +95,8 @@ fn flow_logs(findings: &Findings<'_>, _: Option<&Scan>) -> Option<Offer> {
             commands: vec![Command {
                 does: "creates a flow log of only the gateway".into(),
                 run: gaps::better_format(findings),
-                verify: format!("aws ec2 describe-flow-logs{region}"),
-                undo: format!("aws ec2 delete-flow-logs --flow-log-ids NEW_FLOW_LOG_ID{region}").into(),
+                verify: format!("aws ec2 describe-flow-logs{region}").into(),
+                undo: CommandLine::with(format!("aws ec2 delete-flow-logs --flow-log-ids NEW_FLOW_LOG_ID{region}"), &[Blank::NEW_FLOW_LOG_ID]).into(),
             }],
             hazards: vec!["Delivery is charged by volume. A flow log of only the gateway's interface is far smaller than the VPC's.".into()],
             monthly_cost_usd: None,

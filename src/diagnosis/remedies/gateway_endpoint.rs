@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
 use super::{Offer, Offered, Rule, Shortage, WORTH, Worth};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::diagnosis::findings::{Findings, Ranked};
@@ -131,6 +132,7 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
     let service_name = named.unwrap_or_else(in_region);
     let option = region_option(region);
     let vpc = network.gateway.vpc_id.as_deref();
+    let unseen = [Blank::AWS_REGION, Blank::VPC_ID, Blank::ROUTE_TABLE_IDS, Blank::NAT_GATEWAY_ID];
     let vpc_word = vpc.map_or_else(|| "VPC_ID".to_owned(), quoted);
     let (unknown, command) = if listed.is_none() {
         (
@@ -164,7 +166,7 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
             id: id_of(service),
             title: format!("Create a gateway endpoint for {label}, which drops open connections to it"),
             when: When::Now,
-            condition: Some(Condition { unknown, command }),
+            condition: Some(Condition { unknown, command: CommandLine::with(command, &unseen) }),
             why: match listed {
                 Some((list, _)) => format!(
                     "{} is in {}, the addresses of {label} in this Region; what else an endpoint hangs on was not looked up.",
@@ -181,16 +183,25 @@ fn endpoint_of_unseen(shortage: &Shortage<'_>) -> Option<Offer> {
             ),
             commands: vec![Command {
                 does: "creates the endpoint".into(),
-                run: format!(
-                    "aws ec2 create-vpc-endpoint --vpc-id {vpc_word} --service-name {service_word} --route-table-ids ROUTE_TABLE_IDS{option}"
+                run: CommandLine::with(
+                    format!(
+                        "aws ec2 create-vpc-endpoint --vpc-id {vpc_word} --service-name {service_word} --route-table-ids ROUTE_TABLE_IDS{option}"
+                    ),
+                    &unseen,
                 ),
-                verify: format!(
-                    "aws ec2 describe-vpc-endpoints --filters {} {} --query 'VpcEndpoints[].[VpcEndpointId,State,RouteTableIds]' --output json{option}",
-                    quoted(&format!("Name=vpc-id,Values={}", vpc.unwrap_or("VPC_ID"))),
-                    quoted(&format!("Name=service-name,Values={service_name}"))
+                verify: CommandLine::with(
+                    format!(
+                        "aws ec2 describe-vpc-endpoints --filters {} {} --query 'VpcEndpoints[].[VpcEndpointId,State,RouteTableIds]' --output json{option}",
+                        quoted(&format!("Name=vpc-id,Values={}", vpc.unwrap_or("VPC_ID"))),
+                        quoted(&format!("Name=service-name,Values={service_name}"))
+                    ),
+                    &unseen,
                 ),
-                undo: format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{option}")
-                    .into(),
+                undo: CommandLine::with(
+                    format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{option}"),
+                    &[Blank::NEW_ENDPOINT_ID],
+                )
+                .into(),
             }],
             hazards: hazards_of(label, "the prefix list"),
             monthly_cost_usd: Some(0.0),
@@ -291,7 +302,10 @@ fn command(shortage: &Shortage<'_>, way: &Way<'_>, tables: &BTreeSet<&str>) -> C
             format!(
                 "aws ec2 create-vpc-endpoint --vpc-id {vpc} --service-name {service} --route-table-ids {tables}{region}"
             ),
-            format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{region}"),
+            CommandLine::with(
+                format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{region}"),
+                &[Blank::NEW_ENDPOINT_ID],
+            ),
         ),
         Some(endpoint) => {
             let modify = |option: &str| {
@@ -303,7 +317,7 @@ fn command(shortage: &Shortage<'_>, way: &Way<'_>, tables: &BTreeSet<&str>) -> C
             (
                 "adds these route tables to the endpoint",
                 modify("--add-route-table-ids"),
-                modify("--remove-route-table-ids"),
+                modify("--remove-route-table-ids").into(),
             )
         }
     };
@@ -312,7 +326,7 @@ fn command(shortage: &Shortage<'_>, way: &Way<'_>, tables: &BTreeSet<&str>) -> C
         quoted(&format!("Name=vpc-id,Values={}", way.vpc_id)),
         quoted(&format!("Name=service-name,Values={}", way.list.name))
     );
-    Command { does: does.into(), run, verify, undo: undo.into() }
+    Command { does: does.into(), run: run.into(), verify: verify.into(), undo: undo.into() }
 }
 
 /// Traffic that takes the gateway although an endpoint is in place for it: nothing to fix that we

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::Placement;
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH, Worth};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::network::{InterfaceEndpoint, Network, PrefixList, is_private};
@@ -172,7 +173,7 @@ fn command(
             (
                 "lets the service's own name lead to the endpoint",
                 modify("--private-dns-enabled"),
-                modify("--no-private-dns-enabled"),
+                modify("--no-private-dns-enabled").into(),
             )
         }
         None => {
@@ -188,7 +189,10 @@ fn command(
                     quoted(vpc_id),
                     quoted(service)
                 ),
-                format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{region}"),
+                CommandLine::with(
+                    format!("aws ec2 delete-vpc-endpoints --vpc-endpoint-ids NEW_ENDPOINT_ID{region}"),
+                    &[Blank::NEW_ENDPOINT_ID],
+                ),
             )
         }
     };
@@ -197,5 +201,6 @@ fn command(
         quoted(&format!("Name=vpc-id,Values={vpc_id}")),
         quoted(&format!("Name=service-name,Values={service}"))
     );
-    Command { does: does.into(), run, verify, undo: undo.into() }
+    let run = CommandLine::with(run, &[Blank::SUBNET_IDS, Blank::SECURITY_GROUP_ID]);
+    Command { does: does.into(), run, verify: verify.into(), undo: undo.into() }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::placement::{Placed, Placement};
 use super::{Offer, Offered, Rule, Shortage, WORTH, Worth};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown};
 use crate::network::{GatewayKind, HostName, RouteTable, is_private};
@@ -51,18 +52,18 @@ fn ipv6_egress(shortage: &Shortage<'_>) -> Option<Offer> {
     let region = region_option(shortage.region());
     let mut commands = vec![Command {
         does: "creates the way out for IPv6".into(),
-        run: format!("aws ec2 create-egress-only-internet-gateway --vpc-id {}{region}", quoted(vpc_id)),
-        verify: format!("aws ec2 describe-egress-only-internet-gateways{region}"),
-        undo: format!(
+        run: format!("aws ec2 create-egress-only-internet-gateway --vpc-id {}{region}", quoted(vpc_id)).into(),
+        verify: format!("aws ec2 describe-egress-only-internet-gateways{region}").into(),
+        undo: CommandLine::with(format!(
             "aws ec2 delete-egress-only-internet-gateway --egress-only-internet-gateway-id NEW_EGRESS_ONLY_GATEWAY_ID{region}"
-        ).into(),
+        ), &[Blank::NEW_EGRESS_ONLY_GATEWAY_ID]).into(),
     }];
     commands.extend(tables.iter().map(|table| Command {
         does: "sends the route table's subnets out that way for IPv6".into(),
-        run: format!(
+        run: CommandLine::with(format!(
             "aws ec2 create-route --route-table-id {} --destination-ipv6-cidr-block ::/0 --egress-only-internet-gateway-id NEW_EGRESS_ONLY_GATEWAY_ID{region}",
             quoted(table)
-        ),
+        ), &[Blank::NEW_EGRESS_ONLY_GATEWAY_ID]),
         verify: shortage.errors_stop(),
         undo: format!(
             "aws ec2 delete-route --route-table-id {} --destination-ipv6-cidr-block ::/0{region}",

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::caps::{FIRST_RULE, shut_out};
 use super::limit_client::FEW;
 use super::{Offer, Offered, Rule, Worth};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, Scan, When};
 use crate::diagnosis::commands::{
     describe_owners, errors_since, quoted, region_option, shown, words_of_shell,
@@ -36,7 +37,7 @@ fn isolate_client(findings: &Findings<'_>, scan: Option<&Scan>) -> Option<Offer>
             unknown: format!("whether {client} is meant to scan: who started {id}, with which role"),
             command: format!(
                 "aws ec2 describe-instances --instance-ids {id} --query 'Reservations[].Instances[].[LaunchTime,KeyName,IamInstanceProfile.Arn,Tags]' --output json{region}"
-            ),
+            ).into(),
         },
         None => Condition {
             unknown: match owner {
@@ -45,7 +46,7 @@ fn isolate_client(findings: &Findings<'_>, scan: Option<&Scan>) -> Option<Offer>
                 }
                 None => format!("who owns {client}, and whether it is meant to scan"),
             },
-            command: describe_owners(&[client], findings.region()).into_iter().next().unwrap_or_default(),
+            command: describe_owners(&[client], findings.region()).into_iter().next().unwrap_or_default().into(),
         },
     };
     let (commands, hazards) = isolation(findings, client, owner);
@@ -106,10 +107,10 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
                 does: "keeps the Auto Scaling group from replacing it, and starts another in its place".into(),
                 run: format!(
                     "aws autoscaling enter-standby {of_group} --no-should-decrement-desired-capacity{region}"
-                ),
+                ).into(),
                 verify: format!(
                     "aws autoscaling describe-auto-scaling-instances --instance-ids {id} --query 'AutoScalingInstances[].LifecycleState' --output text{region}"
-                ),
+                ).into(),
                 undo: format!("aws autoscaling exit-standby {of_group}{region}").into(),
             });
         }
@@ -125,21 +126,30 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
     let known = !groups.is_empty();
     let before = if known { words_of_shell(groups) } else { "SECURITY_GROUPS_BEFORE".to_owned() };
     let modify = |groups: &str| {
-        format!(
-            "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --groups {groups}{region}"
+        CommandLine::with(
+            format!(
+                "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --groups {groups}{region}"
+            ),
+            &[Blank::NETWORK_INTERFACE_ID, Blank::NEW_SECURITY_GROUP_ID, Blank::SECURITY_GROUPS_BEFORE],
         )
     };
-    let shows_rules = format!(
-        "aws ec2 describe-security-groups --group-ids NEW_SECURITY_GROUP_ID --query 'SecurityGroups[].[IpPermissions,IpPermissionsEgress]' --output json{region}"
+    let shows_rules = CommandLine::with(
+        format!(
+            "aws ec2 describe-security-groups --group-ids NEW_SECURITY_GROUP_ID --query 'SecurityGroups[].[IpPermissions,IpPermissionsEgress]' --output json{region}"
+        ),
+        &[Blank::NEW_SECURITY_GROUP_ID],
     );
-    let deletes = format!("aws ec2 delete-security-group --group-id NEW_SECURITY_GROUP_ID{region}");
+    let deletes = CommandLine::with(
+        format!("aws ec2 delete-security-group --group-id NEW_SECURITY_GROUP_ID{region}"),
+        &[Blank::NEW_SECURITY_GROUP_ID],
+    );
     commands.extend([
         Command {
             does: "creates a security group that lets nothing in".into(),
-            run: format!(
+            run: CommandLine::with(format!(
                 "aws ec2 create-security-group --group-name isolated-{} --description 'Lets nothing in or out' --vpc-id {vpc} --query GroupId --output text{region}",
                 client.to_string().replace([':', '.'], "-")
-            ),
+            ), &[Blank::VPC_ID]),
             verify: shows_rules.clone(),
             undo: deletes.clone().into(),
         },
@@ -147,18 +157,18 @@ fn isolation(findings: &Findings<'_>, client: IpAddr, owner: Option<&Owner>) -> 
             does: "lets nothing out of it either".into(),
             // By their ids: in a VPC with IPv6 there is a rule for ::/0 as well, and to revoke one that is not there
             // fails. Source: "Default security groups" and `RevokeSecurityGroupEgress` in the Amazon EC2 API.
-            run: format!(
+            run: CommandLine::with(format!(
                 "aws ec2 revoke-security-group-egress --group-id NEW_SECURITY_GROUP_ID --security-group-rule-ids $(aws ec2 describe-security-group-rules --filters Name=group-id,Values=NEW_SECURITY_GROUP_ID --query 'SecurityGroupRules[?IsEgress].SecurityGroupRuleId' --output text{region}){region}"
-            ),
+            ), &[Blank::NEW_SECURITY_GROUP_ID]),
             verify: shows_rules,
             undo: deletes.into(),
         },
         Command {
             does: "puts the client's interface into only that group".into(),
             run: modify("NEW_SECURITY_GROUP_ID"),
-            verify: format!(
+            verify: CommandLine::with(format!(
                 "aws ec2 describe-network-interfaces --network-interface-ids {interface} --query 'NetworkInterfaces[].Groups[].GroupId' --output text{region}"
-            ),
+            ), &[Blank::NETWORK_INTERFACE_ID]),
             undo: modify(&before).into(),
         },
     ]);

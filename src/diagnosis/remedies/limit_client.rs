@@ -77,7 +77,7 @@ pub(super) fn stop(shortage: &Shortage<'_>, holders: &[ClientReport]) -> Togethe
         format!("who owns {}", words::list(&listed))
     };
     let decide = match who {
-        Some(command) => Some(Condition { unknown: who_owns(), command }),
+        Some(command) => Some(Condition { unknown: who_owns(), command: command.into() }),
         None => doubtful.iter().find_map(|cap| cap.condition.clone()),
     };
     let some_certain = !certain.is_empty();

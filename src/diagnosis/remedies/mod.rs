@@ -38,6 +38,7 @@ use std::cmp::Reverse;
 
 use super::commands::{describe_owners, errors_since, shown};
 use super::findings::{Findings, Ranked};
+use crate::command_line::CommandLine;
 use crate::contract::{
     ClientReport, Command, Confidence, Pattern, Remedy, RemedyId, Scan, Undo, Verdict, When,
 };
@@ -260,7 +261,7 @@ impl<'a> Shortage<'a> {
     }
 
     /// What shows that a remedy worked: the errors of the day since then stop.
-    fn errors_stop(&self) -> String {
+    fn errors_stop(&self) -> CommandLine {
         errors_since(self.findings)
     }
 
@@ -274,9 +275,9 @@ impl<'a> Shortage<'a> {
             Some(vpc) => format!(" (the gateway is in {})", shown(vpc)),
             None => ", in every VPC that has it".to_owned(),
         };
-        let command = |run| Command {
+        let command = |run: String| Command {
             does: format!("shows who owns {}{vpc}", words::list(&listed)),
-            run,
+            run: run.into(),
             verify: self.errors_stop(),
             undo: Undo::nothing("this only shows who owns the address"),
         };
@@ -328,7 +329,7 @@ mod tests {
     }
 
     fn conditional(mut offer: Offer) -> Offer {
-        offer.remedy.condition = Some(Condition { unknown: String::new(), command: String::new() });
+        offer.remedy.condition = Some(Condition { unknown: String::new(), command: String::new().into() });
         offer
     }
 

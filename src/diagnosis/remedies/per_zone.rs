@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::slice;
 
 use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::placement::{Placed, Placement};
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH, Worth};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Confidence, Remedy, RemedyId, Undo, When};
 use crate::diagnosis::commands::{quoted, region_option, shown, words_of_shell};
 use crate::network::{GatewayKind, Network, Route, RouteTable, SiblingGateway};
@@ -165,10 +167,10 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
     for zone in crossing.zones() {
         let demand = demand_of(shortage, &placement, &crossing, zone);
         without_room.extend(siblings_without_room(network, zone, each, demand));
-        let to = match sibling(network, zone, each, demand) {
+        let (to, blank) = match sibling(network, zone, each, demand) {
             Some(sibling) => {
                 siblings.push(sibling);
-                sibling.id.to_string()
+                (sibling.id.to_string(), None)
             }
             // A gateway is made with one address: they would fill that as well.
             None if demand > u64::from(each) => return None,
@@ -177,11 +179,11 @@ pub(super) fn nat_gateway_per_az(shortage: &Shortage<'_>) -> Option<Offer> {
                 let placeholder = placeholder(zone);
                 commands.push(allocate(1, findings.region()));
                 commands.extend(create(shortage, zone, &placeholder));
-                placeholder
+                (placeholder.to_string(), Some(placeholder))
             }
         };
         let moves = crossing.moves.values().filter(|way| way.zone == zone);
-        commands.extend(moves.map(|way| replace(shortage, way, &to)));
+        commands.extend(moves.map(|way| replace(shortage, way, &to, blank.as_slice())));
     }
     let raises = raises(shortage, &network.quotas.unwrap_or_default(), 0, new);
     let when = if raises.is_empty() { When::Now } else { When::Later };
@@ -317,40 +319,46 @@ pub(super) fn room_in_words(sibling: &SiblingGateway, each: u32) -> String {
     )
 }
 
-/// A word that stands for a gateway that is still to be made.
-pub(super) fn placeholder(zone: &str) -> String {
-    let zone: String =
-        zone.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    format!("NEW_NAT_GATEWAY_IN_{zone}")
+/// What stands for the id of a gateway that is made in this zone.
+pub(super) fn placeholder(zone: &str) -> Blank {
+    Blank::of_zone("NEW_NAT_GATEWAY", zone)
 }
 
 /// Makes a gateway, and waits until it works: until then, who is sent through it is cut off.
-pub(super) fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &str) -> [Command; 2] {
+pub(super) fn create(shortage: &Shortage<'_>, zone: &str, placeholder: &Blank) -> [Command; 2] {
     let region = region_option(shortage.region());
+    let unknown_subnet = Blank::of_zone("PUBLIC_SUBNET", zone);
     let subnet = public_subnet(shortage.findings.network, zone, shortage.top.address)
-        .map_or_else(|| placeholder.replace("NEW_NAT_GATEWAY", "PUBLIC_SUBNET"), quoted);
-    let verify = format!(
+        .map_or_else(|| unknown_subnet.to_string(), quoted);
+    let of_gateway = |text: String| CommandLine::with(text, slice::from_ref(placeholder));
+    let verify = of_gateway(format!(
         "aws ec2 describe-nat-gateways --nat-gateway-ids {placeholder} --query 'NatGateways[].State' --output text{region}"
-    );
-    let undo = Undo::Run(format!("aws ec2 delete-nat-gateway --nat-gateway-id {placeholder}{region}"));
+    ));
+    let undo =
+        Undo::Run(of_gateway(format!("aws ec2 delete-nat-gateway --nat-gateway-id {placeholder}{region}")));
     let made = Command {
         does: format!("creates a gateway in {}", shown(zone)),
-        run: format!(
-            "aws ec2 create-nat-gateway --subnet-id {subnet} --allocation-id NEW_ALLOCATION_ID{region}"
+        run: CommandLine::with(
+            format!(
+                "aws ec2 create-nat-gateway --subnet-id {subnet} --allocation-id NEW_ALLOCATION_ID{region}"
+            ),
+            &[unknown_subnet, Blank::NEW_ALLOCATION_ID],
         ),
         verify: verify.clone(),
         undo: undo.clone(),
     };
     let waited_for = Command {
         does: "waits until it can be used".into(),
-        run: format!("aws ec2 wait nat-gateway-available --nat-gateway-ids {placeholder}{region}"),
+        run: of_gateway(format!(
+            "aws ec2 wait nat-gateway-available --nat-gateway-ids {placeholder}{region}"
+        )),
         verify,
         undo,
     };
     [made, waited_for]
 }
 
-fn replace(shortage: &Shortage<'_>, moved: &Way<'_>, to: &str) -> Command {
+fn replace(shortage: &Shortage<'_>, moved: &Way<'_>, to: &str, blank: &[Blank]) -> Command {
     let region = region_option(shortage.region());
     let option = match moved.route.range() {
         Some(ipnet::IpNet::V6(_)) => "--destination-ipv6-cidr-block",
@@ -365,10 +373,10 @@ fn replace(shortage: &Shortage<'_>, moved: &Way<'_>, to: &str) -> Command {
     };
     Command {
         does: "sends the route table's subnets through that gateway, and drops their open connections".into(),
-        run: replace(to),
+        run: CommandLine::with(replace(to), blank),
         verify: format!(
             "aws ec2 describe-route-tables --route-table-ids {table} --query 'RouteTables[].Routes[].[DestinationCidrBlock,DestinationIpv6CidrBlock,NatGatewayId]' --output text{region}"
-        ),
+        ).into(),
         undo: replace(&quoted(&moved.route.target)).into(),
     }
 }

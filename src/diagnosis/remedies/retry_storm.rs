@@ -77,6 +77,6 @@ fn answers(top: &Ranked) -> Option<Condition> {
     let port = top.destination.port;
     (top.destination.protocol == TCP).then(|| Condition {
         unknown: format!("whether {} answers a client that does not use this gateway", top.label()),
-        command: format!("nc -z -v -w 5 {} {port}", top.address),
+        command: format!("nc -z -v -w 5 {} {port}", top.address).into(),
     })
 }

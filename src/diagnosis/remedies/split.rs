@@ -8,6 +8,7 @@ use super::add_addresses::{ADDRESS_MONTHLY_USD, APPROVAL, allocate, raises};
 use super::per_zone::{GATEWAY_HOURLY_USD, create, placeholder, room_in_words};
 use super::placement::{Placed, Placement};
 use super::{HOURS_A_MONTH, Offer, Offered, Rule, Shortage, WORTH};
+use crate::command_line::{Blank, CommandLine};
 use crate::contract::{Command, Condition, Confidence, Remedy, RemedyId, When};
 use crate::diagnosis::commands::{quoted, region_option, shown};
 use crate::network::{GatewayKind, RouteTable, SiblingGateway};
@@ -119,7 +120,7 @@ fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
     let (group, to) = to_sibling().or_else(to_new)?;
     let region = region_option(shortage.region());
     let (mut commands, mut hazards, mut raised) = (Vec::new(), Vec::new(), Vec::new());
-    let (gateway, known_room, cost) = match to {
+    let (gateway, blank, known_room, cost) = match to {
         To::Sibling(sibling) => {
             let room = room_in_words(sibling, shortage.findings.limits.ports_per_address);
             if sibling.zone.as_deref() != group.zone {
@@ -129,7 +130,7 @@ fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
                     shown(sibling.zone.as_deref().unwrap_or("not known which"))
                 ));
             }
-            (sibling.id.to_string(), room, 0.0)
+            (sibling.id.to_string(), None, room, 0.0)
         }
         To::New(zone) => {
             raised = raises(shortage, &network.quotas.unwrap_or_default(), 0, 1);
@@ -137,15 +138,20 @@ fn split_over_gateways(shortage: &Shortage<'_>) -> Option<Offer> {
             let placeholder = placeholder(zone);
             commands.push(allocate(1, shortage.region()));
             commands.extend(create(shortage, zone, &placeholder));
-            (placeholder, String::new(), GATEWAY_HOURLY_USD * HOURS_A_MONTH + ADDRESS_MONTHLY_USD)
+            (
+                placeholder.to_string(),
+                Some(placeholder),
+                String::new(),
+                GATEWAY_HOURLY_USD * HOURS_A_MONTH + ADDRESS_MONTHLY_USD,
+            )
         }
     };
     let table = quoted(&group.table.id);
     commands.push(Command {
         does: format!("sends only {server} through that gateway, from the route table's subnets, and drops their open connections to it"),
-        run: format!(
+        run: CommandLine::with(format!(
             "aws ec2 create-route --route-table-id {table} --destination-cidr-block {server}/32 --nat-gateway-id {gateway}{region}"
-        ),
+        ), blank.as_slice()),
         verify: shortage.errors_stop(),
         undo: format!("aws ec2 delete-route --route-table-id {table} --destination-cidr-block {server}/32{region}").into(),
     });
@@ -226,7 +232,10 @@ pub(super) fn find_out_who_could_move(shortage: &Shortage<'_>) -> Offer {
         ("--destination-ipv6-cidr-block", 128)
     };
     let route = |call: &str, after: &str| {
-        format!("aws ec2 {call} --route-table-id ROUTE_TABLE_ID {block} {server}/{bits}{after}{region}")
+        CommandLine::with(
+            format!("aws ec2 {call} --route-table-id ROUTE_TABLE_ID {block} {server}/{bits}{after}{region}"),
+            &[Blank::ROUTE_TABLE_ID, Blank::OTHER_NAT_GATEWAY_ID],
+        )
     };
     Offer {
         headroom: None,
@@ -237,9 +246,9 @@ pub(super) fn find_out_who_could_move(shortage: &Shortage<'_>) -> Offer {
             when: When::Now,
             condition: Some(Condition {
                 unknown,
-                command: format!(
+                command: CommandLine::with(format!(
                     "aws ec2 describe-route-tables --filters Name=route.nat-gateway-id,Values={gateway} --query 'RouteTables[].[RouteTableId,VpcId,Associations[].SubnetId]' --output json{region}"
-                ),
+                ), &[Blank::NAT_GATEWAY_ID]),
             }),
             why: format!(
                 "{} of {} ports to {} are held. We know of nothing else that frees any within minutes.",

@@ -72,7 +72,7 @@ fn spread_destination(shortage: &Shortage<'_>) -> Option<Offer> {
             ),
             commands: vec![Command {
                 does: "shows the addresses that are answered now".into(),
-                run: format!("dig +short {} A", quoted(&name.name)),
+                run: format!("dig +short {} A", quoted(&name.name)).into(),
                 verify: shortage.errors_stop(),
                 undo: Undo::nothing("this only shows the addresses that are answered now"),
             }],

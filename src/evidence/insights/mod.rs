@@ -100,6 +100,7 @@ pub struct Unanswered {
     /// What happened, with its cause.
     pub why: String,
     /// What to do about it.
+    #[serde(flatten)]
     pub fix: Fix,
     /// What sort of cause that is.
     #[serde(default)]
