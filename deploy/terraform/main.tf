@@ -122,6 +122,10 @@ resource "aws_lambda_function" "triage" {
       condition     = length(var.linked_log_groups) == 0 || (var.flow_log_format != "" && length(var.gateway_addresses) > 0)
       error_message = "Nobody can look up a linked account's gateway and flow log, so give flow_log_format and gateway_addresses."
     }
+    precondition {
+      condition     = (var.make_athena_table == "no" && var.athena_table == "") || length(var.flow_log_buckets) > 0
+      error_message = "Athena reads flow logs in S3, so give flow_log_buckets."
+    }
   }
 
   depends_on = [aws_iam_role_policy.triage]
