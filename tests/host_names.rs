@@ -6,7 +6,7 @@ use insights_server::LogGroup;
 use nat_simulator::{Facts, Incident, LogFormat, Pattern, Scale, View};
 use nat_triage::contract::{Diagnosis, Verdict};
 use nat_triage::diagnosis::Limits;
-use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Query, Unanswered};
+use nat_triage::evidence::insights::{Answer, LogsInsights, LogsQueries, Purpose, Query, Unanswered};
 use nat_triage::network::{HostName, Known, NameSource, Network};
 use nat_triage::triage::Surveyed;
 
@@ -18,7 +18,7 @@ const QUERY_LOG_GROUP: &str = "/dns/queries";
 /// Runs queries, and remembers of what.
 struct Watched {
     evaluator: Evaluator,
-    purposes: RefCell<Vec<&'static str>>,
+    purposes: RefCell<Vec<Purpose>>,
 }
 
 impl LogsQueries for &Watched {
@@ -95,7 +95,7 @@ async fn a_destination_is_called_by_the_name_that_clients_asked_for() {
     );
 
     // A second look at the same destinations does not pay for their names again.
-    let names = |purpose: &&&str| purpose.starts_with("host names");
+    let names = |purpose: &&Purpose| **purpose == Purpose::HostNames;
     assert_eq!(world.watched.purposes.borrow().iter().filter(names).count(), 1);
     assert_eq!((&second.destinations, &second.queries), (&first.destinations, &first.queries));
 }

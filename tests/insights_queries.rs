@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use insights_server::{Dialect, LogGroupClass, Query as Parsed};
 use nat_triage::evidence::insights::{
-    Backing, CONSTRUCTS, MAX_CHARACTERS, Query, Question, Rung, Scope, is_discovered,
+    Backing, CONSTRUCTS, MAX_CHARACTERS, Purpose, Query, Question, Rung, Scope, is_discovered,
 };
 use nat_triage::evidence::{Steps, Viewpoint};
 use nat_triage::flow::{Field, LogFormat};
@@ -87,7 +87,7 @@ static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
                         kept_from: None,
                         table: None,
                     };
-                    question.query(rung, "held ports", scope).ok()
+                    question.query(rung, Purpose::HeldPorts, scope).ok()
                 });
                 let what = format!("{kind:?} {scope:?} {format} {window}");
                 let query = fitting.unwrap_or_else(|| panic!("{rung:?} {what} does not fit"));

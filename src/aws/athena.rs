@@ -283,14 +283,14 @@ async fn run(
     let token = token();
     let started = insistently(give_up, START, || calls.start(statement, &token)).await;
     let id = started.map_err(|failure| not_started(&failure, calls.workgroup()))?;
-    tracing::debug!(query.id = id, query.purpose = statement.purpose, "Athena statement started");
+    tracing::debug!(query.id = id, query.purpose = statement.purpose.as_str(), "Athena statement started");
     let followed = follow(calls, &id, statement.max_rows, budget, began, give_up).await;
     let duration_ms = milliseconds(began.elapsed());
     match followed {
         Ok(answer) => {
             tracing::info!(
                 query.id = id,
-                query.purpose = statement.purpose,
+                query.purpose = statement.purpose.as_str(),
                 query.rows = answer.rows.len(),
                 query.bytes_scanned = answer.bytes_scanned,
                 query.cost_usd = answer.cost_usd,
@@ -516,6 +516,7 @@ mod tests {
 
     use super::super::errors::tests::refused;
     use super::*;
+    use crate::evidence::insights::Purpose;
 
     const MIB: u64 = 1024 * 1024;
 
@@ -573,7 +574,7 @@ mod tests {
 
     fn statement() -> Query {
         Query {
-            purpose: "test",
+            purpose: Purpose::HeldPorts,
             text: "SELECT 1".into(),
             log_groups: Vec::new(),
             from: 0,

@@ -497,7 +497,7 @@ async fn estimate(calls: &impl Calls, query: &Query, deadline: Deadline) -> Opti
     let answer = once(calls, &asked, &Started::default(), None, deadline).await;
     let answer = answer
         .inspect_err(|unanswered| {
-            tracing::warn!(query.purpose = query.purpose, "could not be estimated: {unanswered}");
+            tracing::warn!(query.purpose = query.purpose.as_str(), "could not be estimated: {unanswered}");
         })
         .ok()?;
     // The reference does not say what its column is called: one that speaks of bytes.
@@ -505,7 +505,7 @@ async fn estimate(calls: &impl Calls, query: &Query, deadline: Deadline) -> Opti
     let mut of_bytes = fields.filter(|(name, _)| name.to_lowercase().contains("byte"));
     let plain = |text: &String| text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
     let bytes = of_bytes.find_map(|(_, value)| plain(value)).map(whole);
-    tracing::info!(query.purpose = query.purpose, query.bytes_estimated = bytes, "estimated");
+    tracing::info!(query.purpose = query.purpose.as_str(), query.bytes_estimated = bytes, "estimated");
     bytes
 }
 
@@ -552,7 +552,7 @@ async fn once(
     let give_up = Deadline::after(remaining - STOPPING.min(remaining / 3));
     let id = start(calls, query, give_up).await.map_err(|failure| not_started(&failure, query))?;
     started.borrow_mut().insert(id.clone());
-    tracing::debug!(query.id = id, query.purpose = query.purpose, "Logs Insights query started");
+    tracing::debug!(query.id = id, query.purpose = query.purpose.as_str(), "Logs Insights query started");
     let outcome = follow(calls, &id, query.max_rows, meter, began, give_up).await;
     started.borrow_mut().remove(&id);
     let duration_ms = milliseconds(began.elapsed());
@@ -560,7 +560,7 @@ async fn once(
         Ok(answer) => {
             tracing::info!(
                 query.id = id,
-                query.purpose = query.purpose,
+                query.purpose = query.purpose.as_str(),
                 query.rows = answer.rows.len(),
                 query.bytes_scanned = answer.bytes_scanned,
                 query.cost_usd = answer.cost_usd,
@@ -572,7 +572,7 @@ async fn once(
         Err(Abandoned { mut unanswered, running }) => {
             tracing::warn!(
                 query.id = id,
-                query.purpose = query.purpose,
+                query.purpose = query.purpose.as_str(),
                 duration_ms,
                 "Logs Insights query unanswered: {unanswered}"
             );
@@ -855,6 +855,7 @@ mod tests {
 
     use super::super::errors::tests::refused;
     use super::*;
+    use crate::evidence::insights::Purpose;
 
     /// Logs Insights that starts after `refusals`, then goes through `pages`, the last of which
     /// stays; an empty list never answers.
@@ -915,7 +916,7 @@ mod tests {
 
     fn query() -> Query {
         Query {
-            purpose: "test",
+            purpose: Purpose::HeldPorts,
             text: "limit 1".into(),
             log_groups: vec!["/vpc/flow".into()],
             from: 0,

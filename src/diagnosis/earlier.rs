@@ -3,7 +3,8 @@
 use super::Limits;
 use super::findings::{Findings, Ranked};
 use crate::contract::{ClientReport, DestinationReport, Diagnosis, EarlierReport, HeldPorts, Verdict};
-use crate::evidence::{AN_HOUR_EARLIER, Evidence};
+use crate::evidence::Evidence;
+use crate::evidence::insights::Purpose;
 use crate::gap::{Fix, Gap};
 use crate::incident::Incident;
 use crate::network::Network;
@@ -62,7 +63,11 @@ impl Diagnosis {
         });
         if !findings.window_covered {
             let why = "the flow logs do not hold all of those minutes";
-            self.gaps.push(Gap::new(AN_HOUR_EARLIER, why, Fix::never("nothing brings them back")));
+            self.gaps.push(Gap::new(
+                Purpose::HeldAnHourEarlier.as_str(),
+                why,
+                Fix::never("nothing brings them back"),
+            ));
             return;
         }
         // Of what an answer leaves out, nothing says that there was none.

@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use super::athena::{Asked, Athena, NoTables, SqlQueries};
 use super::bucket::{BucketFiles, Objects, Read, Wanted, account, stamps};
 use super::insights::{
-    LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, best_in_bucket, better_in_bucket, can_ask,
+    LogsInsights, LogsQueries, NO_BYTES_TO_SPARE, Never, Purpose, best_in_bucket, better_in_bucket, can_ask,
 };
-use super::{AN_HOUR_EARLIER, Evidence, EvidenceSource, Kept, Source, window_to_look_at};
+use super::{Evidence, EvidenceSource, Kept, Source, window_to_look_at};
 use crate::flow::LogFormat;
 use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
@@ -177,7 +177,11 @@ impl<Queries, Store: Objects, Sql> Live<'_, Queries, Store, Sql> {
         let read = read.unwrap_or_else(|why| {
             let mut none = Evidence::none(window, Source::S3);
             none.unanswered = true;
-            none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, Fix::never("nothing else depends on it")));
+            none.gaps.push(Gap::new(
+                Purpose::HeldAnHourEarlier.as_str(),
+                why,
+                Fix::never("nothing else depends on it"),
+            ));
             none
         });
         self.earlier.replace(Some(read.clone()));

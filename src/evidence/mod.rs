@@ -282,7 +282,7 @@ impl QueryRun {
     pub fn of(query: &Query, answer: Option<&Answer>) -> Self {
         let second = |s: i64| Timestamp::from_second(s).unwrap_or(Timestamp::UNIX_EPOCH);
         Self {
-            purpose: query.purpose.to_owned(),
+            purpose: query.purpose.as_str().to_owned(),
             text: query.text.clone(),
             log_groups: query.log_groups.clone(),
             from: second(query.from),
@@ -494,9 +494,6 @@ pub struct Peak {
     /// in which most attempts got no answer.
     pub at: i64,
 }
-
-/// What is asked of the minutes an hour earlier, for the report.
-pub(crate) const AN_HOUR_EARLIER: &str = "held ports an hour earlier";
 
 /// Records that end so near to the end of the window are all that there are.
 const NEAR_END: SignedDuration = SignedDuration::from_secs(60);

@@ -9,12 +9,11 @@ use crate::alarm::{Ended, EndedOf};
 use crate::aws::{self, ReportBucket};
 use crate::bundle::Bundle;
 use crate::diagnosis::Limits;
-use crate::evidence::insights::LogsInsights;
 use crate::incident::{Incident, TimeWindow};
 use crate::looks;
 use crate::publish::{Episode, Ledger as _};
 use crate::recovery::{Look, Recovery, RefusedInAll, compare};
-use crate::triage::{Triaged, triage};
+use crate::triage::Triaged;
 
 /// How much is looked at: the last whole minute before the alarm went back to OK.
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
         .context("cannot ask Logs Insights; give the gateway's addresses with --nat-ip")?;
     let mut text = String::new();
     for (rung, query) in queries {
-        writeln!(text, "# Question {}, about {}: {}", rung.number(), rung.subject(), query.purpose)?;
+        writeln!(text, "# Question {}, about {}: {}", rung.number(), rung.subject(), query.purpose.as_str())?;
         writeln!(text, "# Records that began from {} to {}", query.from, query.to)?;
         if let Some(cannot_tell) = rung.cannot_tell() {
             writeln!(text, "# {cannot_tell}")?;
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Queries) -> anyhow::Result<Outcome> {
             .context("cannot ask Athena; give the gateway's addresses with --nat-ip")?;
         writeln!(text, "-- The partitions are a day's; name those of your table, or it reads everything")?;
         for (rung, statement) in statements {
-            writeln!(text, "-- SQL for Athena about {}: {}", rung.subject(), statement.purpose)?;
+            writeln!(text, "-- SQL for Athena about {}: {}", rung.subject(), statement.purpose.as_str())?;
             writeln!(text, "-- Records that began from {} to {}", statement.from, statement.to)?;
             if let Some(cannot_tell) = rung.cannot_tell() {
                 writeln!(text, "-- {cannot_tell}")?;

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::bucket::{Objects, account, stamps};
 use super::files::lead_seconds;
 use super::insights::{
-    Answer, Cause, MAX_ASKED_ABOUT, Query, Question, Row, Rung, Scope, Unanswered, add, alias,
+    Answer, Cause, MAX_ASKED_ABOUT, Purpose, Query, Question, Row, Rung, Scope, Unanswered, add, alias,
     best_in_bucket, fullest_servers, simpler_asked, with_roles, worst_minute,
 };
 use super::roles::servers_among_clients;
@@ -50,10 +50,6 @@ const QUICK: Rung = Rung::DistinctPorts;
 ///
 /// Source: "Using EXPLAIN and EXPLAIN ANALYZE in Athena" in the Amazon Athena user guide.
 const VALIDATE: &str = "EXPLAIN (TYPE VALIDATE)\n";
-
-const TAKEN: &str = "whether Athena takes a statement";
-const HELD_PORTS: &str = "held ports per destination and client, of Athena";
-const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces, of Athena";
 
 /// Describes tables, and runs statements on them.
 #[expect(async_fn_in_trait, reason = "used with generics inside this crate; no caller needs Send bounds")]
@@ -189,7 +185,7 @@ impl<Queries: SqlQueries> Athena<Queries> {
         let usable = match self.usable(network, asked).await {
             Ok(usable) => usable,
             Err(Unanswered { why, fix, .. }) => {
-                none.gaps.push(Gap::new(HELD_PORTS, why, fix).deciding());
+                none.gaps.push(Gap::new(Purpose::HeldPortsOfAthena.as_str(), why, fix).deciding());
                 return none;
             }
         };
@@ -199,7 +195,7 @@ impl<Queries: SqlQueries> Athena<Queries> {
         let bytes = match estimated(objects, network, asked, usable.per_hour).await {
             Ok(bytes) => bytes,
             Err(Unanswered { why, fix, .. }) => {
-                none.gaps.push(Gap::new(HELD_PORTS, why, fix).deciding());
+                none.gaps.push(Gap::new(Purpose::HeldPortsOfAthena.as_str(), why, fix).deciding());
                 return none;
             }
         };
@@ -342,9 +338,9 @@ impl<Queries: SqlQueries> Asking<'_, Queries> {
             }
         }
         let mut evidence = none.clone();
-        evidence
-            .gaps
-            .extend(failed.map(|(_, Unanswered { why, fix, .. })| Gap::new(HELD_PORTS, why, fix).deciding()));
+        evidence.gaps.extend(failed.map(|(_, Unanswered { why, fix, .. })| {
+            Gap::new(Purpose::HeldPortsOfAthena.as_str(), why, fix).deciding()
+        }));
         evidence.queries = runs;
         evidence
     }
@@ -357,7 +353,7 @@ impl<Queries: SqlQueries> Asking<'_, Queries> {
         while let Some(rung) = next {
             let windows = (self.window, self.worst);
             let question = question(rung, viewpoint, format, records, windows, self.log.aggregation_seconds);
-            let answer = match question.query(rung, TAKEN, &scope(viewpoint, format)) {
+            let answer = match question.query(rung, Purpose::Taken, &scope(viewpoint, format)) {
                 Ok(mut statement) => {
                     statement.text.insert_str(0, VALIDATE);
                     statement.stored_bytes = Some(self.bytes);
@@ -400,7 +396,7 @@ impl<Queries: SqlQueries> Asking<'_, Queries> {
             self.log.aggregation_seconds,
         );
         let asked = OneQuestion { rung, question: &question };
-        self.add(&asked, HELD_PORTS, &scope(viewpoint, format), evidence, runs).await?;
+        self.add(&asked, Purpose::HeldPortsOfAthena, &scope(viewpoint, format), evidence, runs).await?;
         evidence.unanswered = false;
         let joined = format.has_packet_addresses() || viewpoint.kind == GatewayKind::Regional;
         // The plainest question tells no leg of a client's own interface.
@@ -409,9 +405,9 @@ impl<Queries: SqlQueries> Asking<'_, Queries> {
             if needless { Vec::new() } else { fullest_servers(evidence, MAX_ASKED_ABOUT) };
         if !servers.is_empty()
             && let Err(Unanswered { why, fix, .. }) =
-                self.add(&asked, CLIENTS, &Scope::Clients(servers), evidence, runs).await
+                self.add(&asked, Purpose::ClientsOfAthena, &Scope::Clients(servers), evidence, runs).await
         {
-            evidence.gaps.push(Gap::new(CLIENTS, why, fix));
+            evidence.gaps.push(Gap::new(Purpose::ClientsOfAthena.as_str(), why, fix));
         }
         Ok(())
     }
@@ -419,7 +415,7 @@ impl<Queries: SqlQueries> Asking<'_, Queries> {
     async fn add(
         &self,
         OneQuestion { rung, question }: &OneQuestion<'_>,
-        purpose: &'static str,
+        purpose: Purpose,
         scope: &Scope,
         evidence: &mut Evidence,
         runs: &mut Vec<QueryRun>,
@@ -523,7 +519,7 @@ pub fn planned(
     let windows = (window, worst_minute(window, None));
     let statement = |rung| {
         let question = question(rung, &viewpoint, &filled, &records, windows, log.aggregation_seconds);
-        Ok((rung, question.query(rung, HELD_PORTS, &scope(&viewpoint, &filled))?))
+        Ok((rung, question.query(rung, Purpose::HeldPortsOfAthena, &scope(&viewpoint, &filled))?))
     };
     RUNGS.into_iter().map(statement).collect()
 }

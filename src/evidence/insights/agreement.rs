@@ -9,15 +9,13 @@ use jiff::SignedDuration;
 use super::super::fullest_step;
 use super::choose::Chosen;
 use super::ladder::Ladder;
-use super::query::{Query, Scope, Statuses, Unaskable};
+use super::query::{Purpose, Query, Scope, Statuses, Unaskable};
 use super::text::Text;
 use super::{Answer, LogsQueries, Rung, Unanswered};
 use crate::evidence::{Destination, Evidence, Held, Source, Viewpoint};
 use crate::flow::{Field, LogFormat};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{FlowLog, NatGateway};
-
-const COUNT: &str = "how many records there are, by count(*)";
 
 /// The questions that are compared: the one that tells most, and the one that is asked beside it.
 pub const COMPARED: [Rung; 2] = [Rung::EveryMinute, Rung::DistinctPorts];
@@ -163,7 +161,7 @@ fn counting(ladder: &Ladder<'_>) -> Result<Query, Unaskable> {
     let records = text.name("records");
     text.command(format_args!("stats count(*) as {records}"));
     text.command("limit 1");
-    (query.purpose, query.text, query.max_rows) = (COUNT, text.finish(), 1);
+    (query.purpose, query.text, query.max_rows) = (Purpose::Count, text.finish(), 1);
     Ok(query)
 }
 

@@ -6,13 +6,11 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::query::Query;
+use super::query::{Purpose, Query};
 use super::rows::Row;
 use super::text::Text;
 use crate::incident::TimeWindow;
 use crate::network::{HostName, NameSource};
-
-const PURPOSE: &str = "host names that clients asked for";
 
 /// How long before the window a question may have been asked that led to a connection within it, in
 /// seconds: connections are kept for longer than names are, and few for longer than this.
@@ -51,7 +49,7 @@ pub(super) fn query(servers: &[IpAddr], log_groups: &[String], window: TimeWindo
     text.command(format_args!("sort {known} desc, {times} desc"));
     text.command(format_args!("limit {MAX_ROWS}"));
     Some(Query {
-        purpose: PURPOSE,
+        purpose: Purpose::HostNames,
         text: text.finish(),
         log_groups: log_groups.to_vec(),
         from: window.start().as_second() - BEFORE,

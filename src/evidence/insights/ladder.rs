@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
 use super::choose::Chosen;
-use super::query::{MAX_ROWS, Query, Question, Scope, Unaskable};
+use super::query::{MAX_ROWS, Purpose, Query, Question, Scope, Unaskable};
 use super::rows::{self, Tallied};
 use super::rung::Rung;
 use super::text::{Text, list};
@@ -21,10 +21,6 @@ use crate::gap::{Fix, Gap};
 use crate::incident::{Incident, TimeWindow};
 use crate::network::{GatewayKind, MetricName, Network};
 use crate::words;
-
-const HELD_PORTS: &str = "held ports per destination and client";
-const CLIENTS: &str = "who used the fullest destinations, at the clients' own interfaces";
-const STREAMS: &str = "which log streams have records of these minutes";
 
 /// The question that is asked beside one that takes long.
 const BESIDE: Rung = Rung::DistinctPorts;
@@ -118,7 +114,7 @@ impl<'a> Ladder<'a> {
     pub(super) fn query(&self, rung: Rung) -> Result<Query, Unaskable> {
         let (scope, _) = self.scopes();
         let steps = self.steps(rung, &scope).remove(0);
-        self.build(rung, HELD_PORTS, &scope, steps)
+        self.build(rung, Purpose::HeldPorts, &scope, steps)
     }
 
     /// The minute with the most errors, or the last one.
@@ -260,7 +256,7 @@ impl<'a> Ladder<'a> {
             None => {
                 let mut evidence = none;
                 evidence.gaps.extend(failed.first().map(|(_, Unanswered { why, fix, .. })| {
-                    Gap::new(HELD_PORTS, why.clone(), fix.clone()).deciding()
+                    Gap::new(Purpose::HeldPorts.as_str(), why.clone(), fix.clone()).deciding()
                 }));
                 evidence
             }
@@ -333,7 +329,7 @@ impl<'a> Ladder<'a> {
         let mut refused = None;
         for steps in self.steps(rung, &narrow) {
             let asking = Asking { ladder: self, rung, steps, queries };
-            match asking.ask(HELD_PORTS, &narrow, &mut runs).await {
+            match asking.ask(Purpose::HeldPorts, &narrow, &mut runs).await {
                 Err(End::Unanswered(unanswered)) if unanswered.cause == Cause::Refused => {
                     refused.get_or_insert(unanswered);
                 }
@@ -373,8 +369,9 @@ impl<'a> Ladder<'a> {
         }
         let all = Steps::over(self.window);
         let at_most = |most: i64| Steps::at_most(most, self.window);
-        let too_long =
-            |steps: &Steps| matches!(self.build(rung, HELD_PORTS, scope, *steps), Err(Unaskable::TooLong(_)));
+        let too_long = |steps: &Steps| {
+            matches!(self.build(rung, Purpose::HeldPorts, scope, *steps), Err(Unaskable::TooLong(_)))
+        };
         let mut fitting =
             std::iter::once(all).chain(FITTING_STEPS.map(at_most)).skip_while(|steps| too_long(steps));
         let mut steps = vec![fitting.next().unwrap_or(all)];
@@ -384,13 +381,7 @@ impl<'a> Ladder<'a> {
         steps
     }
 
-    fn build(
-        &self,
-        rung: Rung,
-        purpose: &'static str,
-        scope: &Scope,
-        steps: Steps,
-    ) -> Result<Query, Unaskable> {
+    fn build(&self, rung: Rung, purpose: Purpose, scope: &Scope, steps: Steps) -> Result<Query, Unaskable> {
         self.question(rung, steps, &self.log_groups.borrow()).query(rung, purpose, scope)
     }
 
@@ -462,12 +453,7 @@ struct Asking<'l, 'a, Queries> {
 
 impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
     /// Runs the query for one scope; again without a log group that does not exist.
-    async fn ask(
-        &self,
-        purpose: &'static str,
-        scope: &Scope,
-        runs: &mut Vec<QueryRun>,
-    ) -> Result<Answer, End> {
+    async fn ask(&self, purpose: Purpose, scope: &Scope, runs: &mut Vec<QueryRun>) -> Result<Answer, End> {
         loop {
             let query = self.ladder.build(self.rung, purpose, scope, self.steps).map_err(End::Unasked)?;
             let answer = self.run(&query, runs).await;
@@ -520,7 +506,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
         if answer.rows.is_empty()
             && let Some(wide) = wide
         {
-            match self.ask(HELD_PORTS, wide, runs).await {
+            match self.ask(Purpose::HeldPorts, wide, runs).await {
                 Ok(wider) => (answer, scope) = (wider, wide),
                 Err(end) => return end,
             }
@@ -626,15 +612,19 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
             return;
         }
         let scope = Scope::Clients(servers);
-        match self.ask(CLIENTS, &scope, runs).await {
+        match self.ask(Purpose::Clients, &scope, runs).await {
             Ok(answer) => {
                 self.add(evidence, &answer, &scope);
             }
             Err(End::Unanswered(Unanswered { why, fix, .. })) => {
-                evidence.gaps.push(Gap::new(CLIENTS, why, fix))
+                evidence.gaps.push(Gap::new(Purpose::Clients.as_str(), why, fix))
             }
             Err(End::Unasked(unaskable)) => {
-                evidence.gaps.push(Gap::new(CLIENTS, unaskable.to_string(), fix(&unaskable)));
+                evidence.gaps.push(Gap::new(
+                    Purpose::Clients.as_str(),
+                    unaskable.to_string(),
+                    fix(&unaskable),
+                ));
             }
             Err(End::Answered(..) | End::Short(..) | End::Unmatched(_)) => {}
         }
@@ -645,7 +635,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
     async fn look_for_streams(&self, runs: &mut Vec<QueryRun>) -> Option<Unanswered> {
         let ladder = self.ladder;
         let (narrow, _) = ladder.scopes();
-        let mut query = ladder.build(self.rung, STREAMS, &narrow, self.steps).ok()?;
+        let mut query = ladder.build(self.rung, Purpose::Streams, &narrow, self.steps).ok()?;
         let mut text = Text::default();
         let records = text.name("records");
         if let Scope::Streams(interfaces, _) = &narrow {
@@ -661,7 +651,7 @@ impl<Queries: LogsQueries> Asking<'_, '_, Queries> {
         let rows = match answer {
             Ok(answer) => answer.rows,
             Err(Unanswered { why, fix, .. }) => {
-                ladder.gaps.borrow_mut().push(Gap::new(STREAMS, why, fix));
+                ladder.gaps.borrow_mut().push(Gap::new(Purpose::Streams.as_str(), why, fix));
                 return None;
             }
         };

@@ -36,9 +36,7 @@ use crate::network::{FlowLog, HostName, MetricName, NatGateway, Network, nat64_a
 use crate::words;
 
 use super::roles::servers_among_clients;
-use super::{
-    AN_HOUR_EARLIER, Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step, window_to_look_at,
-};
+use super::{Evidence, EvidenceSource, QueryRun, Source, Viewpoint, fullest_step, window_to_look_at};
 use choose::{Chosen, before_its_time, choose};
 use ladder::Ladder;
 
@@ -47,7 +45,7 @@ pub(super) use choose::{best_in_bucket, better_in_bucket};
 pub use constructs::{Backing, CONSTRUCTS, Construct};
 pub(super) use ladder::{add, simpler_asked, worst_minute};
 pub(super) use legs::alias;
-pub use query::{ESTIMATE, MAX_CHARACTERS, MAX_ROWS, Query, Question, Scope, Unaskable};
+pub use query::{ESTIMATE, MAX_CHARACTERS, MAX_ROWS, Purpose, Query, Question, Scope, Unaskable};
 pub use recording::{Asked, Recording};
 pub use rows::Row;
 pub use rung::Rung;
@@ -338,13 +336,13 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
         };
         let ladder = Ladder::new(&chosen, &viewpoint, earlier, window, None);
         let rung = answered.rung;
-        let query = Query { purpose: AN_HOUR_EARLIER, ..ladder.query(rung).ok()? };
+        let query = Query { purpose: Purpose::HeldAnHourEarlier, ..ladder.query(rung).ok()? };
         let answer = self.queries.run_spare(&query).await;
         let run = QueryRun { rung: Some(rung), ..QueryRun::of(&query, answer.as_ref().ok()) };
         let read = answer.and_then(|answer| ladder.read_whole(rung, &answer, &none));
         let mut found = read.unwrap_or_else(|Unanswered { why, fix, cause }| {
             let why = if cause == Cause::TooLarge { NO_BYTES_TO_SPARE.to_owned() } else { why };
-            none.gaps.push(Gap::new(AN_HOUR_EARLIER, why, fix));
+            none.gaps.push(Gap::new(Purpose::HeldAnHourEarlier.as_str(), why, fix));
             none
         });
         found.coverage.question = Some(rung);
@@ -371,7 +369,7 @@ impl<Queries: LogsQueries> LogsInsights<Queries> {
                 match answer {
                     Ok(answer) => Named { names: host_names::read(&answer.rows, &servers), query, run },
                     Err(Unanswered { why, fix, .. }) => {
-                        evidence.gaps.push(Gap::new(query.purpose, why, fix));
+                        evidence.gaps.push(Gap::new(query.purpose.as_str(), why, fix));
                         evidence.queries.push(run);
                         return;
                     }

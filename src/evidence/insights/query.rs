@@ -62,11 +62,54 @@ pub const ESTIMATE: &str = "\n| estimate";
 /// Most rows that a question of ours asks for: one page of `GetQueryResults`, as large as pages get.
 pub const MAX_ROWS: usize = 10_000;
 
+/// What a query answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// How many ports each destination and client held.
+    HeldPorts,
+    /// The same by SQL.
+    HeldPortsOfAthena,
+    /// The same of the minutes an hour earlier.
+    HeldAnHourEarlier,
+    /// Who used the destination, by the clients' own interfaces.
+    Clients,
+    /// The same by SQL.
+    ClientsOfAthena,
+    /// Which log streams have records.
+    Streams,
+    /// What clients asked the VPC's resolver for.
+    HostNames,
+    /// How many records there are, counted without a rule: for a check-up.
+    Count,
+    /// Whether Athena takes a statement: for a check-up.
+    Taken,
+}
+
+impl Purpose {
+    /// As reports and gaps name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HeldPorts => "held ports per destination and client",
+            Self::HeldPortsOfAthena => "held ports per destination and client, of Athena",
+            Self::HeldAnHourEarlier => "held ports an hour earlier",
+            Self::Clients => "who used the fullest destinations, at the clients' own interfaces",
+            Self::ClientsOfAthena => {
+                "who used the fullest destinations, at the clients' own interfaces, of Athena"
+            }
+            Self::Streams => "which log streams have records of these minutes",
+            Self::HostNames => "host names that clients asked for",
+            Self::Count => "how many records there are, by count(*)",
+            Self::Taken => "whether Athena takes a statement",
+        }
+    }
+}
+
 /// A query, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// What it answers, for the report.
-    pub purpose: &'static str,
+    /// What it answers.
+    pub purpose: Purpose,
     /// Its text.
     pub text: String,
     /// The log groups it is about.
@@ -140,7 +183,7 @@ impl Question<'_> {
     ///
     /// # Errors
     /// When the gateway is not known well enough, or the text would be too long.
-    pub fn query(&self, rung: Rung, purpose: &'static str, scope: &Scope) -> Result<Query, Unaskable> {
+    pub fn query(&self, rung: Rung, purpose: Purpose, scope: &Scope) -> Result<Query, Unaskable> {
         if self.viewpoint.addresses.is_empty() {
             return Err(Unaskable::NoAddresses);
         }
