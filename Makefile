@@ -83,7 +83,7 @@ speed: $(call environment,speed) ## a large flow log, against DuckDB and what on
 HOURS ?= 1 8
 hour: $(call environment,speed) ## an hour of flow logs in S3, read in place, beside Athena's and CloudWatch's price: HOURS='1 8' times 1.2 million records
 	cargo build --locked --release --bin nat-triage
-	.venv/speed/bin/python3 tools/hour --copies $(HOURS)
+	.venv/speed/bin/python3 tools/hour --copies $(HOURS) $(if $(AGAIN),--again $(AGAIN))
 
 FUZZ_SECONDS ?= 60
 fuzz: ## the readers of events and of files, and the diagnosis, on made-up input, each for FUZZ_SECONDS=60
