@@ -409,7 +409,7 @@ fn a_week_with_refusals_says_so_in_its_subject() {
     let refused = weeks(GATEWAY, week(Some(100.0), 61_000, 9, 1), Week::default(), None);
     let fleet = Fleet::new(now(), None, vec![refused], Vec::new());
     let subject = Message::of_fleet(&fleet, HttpsReaders::Chat).subject;
-    assert_eq!(subject, "nat-triage: 1 NAT gateway; 1 of them refused connections this week");
+    assert_eq!(subject, "nat-triage: 1 NAT gateway; it refused connections this week");
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(super) fn subject(fleet: &Fleet) -> String {
         return ascii_line(&format!("nat-triage: the NAT gateways{region} could not be looked up"), SUBJECT);
     }
     let said = match (fullest, refused) {
+        (_, 1) if fleet.gateways.len() == 1 => "it refused connections this week".to_owned(),
         (_, n) if n > 0 => format!("{n} of them refused connections this week"),
         (Some(percents), _) => format!("the fullest destination was at {percents:.0}% this week"),
         (None, _) if fleet.gaps.is_empty() => "early warning read no flow logs this week".to_owned(),

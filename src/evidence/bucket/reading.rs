@@ -38,8 +38,8 @@ pub struct Most {
 }
 
 impl Most {
-    /// For a function of half a gigabyte: with what is counted of them these bytes take some 210 MiB, and less than four
-    /// minutes of its share of a processor (docs/performance.md, *Flow logs in S3*).
+    /// For a function of half a gigabyte: with what is counted of them these bytes take some 210 MiB, and less than a
+    /// minute of its share of a processor (docs/performance.md, *Flow logs in S3*).
     pub const IN_FUNCTION: Self = Self { objects: 2_000, bytes: 96 * 1024 * 1024 };
 
     /// For a person's machine.
