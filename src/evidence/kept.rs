@@ -19,12 +19,33 @@ const MAX_STEPS: i64 = 30;
 
 /// What a source showed last, and what it told of the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Kept {
     evidence: Evidence,
     /// The same minutes an hour earlier, where they were asked about.
     earlier: Option<Evidence>,
     /// The network, with what the records told.
     network: Network,
+}
+
+/// The same before it is known to fit together: what comes from outside need not.
+#[derive(Deserialize)]
+struct Unchecked {
+    evidence: Evidence,
+    earlier: Option<Evidence>,
+    network: Network,
+}
+
+impl TryFrom<Unchecked> for Kept {
+    type Error = &'static str;
+
+    fn try_from(Unchecked { evidence, earlier, network }: Unchecked) -> Result<Self, Self::Error> {
+        if is_sound(&evidence) && earlier.as_ref().is_none_or(is_sound) {
+            Ok(Self { evidence, earlier, network })
+        } else {
+            Err("its evidence does not fit together")
+        }
+    }
 }
 
 impl Kept {
@@ -40,12 +61,6 @@ impl Kept {
     pub fn and_earlier(self, earlier: Option<&Evidence>) -> Option<Self> {
         let steps = steps_of(&self.evidence) + earlier.map_or(0, steps_of);
         (steps <= MAX_STEPS_KEPT).then(|| Self { earlier: earlier.cloned(), ..self })
-    }
-
-    /// Whether a source could have shown this: what comes from outside need not fit together.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        is_sound(&self.evidence) && self.earlier.as_ref().is_none_or(is_sound)
     }
 
     /// The fixes of its gaps: whoever hands it on may have written them.
@@ -83,6 +98,7 @@ fn steps_of(evidence: &Evidence) -> usize {
     tallies(evidence).map(|tally| tally.held.len()).chain(of_peaks).sum()
 }
 
+/// Whether a source could have shown this.
 fn is_sound(evidence: &Evidence) -> bool {
     let steps = evidence.steps.count();
     let fits = |tally: &Tally| [tally.held.len(), tally.silent.len(), tally.lost_at.len()] == [steps; 3];
