@@ -16,7 +16,8 @@ use tiny_http::{Header, Response, Server};
 
 use crate::support::contract::assert_kept;
 use crate::support::runtime_api::{Answered, RuntimeApi};
-use crate::support::scene::{ACCOUNT, REGION, endpoints, event, function, staged};
+use crate::support::scene::{ACCOUNT, REGION, endpoints, event, staged, started};
+use crate::wire::{made_again, to_topic_and_bucket};
 
 const BUCKET: &str = "flow-logs";
 
@@ -29,7 +30,7 @@ fn an_alarm_on_a_gateway_with_flow_logs_in_s3_is_diagnosed() {
     let url = insights.endpoint();
 
     let api = RuntimeApi::start();
-    let _function = function(&api, &scene, &url, scene.id("topic"));
+    let _function = started(&api, &endpoints(&scene, &url), &to_topic_and_bucket(&scene));
     let event = event(&simulation, scene.id("gateway"));
     let Answered::Response(diagnosis) = api.invoke(&event, Duration::from_secs(240)) else {
         panic!("a flow log in S3 is no error")
@@ -45,6 +46,10 @@ fn an_alarm_on_a_gateway_with_flow_logs_in_s3_is_diagnosed() {
     assert!(!diagnosis["gaps"].to_string().contains("s3:"), "{}", diagnosis["gaps"]);
     let queries = insights.requests().iter().filter(|request| request.target.ends_with("StartQuery")).count();
     assert_eq!(queries, 0, "there is nothing to ask Logs Insights");
+    // What was read is kept beside the report: the end of the alarm is compared with it.
+    let kept = scene.kept();
+    let bundle = format!("nat-triage/{}/bundle.json", diagnosis["id"].as_str().expect("text"));
+    assert_eq!(made_again(kept[&bundle].as_str().expect("kept")), diagnosis);
 
     // The same by hand, and from the objects alone.
     let folder = tempfile::tempdir().expect("a folder");

@@ -33,7 +33,7 @@ fn staged_with_insights() -> (Scene, Simulation, InsightsServer) {
 }
 
 /// Where reports go, and where they are kept.
-fn to_topic_and_bucket(scene: &Scene) -> [(&'static str, &str); 2] {
+pub(crate) fn to_topic_and_bucket(scene: &Scene) -> [(&'static str, &str); 2] {
     [("NAT_TRIAGE_TOPIC_ARN", scene.id("topic")), ("NAT_TRIAGE_REPORT_BUCKET", scene.id("bucket"))]
 }
 
@@ -278,7 +278,7 @@ fn a_bucket_that_never_answers_costs_only_the_link() {
 }
 
 /// The diagnosis that the command line makes of a bundle.
-fn made_again(bundle: &str) -> Value {
+pub(crate) fn made_again(bundle: &str) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kept.json");
     std::fs::write(&path, bundle).expect("written");
