@@ -549,10 +549,9 @@ impl Service {
             if self.answered != memory {
                 bucket.remember_rungs(&self.answered, clock.now()).await;
             }
-            let kept = source.kept();
-            if kept.is_some() || !source.has_read_files() {
-                let bundle = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
-                bucket.keep(&bundle.resting_on(kept)).await;
+            let of_queries = Bundle::of(Some(event), incident, &surveyed, &triaged, queries.asked(), memory);
+            if let Some(bundle) = whole(of_queries, &source) {
+                bucket.keep(&bundle).await;
             }
         }
         Ok(triaged.diagnosis.to_json().into())
@@ -755,11 +754,8 @@ impl Service {
             Ok(triaged) => triaged,
             Err(error) => match error.0 {},
         };
-        let kept = source.kept();
-        let bundle = (kept.is_some() || !source.has_read_files()).then(|| {
-            Bundle::of(event, incident, &surveyed, &triaged, queries.asked(), memory).resting_on(kept)
-        });
-        Ok((triaged, bundle))
+        let of_queries = Bundle::of(event, incident, &surveyed, &triaged, queries.asked(), memory);
+        Ok((triaged, whole(of_queries, &source)))
     }
 
     /// Sends a diagnosis to the configured topic, and its page to the configured bucket; without a topic the
@@ -1026,6 +1022,12 @@ impl Ledger for Ledgers<'_> {
             bucket.record_episode(key, episode).await;
         }
     }
+}
+
+/// A bundle of queries, with what was read of files beside them; `None` where that is too much to keep.
+fn whole<Queries, Store, Sql>(of_queries: Bundle, source: &Live<'_, Queries, Store, Sql>) -> Option<Bundle> {
+    let kept = source.kept();
+    (kept.is_some() || !source.has_read_files()).then(|| of_queries.resting_on(kept))
 }
 
 #[cfg(test)]

@@ -26,6 +26,13 @@ pub fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// A clause as a sentence: `Stop it` of `stop it`.
+#[must_use]
+pub fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
 /// A sentence within another one: `stop it` of `Stop it`.
 #[must_use]
 pub fn uncapitalised(text: &str) -> String {

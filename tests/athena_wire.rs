@@ -1,7 +1,5 @@
 //! Athena on the wire: the real function against an emulator that evaluates its SQL.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,11 +11,15 @@ use serde_json::{Value, json};
 use crate::support::athena::described;
 use crate::support::between::{Between, Beyond, Wrong};
 use crate::support::contract::assert_kept;
+use crate::support::http::post;
 use crate::support::processes::Emulator;
 use crate::support::runtime_api::{Answered, RuntimeApi};
 use crate::support::scene::{ACCOUNT, Scene, endpoints, event, staged, started};
 
 const BUCKET: &str = "flow-logs";
+
+/// How long the emulator may take to learn its table.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The table that AWS's user guide makes for a flow log without options.
 fn table(format: &LogFormat) -> Table {
@@ -49,17 +51,8 @@ fn set_up_with(athena: &Emulator, scene: &Scene, format: &LogFormat, instead: &V
     let mut body = instead.clone();
     body["tables"] = json!([described("logs", &table(format))]);
     body["s3"] = json!(scene.rest.url());
-    let body = body.to_string();
-    let host = athena.url().strip_prefix("http://").expect("plain HTTP");
-    let mut stream = TcpStream::connect(host).expect("it listens");
-    let head = format!(
-        "POST /tables HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}",
-        body.len()
-    );
-    write!(stream, "{head}\r\n\r\n{body}").expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let answer = post(&format!("{}/tables", athena.url()), &[], &body.to_string(), PATIENCE);
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 /// What the function answers where S3 gives it no object and Athena is set up.

@@ -393,7 +393,6 @@ fn too_large(what: &str, bytes: u64, budget: &Budget) -> Unanswered {
         fix: format!(
             "raise {limit}, or let the flow log write a folder for each hour and make the table's partitions of these"
         )
-        .as_str()
         .into(),
         cause: Cause::TooLarge,
     }

@@ -112,7 +112,7 @@ struct Account {
     /// Which setting says how many.
     limit: &'static str,
     /// Whether there was something to scan for which not enough was left.
-    ran_short: Rc<Cell<bool>>,
+    ran_short: Cell<bool>,
 }
 
 impl Budget {
@@ -129,7 +129,7 @@ impl Budget {
     }
 
     fn new(most: u64, limit: &'static str) -> Self {
-        Self(Rc::new(Account { most, spent: Rc::default(), limit, ran_short: Rc::default() }))
+        Self(Rc::new(Account { most, spent: Rc::default(), limit, ran_short: Cell::default() }))
     }
 
     /// Half of what is left, for a question that a diagnosis can do without: what it scans counts all the same.
@@ -140,7 +140,7 @@ impl Budget {
             most,
             spent: Rc::clone(&self.0.spent),
             limit: self.0.limit,
-            ran_short: Rc::default(),
+            ran_short: Cell::default(),
         }))
     }
 
@@ -468,7 +468,6 @@ fn scan_less(budget: &Budget) -> Fix {
         "raise {}, or create a flow log of the gateway's own interface in a log group of its own, which is a small part of it",
         budget.limit()
     )
-    .as_str()
     .into()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::insights::Never;
-use super::{Coverage, Evidence, EvidenceSource, Steps, Tally};
+use super::{Coverage, Evidence, EvidenceSource, Tally};
 use crate::gap::Fix;
 use crate::incident::Incident;
 use crate::network::Network;
@@ -13,9 +13,6 @@ use crate::words::is_unprintable;
 
 /// Most steps of all tallies together: each takes some 200 bytes of JSON.
 const MAX_STEPS_KEPT: usize = 100_000;
-
-/// Most steps that evidence has, as [`Steps::over`] makes them.
-const MAX_STEPS: i64 = 30;
 
 /// What a source showed last, and what it told of the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,13 +62,16 @@ impl Kept {
 
     /// The fixes of its gaps: whoever hands it on may have written them.
     pub fn fixes(&mut self) -> impl Iterator<Item = &mut Fix> {
-        let all = std::iter::once(&mut self.evidence).chain(&mut self.earlier);
-        all.flat_map(|evidence| &mut evidence.gaps).map(|gap| &mut gap.fix)
+        self.all().flat_map(|evidence| &mut evidence.gaps).map(|gap| &mut gap.fix)
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Evidence> {
+        std::iter::once(&mut self.evidence).chain(&mut self.earlier)
     }
 
     /// Takes away what whoever hands it on may have written: links, and what no screen shows.
     pub fn distrust(&mut self) {
-        for evidence in std::iter::once(&mut self.evidence).chain(&mut self.earlier) {
+        for evidence in self.all() {
             for query in &mut evidence.queries {
                 query.console_url = None;
                 let texts = [&mut query.purpose, &mut query.text].into_iter().chain(&mut query.log_groups);
@@ -102,7 +102,7 @@ fn steps_of(evidence: &Evidence) -> usize {
 fn is_sound(evidence: &Evidence) -> bool {
     let steps = evidence.steps.count();
     let fits = |tally: &Tally| [tally.held.len(), tally.silent.len(), tally.lost_at.len()] == [steps; 3];
-    (1..=MAX_STEPS).any(|most| Steps::at_most(most, evidence.window) == evidence.steps)
+    evidence.steps.are_over(evidence.window)
         && tallies(evidence).all(fits)
         && evidence.step_peaks.values().all(|peaks| peaks.len() == steps)
         && evidence.earlier.is_none()

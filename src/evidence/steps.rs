@@ -37,6 +37,12 @@ impl Steps {
         }
     }
 
+    /// Whether these are the steps of a window, by whatever number of them at the most.
+    #[must_use]
+    pub fn are_over(&self, window: TimeWindow) -> bool {
+        (1..=MOST_STEPS).any(|most| Self::at_most(most, window) == *self)
+    }
+
     /// How many steps there are.
     #[must_use]
     pub fn count(&self) -> usize {

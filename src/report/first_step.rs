@@ -116,14 +116,9 @@ pub(super) fn what_to_do(fix: &Fix) -> (String, Option<String>) {
     let mut words = one_line(words, FIX) + &filled;
     if fix.shows() == Shows::Never {
         // It stands by itself.
-        words = capitalised(&words) + ".";
+        words = words::capitalised(&words) + ".";
     }
     (words, command.map(|command| one_line(command, usize::MAX)))
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 #[cfg(test)]

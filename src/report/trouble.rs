@@ -97,15 +97,12 @@ impl<'e> Trouble<'e> {
     #[must_use]
     pub fn beyond(id: &str, event: &'e Value, beyond: &Beyond) -> Self {
         let Beyond { number, gateways } = beyond;
-        let named: Vec<&str> = gateways.iter().map(NatGatewayId::as_str).collect();
-        let more = number.saturating_sub(named.len());
-        let more = if more > 0 { format!(", and {} more", count(more as u64)) } else { String::new() };
+        let named = some_of(gateways.iter().map(NatGatewayId::to_string), *number);
         Self {
             id: id.into(),
             reason: format!(
-                "one event asks for {}; the first {MAX_INCIDENTS} are reported, and these are not looked at: {}{more}",
-                counted((number + MAX_INCIDENTS) as u64, "incident"),
-                named.join(", ")
+                "one event asks for {}; the first {MAX_INCIDENTS} are reported, and these are not looked at: {named}",
+                counted((number + MAX_INCIDENTS) as u64, "incident")
             ),
             kind: Kind::UnreadableEvent,
             title: "nat-triage got an event about too many NAT gateways; it looked at the first of them".into(),
@@ -155,14 +152,11 @@ impl<'e> Trouble<'e> {
     /// The early warning, which reads no more flow logs until midnight UTC: it may scan so many GiB a day.
     #[must_use]
     pub fn stopped(event: &'e Value, gateways: &[Watched], gib_a_day: f64, at: Timestamp) -> Self {
-        let names: Vec<String> = gateways.iter().take(MAX_NAMED).map(Watched::name).collect();
-        let more = gateways.len() - names.len();
-        let more = if more > 0 { format!(", and {} more", count(more as u64)) } else { String::new() };
+        let named = some_of(gateways.iter().take(MAX_NAMED).map(Watched::name), gateways.len());
         Self {
             id: fingerprint(&format!("watch stopped {at}")),
             reason: format!(
-                "the early warning may scan {gib_a_day} GiB of flow logs a day. Too little of that is left for its next question. These gateways have so many connections that one of their destinations may be filling up: {}{more}. No warning about them comes before midnight UTC. Alarms and their reports do not depend on the early warning",
-                names.join(", ")
+                "the early warning may scan {gib_a_day} GiB of flow logs a day. Too little of that is left for its next question. These gateways have so many connections that one of their destinations may be filling up: {named}. No warning about them comes before midnight UTC. Alarms and their reports do not depend on the early warning"
             ),
             kind: Kind::WatchStopped,
             title: format!("nat-triage stopped watching {} until midnight UTC", counted(gateways.len() as u64, "NAT gateway")),
@@ -237,14 +231,15 @@ impl<'e> Trouble<'e> {
         }
         // Of an alarm that is over nobody needs the event, and anybody who may send one has a say in it. The schedule's
         // says nothing.
-        if !matches!(self.kind, Kind::Recovery | Kind::WatchStopped) {
+        let is_report = match self.kind {
+            Kind::Failure | Kind::UnreadableEvent => true,
+            Kind::Recovery | Kind::WatchStopped => false,
+        };
+        if is_report {
             let event = outside(&self.event.to_string(), EVENT);
             text.push_str(&format!("\nThe event, as it arrived, but for links:\n{event}\n"));
         }
-        let of = match self.kind {
-            Kind::Recovery | Kind::WatchStopped => "Id of this message",
-            Kind::Failure | Kind::UnreadableEvent => "Report id",
-        };
+        let of = if is_report { "Report id" } else { "Id of this message" };
         text.push_str(&format!("\n{of}: {}\n", self.id));
         text
     }
@@ -256,6 +251,14 @@ impl<'e> Trouble<'e> {
         let json = Json { schema: SCHEMA, id, kind: *kind, title, reason, fix, recovery, event };
         escaped_json(&serde_json::to_string(&json).expect("it holds nothing that JSON cannot"))
     }
+}
+
+/// These names of so many in all: `a, b, and 3 more`.
+fn some_of(named: impl Iterator<Item = String>, all: usize) -> String {
+    let named: Vec<String> = named.collect();
+    let more = all.saturating_sub(named.len());
+    let more = if more > 0 { format!(", and {} more", count(more as u64)) } else { String::new() };
+    named.join(", ") + &more
 }
 
 /// What machines get instead of a diagnosis.

@@ -1,13 +1,12 @@
 //! Rules of EventBridge and their API destinations, as a stack of ours describes them: what matches is sent by HTTP.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::checkout;
+use super::http::{Answered, post};
 
 /// How long a receiver may take: "API destinations as targets" in the Amazon EventBridge user guide gives it 5 seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -16,13 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Rules {
     resources: Value,
     parameters: BTreeMap<&'static str, String>,
-}
-
-/// What a receiver answered.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answered {
-    pub(crate) status: u16,
-    pub(crate) body: String,
 }
 
 impl Rules {
@@ -67,8 +59,9 @@ impl Rules {
         }
         assert_eq!(destination["HttpMethod"], "POST");
         let key = &auth["ApiKeyAuthParameters"];
-        let header = (self.text(&key["ApiKeyName"]), self.text(&key["ApiKeyValue"]));
-        post(&self.text(&destination["InvocationEndpoint"]), &header, &body.to_string())
+        let (name, value) = (self.text(&key["ApiKeyName"]), self.text(&key["ApiKeyValue"]));
+        let headers = [(&name[..], &value[..]), ("Content-Type", "application/json; charset=utf-8")];
+        post(&self.text(&destination["InvocationEndpoint"]), &headers, &body.to_string(), PATIENCE)
     }
 
     /// The properties of the resource whose ARN is asked for.
@@ -128,21 +121,4 @@ fn transformed(transformer: &Value, event: &Value) -> Value {
 fn at<'a>(path: &str, event: &'a Value) -> &'a Value {
     let path = path.strip_prefix('$').expect("a path").replace('.', "/");
     event.pointer(&path).unwrap_or_else(|| panic!("no {path} in {event}"))
-}
-
-fn post(url: &str, (name, value): &(String, String), body: &str) -> Answered {
-    let (host, path) = url.strip_prefix("http://").and_then(|url| url.split_once('/')).expect("a URL");
-    let mut stream = TcpStream::connect(host).expect("the receiver listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let length = body.len();
-    write!(
-        stream,
-        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n{name}: {value}\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .expect("the receiver reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the receiver answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answered { status, body: body.to_owned() }
 }

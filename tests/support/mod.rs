@@ -10,6 +10,7 @@ pub(crate) mod contract;
 pub(crate) mod delivery;
 pub(crate) mod evaluator;
 pub(crate) mod event_bridge;
+pub(crate) mod http;
 pub(crate) mod incidents;
 pub(crate) mod message;
 #[cfg(feature = "aws")]
